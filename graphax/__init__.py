@@ -1,0 +1,23 @@
+"""Exact Jacobians of JAX functions by sparse cross-country vertex elimination."""
+
+from . import orders, sparse
+from ._elimination import OpCount
+from ._graph import ComputationalGraph
+from ._jacobian import count_ops, jacve, trace, value_and_jacve
+from .orders import Order, load_order, save_order
+from .rules import register_rule
+
+__all__ = [
+    "ComputationalGraph",
+    "OpCount",
+    "Order",
+    "count_ops",
+    "jacve",
+    "load_order",
+    "orders",
+    "register_rule",
+    "save_order",
+    "sparse",
+    "trace",
+    "value_and_jacve",
+]

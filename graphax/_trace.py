@@ -1,0 +1,177 @@
+"""A Python function becomes one flat program: a list of equations with every call inlined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend import core, source_info_util
+
+# Primitives that only call a jaxpr, and the parameter that holds it.
+_CALLS = {
+    "jit": "jaxpr",
+    "pjit": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "core_closed_call": "call_jaxpr",
+    "core_call": "call_jaxpr",
+    "checkpoint": "jaxpr",
+    "remat": "jaxpr",
+    "remat2": "jaxpr",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A static scalar operand: a literal of the jaxpr."""
+
+    value: Any
+    aval: Any
+
+    def __repr__(self) -> str:
+        return f"{self.value}:{short_type(self.aval)}"
+
+
+@dataclass(frozen=True, eq=False)
+class Variable:
+    """A variable of the flat program. Variables are told apart by identity."""
+
+    aval: Any
+
+
+Atom = Constant | Variable
+
+
+@dataclass(frozen=True, eq=False)
+class Equation:
+    """One application of a primitive."""
+
+    primitive: core.Primitive
+    params: dict[str, Any]
+    inputs: tuple[Atom, ...]
+    outputs: tuple[Variable, ...]
+    source_info: Any
+
+    def evaluate(self, values: Sequence[Any]) -> list[Any]:
+        """Apply the primitive.
+
+        Args:
+            values: one array for every input.
+
+        Returns:
+            one array for every output.
+        """
+        return bind(self.primitive, self.params, values)
+
+    @property
+    def source(self) -> str:
+        """Where in the user's code the equation comes from, as ``file.py:line (function)``."""
+        return source_info_util.summarize(self.source_info)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A jaxpr without calls.
+
+    Attributes:
+        inputs: the variables of the arguments.
+        constants: variables whose values the function closes over, with these values.
+        equations: in the order of the traced program, calls replaced by their bodies.
+        outputs: the results.
+    """
+
+    inputs: tuple[Variable, ...]
+    constants: tuple[tuple[Variable, Any], ...]
+    equations: tuple[Equation, ...]
+    outputs: tuple[Atom, ...]
+
+
+def bind(primitive: core.Primitive, params: dict[str, Any], values: Sequence[Any]) -> list[Any]:
+    """Apply a primitive as it stands in a jaxpr; always returns a list."""
+    bound = primitive.get_bind_params(params)
+    # JAX releases before 0.10 give the functions of a call apart from its other parameters.
+    functions, params = bound if isinstance(bound, tuple) else ((), bound)
+    results = primitive.bind(*functions, *values, **params)
+    return list(results) if primitive.multiple_results else [results]
+
+
+def trace_program(fun: Callable[..., Any], *args: Any) -> tuple[Program, Any]:
+    """Trace a function of arrays and inline its calls.
+
+    Args:
+        fun: a function of pytrees of arrays.
+        args: example arguments, or anything with a shape and a dtype.
+
+    Returns:
+        the flat program over the leaves of the arguments, and the pytree of output shapes.
+    """
+    jaxpr, shape = jax.make_jaxpr(fun, return_shape=True)(*args)
+    return inline(jaxpr), shape
+
+
+def inline(closed: core.ClosedJaxpr) -> Program:
+    """The flat program of a closed jaxpr."""
+    constants: list[tuple[Variable, Any]] = []
+    equations: list[Equation] = []
+    inputs = tuple(Variable(var.aval) for var in closed.jaxpr.invars)
+    outputs = _inline_into(closed.jaxpr, closed.consts, inputs, constants, equations)
+    return Program(inputs, tuple(constants), tuple(equations), tuple(outputs))
+
+
+def _inline_into(
+    jaxpr: core.Jaxpr,
+    consts: Sequence[Any],
+    inputs: Sequence[Atom],
+    constants: list[tuple[Variable, Any]],
+    equations: list[Equation],
+) -> list[Atom]:
+    """Append the equations of a jaxpr applied to ``inputs``; returns its outputs."""
+    atoms: dict[core.Var, Atom] = {}
+
+    def read(atom: Any) -> Atom:
+        if isinstance(atom, core.Literal):
+            return Constant(atom.val, atom.aval)
+        return atoms[atom]
+
+    for var, value in zip(jaxpr.constvars, consts, strict=True):
+        variable = Variable(var.aval)
+        constants.append((variable, value))
+        atoms[var] = variable
+    atoms.update(zip(jaxpr.invars, inputs, strict=True))
+    for eqn in jaxpr.eqns:
+        operands = tuple(read(atom) for atom in eqn.invars)
+        called = eqn.params.get(_CALLS.get(eqn.primitive.name, ""))
+        if called is not None:
+            body, body_consts = (
+                (called.jaxpr, called.consts)
+                if isinstance(called, core.ClosedJaxpr)
+                else (called, ())
+            )
+            results: Sequence[Atom] = _inline_into(
+                body, body_consts, operands, constants, equations
+            )
+        else:
+            results = tuple(Variable(var.aval) for var in eqn.outvars)
+            equations.append(
+                Equation(eqn.primitive, eqn.params, operands, results, eqn.source_info)
+            )
+        atoms.update(zip(eqn.outvars, results, strict=True))
+    return [read(atom) for atom in jaxpr.outvars]
+
+
+def read(env: dict[Variable, Any], atom: Atom) -> Any:
+    """The value of an atom."""
+    return atom.value if isinstance(atom, Constant) else env[atom]
+
+
+def is_differentiable(aval: Any) -> bool:
+    """Whether an array of this type can carry a derivative."""
+    dtype = getattr(aval, "dtype", None)
+    return dtype is not None and jax.numpy.issubdtype(dtype, np.inexact)
+
+
+def short_type(aval: Any) -> str:
+    """An array type as jaxprs print it, such as ``f32[3,4]``."""
+    return aval.str_short(short_dtypes=True) if hasattr(aval, "str_short") else str(aval)

@@ -1,0 +1,18 @@
+"""Elimination orders: the classical ones, and orders kept in files."""
+
+from ._check import check_order
+from ._heuristics import forward, markowitz, reverse
+from ._resolve import OrderLike, resolve_order
+from ._store import Order, load_order, save_order
+
+__all__ = [
+    "Order",
+    "OrderLike",
+    "check_order",
+    "forward",
+    "load_order",
+    "markowitz",
+    "resolve_order",
+    "reverse",
+    "save_order",
+]

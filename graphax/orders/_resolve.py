@@ -1,0 +1,43 @@
+"""What a user may write for an order, turned into vertex numbers."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+
+from .._graph import ComputationalGraph
+from ._check import check_order
+from ._heuristics import forward, markowitz, reverse
+from ._store import Order
+
+OrderLike = str | Sequence[int] | Order
+
+_NAMED: dict[str, Callable[[ComputationalGraph], tuple[int, ...]]] = {
+    "forward": forward,
+    "reverse": reverse,
+    "markowitz": markowitz,
+}
+
+
+def resolve_order(graph: ComputationalGraph, order: OrderLike) -> tuple[int, ...]:
+    """The vertex numbers of an order.
+
+    Args:
+        graph: the graph to eliminate.
+        order: ``"forward"``, ``"reverse"`` or ``"markowitz"``, a sequence of vertex numbers, or a loaded order.
+
+    Raises:
+        ValueError: for an unknown name, an order of another graph, or a sequence that is not an order.
+        TypeError: for anything else.
+    """
+    if isinstance(order, str):
+        if order not in _NAMED:
+            close = difflib.get_close_matches(order, _NAMED, 1, 0.0)[0]
+            raise ValueError(
+                f"unknown order {order!r}; did you mean {close!r}? Named orders are "
+                + ", ".join(map(repr, _NAMED))
+            )
+        return _NAMED[order](graph)
+    if isinstance(order, Order):
+        return order.for_graph(graph)
+    return check_order(graph, order)

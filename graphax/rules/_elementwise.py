@@ -1,0 +1,303 @@
+"""Elementwise primitives: every output entry depends on the operands' entries at the same place.
+
+The table holds names, not calculus: the partial derivatives come from JAX's own ``jvp`` of the primitive.
+Its jaxpr is linear in the tangents, and elementwise; so it is evaluated with tangents that are kept as
+*coefficients*, one for every operand, and what comes out at its end are the partial derivatives.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import lax
+from jax.extend import core
+
+from .._trace import (
+    Atom,
+    Constant,
+    Equation,
+    Program,
+    Variable,
+    bind,
+    inline,
+    is_differentiable,
+    read,
+)
+from ..sparse import Block, Kind, Structure, label_dims, make_structure
+from ._registry import Call, register_family
+
+ELEMENTWISE = tuple(
+    """abs acos acosh add add_any asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp
+    conj cos cosh copy copy_p digamma div erf erfc erf_inv exp exp2 expm1 floor igamma igammac
+    igamma_grad_a integer_pow is_finite lgamma log log1p logistic max min mul neg nextafter polygamma
+    pow convert_element_type reduce_precision regularized_incomplete_beta rem round rsqrt select_n sign
+    sin sinh sqrt square stop_gradient sub tan tanh zeta""".split()
+)
+COPIES = ("convert_element_type", "copy", "copy_p", "reduce_precision")
+
+
+class NotElementwise(Exception):
+    """A tangent meets a primitive that is not elementwise."""
+
+
+class Partial(NamedTuple):
+    """A derivative with respect to one operand, entry by entry: ``scale`` times ``factor``, if there is one."""
+
+    scale: float
+    factor: Any = None
+
+    def array(self, like: Any) -> Any:
+        """The derivative as an array of the shape and dtype of ``like``."""
+        if self.factor is None:
+            return lax.full(like.shape, self.scale, like.dtype)
+        factor = lax.convert_element_type(self.factor, like.dtype)
+        if factor.shape != like.shape:
+            dims = range(len(like.shape) - factor.ndim, len(like.shape))
+            factor = lax.broadcast_in_dim(factor, like.shape, dims)
+        return self.folded(factor)
+
+    def folded(self, factor: Any) -> Any:
+        """``scale * factor``."""
+        if self.scale == 1:
+            return factor
+        if self.scale == -1:
+            return lax.neg(factor)
+        return lax.mul(factor, np.asarray(self.scale, factor.dtype))
+
+    def times(self, other: Any, static: Any) -> Partial:
+        if static is not None:
+            return self._replace(scale=self.scale * static)
+        factor = other if self.factor is None else lax.mul(self.factor, other)
+        return self._replace(factor=factor)
+
+    def over(self, other: Any, static: Any) -> Partial:
+        if static:
+            return self._replace(scale=self.scale / static)
+        factor = np.ones((), other.dtype) if self.factor is None else self.factor
+        return self._replace(factor=lax.div(factor, other))
+
+
+Partials = dict[int, Partial]  # by operand
+
+
+def elementwise(call: Call) -> tuple[list[Any], list[list[Block | None]]]:
+    """The rule of every elementwise primitive."""
+    program = derivative_program(call)
+    (result,), (partials,) = partial_derivatives(program, call.operands, call.static, 1)
+    blocks: list[Block | None] = [None] * len(call.operands)
+    moving = [at for at, want in enumerate(call.wanted) if want]
+    for key, partial in partials.items():
+        at = moving[key]
+        copy = call.primitive.name in COPIES
+        blocks[at] = entrywise_block(result.shape, np.shape(call.operands[at]), partial, copy)
+    return [result], [blocks]
+
+
+def entrywise_block(
+    out_shape: tuple[int, ...], in_shape: tuple[int, ...], partial: Partial, copy: bool
+) -> Block:
+    """The block of a derivative that is taken entry by entry, with broadcasting."""
+    if partial.factor is None:
+        kind = Kind.UNIT if partial.scale in (1, -1) else Kind.CONSTANT
+        return Block(_entrywise(out_shape, in_shape, None, kind, copy), None, partial.scale)
+    factor_shape = partial.factor.shape
+    structure = _entrywise(out_shape, in_shape, factor_shape, Kind.VALUE, copy)
+    scale = partial.scale
+    factor = partial.factor
+    if scale not in (1, -1):
+        scale, factor = 1, partial.folded(factor)
+    return Block(structure, lax.reshape(factor, structure.value_shape), scale)
+
+
+@functools.lru_cache(maxsize=4096)
+def _entrywise(
+    out_shape: tuple[int, ...],
+    in_shape: tuple[int, ...],
+    factor_shape: tuple[int, ...] | None,
+    kind: Kind,
+    copy: bool,
+) -> Structure:
+    out, sizes = label_dims(out_shape)
+    rank = len(out_shape)
+
+    def labels_of(shape: tuple[int, ...]) -> list[list[int]]:
+        dims = out[rank - len(shape) :]
+        return [dim if size != 1 else [] for dim, size in zip(dims, shape, strict=True)]
+
+    axes = [] if factor_shape is None else [label for dim in labels_of(factor_shape) for label in dim]
+    # Explicit ones fill the output; a product with a literal holds one number.
+    held = range(len(sizes)) if kind is Kind.UNIT and not copy else axes
+    return make_structure(out, labels_of(in_shape), sizes, kind, axes, held, copy)
+
+
+def partial_derivatives(
+    program: Program, operands: Sequence[Any], static: Sequence[Any], num_results: int
+) -> tuple[list[Any], list[Partials]]:
+    """Evaluate a program ``(operands, tangents) -> (results, tangents out)`` for coefficients.
+
+    Args:
+        program: linear and elementwise in its tangents.
+        operands: one array for every operand.
+        static: the numbers of literal operands, None for others.
+        num_results: how many of the program's outputs are results; the others are tangents.
+
+    Returns:
+        the results and, for every tangent that comes out, its coefficients by the position of the tangent
+        that goes in.
+
+    Raises:
+        NotElementwise: when a tangent meets a primitive that is not elementwise.
+    """
+    walk = _Walk(dict(program.constants), {}, {})
+    for variable, operand, number in zip(program.inputs, operands, static, strict=False):
+        walk.values[variable] = operand
+        if number is not None:
+            walk.numbers[variable] = number
+    for at, variable in enumerate(program.inputs[len(operands) :]):
+        walk.tangents[variable] = {at: Partial(1.0)}
+    for equation in program.equations:
+        walk.step(equation)
+    results = [read(walk.values, atom) for atom in program.outputs[:num_results]]
+    return results, [walk.coefficients(atom) or {} for atom in program.outputs[num_results:]]
+
+
+class _Walk(NamedTuple):
+    """The state of a walk through a derivative's program."""
+
+    values: dict[Variable, Any]
+    numbers: dict[Variable, Any]  # of operands that are literals
+    tangents: dict[Variable, Partials]
+
+    def coefficients(self, atom: Atom) -> Partials | None:
+        return self.tangents.get(atom) if isinstance(atom, Variable) else None
+
+    def step(self, equation: Equation) -> None:
+        tangents = [self.coefficients(atom) for atom in equation.inputs]
+        if any(tangent is not None for tangent in tangents):
+            result = self._propagate(equation, tangents)
+            if result is not None:
+                self.tangents[equation.outputs[0]] = result
+        else:
+            values = [read(self.values, atom) for atom in equation.inputs]
+            results = equation.evaluate(values)
+            self.values.update(zip(equation.outputs, results, strict=True))
+
+    def _propagate(self, equation: Equation, tangents: list[Partials | None]) -> Partials | None:
+        """The coefficients of an equation's result; None if it cannot carry a derivative."""
+        name = equation.primitive.name
+        moving = [tangent for tangent in tangents if tangent is not None]
+        first = moving[0]
+        if not is_differentiable(equation.outputs[0].aval):
+            return None
+        if name in ("mul", "div") and len(moving) == 1:
+            apply = Partial.times if name == "mul" else Partial.over
+            other = equation.inputs[1 if tangents[0] is not None else 0]
+            value, number = self._operand(other)
+            return {key: apply(part, value, number) for key, part in first.items()}
+        if name == "neg":
+            return _negated(first)
+        if name in ("add", "add_any", "sub") and len(moving) == 2:
+            second = _negated(moving[1]) if name == "sub" else moving[1]
+            if first.keys().isdisjoint(second):
+                return first | second
+        if name in ("broadcast_in_dim", "convert_element_type", "copy", "copy_p"):
+            if name == "broadcast_in_dim" and not _aligns_trailing_dims(equation):
+                raise NotElementwise(name)
+            if all(part.factor is None for part in first.values()):
+                return first
+        elif name not in ELEMENTWISE:
+            raise NotElementwise(name)
+        return self._propagate_as_arrays(equation, tangents)
+
+    def _operand(self, atom: Atom) -> tuple[Any, Any]:
+        """The array of an operand, and its number if it is a literal."""
+        if isinstance(atom, Constant):
+            return np.asarray(atom.value, atom.aval.dtype), static_number(atom.value)
+        return self.values[atom], self.numbers.get(atom)
+
+    def _propagate_as_arrays(
+        self, equation: Equation, tangents: list[Partials | None]
+    ) -> Partials:
+        """Any elementwise linear equation maps coefficients as it maps tangents."""
+        result: Partials = {}
+        for key in dict.fromkeys(key for tangent in tangents for key in tangent or ()):
+            values = [
+                read(self.values, atom)
+                if tangent is None
+                else tangent.get(key, Partial(0.0)).array(atom.aval)
+                for atom, tangent in zip(equation.inputs, tangents, strict=True)
+            ]
+            result[key] = Partial(1.0, equation.evaluate(values)[0])
+        return result
+
+
+def _negated(partials: Partials) -> Partials:
+    return {key: part._replace(scale=-part.scale) for key, part in partials.items()}
+
+
+def _aligns_trailing_dims(equation: Equation) -> bool:
+    rank = len(equation.outputs[0].aval.shape)
+    dims = equation.params["broadcast_dimensions"]
+    return tuple(dims) == tuple(range(rank - len(dims), rank))
+
+
+def static_number(value: Any) -> Any:
+    """A literal as a Python number, or None if it is not a finite real or complex one."""
+    if value is None or isinstance(value, bool | np.bool_) or np.ndim(value) or _is_traced(value):
+        return None
+    number = value.item() if hasattr(value, "item") else value
+    if not isinstance(number, int | float | complex):
+        return None
+    finite = math.isfinite(abs(number))
+    return number if finite else None
+
+
+def _is_traced(value: Any) -> bool:
+    return isinstance(value, jax.core.Tracer)
+
+
+def derivative_program(call: Call) -> Program:
+    """The flat program of a primitive's jvp, ``(operands, tangents of the wanted ones) -> (results, tangents)``."""
+    types = tuple(_type_of(operand) for operand in call.operands)
+    params = tuple(sorted(call.params.items()))
+    key = (call.primitive, params, types, tuple(call.wanted))
+    try:
+        return _cached_program(*key)
+    except TypeError:  # parameters that cannot be hashed
+        return _cached_program.__wrapped__(*key)
+
+
+def _type_of(operand: Any) -> jax.ShapeDtypeStruct:
+    aval = jax.typeof(operand)
+    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
+
+
+@functools.lru_cache(maxsize=4096)
+def _cached_program(
+    primitive: core.Primitive,
+    params: tuple[tuple[str, Any], ...],
+    types: tuple[jax.ShapeDtypeStruct, ...],
+    wanted: tuple[bool, ...],
+) -> Program:
+    def derivative(operands: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+        def fun(*moving: Any) -> Any:
+            moving_iter = iter(moving)
+            values = [
+                next(moving_iter) if want else operand
+                for operand, want in zip(operands, wanted, strict=True)
+            ]
+            return bind(primitive, dict(params), values)
+
+        moving = [operand for operand, want in zip(operands, wanted, strict=True) if want]
+        return jax.jvp(fun, moving, list(tangents))
+
+    moving_types = [kind for kind, want in zip(types, wanted, strict=True) if want]
+    return inline(jax.make_jaxpr(derivative)(list(types), moving_types))
+
+
+register_family(ELEMENTWISE, elementwise)

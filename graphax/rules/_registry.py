@@ -1,0 +1,90 @@
+"""What a rule is, and which primitive has which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jax.extend import core
+
+from .._trace import bind
+from ..sparse import Block
+
+
+@dataclass(frozen=True)
+class Call:
+    """One application of a primitive, as a rule sees it.
+
+    Attributes:
+        primitive: the primitive.
+        params: its parameters.
+        operands: one array for every operand.
+        static: for every operand the number that a literal of the program stands for, or None.
+        wanted: for every operand whether its local Jacobian is asked for.
+        num_results: how many results there are.
+    """
+
+    primitive: core.Primitive
+    params: dict[str, Any]
+    operands: Sequence[Any]
+    static: Sequence[Any]
+    wanted: Sequence[bool]
+
+    num_results: int
+
+    def evaluate(self) -> list[Any]:
+        """The results of the primitive."""
+        return bind(self.primitive, self.params, self.operands)
+
+    def with_operands(self, operands: Sequence[Any]) -> Call:
+        """The same call of other operands."""
+        return replace(self, operands=operands)
+
+    def with_moving(self, operands: Sequence[Any], moving: Sequence[Any]) -> Call:
+        """The same call of other operands, the wanted ones taken from ``moving`` in their order."""
+        remaining = iter(moving)
+        return self.with_operands(
+            [
+                next(remaining) if want else operand
+                for operand, want in zip(operands, self.wanted, strict=True)
+            ]
+        )
+
+
+#: For every result a list with a block for every operand, or None where no derivative flows.
+Blocks = list[list[Block | None]]
+Rule = Callable[[Call], tuple[list[Any], Blocks]]
+
+_RULES: dict[str, Rule] = {}
+
+
+def register_rule(primitive: core.Primitive | str) -> Callable[[Rule], Rule]:
+    """Give a primitive a rule for its local Jacobians; replaces the one it had.
+
+    Args:
+        primitive: the primitive, or its name.
+
+    Returns:
+        a decorator for the rule. A rule takes a :class:`Call` and returns the results of the primitive and,
+        for every result, a list with one :class:`graphax.sparse.Block` for every operand that is wanted
+        (None where no derivative flows or where it is not wanted).
+    """
+    name = primitive if isinstance(primitive, str) else primitive.name
+
+    def register(rule: Rule) -> Rule:
+        _RULES[name] = rule
+        return rule
+
+    return register
+
+
+def register_family(names: Sequence[str], rule: Rule) -> None:
+    """Give several primitives the same rule."""
+    for name in names:
+        _RULES[name] = rule
+
+
+def find_rule(primitive: core.Primitive) -> Rule | None:
+    """The rule of a primitive, or None."""
+    return _RULES.get(primitive.name)

@@ -1,0 +1,33 @@
+"""The algebra of structured Jacobians: what is known of them statically, and what they hold."""
+
+from ._add import Sum, add
+from ._block import Block, dense_block, identity_block
+from ._compose import Composition, compose
+from ._structure import (
+    Kind,
+    Structure,
+    common_factors,
+    dense,
+    identity,
+    label_dims,
+    make_structure,
+)
+from ._table import StructureTable
+
+__all__ = [
+    "Block",
+    "Composition",
+    "Kind",
+    "Structure",
+    "StructureTable",
+    "Sum",
+    "add",
+    "common_factors",
+    "compose",
+    "dense",
+    "dense_block",
+    "identity",
+    "identity_block",
+    "label_dims",
+    "make_structure",
+]

@@ -1,0 +1,122 @@
+"""Parallel paths: the sum of two Jacobians between the same pair of arrays."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jax import lax
+
+from ._compose import _expand, scaled
+from ._draft import Draft, Step, Value, align, match_dtypes, reshape, run_steps
+from ._structure import Kind, Labels, Structure, canonical
+
+
+@dataclass(frozen=True)
+class Sum:
+    """The sum of two structures: its structure, its price, and how to compute its value.
+
+    Attributes:
+        structure: the structure of the sum, the common refinement of both.
+        adds: additions executed.
+        adds_counted: additions in the convention that holds explicit ones in unit edges.
+        left, right: what rewrites the two values for the refined labels, and the labels of their axes then.
+        axes: the labels of the sum's axes.
+    """
+
+    structure: Structure
+    adds: int
+    adds_counted: int
+    left: tuple[tuple[Step, ...], Labels]
+    right: tuple[tuple[Step, ...], Labels]
+    axes: Labels
+
+    def run(self, left: Value, left_scale: Any, right: Value, right_scale: Any) -> tuple[Value, Any]:
+        """The value and static scale of the sum."""
+        left, left_scale = self._prepare(self.left, left, left_scale)
+        right, right_scale = self._prepare(self.right, right, right_scale)
+        if left is None and right is None:
+            return None, left_scale + right_scale
+        if left is None or right is None:
+            value, sign, constant = (
+                (right, right_scale, left_scale) if left is None else (left, left_scale, right_scale)
+            )
+            # sign * value + constant = sign * (value + sign * constant), as sign is +1 or -1.
+            constant = np.asarray(sign * constant, value.dtype)
+            combine = np.add if isinstance(value, np.ndarray) else lax.add
+            total = combine(value, constant)
+        else:
+            left, right = match_dtypes(left, right)
+            combine = lax.add if left_scale == right_scale else lax.sub
+            if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
+                combine = np.add if left_scale == right_scale else np.subtract
+            total, sign = combine(left, right), left_scale
+        if isinstance(total, np.generic):  # NumPy turns 0-d arrays into scalars
+            total = np.asarray(total)
+        return reshape(total, self.structure.value_shape), sign
+
+    def _prepare(
+        self, side: tuple[tuple[Step, ...], Labels], value: Value, scale: Any
+    ) -> tuple[Value, Any]:
+        steps, axes = side
+        value, scale = run_steps(steps, value, scale)
+        if value is None:
+            return value, scale
+        if value.dtype == bool:  # a selection becomes numbers
+            value = value.astype(np.float64)
+        if scale not in (1, -1):
+            value, scale = scaled(value, scale), 1
+        return _expand(value, axes, self.axes), scale
+
+
+@functools.lru_cache(maxsize=1 << 17)
+def add(left: Structure, right: Structure) -> Sum:
+    """The structure and price of the sum of two Jacobians of equal shape.
+
+    Raises:
+        ValueError: when the shapes differ.
+    """
+    if (left.out_shape, left.in_shape) != (right.out_shape, right.in_shape):
+        raise ValueError(
+            f"cannot add Jacobians of shapes {left.out_shape} <- {left.in_shape} "
+            f"and {right.out_shape} <- {right.in_shape}"
+        )
+    sizes: dict[int, int] = {}
+    x, y = Draft(left, sizes), Draft(right, sizes)
+    for x_dim, y_dim in zip(x.out + x.in_, y.out + y.in_, strict=True):
+        align(x, x_dim, y, y_dim)
+    _untie_single_deltas(x, y)
+    labels = [*y.labels(y.out), *y.labels(y.in_)]
+    names = [*x.labels(x.out), *x.labels(x.in_)]
+    y.rename(dict(zip(labels, names, strict=True)))
+
+    valued = x.kind >= Kind.SELECTION or y.kind >= Kind.SELECTION
+    axes = {*x.axes, *y.axes}
+    held = x.held | y.held
+    kind = Kind.VALUE if valued else Kind.CONSTANT
+    final = canonical(x.out, x.in_, sizes, kind, axes, held)
+    return Sum(
+        structure=final.structure,
+        adds=math.prod(sizes[label] for label in axes) if valued else 0,
+        adds_counted=math.prod(sizes[label] for label in held),
+        left=(tuple(x.steps), tuple(x.axes)),
+        right=(tuple(y.steps), tuple(y.axes)),
+        axes=final.axes,
+    )
+
+
+def _untie_single_deltas(x: Draft, y: Draft) -> None:
+    """Write out every delta between two places that only one of the drafts ties together."""
+    x_out, y_out = x.labels(x.out), y.labels(y.out)
+    for x_dim, y_dim in zip(x.in_, y.in_, strict=True):
+        for at in range(len(x_dim)):
+            x_at = x_out.index(x_dim[at]) if x_dim[at] in x_out else None
+            y_at = y_out.index(y_dim[at]) if y_dim[at] in y_out else None
+            if x_at == y_at:
+                continue
+            for draft, dim, tied in ((x, x_dim, x_at), (y, y_dim, y_at)):
+                if tied is not None:
+                    draft.untie(dim, dim[at])
