@@ -89,9 +89,7 @@ def number_vertices(program: Program, wrt: Sequence[int], num_outputs: int) -> N
     return Numbering(program, tuple(wrt), number, active)
 
 
-def linearize(
-    numbering: Numbering, values: Sequence[Any]
-) -> tuple[list[Any], dict[Edge, Block]]:
+def linearize(numbering: Numbering, values: Sequence[Any]) -> tuple[list[Any], dict[Edge, Block]]:
     """Evaluate a program together with the local Jacobians of its equations.
 
     Args:
@@ -291,7 +289,9 @@ def _literal(value: Any) -> str:
 
 def _stable_params(params: dict[str, Any]) -> str:
     """The parameters that shape the result; types, precisions and functions are left out."""
-    return " ".join(f"{key}={text}" for key, value in sorted(params.items()) if (text := _stable(value)))
+    return " ".join(
+        f"{key}={text}" for key, value in sorted(params.items()) if (text := _stable(value))
+    )
 
 
 def _stable(value: Any) -> str:
@@ -303,7 +303,11 @@ def _stable(value: Any) -> str:
         return "(" + ",".join(_stable(item) for item in value) + ")"
     if isinstance(value, core.ClosedJaxpr | core.Jaxpr):
         jaxpr = value.jaxpr if isinstance(value, core.ClosedJaxpr) else value
-        return "[" + ";".join(f"{e.primitive.name} {_stable_params(e.params)}" for e in jaxpr.eqns) + "]"
+        return (
+            "["
+            + ";".join(f"{e.primitive.name} {_stable_params(e.params)}" for e in jaxpr.eqns)
+            + "]"
+        )
     return ""
 
 
@@ -322,7 +326,9 @@ def _describe(graph: ComputationalGraph) -> str:
     rows = []
     last = 0
     for equation in program.equations:
-        numbers = [graph.numbering.number[v] for v in equation.outputs if v in graph.numbering.number]
+        numbers = [
+            graph.numbering.number[v] for v in equation.outputs if v in graph.numbering.number
+        ]
         last = numbers[-1] if numbers else last + 1
         marks = "".join(
             "*" if number in eliminable else "o" if number in vertices else " "
@@ -336,7 +342,10 @@ def _describe(graph: ComputationalGraph) -> str:
         rows.append((label, marks, text, equation.source))
     width = max((len(row[0]) for row in rows), default=0)
     body = max((min(len(row[2]), 72) for row in rows), default=0)
-    lines = [f"{label:>{width}} {marks} {text:<{body}}  # {source}" for label, marks, text, source in rows]
+    lines = [
+        f"{label:>{width}} {marks} {text:<{body}}  # {source}"
+        for label, marks, text, source in rows
+    ]
     results = " ".join(name(atom) for atom in program.outputs)
     legend = (
         f"{len(graph.vertices)} vertices, {len(graph.eliminable)} eliminable (*); "
@@ -353,5 +362,3 @@ def _letters(index: int) -> str:
         text = chr(ord("a") + rest) + text
         if not index:
             return text
-
-

@@ -146,6 +146,7 @@ def count_ops(
         argnums: the differentiated positional arguments.
         unit_edges: ``"free"`` counts what is executed; ``"counted"`` follows the published tables, in which
             the edges of additions, negations and sums hold explicit ones that are multiplied like any number.
+            ``order="markowitz"`` compares costs in the same convention.
 
     Returns:
         a function with the arguments of ``fun`` that returns an :class:`graphax.OpCount`.
@@ -156,7 +157,7 @@ def count_ops(
 
     def count(*args: Any, **kwargs: Any) -> OpCount:
         graph = trace(fun, argnums)(*args, **kwargs)
-        return order_cost(graph, resolve_order(graph, order), unit_edges)
+        return order_cost(graph, resolve_order(graph, order, unit_edges), unit_edges)
 
     return count
 
@@ -273,14 +274,18 @@ def _check_outputs(leaves: Sequence[Any]) -> None:
 def _check_real(numbering: Numbering) -> None:
     for equation in numbering.program.equations:
         for output in equation.outputs:
-            if output in numbering.active and not jax.numpy.issubdtype(output.aval.dtype, np.floating):
+            if output in numbering.active and not jax.numpy.issubdtype(
+                output.aval.dtype, np.floating
+            ):
                 raise TypeError(
                     f"the primitive '{equation.primitive.name}' at {equation.source} makes a complex "
                     "intermediate result, which jacve does not differentiate; use jax.jacrev for this function"
                 )
 
 
-def _assemble(traced: _Traced, graph: ComputationalGraph, jacobians: Any, results: list[Any]) -> Any:
+def _assemble(
+    traced: _Traced, graph: ComputationalGraph, jacobians: Any, results: list[Any]
+) -> Any:
     """The dense Jacobian as a pytree of pytrees."""
     rows = []
     for at, node in enumerate(graph.outputs):

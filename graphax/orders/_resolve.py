@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 
+from .._elimination import UnitEdges
 from .._graph import ComputationalGraph
 from ._check import check_order
 from ._heuristics import forward, markowitz, reverse
@@ -12,19 +13,23 @@ from ._store import Order
 
 OrderLike = str | Sequence[int] | Order
 
-_NAMED: dict[str, Callable[[ComputationalGraph], tuple[int, ...]]] = {
-    "forward": forward,
-    "reverse": reverse,
-    "markowitz": markowitz,
+_NAMED: dict[str, Callable[[ComputationalGraph, UnitEdges], tuple[int, ...]]] = {
+    "forward": lambda graph, unit_edges: forward(graph),
+    "reverse": lambda graph, unit_edges: reverse(graph),
+    "markowitz": lambda graph, unit_edges: markowitz(graph, unit_edges=unit_edges),
 }
 
 
-def resolve_order(graph: ComputationalGraph, order: OrderLike) -> tuple[int, ...]:
+def resolve_order(
+    graph: ComputationalGraph, order: OrderLike, unit_edges: UnitEdges = "free"
+) -> tuple[int, ...]:
     """The vertex numbers of an order.
 
     Args:
         graph: the graph to eliminate.
         order: ``"forward"``, ``"reverse"`` or ``"markowitz"``, a sequence of vertex numbers, or a loaded order.
+
+        unit_edges: the convention in which a named order that looks at costs compares them.
 
     Raises:
         ValueError: for an unknown name, an order of another graph, or a sequence that is not an order.
@@ -37,7 +42,7 @@ def resolve_order(graph: ComputationalGraph, order: OrderLike) -> tuple[int, ...
                 f"unknown order {order!r}; did you mean {close!r}? Named orders are "
                 + ", ".join(map(repr, _NAMED))
             )
-        return _NAMED[order](graph)
+        return _NAMED[order](graph, unit_edges)
     if isinstance(order, Order):
         return order.for_graph(graph)
     return check_order(graph, order)

@@ -73,7 +73,7 @@ def _contraction(
     lhs, sizes = label_dims(lhs_shape)
     rhs, rhs_sizes = label_dims(rhs_shape, len(sizes))
     sizes = sizes + rhs_sizes
-    for (lhs_dims, rhs_dims) in (contract, batch):
+    for lhs_dims, rhs_dims in (contract, batch):
         for left, right in zip(lhs_dims, rhs_dims, strict=True):
             rhs[right] = lhs[left]
     out = [lhs[axis] for axis in batch[0]]
@@ -84,7 +84,18 @@ def _contraction(
     for wrt, other in ((lhs, rhs), (rhs, lhs)):
         labels = [label for dim in other for label in dim]
         structures.append(make_structure(out, wrt, by_label, Kind.VALUE, labels))
-        first = {label: at for at, label in reversed(list(enumerate(label for dim in [*out, *wrt] for label in dim)))}
+        first = {
+            label: at
+            for at, label in reversed(
+                list(enumerate(label for dim in [*out, *wrt] for label in dim))
+            )
+        }
         # Axes of size 1 have no label; where they stand does not matter.
-        orders.append(tuple(sorted(range(len(other)), key=lambda axis: first[other[axis][0]] if other[axis] else -1)))
+        orders.append(
+            tuple(
+                sorted(
+                    range(len(other)), key=lambda axis: first[other[axis][0]] if other[axis] else -1
+                )
+            )
+        )
     return structures[0], structures[1], orders[1], orders[0]

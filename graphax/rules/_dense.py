@@ -41,7 +41,9 @@ def dense_rule(call: Call) -> tuple[list[Any], Blocks]:
         ways = [_pushed, _pulled]
         if math.prod(in_shape) > out_size:
             ways.reverse()
-        for at, jacobian in zip(differentiable, _first_that_works(ways, fun, operand, call), strict=True):
+        for at, jacobian in zip(
+            differentiable, _first_that_works(ways, fun, operand, call), strict=True
+        ):
             blocks[at][position] = dense_block(jacobian, np.shape(results[at]), in_shape)
     return results, blocks
 
@@ -71,6 +73,7 @@ def _pulled(fun: Callable[..., list[Any]], operand: Any) -> list[Any]:
     results, pull = jax.vjp(fun, operand)
     jacobians = []
     for at, result in enumerate(results):
+
         def pull_one(cotangent: Any, at: int = at) -> Any:
             cotangents = [lax.full_like(other, 0) for other in results]
             cotangents[at] = cotangent

@@ -129,7 +129,9 @@ def _entrywise(
         dims = out[rank - len(shape) :]
         return [dim if size != 1 else [] for dim, size in zip(dims, shape, strict=True)]
 
-    axes = [] if factor_shape is None else [label for dim in labels_of(factor_shape) for label in dim]
+    axes = (
+        [] if factor_shape is None else [label for dim in labels_of(factor_shape) for label in dim]
+    )
     # Explicit ones fill the output; a product with a literal holds one number.
     held = range(len(sizes)) if kind is Kind.UNIT and not copy else axes
     return make_structure(out, labels_of(in_shape), sizes, kind, axes, held, copy)
@@ -220,9 +222,7 @@ class _Walk(NamedTuple):
             return np.asarray(atom.value, atom.aval.dtype), static_number(atom.value)
         return self.values[atom], self.numbers.get(atom)
 
-    def _propagate_as_arrays(
-        self, equation: Equation, tangents: list[Partials | None]
-    ) -> Partials:
+    def _propagate_as_arrays(self, equation: Equation, tangents: list[Partials | None]) -> Partials:
         """Any elementwise linear equation maps coefficients as it maps tangents."""
         result: Partials = {}
         for key in dict.fromkeys(key for tangent in tangents for key in tangent or ()):

@@ -11,7 +11,9 @@ import numpy as np
 from ..sparse import Block, Kind, common_factors, label_dims, make_structure
 from ._registry import Blocks, Call, register_family, register_rule
 
-IndexMap = np.ndarray | None  # for every output index the input index, -1 for none; None: the identity
+IndexMap = (
+    np.ndarray | None
+)  # for every output index the input index, -1 for none; None: the identity
 
 
 def _copy_block(out: Any, in_: Any, sizes: Any) -> Block:
@@ -53,7 +55,11 @@ def reshape_block(out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> Bloc
     if factors is None:
         return _written_out(out_shape, in_shape)
     labels = list(range(len(factors)))
-    return _copy_block(_spread(out_shape, factors), _spread(in_shape, factors), dict(zip(labels, factors, strict=True)))
+    return _copy_block(
+        _spread(out_shape, factors),
+        _spread(in_shape, factors),
+        dict(zip(labels, factors, strict=True)),
+    )
 
 
 def _spread(shape: Sequence[int], factors: Sequence[int]) -> list[list[int]]:

@@ -12,16 +12,18 @@ from ._structure import (
     label_dims,
     make_structure,
 )
-from ._table import StructureTable
+from ._table import ClosedTable, StructureTable, close_table
 
 __all__ = [
     "Block",
+    "ClosedTable",
     "Composition",
     "Kind",
     "Structure",
     "StructureTable",
     "Sum",
     "add",
+    "close_table",
     "common_factors",
     "compose",
     "dense",

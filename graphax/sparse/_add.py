@@ -34,7 +34,9 @@ class Sum:
     right: tuple[tuple[Step, ...], Labels]
     axes: Labels
 
-    def run(self, left: Value, left_scale: Any, right: Value, right_scale: Any) -> tuple[Value, Any]:
+    def run(
+        self, left: Value, left_scale: Any, right: Value, right_scale: Any
+    ) -> tuple[Value, Any]:
         """The value and static scale of the sum."""
         left, left_scale = self._prepare(self.left, left, left_scale)
         right, right_scale = self._prepare(self.right, right, right_scale)
@@ -42,7 +44,9 @@ class Sum:
             return None, left_scale + right_scale
         if left is None or right is None:
             value, sign, constant = (
-                (right, right_scale, left_scale) if left is None else (left, left_scale, right_scale)
+                (right, right_scale, left_scale)
+                if left is None
+                else (left, left_scale, right_scale)
             )
             # sign * value + constant = sign * (value + sign * constant), as sign is +1 or -1.
             constant = np.asarray(sign * constant, value.dtype)

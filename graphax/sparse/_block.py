@@ -56,7 +56,9 @@ class Block:
         if shape:
             place = {label: at for at, label in reversed(list(enumerate(out + in_)))}
             value = lax.broadcast_in_dim(value, shape, [place[label] for label in structure.axes])
-            ties = [(out.index(label), len(out) + at) for at, label in enumerate(in_) if label in out]
+            ties = [
+                (out.index(label), len(out) + at) for at, label in enumerate(in_) if label in out
+            ]
             if ties:
                 mask = _diagonal(shape, *ties[0])
                 for tie in ties[1:]:
@@ -80,5 +82,3 @@ def dense_block(value: jax.Array, out_shape: tuple[int, ...], in_shape: tuple[in
 def identity_block(shape: tuple[int, ...]) -> Block:
     """The block of an array with respect to itself."""
     return Block(identity(shape))
-
-

@@ -180,7 +180,8 @@ def compose(outer: Structure, inner: Structure) -> Composition:
         [
             label
             for label in mine.axes
-            if label in summed and label not in other.axes
+            if label in summed
+            and label not in other.axes
             and not (selects and mine.kind is Kind.SELECTION)
         ]
         for mine, other in ((b, a), (a, b))

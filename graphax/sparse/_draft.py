@@ -73,7 +73,11 @@ def reshape(value: Value, shape: Sequence[int]) -> Value:
 def transpose(value: Value, permutation: Sequence[int]) -> Value:
     if tuple(permutation) == tuple(range(value.ndim)):
         return value
-    return np.transpose(value, permutation) if isinstance(value, np.ndarray) else lax.transpose(value, permutation)
+    return (
+        np.transpose(value, permutation)
+        if isinstance(value, np.ndarray)
+        else lax.transpose(value, permutation)
+    )
 
 
 def select(mask: np.ndarray, value: Value) -> Value:

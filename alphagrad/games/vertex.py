@@ -1,0 +1,174 @@
+"""The vertex elimination game: eliminate all vertices of a graph at the least cost.
+
+The state is an integer matrix: for every pair of nodes the id of the structure of the edge between them, 0
+for none. Products, sums and prices of structures are look-ups in tables that are closed under both, so the
+game runs under `jit` and `vmap` and its return is, to the digit, what executing the order costs.
+
+The game is that of J. Lohoff and E. Neftci, *Optimizing Automatic Differentiation with Deep Reinforcement
+Learning* (NeurIPS 2024, arXiv 2406.05027).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from graphax import ComputationalGraph
+from graphax.sparse import Kind, Structure, close_table
+from jaxtyping import Array, Bool, Float, Int
+
+# Up to this many entries one table holds `sums[old, products[outer, inner]]` ready for look-up.
+_JOINT_TABLE_LIMIT = 1 << 22
+
+
+class VertexState(NamedTuple):
+    """A partially eliminated graph.
+
+    Attributes:
+        edges: structure ids; rows are the inputs and then the vertices, columns the vertices.
+        eliminated: for every action whether its vertex is gone.
+    """
+
+    edges: Int[Array, "rows columns"]
+    eliminated: Bool[Array, "num_actions"]
+
+
+class VertexGame:
+    """Eliminate the vertices of a computational graph one by one; the reward is minus the multiplications.
+
+    Args:
+        graph: from :func:`graphax.trace`.
+        unit_edges: the convention of the rewards, ``"counted"`` or ``"free"``
+            (see :func:`graphax.count_ops`).
+        limit: how many structures there may be before the tables are made coarser.
+
+    Attributes:
+        graph: the graph.
+        num_inputs: rows of the state that are inputs.
+        num_vertices: columns of the state, all vertices in topological order.
+        num_actions: the number of eliminable vertices.
+        max_steps: the length of every game, one step for every eliminable vertex.
+        vertices: the vertex number of every action.
+        action_columns: the column of every action's vertex.
+        num_features: the features of an edge in the observation.
+        exact: whether rewards are exact. If not, a warning was given: products and sums were taken for
+            dense, and rewards are lower bounds of the exact ones.
+
+    Raises:
+        ValueError: when there is nothing to eliminate, or for another word for ``unit_edges``.
+    """
+
+    def __init__(
+        self, graph: ComputationalGraph, unit_edges: str = "counted", limit: int = 4096
+    ) -> None:
+        if unit_edges not in ("free", "counted"):
+            raise ValueError(f"unit_edges must be 'free' or 'counted', got {unit_edges!r}")
+        if not graph.eliminable:
+            raise ValueError("the graph has no vertex to eliminate: every order is the empty one")
+        self.graph = graph
+        self.vertices = graph.eliminable
+        self.num_inputs = len(graph.inputs)
+        self.num_vertices = len(graph.vertices)
+        self.num_actions = self.max_steps = len(self.vertices)
+        columns = {vertex: at for at, vertex in enumerate(graph.vertices)}
+        self.action_columns = np.array([columns[vertex] for vertex in self.vertices], np.int32)
+
+        table = close_table(graph.edges.values(), limit)
+        self.exact = table.exact
+        if not table.exact:
+            warnings.warn(
+                f"this graph needs more than {limit} edge structures; the game takes products and sums "
+                "for dense, and its costs are upper bounds",
+                stacklevel=2,
+            )
+        ids = {structure: at + 1 for at, structure in enumerate(table.structures)}
+        rows = {node: at for at, node in enumerate(graph.inputs + graph.vertices)}
+        self._dtype = np.int8 if len(ids) < 127 else np.int16
+        self._initial = np.zeros((len(rows), len(columns)), self._dtype)
+        for (source, target), structure in graph.edges.items():
+            self._initial[rows[source], columns[target]] = ids[structure]
+
+        self._size = len(ids) + 1
+        costs = table.mults_counted if unit_edges == "counted" else table.mults
+        self._costs = costs.astype(np.float32)
+        self._products = table.products.astype(self._dtype)
+        self._sums = table.sums.astype(self._dtype)
+        self._joint = None
+        if self._size**3 <= _JOINT_TABLE_LIMIT:
+            # _joint[outer, inner, old]
+            self._joint = np.moveaxis(self._sums[:, self._products], 0, -1).reshape(-1)
+        # In-edges of outputs are results: they stay when the vertex goes.
+        self._stays = np.array([vertex in graph.output_vertices for vertex in self.vertices])
+        features = [np.zeros(len(_features(table.structures[0], unit_edges)))]
+        features += [_features(structure, unit_edges) for structure in table.structures]
+        self._features = np.array(features, np.float32)
+        self.num_features = self._features.shape[1]
+
+    def init(self, key: Array | None = None) -> VertexState:
+        """The whole graph; the game has no chance in it and ``key`` is not used."""
+        del key
+        return VertexState(jnp.asarray(self._initial), jnp.zeros(self.num_actions, bool))
+
+    def step(
+        self, state: VertexState, action: Int[Array, ""]
+    ) -> tuple[VertexState, Float[Array, ""]]:
+        """Eliminate the vertex of an action; an illegal action changes nothing and costs nothing."""
+        edges = state.edges
+        column = jnp.asarray(self.action_columns)[action]
+        inner = edges[:, column].astype(jnp.int32)
+        outer = edges[self.num_inputs + column, :].astype(jnp.int32)
+        reward = -(self._tally(outer) @ self._costs @ self._tally(inner))
+        # Illegal actions find no out-edges, hence no products; their in-edges have to stay.
+        keeps = jnp.asarray(self._stays)[action] | state.eliminated[action]
+        row_ids = jnp.arange(edges.shape[0])[:, None]
+        column_ids = jnp.arange(edges.shape[1])[None, :]
+        gone = (row_ids == self.num_inputs + column) | ((column_ids == column) & ~keeps)
+        edges = jnp.where(gone, 0, self._joined(edges, inner, outer))
+        return VertexState(edges.astype(self._dtype), state.eliminated.at[action].set(True)), reward
+
+    def legal(self, state: VertexState) -> Bool[Array, "num_actions"]:
+        """The actions whose vertices are still there."""
+        return ~state.eliminated
+
+    def is_over(self, state: VertexState) -> Bool[Array, ""]:
+        """Whether only the Jacobian is left."""
+        return jnp.all(state.eliminated)
+
+    def observe(self, state: VertexState) -> Float[Array, "rows columns features"]:
+        """The three-dimensional adjacency tensor: the features of the edge between every pair of nodes.
+
+        All features are zero where there is no edge. Otherwise they are: 1; one of four flags for the kind
+        (unit, constant, selection, value); whether output and input share a label; and the logarithms to base
+        10 of one plus the sizes of output, input and the numbers held.
+        """
+        return jnp.asarray(self._features)[state.edges.astype(jnp.int32)]
+
+    def _joined(
+        self, edges: Array, inner: Int[Array, "rows"], outer: Int[Array, "columns"]
+    ) -> Int[Array, "rows columns"]:
+        """All edges after every in-edge was joined with every out-edge."""
+        size, edges = self._size, edges.astype(jnp.int32)
+        if self._joint is not None:
+            return jnp.asarray(self._joint)[(outer * size**2) + (inner * size)[:, None] + edges]
+        products = jnp.asarray(self._products.reshape(-1))[outer * size + inner[:, None]]
+        return jnp.asarray(self._sums.reshape(-1))[edges * size + products]
+
+    def _tally(self, ids: Int[Array, "nodes"]) -> Float[Array, "size"]:
+        """How often every structure occurs."""
+        return jnp.zeros(self._size, jnp.float32).at[ids].add(1.0)
+
+
+def _features(structure: Structure, unit_edges: str) -> list[float]:
+    labels_out = {label for dim in structure.out for label in dim}
+    labels_in = {label for dim in structure.in_ for label in dim}
+    held = structure.held if unit_edges == "counted" else structure.axes
+    sizes = (
+        math.prod(structure.out_shape),
+        math.prod(structure.in_shape),
+        structure.size(held) if structure.has_value or held else 0,
+    )
+    kinds = [float(structure.kind is kind) for kind in Kind]
+    return [1.0, *kinds, float(bool(labels_out & labels_in)), *(math.log10(1 + n) for n in sizes)]
