@@ -40,9 +40,7 @@ class Elimination(Generic[E]):
             self.out.setdefault(source, {})[target] = edge
             self.in_.setdefault(target, {})[source] = edge
 
-    def eliminate(
-        self, vertex: int, compose: Callable[[E, E], E], add: Callable[[E, E], E]
-    ) -> None:
+    def eliminate(self, vertex: int, compose: Callable[[E, E], E], add: Callable[[E, E], E]) -> None:
         """Join every in-edge with every out-edge of a vertex, then drop its edges.
 
         The in-edges of an output stay: they are part of the Jacobian.
@@ -143,9 +141,7 @@ def _tally(ids: Iterable[int]) -> dict[int, int]:
     return times
 
 
-def order_cost(
-    graph: ComputationalGraph, order: Sequence[int], unit_edges: UnitEdges = "free"
-) -> OpCount:
+def order_cost(graph: ComputationalGraph, order: Sequence[int], unit_edges: UnitEdges = "free") -> OpCount:
     """What accumulating the Jacobian in this order costs, from structures alone."""
     costing = Costing(graph, unit_edges)
     for vertex in order:

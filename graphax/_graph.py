@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from ._trace import (
 )
 from .rules import Call, dense_rule, find_rule
 from .rules._elementwise import static_number
-from .sparse import Block, Structure, identity_block
+from .sparse import Block, Structure
 
 if TYPE_CHECKING:
     from ._elimination import OpCount, UnitEdges
@@ -101,7 +101,7 @@ def linearize(numbering: Numbering, values: Sequence[Any]) -> tuple[list[Any], d
     """
     program, active = numbering.program, numbering.active
     env = dict(zip(program.inputs, values, strict=True))
-    env.update(program.constants)
+    env.update((variable, jax.numpy.asarray(value)) for variable, value in program.constants)
     edges: dict[Edge, Block] = {}
     for equation in program.equations:
         operands = [read(env, atom) for atom in equation.inputs]
@@ -118,16 +118,11 @@ def linearize(numbering: Numbering, values: Sequence[Any]) -> tuple[list[Any], d
 def _apply_rule(
     equation: Equation, operands: list[Any], wanted: list[bool]
 ) -> tuple[list[Any], list[list[Block | None]]]:
-    static = [
-        static_number(atom.value) if isinstance(atom, Constant) else None
-        for atom in equation.inputs
-    ]
+    static = [static_number(atom.value) if isinstance(atom, Constant) else None for atom in equation.inputs]
     for at, atom in enumerate(equation.inputs):
         if isinstance(atom, Constant):
             operands[at] = np.asarray(atom.value, atom.aval.dtype)
-    call = Call(
-        equation.primitive, equation.params, operands, static, wanted, len(equation.outputs)
-    )
+    call = Call(equation.primitive, equation.params, operands, static, wanted, len(equation.outputs))
     return (find_rule(equation.primitive) or dense_rule)(call)
 
 
@@ -159,7 +154,7 @@ class ComputationalGraph:
     Attributes:
         numbering: the program and its vertex numbers.
         outputs: for every differentiated output leaf its node, or None if it depends on no input.
-        edges: the structure of every edge ``(source, target)`` that lies on a path from an input to an output.
+        edges: the structure of every edge ``(source, target)`` on a path from an input to an output.
     """
 
     numbering: Numbering
@@ -289,9 +284,7 @@ def _literal(value: Any) -> str:
 
 def _stable_params(params: dict[str, Any]) -> str:
     """The parameters that shape the result; types, precisions and functions are left out."""
-    return " ".join(
-        f"{key}={text}" for key, value in sorted(params.items()) if (text := _stable(value))
-    )
+    return " ".join(f"{key}={text}" for key, value in sorted(params.items()) if (text := _stable(value)))
 
 
 def _stable(value: Any) -> str:
@@ -303,11 +296,7 @@ def _stable(value: Any) -> str:
         return "(" + ",".join(_stable(item) for item in value) + ")"
     if isinstance(value, core.ClosedJaxpr | core.Jaxpr):
         jaxpr = value.jaxpr if isinstance(value, core.ClosedJaxpr) else value
-        return (
-            "["
-            + ";".join(f"{e.primitive.name} {_stable_params(e.params)}" for e in jaxpr.eqns)
-            + "]"
-        )
+        return "[" + ";".join(f"{e.primitive.name} {_stable_params(e.params)}" for e in jaxpr.eqns) + "]"
     return ""
 
 
@@ -326,9 +315,7 @@ def _describe(graph: ComputationalGraph) -> str:
     rows = []
     last = 0
     for equation in program.equations:
-        numbers = [
-            graph.numbering.number[v] for v in equation.outputs if v in graph.numbering.number
-        ]
+        numbers = [graph.numbering.number[v] for v in equation.outputs if v in graph.numbering.number]
         last = numbers[-1] if numbers else last + 1
         marks = "".join(
             "*" if number in eliminable else "o" if number in vertices else " "
@@ -342,10 +329,7 @@ def _describe(graph: ComputationalGraph) -> str:
         rows.append((label, marks, text, equation.source))
     width = max((len(row[0]) for row in rows), default=0)
     body = max((min(len(row[2]), 72) for row in rows), default=0)
-    lines = [
-        f"{label:>{width}} {marks} {text:<{body}}  # {source}"
-        for label, marks, text, source in rows
-    ]
+    lines = [f"{label:>{width}} {marks} {text:<{body}}  # {source}" for label, marks, text, source in rows]
     results = " ".join(name(atom) for atom in program.outputs)
     legend = (
         f"{len(graph.vertices)} vertices, {len(graph.eliminable)} eliminable (*); "

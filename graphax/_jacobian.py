@@ -20,7 +20,7 @@ from ._graph import (
     linearize,
     number_vertices,
 )
-from ._trace import Variable, is_differentiable, trace_program
+from ._trace import trace_program
 from .orders import OrderLike, resolve_order
 from .sparse import Block, identity_block
 
@@ -88,6 +88,8 @@ def value_and_jacve(
     """
     if fun is None:
         return functools.partial(value_and_jacve, order=order, argnums=argnums, has_aux=has_aux)
+    if not callable(fun):
+        raise TypeError(f"jacve differentiates a function, got {type(fun).__name__}")
 
     @functools.wraps(fun)
     def value_and_jacobian(*args: Any, **kwargs: Any) -> Any:
@@ -179,22 +181,22 @@ def _trace(
 ) -> _Traced:
     positions, single = _positions(argnums, len(args))
     wrt = args[positions[0]] if single else tuple(args[at] for at in positions)
+    _check_inputs(wrt)
     wrt_leaves, arg_tree = jax.tree.flatten(wrt)
-    _check_inputs(wrt, wrt_leaves)
+    wrt_leaves = [_as_array(leaf) for leaf in wrt_leaves]
     # Other arguments are traced if they are arrays, so that the graph does not depend on their values;
     # Python scalars, strings and the like stay as they are.
     rest = [None if at in positions else arg for at, arg in enumerate(args)]
     rest_leaves, rest_tree = jax.tree.flatten((rest, kwargs))
     is_array = [hasattr(leaf, "shape") and hasattr(leaf, "dtype") for leaf in rest_leaves]
-    arrays = [leaf for leaf, array in zip(rest_leaves, is_array, strict=True) if array]
+    arrays = [_as_array(leaf) for leaf, array in zip(rest_leaves, is_array, strict=True) if array]
     aux_tree = None
 
     def flat(wrt_values: list[Any], array_values: list[Any]) -> Any:
         nonlocal aux_tree
         remaining = iter(array_values)
         leaves = [
-            next(remaining) if array else leaf
-            for leaf, array in zip(rest_leaves, is_array, strict=True)
+            next(remaining) if array else leaf for leaf, array in zip(rest_leaves, is_array, strict=True)
         ]
         values, keywords = jax.tree.unflatten(rest_tree, leaves)
         moving = jax.tree.unflatten(arg_tree, wrt_values)
@@ -232,9 +234,7 @@ def _positions(argnums: Argnums, num_args: int) -> tuple[tuple[int, ...], bool]:
     try:
         given = tuple(operator.index(at) for at in ([argnums] if single else argnums))  # type: ignore[union-attr]
     except TypeError:
-        raise TypeError(
-            f"argnums must be an integer or a sequence of integers, got {argnums!r}"
-        ) from None
+        raise TypeError(f"argnums must be an integer or a sequence of integers, got {argnums!r}") from None
     positions = tuple(at + num_args if at < 0 else at for at in given)
     for at, position in zip(given, positions, strict=True):
         if not 0 <= position < num_args:
@@ -247,8 +247,8 @@ def _positions(argnums: Argnums, num_args: int) -> tuple[tuple[int, ...], bool]:
     return positions, single
 
 
-def _check_inputs(wrt: Any, leaves: Sequence[Any]) -> None:
-    for (path, leaf), _ in zip(jax.tree.leaves_with_path(wrt), leaves, strict=True):
+def _check_inputs(wrt: Any) -> None:
+    for path, leaf in jax.tree.leaves_with_path(wrt):
         try:
             dtype = jax.numpy.result_type(leaf)
         except TypeError:
@@ -257,8 +257,8 @@ def _check_inputs(wrt: Any, leaves: Sequence[Any]) -> None:
             place = jax.tree_util.keystr(path)
             what = f"dtype {dtype}" if dtype is not None else f"type {type(leaf).__name__}"
             raise TypeError(
-                f"jacve differentiates with respect to real floating arrays, but the leaf{place and ' ' + place} "
-                f"of a differentiated argument has {what}; convert it, or leave it out of argnums"
+                "jacve differentiates with respect to real floating arrays; a differentiated argument has "
+                f"{what}{place and f' at {place}'}; convert it, or leave it out of argnums"
             )
 
 
@@ -274,18 +274,14 @@ def _check_outputs(leaves: Sequence[Any]) -> None:
 def _check_real(numbering: Numbering) -> None:
     for equation in numbering.program.equations:
         for output in equation.outputs:
-            if output in numbering.active and not jax.numpy.issubdtype(
-                output.aval.dtype, np.floating
-            ):
+            if output in numbering.active and not jax.numpy.issubdtype(output.aval.dtype, np.floating):
                 raise TypeError(
                     f"the primitive '{equation.primitive.name}' at {equation.source} makes a complex "
-                    "intermediate result, which jacve does not differentiate; use jax.jacrev for this function"
+                    "intermediate result, which jacve cannot differentiate; use jax.jacrev here"
                 )
 
 
-def _assemble(
-    traced: _Traced, graph: ComputationalGraph, jacobians: Any, results: list[Any]
-) -> Any:
+def _assemble(traced: _Traced, graph: ComputationalGraph, jacobians: Any, results: list[Any]) -> Any:
     """The dense Jacobian as a pytree of pytrees."""
     rows = []
     for at, node in enumerate(graph.outputs):
@@ -306,4 +302,5 @@ def _assemble(
 
 
 def _as_array(leaf: Any) -> Any:
-    return leaf if isinstance(leaf, jax.Array) else jax.numpy.asarray(leaf)
+    """Python numbers and NumPy arrays become JAX arrays; abstract values stay what they are."""
+    return leaf if isinstance(leaf, jax.Array | jax.ShapeDtypeStruct) else jax.numpy.asarray(leaf)

@@ -145,18 +145,12 @@ def _inline_into(
         called = eqn.params.get(_CALLS.get(eqn.primitive.name, ""))
         if called is not None:
             body, body_consts = (
-                (called.jaxpr, called.consts)
-                if isinstance(called, core.ClosedJaxpr)
-                else (called, ())
+                (called.jaxpr, called.consts) if isinstance(called, core.ClosedJaxpr) else (called, ())
             )
-            results: Sequence[Atom] = _inline_into(
-                body, body_consts, operands, constants, equations
-            )
+            results: Sequence[Atom] = _inline_into(body, body_consts, operands, constants, equations)
         else:
             results = tuple(Variable(var.aval) for var in eqn.outvars)
-            equations.append(
-                Equation(eqn.primitive, eqn.params, operands, results, eqn.source_info)
-            )
+            equations.append(Equation(eqn.primitive, eqn.params, operands, results, eqn.source_info))
         atoms.update(zip(eqn.outvars, results, strict=True))
     return [read(atom) for atom in jaxpr.outvars]
 

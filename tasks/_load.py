@@ -92,9 +92,7 @@ def _suggestion(name: str) -> str:
     close = difflib.get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.4)
     nearest = " or ".join(repr(by_lower_case[match]) for match in close)
     question = f"did you mean {nearest}? " if close else ""
-    return (
-        f"{question}`tasks.names()` lists them all, and 'path/to/file.py:function' loads your own"
-    )
+    return f"{question}`tasks.names()` lists them all, and 'path/to/file.py:function' loads your own"
 
 
 def _read_options(name: str, options: str) -> dict[str, int]:
@@ -108,9 +106,7 @@ def _read_options(name: str, options: str) -> dict[str, int]:
         try:
             values[_OPTIONS[key]] = int(value)
         except ValueError:
-            raise ValueError(
-                f"option {key!r} of {name!r} must be an integer, not {value!r}"
-            ) from None
+            raise ValueError(f"option {key!r} of {name!r} must be an integer, not {value!r}") from None
     return values
 
 
@@ -134,7 +130,6 @@ def _load_from_file(path: Path, function: str) -> Task:
     task = make()
     if not isinstance(task, Task):
         raise TypeError(
-            f"{function!r} in {str(path)!r} must return a tasks.Task; "
-            f"it returned a {type(task).__name__}"
+            f"{function!r} in {str(path)!r} must return a tasks.Task; it returned a {type(task).__name__}"
         )
     return task

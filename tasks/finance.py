@@ -13,9 +13,7 @@ from tasks._task import Declaration, Uniform
 Scalar = Float[Array, ""]
 
 
-def black_scholes(
-    spot: Scalar, strike: Scalar, rate: Scalar, volatility: Scalar, maturity: Scalar
-) -> Scalar:
+def black_scholes(spot: Scalar, strike: Scalar, rate: Scalar, volatility: Scalar, maturity: Scalar) -> Scalar:
     """The price of a European call option (Black & Scholes 1973), through the forward price.
 
     Args:
@@ -44,9 +42,7 @@ def black_scholes_greeks(
 
 def _black_76(forward, strike, rate, volatility, maturity):
     """The same price from the forward price of the stock (Black 1976)."""
-    d1 = (jnp.log(forward / strike) + volatility**2 / 2.0 * maturity) / (
-        volatility * jnp.sqrt(maturity)
-    )
+    d1 = (jnp.log(forward / strike) + volatility**2 / 2.0 * maturity) / (volatility * jnp.sqrt(maturity))
     d2 = d1 - volatility * jnp.sqrt(maturity)
     return jnp.exp(-rate * maturity) * (forward * _normal_cdf(d1) - strike * _normal_cdf(d2))
 

@@ -64,9 +64,7 @@ def roe_flux_1d(
     return 0.5 * (mass - dmass), 0.5 * (momentum - dmomentum), 0.5 * (energy - denergy)
 
 
-def roe_flux_3d(
-    rho_l: One, m_l: Three, e_l: One, rho_r: One, m_r: Three, e_r: One
-) -> tuple[One, Three, One]:
+def roe_flux_3d(rho_l: One, m_l: Three, e_l: One, rho_r: One, m_r: Three, e_r: One) -> tuple[One, Three, One]:
     """The flux along the first axis, of mass, momentum and energy, between two cells (Roe 1981).
 
     The arguments are those of `roe_flux_1d`, the momentum densities being vectors.

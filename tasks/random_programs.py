@@ -24,9 +24,7 @@ class Step(NamedTuple):
     operands: tuple[int, ...]
 
 
-def random_scalar(
-    seed: int, num_inputs: int = 4, num_operations: int = 40, num_outputs: int = 3
-) -> Task:
+def random_scalar(seed: int, num_inputs: int = 4, num_operations: int = 40, num_outputs: int = 3) -> Task:
     """Draws a program of unary and binary operations over scalars.
 
     `tasks.load("random_scalar:seed=3,operations=40,inputs=4,outputs=3")` makes the same task.
@@ -43,8 +41,7 @@ def random_scalar(
         ValueError: if the numbers cannot be met.
     """
     return _draw_task(
-        f"random_scalar:seed={seed},inputs={num_inputs},operations={num_operations},"
-        f"outputs={num_outputs}",
+        f"random_scalar:seed={seed},inputs={num_inputs},operations={num_operations},outputs={num_outputs}",
         *(seed, num_inputs, num_operations, num_outputs),
         draw_shapes=lambda rng: [()],
         unary=_operations.elementwise,
@@ -52,9 +49,7 @@ def random_scalar(
     )
 
 
-def random_tensor(
-    seed: int, num_inputs: int = 4, num_operations: int = 20, num_outputs: int = 2
-) -> Task:
+def random_tensor(seed: int, num_inputs: int = 4, num_operations: int = 20, num_outputs: int = 2) -> Task:
     """Draws a program over scalars, vectors and matrices of at most 24 entries.
 
     Its operations are elementwise ones with broadcasting, matrix and outer products, sums over an
@@ -63,8 +58,7 @@ def random_tensor(
     is as for `random_scalar`.
     """
     return _draw_task(
-        f"random_tensor:seed={seed},inputs={num_inputs},operations={num_operations},"
-        f"outputs={num_outputs}",
+        f"random_tensor:seed={seed},inputs={num_inputs},operations={num_operations},outputs={num_outputs}",
         *(seed, num_inputs, num_operations, num_outputs),
         draw_shapes=_vectors_and_matrices,
         unary=_operations.unary,
@@ -90,9 +84,7 @@ def _draw_task(
     if seed < 0:
         raise ValueError(f"seed={seed} must not be negative")
     if min(num_inputs, num_outputs) < 1:
-        raise ValueError(
-            f"num_inputs={num_inputs} and num_outputs={num_outputs} must both be positive"
-        )
+        raise ValueError(f"num_inputs={num_inputs} and num_outputs={num_outputs} must both be positive")
     if num_operations < max(num_inputs, num_outputs):
         raise ValueError(
             f"num_operations={num_operations} is too small to read {num_inputs} inputs and make "

@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
 from graphax import ComputationalGraph
 from graphax.sparse import Kind, Structure, close_table
-from jaxtyping import Array, Bool, Float, Int
 
 # Up to this many entries one table holds `sums[old, products[outer, inner]]` ready for look-up.
 _JOINT_TABLE_LIMIT = 1 << 22
@@ -61,9 +62,7 @@ class VertexGame:
         ValueError: when there is nothing to eliminate, or for another word for ``unit_edges``.
     """
 
-    def __init__(
-        self, graph: ComputationalGraph, unit_edges: str = "counted", limit: int = 4096
-    ) -> None:
+    def __init__(self, graph: ComputationalGraph, unit_edges: str = "counted", limit: int = 4096) -> None:
         if unit_edges not in ("free", "counted"):
             raise ValueError(f"unit_edges must be 'free' or 'counted', got {unit_edges!r}")
         if not graph.eliminable:
@@ -112,9 +111,7 @@ class VertexGame:
         del key
         return VertexState(jnp.asarray(self._initial), jnp.zeros(self.num_actions, bool))
 
-    def step(
-        self, state: VertexState, action: Int[Array, ""]
-    ) -> tuple[VertexState, Float[Array, ""]]:
+    def step(self, state: VertexState, action: Int[Array, ""]) -> tuple[VertexState, Float[Array, ""]]:
         """Eliminate the vertex of an action; an illegal action changes nothing and costs nothing."""
         edges = state.edges
         column = jnp.asarray(self.action_columns)[action]

@@ -42,7 +42,5 @@ def check_order(graph: ComputationalGraph, order: Iterable[int]) -> tuple[int, .
     missing = [vertex for vertex in graph.eliminable if vertex not in seen]
     if missing:
         some = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
-        raise ValueError(
-            f"order misses {len(missing)} of {len(eliminable)} eliminable vertices: {some}"
-        )
+        raise ValueError(f"order misses {len(missing)} of {len(eliminable)} eliminable vertices: {some}")
     return vertices

@@ -27,7 +27,8 @@ def resolve_order(
 
     Args:
         graph: the graph to eliminate.
-        order: ``"forward"``, ``"reverse"`` or ``"markowitz"``, a sequence of vertex numbers, or a loaded order.
+        order: ``"forward"``, ``"reverse"`` or ``"markowitz"``, a sequence of vertex numbers, or a
+            loaded order.
 
         unit_edges: the convention in which a named order that looks at costs compares them.
 

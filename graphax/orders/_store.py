@@ -141,4 +141,6 @@ def _parse(data: Any) -> Order:
         raise TypeError("'order' must be a list of integers")
     if not isinstance(data["fingerprint"], str):
         raise TypeError("'fingerprint' must be a string")
-    return Order(**{key: data[key] for key in wanted} | {"order": tuple(order)})
+    fields: dict[str, Any] = {key: data[key] for key in wanted}
+    fields["order"] = tuple(order)
+    return Order(**fields)

@@ -53,9 +53,7 @@ def _custom_vjp(call: Call) -> tuple[list[Any], Blocks]:
         result, pull = jax.vjp(fun, *[operands[at] for at in moving])
         return result, pull(cotangent)
 
-    result_type = jax.eval_shape(
-        lambda operands: call.with_operands(operands).evaluate()[0], call.operands
-    )
+    result_type = jax.eval_shape(lambda operands: call.with_operands(operands).evaluate()[0], call.operands)
     if result_type.shape not in shapes or not is_differentiable(result_type):
         return dense_rule(call)
     program = inline(jax.make_jaxpr(pulled_back)(list(call.operands), result_type))

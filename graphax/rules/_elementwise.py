@@ -46,7 +46,7 @@ class NotElementwise(Exception):
 
 
 class Partial(NamedTuple):
-    """A derivative with respect to one operand, entry by entry: ``scale`` times ``factor``, if there is one."""
+    """A derivative with respect to one operand, entry by entry: ``scale``, times ``factor`` if any."""
 
     scale: float
     factor: Any = None
@@ -129,9 +129,7 @@ def _entrywise(
         dims = out[rank - len(shape) :]
         return [dim if size != 1 else [] for dim, size in zip(dims, shape, strict=True)]
 
-    axes = (
-        [] if factor_shape is None else [label for dim in labels_of(factor_shape) for label in dim]
-    )
+    axes = [] if factor_shape is None else [label for dim in labels_of(factor_shape) for label in dim]
     # Explicit ones fill the output; a product with a literal holds one number.
     held = range(len(sizes)) if kind is Kind.UNIT and not copy else axes
     return make_structure(out, labels_of(in_shape), sizes, kind, axes, held, copy)
@@ -248,7 +246,7 @@ def _aligns_trailing_dims(equation: Equation) -> bool:
 
 def static_number(value: Any) -> Any:
     """A literal as a Python number, or None if it is not a finite real or complex one."""
-    if value is None or isinstance(value, bool | np.bool_) or np.ndim(value) or _is_traced(value):
+    if value is None or isinstance(value, bool | np.bool_) or np.ndim(value):
         return None
     number = value.item() if hasattr(value, "item") else value
     if not isinstance(number, int | float | complex):
@@ -257,12 +255,12 @@ def static_number(value: Any) -> Any:
     return number if finite else None
 
 
-def _is_traced(value: Any) -> bool:
-    return isinstance(value, jax.core.Tracer)
-
-
 def derivative_program(call: Call) -> Program:
-    """The flat program of a primitive's jvp, ``(operands, tangents of the wanted ones) -> (results, tangents)``."""
+    """The flat program of a primitive's jvp.
+
+    Its inputs are the operands and then a tangent for every wanted one, its outputs the results and then
+    a tangent for every result.
+    """
     types = tuple(_type_of(operand) for operand in call.operands)
     params = tuple(sorted(call.params.items()))
     key = (call.primitive, params, types, tuple(call.wanted))
@@ -288,8 +286,7 @@ def _cached_program(
         def fun(*moving: Any) -> Any:
             moving_iter = iter(moving)
             values = [
-                next(moving_iter) if want else operand
-                for operand, want in zip(operands, wanted, strict=True)
+                next(moving_iter) if want else operand for operand, want in zip(operands, wanted, strict=True)
             ]
             return bind(primitive, dict(params), values)
 

@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..sparse import Block, Kind, common_factors, label_dims, make_structure
+from ..sparse import Block, Kind, arranged_block, common_factors, label_dims, make_structure
 from ._registry import Blocks, Call, register_family, register_rule
 
-IndexMap = (
-    np.ndarray | None
-)  # for every output index the input index, -1 for none; None: the identity
+IndexMap = np.ndarray | None  # for every output index the input index, -1 for none; None: the identity
 
 
 def _copy_block(out: Any, in_: Any, sizes: Any) -> Block:
@@ -82,13 +80,11 @@ def _written_out(out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> Block
     in_, in_sizes = label_dims(in_shape, len(out_sizes))
     sizes = out_sizes + in_sizes
     labels = range(len(sizes))
-    structure = make_structure(out, in_, sizes, Kind.SELECTION, labels, copy=True)
-    return Block(structure, np.eye(size, dtype=bool).reshape(structure.value_shape))
+    mask = np.eye(size, dtype=bool)
+    return arranged_block(out, in_, sizes, mask, labels, Kind.SELECTION, copy=True)
 
 
-def selection_block(
-    out_shape: Sequence[int], in_shape: Sequence[int], maps: Sequence[IndexMap]
-) -> Block:
+def selection_block(out_shape: Sequence[int], in_shape: Sequence[int], maps: Sequence[IndexMap]) -> Block:
     """The block of a copy that picks indices dimension by dimension.
 
     Args:
@@ -114,10 +110,7 @@ def selection_block(
         axes += [*out_dim, *in_dim]
     if not axes:
         return _copy_block(out, in_, sizes)
-    structure = make_structure(out, in_, sizes, Kind.SELECTION, axes, copy=True)
-    # Labels are numbered by first occurrence: outputs first, then inputs, each in order.
-    mask = np.transpose(mask, np.argsort(axes))
-    return Block(structure, mask.reshape(structure.value_shape))
+    return arranged_block(out, in_, sizes, mask, axes, Kind.SELECTION, copy=True)
 
 
 @register_rule("slice")
@@ -207,7 +200,5 @@ def _pad(call: Call) -> tuple[list[Any], Blocks]:
         blocks[0] = selection_block(result.shape, in_shape, maps)
     if call.wanted[1]:
         out, sizes = label_dims(result.shape)
-        labels = range(len(sizes))
-        structure = make_structure(out, (), sizes, Kind.SELECTION, labels, copy=True)
-        blocks[1] = Block(structure, ~inside.reshape(structure.value_shape))
+        blocks[1] = arranged_block(out, (), sizes, ~inside, range(len(sizes)), Kind.SELECTION, copy=True)
     return [result], [blocks]

@@ -1,7 +1,7 @@
 """The algebra of structured Jacobians: what is known of them statically, and what they hold."""
 
 from ._add import Sum, add
-from ._block import Block, dense_block, identity_block
+from ._block import Block, arranged_block, dense_block, identity_block
 from ._compose import Composition, compose
 from ._structure import (
     Kind,
@@ -23,6 +23,7 @@ __all__ = [
     "StructureTable",
     "Sum",
     "add",
+    "arranged_block",
     "close_table",
     "common_factors",
     "compose",

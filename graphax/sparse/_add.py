@@ -34,37 +34,26 @@ class Sum:
     right: tuple[tuple[Step, ...], Labels]
     axes: Labels
 
-    def run(
-        self, left: Value, left_scale: Any, right: Value, right_scale: Any
-    ) -> tuple[Value, Any]:
+    def run(self, left: Value, left_scale: Any, right: Value, right_scale: Any) -> tuple[Value, Any]:
         """The value and static scale of the sum."""
-        left, left_scale = self._prepare(self.left, left, left_scale)
-        right, right_scale = self._prepare(self.right, right, right_scale)
-        if left is None and right is None:
-            return None, left_scale + right_scale
-        if left is None or right is None:
-            value, sign, constant = (
-                (right, right_scale, left_scale)
-                if left is None
-                else (left, left_scale, right_scale)
-            )
-            # sign * value + constant = sign * (value + sign * constant), as sign is +1 or -1.
-            constant = np.asarray(sign * constant, value.dtype)
-            combine = np.add if isinstance(value, np.ndarray) else lax.add
-            total = combine(value, constant)
+        x, x_scale = self._prepare(self.left, left, left_scale)
+        y, y_scale = self._prepare(self.right, right, right_scale)
+        if x is None and y is None:
+            return None, x_scale + y_scale
+        if x is None:
+            x, x_scale, y, y_scale = y, y_scale, x, x_scale
+        if y is None:
+            # sign * x + constant = sign * (x + sign * constant), as the sign is +1 or -1.
+            y, subtract = np.asarray(x_scale * y_scale, x.dtype), False
         else:
-            left, right = match_dtypes(left, right)
-            combine = lax.add if left_scale == right_scale else lax.sub
-            if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
-                combine = np.add if left_scale == right_scale else np.subtract
-            total, sign = combine(left, right), left_scale
-        if isinstance(total, np.generic):  # NumPy turns 0-d arrays into scalars
-            total = np.asarray(total)
-        return reshape(total, self.structure.value_shape), sign
+            (x, y), subtract = match_dtypes(x, y), x_scale != y_scale
+        if isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
+            total = np.asarray(x - y if subtract else x + y)
+        else:
+            total = lax.sub(x, y) if subtract else lax.add(x, y)
+        return reshape(total, self.structure.value_shape), x_scale
 
-    def _prepare(
-        self, side: tuple[tuple[Step, ...], Labels], value: Value, scale: Any
-    ) -> tuple[Value, Any]:
+    def _prepare(self, side: tuple[tuple[Step, ...], Labels], value: Value, scale: Any) -> tuple[Value, Any]:
         steps, axes = side
         value, scale = run_steps(steps, value, scale)
         if value is None:
@@ -90,8 +79,11 @@ def add(left: Structure, right: Structure) -> Sum:
         )
     sizes: dict[int, int] = {}
     x, y = Draft(left, sizes), Draft(right, sizes)
-    for x_dim, y_dim in zip(x.out + x.in_, y.out + y.in_, strict=True):
-        align(x, x_dim, y, y_dim)
+    dims = list(zip(x.out + x.in_, y.out + y.in_, strict=True))
+    # Splitting a label splits its twin in another dimension too, which may have been aligned before.
+    while any(x.shape(x_dim) != y.shape(y_dim) for x_dim, y_dim in dims):
+        for x_dim, y_dim in dims:
+            align(x, x_dim, y, y_dim)
     _untie_single_deltas(x, y)
     labels = [*y.labels(y.out), *y.labels(y.in_)]
     names = [*x.labels(x.out), *x.labels(x.in_)]

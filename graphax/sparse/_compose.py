@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jax import lax
 
-from ._draft import Draft, Step, Value, align, match_dtypes, reshape, run_steps, select, transpose
+from ._draft import (
+    Draft,
+    Step,
+    Value,
+    align,
+    match_dtypes,
+    reshape,
+    run_steps,
+    select,
+    selection_kind,
+    transpose,
+)
 from ._structure import Kind, Labels, Structure, canonical
 
 # Contractions up to this many products are emitted as a product and a sum, which XLA fuses with their
@@ -63,9 +75,7 @@ class Composition:
     contracted: Labels
     sizes: dict[int, int]
 
-    def run(
-        self, outer: Value, outer_scale: Any, inner: Value, inner_scale: Any
-    ) -> tuple[Value, Any]:
+    def run(self, outer: Value, outer_scale: Any, inner: Value, inner_scale: Any) -> tuple[Value, Any]:
         """The value and static scale of the product."""
         outer, outer_scale = self.outer.prepare(outer, outer_scale)
         inner, inner_scale = self.inner.prepare(inner, inner_scale)
@@ -78,7 +88,7 @@ class Composition:
         else:
             value = self._product(outer, inner)
         value = reshape(value, self.structure.value_shape)
-        if self.structure.kind is Kind.SELECTION:
+        if self.structure.kind.is_selection:
             return value.astype(bool), scale  # sums of a selection's entries are 0 or 1
         if value.dtype == bool:  # a selection that has become numbers
             value = value.astype(np.float64)
@@ -112,20 +122,13 @@ class Composition:
     def _dot(self, outer: Value, inner: Value) -> Value:
         shared = [label for label in self.outer.axes if label in self.inner.axes]
         batch = [label for label in shared if label not in self.contracted]
-        dims = tuple(
-            tuple(
-                tuple(axes.index(label) for label in labels)
-                for axes in (self.outer.axes, self.inner.axes)
-            )
-            for labels in (self.contracted, batch)
-        )
-        free = [
-            label
-            for axes in (self.outer.axes, self.inner.axes)
-            for label in axes
-            if label not in shared
-        ]
-        product = lax.dot_general(outer, inner, dims)
+        sides = (self.outer.axes, self.inner.axes)
+
+        def positions(labels: Iterable[int]) -> tuple[list[int], list[int]]:
+            return [sides[0].index(label) for label in labels], [sides[1].index(label) for label in labels]
+
+        free = [label for axes in sides for label in axes if label not in shared]
+        product = lax.dot_general(outer, inner, (positions(self.contracted), positions(batch)))
         have = batch + free
         return transpose(product, [have.index(label) for label in self.kept])
 
@@ -175,14 +178,12 @@ def compose(outer: Structure, inner: Structure) -> Composition:
     summed = set(b.labels(b.in_)) - result
     # What only one value varies along is summed before the product; but a selection stays one until then,
     # so that the other value is selected from and not multiplied by zeros and ones.
-    selects = {b.kind, a.kind} == {Kind.SELECTION, Kind.VALUE}
+    selects = Kind.VALUE in (b.kind, a.kind)
     b_only, a_only = (
         [
             label
             for label in mine.axes
-            if label in summed
-            and label not in other.axes
-            and not (selects and mine.kind is Kind.SELECTION)
+            if label in summed and label not in other.axes and not (selects and mine.kind.is_selection)
         ]
         for mine, other in ((b, a), (a, b))
     )
@@ -208,9 +209,9 @@ def compose(outer: Structure, inner: Structure) -> Composition:
         mults = union + (kept if multiplicity != 1 else 0)
         adds = union - kept
     elif Kind.VALUE in kinds:
-        if Kind.CONSTANT in kinds or multiplicity != 1:
+        if not any(kind.is_unit for kind in kinds) or multiplicity != 1:
             mults = kept
-        if Kind.SELECTION in kinds:
+        if any(kind.is_selection for kind in kinds):
             adds = union - kept
     if Kind.VALUE in kinds:
         adds += count(b.axes) - count(set(b.axes).difference(b_only))
@@ -238,10 +239,10 @@ def _operand(draft: Draft, sums: list[int]) -> Operand:
 
 
 def _product_kind(b: Draft, a: Draft, multiplicity: int) -> Kind:
-    kinds = {b.kind, a.kind}
-    if Kind.VALUE in kinds:
+    if Kind.VALUE in (b.kind, a.kind):
         return Kind.VALUE
-    if Kind.SELECTION in kinds:
-        copies = Kind.CONSTANT not in kinds and b.copies_entries and a.copies_entries
-        return Kind.SELECTION if copies else Kind.VALUE
-    return Kind.UNIT if kinds == {Kind.UNIT} and multiplicity == 1 else Kind.CONSTANT
+    is_unit = b.kind.is_unit and a.kind.is_unit and multiplicity == 1
+    if b.kind.is_selection or a.kind.is_selection:
+        copies = b.copies_entries and a.copies_entries
+        return selection_kind(is_unit) if copies else Kind.VALUE
+    return Kind.UNIT if is_unit else Kind.CONSTANT

@@ -50,7 +50,7 @@ class Untie(NamedTuple):
     def __call__(self, value: Value, scale: Any) -> tuple[Value, Any]:
         eye = np.eye(self.size, dtype=bool)
         if value is None:
-            if self.kind is Kind.SELECTION:
+            if self.kind.is_selection:
                 return eye, scale
             return np.where(eye, scale, 0.0), 1
         axis = self.axis
@@ -150,10 +150,8 @@ class Draft:
     def untie(self, dim: list[int], label: int) -> int:
         """Give a label's occurrence in ``dim`` a name of its own; the delta becomes zeros in the value."""
         twin = self._new_label(self.sizes[label])
-        if self.kind is Kind.UNIT and self.copies_entries:
-            self.kind = Kind.SELECTION
-        elif self.kind is not Kind.SELECTION:
-            self.kind = Kind.VALUE
+        if self.kind is not Kind.VALUE:
+            self.kind = selection_kind(self.kind.is_unit) if self.copies_entries else Kind.VALUE
         axis = self.axes.index(label) if label in self.axes else None
         self.steps.append(Untie(axis, self.sizes[label], self.kind))
         if axis is None:
@@ -203,6 +201,11 @@ class Draft:
         label = len(self.sizes)
         self.sizes[label] = size
         return label
+
+
+def selection_kind(is_unit: bool) -> Kind:
+    """The kind of a static mask with a unit or another scale."""
+    return Kind.SELECTION if is_unit else Kind.SCALED_SELECTION
 
 
 def align(left: Draft, left_dim: list[int], right: Draft, right_dim: list[int]) -> None:

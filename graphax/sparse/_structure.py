@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +16,18 @@ class Kind(enum.IntEnum):
 
     UNIT = 0  # the static scale +1 or -1; no array
     CONSTANT = 1  # any other static scale; no array
-    SELECTION = 2  # a static 0/1 pattern, at most one 1 to an output entry: entries are copied
-    VALUE = 3  # an array
+    SELECTION = 2  # +1 or -1 where a static mask holds, at most once to an output entry
+    SCALED_SELECTION = 3  # any other static scale there
+    VALUE = 4  # an array
+
+    @property
+    def is_selection(self) -> bool:
+        return self in (Kind.SELECTION, Kind.SCALED_SELECTION)
+
+    @property
+    def is_unit(self) -> bool:
+        """Whether a product with it needs no multiplication."""
+        return self in (Kind.UNIT, Kind.SELECTION)
 
 
 @dataclass(frozen=True)
@@ -127,7 +138,7 @@ def canonical(
         for dim in dims:
             present[side].update(dim)
             order.update(dict.fromkeys(dim))
-            follower[side].update(zip(dim, dim[1:], strict=False))
+            follower[side].update(itertools.pairwise(dim))
 
     def joined(left: int, right: int) -> bool:
         return (

@@ -56,9 +56,7 @@ class StructureTable:
         return found
 
     def _intern_result(self, structure: Structure) -> int:
-        return self.intern(
-            dense(structure.out_shape, structure.in_shape) if self._coarse else structure
-        )
+        return self.intern(dense(structure.out_shape, structure.in_shape) if self._coarse else structure)
 
 
 class ClosedTable(NamedTuple):
@@ -118,12 +116,9 @@ def _close(table: StructureTable, structures: list[Structure], limit: int | None
             return False
         structure = table.structures[done]
         out_shape, in_shape = structure.out_shape, structure.in_shape
-        for group, key in (
-            (by_out, out_shape),
-            (by_in, in_shape),
-            (by_both, (out_shape, in_shape)),
-        ):
-            group.setdefault(key, []).append(done)
+        by_out.setdefault(out_shape, []).append(done)
+        by_in.setdefault(in_shape, []).append(done)
+        by_both.setdefault((out_shape, in_shape), []).append(done)
         for inner in by_out.get(in_shape, ()):
             table.compose(done, inner)
         for outer in by_in.get(out_shape, ()):

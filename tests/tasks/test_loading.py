@@ -40,9 +40,7 @@ def test_a_random_program_takes_its_numbers_from_its_name():
     name = "random_scalar:seed=3,operations=12,inputs=2,outputs=5"
     loaded, drawn = tasks.load(name), tasks.random_scalar(3, 2, 12, 5)
     assert loaded.name == name
-    assert str(jax.make_jaxpr(loaded.fun)(*loaded.args)) == str(
-        jax.make_jaxpr(drawn.fun)(*drawn.args)
-    )
+    assert str(jax.make_jaxpr(loaded.fun)(*loaded.args)) == str(jax.make_jaxpr(drawn.fun)(*drawn.args))
     assert tasks.load(drawn.name).name == drawn.name
 
 

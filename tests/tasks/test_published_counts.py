@@ -47,9 +47,7 @@ class BooleanGraph:
                 useful |= self.reads[vertex - 1]
         live = reached & useful
         self.predecessors = {v: self.reads[v - 1] & live for v in live if v > 0}
-        self.successors = {
-            v: {w for w in self.predecessors if v in self.reads[w - 1]} for v in live
-        }
+        self.successors = {v: {w for w in self.predecessors if v in self.reads[w - 1]} for v in live}
         self.eliminable = sorted(v for v in live if v > 0 and self.successors[v])
 
     def _number_equations(self, jaxpr, numbers):
@@ -60,9 +58,7 @@ class BooleanGraph:
             operands = [number(atom) for atom in equation.invars]
             if equation.primitive.name == "jit":
                 inner = equation.params["jaxpr"].jaxpr
-                results = self._number_equations(
-                    inner, dict(zip(inner.invars, operands, strict=True))
-                )
+                results = self._number_equations(inner, dict(zip(inner.invars, operands, strict=True)))
             else:
                 self.reads.append({operand for operand in operands if operand is not None})
                 results = [len(self.reads)]

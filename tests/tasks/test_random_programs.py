@@ -32,9 +32,7 @@ def test_programs_are_the_same_in_another_process():
         "for task in tasks.random_scalar(5), tasks.random_tensor(5):\n"
         "    print(jax.make_jaxpr(task.fun)(*task.args), flush=True)"
     )
-    printed = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     here = [tasks.random_scalar(5), tasks.random_tensor(5)]
     assert printed == "".join(f"{jax.make_jaxpr(t.fun)(*t.args)}\n" for t in here)
 

@@ -1,0 +1,39 @@
+"""What Jacobians and their emission are compared with."""
+
+import math
+
+import jax
+import numpy as np
+from jax.extend import core
+
+
+def assert_same_jacobian(actual, expected, rtol=1e-9):
+    """Equal tree structures, shapes and dtypes, and values up to ``rtol`` of the largest entry."""
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    leaves = list(zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True))
+    scale = max((float(np.max(np.abs(e))) for _, e in leaves if e.size), default=0.0)
+    for a, e in leaves:
+        assert (a.shape, a.dtype) == (e.shape, e.dtype)
+        np.testing.assert_allclose(a, e, rtol=0, atol=rtol * scale)
+
+
+def emitted_multiplications(fun, *args):
+    """Multiplications in the accumulation part of the jaxpr of a Jacobian."""
+    return _multiplications(jax.make_jaxpr(fun)(*args).jaxpr)
+
+
+def _multiplications(jaxpr):
+    count = 0
+    for eqn in jaxpr.eqns:
+        count += sum(_multiplications(inner) for inner in core.jaxprs_in_params(eqn.params))
+        if "accumulate" not in str(eqn.source_info.name_stack):
+            continue
+        if eqn.primitive.name == "mul":
+            count += math.prod(eqn.outvars[0].aval.shape)
+        elif eqn.primitive.name == "dot_general":
+            ((contracted, _), _) = eqn.params["dimension_numbers"]
+            summed = math.prod(eqn.invars[0].aval.shape[axis] for axis in contracted)
+            count += math.prod(eqn.outvars[0].aval.shape) * summed
+        else:
+            assert eqn.primitive.name not in ("div", "integer_pow", "square", "scan", "while")
+    return count
