@@ -1,0 +1,168 @@
+"""Orders: the classical ones, what a user may write, and files."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from oracle import assert_same_jacobian
+
+import graphax
+import tasks
+from graphax import jacve, orders
+
+
+def fun(x):
+    a = jnp.sin(x)
+    b = jnp.cos(a)
+    c = a * b
+    d = jnp.exp(c)
+    return d * b, c + d
+
+
+GRAPH = graphax.trace(fun)(1.0)
+
+
+def test_every_order_gives_the_same_jacobian():
+    expected = jax.jacrev(fun)(0.7)
+    for order in itertools.permutations(GRAPH.eliminable):
+        assert_same_jacobian(jacve(fun, order)(0.7), expected, rtol=1e-12)
+
+
+def test_forward_ascends_and_reverse_descends():
+    assert orders.forward(GRAPH) == GRAPH.eliminable == tuple(sorted(GRAPH.eliminable))
+    assert orders.reverse(GRAPH) == GRAPH.eliminable[::-1]
+
+
+@pytest.mark.parametrize("unit_edges", ["free", "counted"])
+@pytest.mark.parametrize("seed", range(5))
+def test_markowitz_takes_the_cheapest_vertex_and_the_smallest_number(seed, unit_edges):
+    task = tasks.random_scalar(seed, num_operations=15)
+    graph = graphax.trace(task.fun, task.argnums)(*task.args)
+    order = orders.markowitz(graph, unit_edges=unit_edges)
+    from graphax._elimination import Costing
+
+    costing = Costing(graph, unit_edges)
+    left = set(graph.eliminable)
+    for vertex in order:
+        assert (costing.degree(vertex), vertex) == min((costing.degree(v), v) for v in left)
+        before = costing.mults
+        degree = costing.degree(vertex)
+        costing.eliminate(vertex)
+        assert costing.mults - before == degree
+        left.remove(vertex)
+    assert not left
+
+
+@pytest.mark.parametrize(
+    ("order", "error", "message"),
+    [
+        ((1, 2, 3), ValueError, "misses 1 of 4 eliminable vertices: 4"),
+        ((1, 2, 2, 3, 4), ValueError, "names vertex 2 twice"),
+        ((1, 2, 3, 4, 99), ValueError, "vertex 99, which cannot be eliminated: no vertex"),
+        ((1, 2, 3, 4, 5), ValueError, "vertex 5, which cannot be eliminated: it is an output"),
+        ((1, 2, 3, 4.0), TypeError, "sequence of vertex numbers"),
+        (7, TypeError, "sequence of vertex numbers"),
+        (None, TypeError, "sequence of vertex numbers"),
+        ("markovitz", ValueError, "did you mean 'markowitz'"),
+        ("", ValueError, "Named orders are 'forward', 'reverse', 'markowitz'"),
+    ],
+)
+def test_wrong_orders_are_refused(order, error, message):
+    with pytest.raises(error, match=message):
+        jacve(fun, order)(1.0)
+    if not isinstance(order, str):
+        with pytest.raises(error, match=message):
+            GRAPH.cost(order)
+
+
+def test_numpy_integers_and_iterators_are_orders():
+    expected = jax.jacrev(fun)(0.7)
+    assert_same_jacobian(jacve(fun, np.array(GRAPH.eliminable))(0.7), expected)
+
+
+def test_saved_orders_are_loaded_as_they_were(tmp_path):
+    path = tmp_path / "deep" / "order.json"
+    order = orders.reverse(GRAPH)
+    saved = graphax.save_order(path, GRAPH, order, method="reverse", seed=3, seconds=0.5, task="mine")
+    assert graphax.load_order(path) == saved
+    data = json.loads(path.read_text())
+    assert set(data) == {
+        "version", "fingerprint", "order", "counted", "free", "method", "seed", "seconds", "task",
+    }  # fmt: skip
+    assert data["counted"] == GRAPH.cost(order, "counted").mults
+    assert data["free"] == GRAPH.cost(order, "free").mults
+    assert_same_jacobian(jacve(fun, graphax.load_order(path))(0.7), jax.jacrev(fun)(0.7))
+    assert os.listdir(path.parent) == ["order.json"]
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path):
+    path = tmp_path / "order.json"
+    graphax.save_order(path, GRAPH, orders.reverse(GRAPH), method="reverse")
+    before = path.read_text()
+    with pytest.raises(ValueError, match="misses"):
+        graphax.save_order(path, GRAPH, (1, 2), method="mine")
+    with pytest.raises(TypeError):
+        graphax.save_order(path, GRAPH, orders.reverse(GRAPH), method=object())  # not JSON
+    assert path.read_text() == before and os.listdir(tmp_path) == ["order.json"]
+
+
+def test_orders_of_another_graph_are_refused(tmp_path):
+    path = tmp_path / "order.json"
+    graphax.save_order(path, GRAPH, orders.reverse(GRAPH), method="reverse", task="mine")
+    loaded = graphax.load_order(path)
+    with pytest.raises(ValueError, match=r"task mine.*made for another graph"):
+        jacve(lambda x: fun(x)[0], loaded)(1.0)
+    with pytest.raises(ValueError, match="made for another graph"):
+        jacve(fun, loaded)(np.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not an order file"),
+        ('{"version": 1, "order": [1', "not an order file"),
+        ("[1, 2]", "expected a JSON object"),
+        ('{"version": 1}', "missing keys: counted, fingerprint"),
+        ("VERSION", "version 99 is not supported"),
+        ("ORDER", "'order' must be a list of integers"),
+    ],
+)
+def test_broken_files_are_refused(tmp_path, text, message):
+    path = tmp_path / "order.json"
+    graphax.save_order(path, GRAPH, orders.reverse(GRAPH), method="reverse")
+    good = json.loads(path.read_text())
+    if text in ("VERSION", "ORDER"):
+        good |= {"version": 99} if text == "VERSION" else {"order": [1, "2"]}
+        text = json.dumps(good)
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        graphax.load_order(path)
+
+
+PROGRAM = """
+import sys, jax, numpy, graphax, tasks
+jax.config.update("jax_enable_x64", True)
+task = tasks.load("RobotArm_6DOF")
+order = graphax.load_order(sys.argv[1])
+actual = graphax.jacve(task.fun, order, task.argnums)(*task.args)
+expected = jax.jacrev(task.fun, task.argnums)(*task.args)
+for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+    numpy.testing.assert_allclose(a, e, rtol=1e-10)
+print(order.counted)
+"""
+
+
+def test_an_order_saved_in_float32_runs_in_float64_in_another_process(tmp_path):
+    with jax.enable_x64(False):
+        task = tasks.load("RobotArm_6DOF")
+        graph = graphax.trace(task.fun, task.argnums)(*task.args)
+        graphax.save_order(tmp_path / "o.json", graph, orders.markowitz(graph), method="markowitz")
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "o.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == graphax.load_order(tmp_path / "o.json").counted
