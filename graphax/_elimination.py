@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, Literal, NamedTuple, TypeVar
 
-from ._graph import ComputationalGraph, Edge
+from ._graph import ComputationalGraph
+from ._numbering import Edge
 from .sparse import Block, StructureTable
 
 E = TypeVar("E")

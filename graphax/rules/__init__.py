@@ -2,6 +2,7 @@
 
 from . import _contract, _custom, _elementwise, _relabel  # noqa: F401  (they register their rules)
 from ._dense import dense_rule
+from ._elementwise import static_number
 from ._registry import Blocks, Call, Rule, find_rule, register_rule
 
-__all__ = ["Blocks", "Call", "Rule", "dense_rule", "find_rule", "register_rule"]
+__all__ = ["Blocks", "Call", "Rule", "dense_rule", "find_rule", "register_rule", "static_number"]

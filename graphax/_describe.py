@@ -1,0 +1,108 @@
+"""A graph as text: to be read by people, and to be hashed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from jax.extend import core
+
+from ._numbering import Numbering
+from ._trace import Atom, Constant, Variable, short_type
+from .rules import static_number
+
+if TYPE_CHECKING:
+    from ._graph import ComputationalGraph
+
+
+def fingerprint(numbering: Numbering, outputs: Sequence[int | None]) -> str:
+    """A hash of primitives, shapes, wiring and literals."""
+    names: dict[Variable, str] = {}
+
+    def name(atom: Atom) -> str:
+        if isinstance(atom, Constant):
+            return _literal(atom.value)
+        return names.setdefault(atom, f"{len(names)}{atom.aval.shape}")
+
+    program = numbering.program
+    lines = [" ".join(name(variable) for variable in program.inputs), str(numbering.wrt)]
+    for equation in program.equations:
+        operands = " ".join(name(atom) for atom in equation.inputs)
+        results = " ".join(name(variable) for variable in equation.outputs)
+        params = _stable_params(equation.params)
+        lines.append(f"{results} = {equation.primitive.name} {operands} {params}")
+    lines.append(str(tuple(outputs)))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _literal(value: Any) -> str:
+    """A literal in six digits, so that every floating type spells it alike."""
+    number = static_number(value)
+    return f"{number:.6g}" if number is not None else str(value)
+
+
+def _stable_params(params: dict[str, Any]) -> str:
+    """The parameters that shape the result; types, precisions and functions are left out."""
+    return " ".join(f"{key}={text}" for key, value in sorted(params.items()) if (text := _stable(value)))
+
+
+def _stable(value: Any) -> str:
+    if isinstance(value, bool | int | str):
+        return repr(value)
+    if isinstance(value, float):
+        return _literal(value)
+    if isinstance(value, tuple | list):
+        return "(" + ",".join(_stable(item) for item in value) + ")"
+    if isinstance(value, core.ClosedJaxpr | core.Jaxpr):
+        jaxpr = value.jaxpr if isinstance(value, core.ClosedJaxpr) else value
+        return "[" + ";".join(f"{e.primitive.name} {_stable_params(e.params)}" for e in jaxpr.eqns) + "]"
+    return ""
+
+
+def describe(graph: ComputationalGraph) -> str:
+    """The numbered equations as a jaxpr prints them, with the lines that they come from."""
+    names: dict[Variable, str] = {}
+
+    def name(atom: Atom) -> str:
+        if isinstance(atom, Constant):
+            return repr(atom)
+        return names.setdefault(atom, _letters(len(names)))
+
+    program = graph.numbering.program
+    eliminable, vertices = set(graph.eliminable), set(graph.vertices)
+    header = " ".join(f"{name(var)}:{short_type(var.aval)}" for var in program.inputs)
+    rows = []
+    last = 0
+    for equation in program.equations:
+        numbers = [graph.numbering.number[v] for v in equation.outputs if v in graph.numbering.number]
+        last = numbers[-1] if numbers else last + 1
+        marks = "".join(
+            "*" if number in eliminable else "o" if number in vertices else " "
+            for number in numbers or [last]
+        )
+        label = ",".join(str(number) for number in numbers or [last])
+        operands = " ".join(name(atom) for atom in equation.inputs)
+        results = " ".join(f"{name(v)}:{short_type(v.aval)}" for v in equation.outputs)
+        params = _stable_params(equation.params)
+        text = f"{results} = {equation.primitive.name}{f'[{params}]' if params else ''} {operands}"
+        rows.append((label, marks, text, equation.source))
+    width = max((len(row[0]) for row in rows), default=0)
+    body = max((min(len(row[2]), 72) for row in rows), default=0)
+    lines = [f"{label:>{width}} {marks} {text:<{body}}  # {source}" for label, marks, text, source in rows]
+    results = " ".join(name(atom) for atom in program.outputs)
+    legend = (
+        f"{len(graph.vertices)} vertices, {len(graph.eliminable)} eliminable (*); "
+        "o is an output that no vertex reads"
+    )
+    return "\n".join([f"inputs {header}", *lines, f"outputs {results}", legend])
+
+
+def _letters(index: int) -> str:
+    """a, b, ..., z, ba, bb, ... as jaxprs name variables."""
+    text = ""
+    while True:
+        index, rest = divmod(index, 26)
+        text = chr(ord("a") + rest) + text
+        if not index:
+            return text

@@ -1,0 +1,69 @@
+"""Evaluate a program together with the local Jacobians of its equations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from ._numbering import Edge, Numbering
+from ._trace import Constant, Equation, read
+from .rules import Call, dense_rule, find_rule, static_number
+from .sparse import Block
+
+
+def linearize(numbering: Numbering, values: Sequence[Any]) -> tuple[list[Any], dict[Edge, Block]]:
+    """Evaluate a program together with the local Jacobians of its equations.
+
+    Args:
+        numbering: the numbered program.
+        values: one array for every input of the program.
+
+    Returns:
+        the values of the outputs, and the block of every edge, in the order of the program.
+    """
+    program, active = numbering.program, numbering.active
+    env = dict(zip(program.inputs, values, strict=True))
+    env.update((variable, jax.numpy.asarray(value)) for variable, value in program.constants)
+    edges: dict[Edge, Block] = {}
+    for equation in program.equations:
+        operands = [read(env, atom) for atom in equation.inputs]
+        wanted = [atom in active for atom in equation.inputs]
+        if any(wanted) and not active.isdisjoint(equation.outputs):
+            results, blocks = _apply_rule(equation, operands, wanted)
+            _collect(numbering, equation, wanted, blocks, edges)
+        else:
+            results = equation.evaluate(operands)
+        env.update(zip(equation.outputs, results, strict=True))
+    return [read(env, atom) for atom in program.outputs], edges
+
+
+def _apply_rule(
+    equation: Equation, operands: list[Any], wanted: list[bool]
+) -> tuple[list[Any], list[list[Block | None]]]:
+    static = [static_number(atom.value) if isinstance(atom, Constant) else None for atom in equation.inputs]
+    for at, atom in enumerate(equation.inputs):
+        if isinstance(atom, Constant):
+            operands[at] = np.asarray(atom.value, atom.aval.dtype)
+    call = Call(equation.primitive, equation.params, operands, static, wanted, len(equation.outputs))
+    return (find_rule(equation.primitive) or dense_rule)(call)
+
+
+def _collect(
+    numbering: Numbering,
+    equation: Equation,
+    wanted: list[bool],
+    blocks: list[list[Block | None]],
+    edges: dict[Edge, Block],
+) -> None:
+    for output, row in zip(equation.outputs, blocks, strict=True):
+        if output not in numbering.active:
+            continue
+        target = numbering.number[output]
+        for atom, want, block in zip(equation.inputs, wanted, row, strict=True):
+            if not want or block is None:
+                continue
+            edge = (numbering.number[atom], target)  # type: ignore[index]
+            edges[edge] = edges[edge] + block if edge in edges else block

@@ -1,0 +1,67 @@
+"""Number the vertices of a program, and find those that a derivative may pass through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ._trace import Program, Variable, is_differentiable
+
+Edge = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Numbering:
+    """Which variables of a program are vertices, and which of them can carry a derivative.
+
+    Attributes:
+        program: the flat program.
+        wrt: positions of the differentiated ones among the program's inputs.
+        number: the vertex number of every variable that has one; inputs count down from -1.
+        active: variables that depend on a differentiated input and that an output depends on.
+    """
+
+    program: Program
+    wrt: tuple[int, ...]
+    number: dict[Variable, int]
+    active: frozenset[Variable]
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The node of every differentiated input."""
+        return tuple(-1 - at for at in range(len(self.wrt)))
+
+
+def number_vertices(program: Program, wrt: Sequence[int], num_outputs: int) -> Numbering:
+    """Number the vertices 1, 2, 3, ... by the position of their equation.
+
+    Every equation counts, before anything is pruned; one with several results takes a number for each
+    result that can carry a derivative (one if none can).
+
+    Args:
+        program: the flat program.
+        wrt: positions of the differentiated inputs.
+        num_outputs: how many of the program's outputs are differentiated; any others are auxiliary.
+    """
+    number: dict[Variable, int] = {}
+    last = 0
+    for equation in program.equations:
+        carriers = [output for output in equation.outputs if is_differentiable(output.aval)]
+        for output in carriers:
+            last += 1
+            number[output] = last
+        if not carriers:
+            last += 1
+    for at, position in enumerate(wrt):
+        number[program.inputs[position]] = -1 - at
+
+    moving = {program.inputs[position] for position in wrt}
+    for equation in program.equations:
+        if not moving.isdisjoint(equation.inputs):
+            moving.update(output for output in equation.outputs if is_differentiable(output.aval))
+    useful = set(program.outputs[:num_outputs])
+    for equation in reversed(program.equations):
+        if not useful.isdisjoint(equation.outputs):
+            useful.update(equation.inputs)
+    active = frozenset(v for v in moving & useful if isinstance(v, Variable))
+    return Numbering(program, tuple(wrt), number, active)
