@@ -212,7 +212,6 @@ def _trace(
     _, aux_tree = jax.tree.flatten(aux_shapes)
     _check_outputs(out_leaves)
     numbering = number_vertices(program, range(len(wrt_leaves)), len(out_leaves))
-    _check_real(numbering)
     return _Traced(
         numbering,
         [*wrt_leaves, *arrays],
@@ -264,16 +263,6 @@ def _check_outputs(leaves: Sequence[Any]) -> None:
                 "jacve differentiates functions with real floating results, but one leaf of the result has "
                 f"dtype {leaf.dtype}; convert it, or return it as auxiliary data with has_aux=True"
             )
-
-
-def _check_real(numbering: Numbering) -> None:
-    for equation in numbering.program.equations:
-        for output in equation.outputs:
-            if output in numbering.active and not jax.numpy.issubdtype(output.aval.dtype, np.floating):
-                raise TypeError(
-                    f"the primitive '{equation.primitive.name}' at {equation.source} makes a complex "
-                    "intermediate result, which jacve cannot differentiate; use jax.jacrev here"
-                )
 
 
 def _assemble(traced: _Traced, graph: ComputationalGraph, jacobians: Any, results: list[Any]) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ._numbering import Edge, Numbering
 from ._trace import Constant, Equation, read
-from .rules import Call, dense_rule, find_rule, static_number
+from .rules import Call, complex_rule, dense_rule, find_rule, static_number, touches_complex
 from .sparse import Block
 
 
@@ -48,7 +48,11 @@ def _apply_rule(
         if isinstance(atom, Constant):
             operands[at] = np.asarray(atom.value, atom.aval.dtype)
     call = Call(equation.primitive, equation.params, operands, static, wanted, len(equation.outputs))
-    return (find_rule(equation.primitive) or dense_rule)(call)
+    rule = find_rule(equation.primitive)
+    types = [output.aval for output in equation.outputs]
+    if touches_complex(call, types):
+        return complex_rule(call, types, rule)
+    return (rule or dense_rule)(call)
 
 
 def _collect(

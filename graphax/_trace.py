@@ -166,6 +166,11 @@ def is_differentiable(aval: Any) -> bool:
     return dtype is not None and jax.numpy.issubdtype(dtype, np.inexact)
 
 
+def is_complex(aval: Any) -> bool:
+    """Whether an array or its type is complex."""
+    return jax.numpy.issubdtype(jax.numpy.result_type(aval), np.complexfloating)
+
+
 def short_type(aval: Any) -> str:
     """An array type as jaxprs print it, such as ``f32[3,4]``."""
     return aval.str_short(short_dtypes=True) if hasattr(aval, "str_short") else str(aval)

@@ -22,26 +22,46 @@ def dense_rule(call: Call) -> tuple[list[Any], Blocks]:
         TypeError: when JAX has neither for the primitive.
     """
     results = call.evaluate()
-    differentiable = [at for at, result in enumerate(results) if is_differentiable(result)]
     blocks: Blocks = [[None] * len(call.operands) for _ in results]
-    if not differentiable:
-        return results, blocks
     wanted = [at for at, want in enumerate(call.wanted) if want]
     operands = [call.operands[at] for at in wanted]
 
     def fun(*moving: Any) -> list[Any]:
-        values = call.with_moving(call.operands, moving).evaluate()
-        return [values[at] for at in differentiable]
+        return call.with_moving(call.operands, moving).evaluate()
 
-    in_size = sum(math.prod(np.shape(operand)) for operand in operands)
-    out_size = sum(math.prod(results[at].shape) for at in differentiable)
-    ways = [_pushed, _pulled] if in_size <= out_size else [_pulled, _pushed]
-    jacobians = _first_that_works(ways, fun, operands, call)
-    for at, row in zip(differentiable, jacobians, strict=True):
-        for position, jacobian in zip(wanted, row, strict=True):
-            in_shape = np.shape(call.operands[position])
-            blocks[at][position] = dense_block(jacobian, np.shape(results[at]), in_shape)
+    for row, result, jacobians in zip(blocks, results, dense_jacobians(fun, operands, call), strict=True):
+        for at, jacobian in zip(wanted, jacobians, strict=True):
+            if jacobian is not None:
+                row[at] = dense_block(jacobian, np.shape(result), np.shape(call.operands[at]))
     return results, blocks
+
+
+def dense_jacobians(fun: Callable[..., list[Any]], operands: list[Any], call: Call) -> list[list[Any]]:
+    """The Jacobian arrays of every result of a function with respect to every operand.
+
+    Args:
+        fun: a function of real arrays.
+        operands: where.
+        call: what the function does, for the error.
+
+    Returns:
+        by result and operand; None for results that carry no derivative.
+    """
+    types = jax.eval_shape(fun, *operands)
+    carriers = [at for at, kind in enumerate(types) if is_differentiable(kind)]
+    found: list[list[Any]] = [[None] * len(operands) for _ in types]
+    if carriers:
+        in_size = sum(math.prod(np.shape(operand)) for operand in operands)
+        out_size = sum(math.prod(types[at].shape) for at in carriers)
+        ways = [_pushed, _pulled] if in_size <= out_size else [_pulled, _pushed]
+
+        def carried(*moving: Any) -> list[Any]:
+            results = fun(*moving)
+            return [results[at] for at in carriers]
+
+        for at, row in zip(carriers, _first_that_works(ways, carried, operands, call), strict=True):
+            found[at] = row
+    return found
 
 
 Jacobians = list[list[Any]]  # by result and operand

@@ -1,0 +1,127 @@
+"""Complex intermediate results: a complex array is a real one with a last dimension of size 2.
+
+JAX's `jvp` is linear over the real numbers, whether the function is holomorphic or not (a conjugate, a
+modulus); so the local Jacobian of the real view is all that there is to know.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from .._trace import is_complex
+from ..sparse import Block, Kind, arranged_block, dense_block, label_dims, make_structure
+from ._dense import dense_jacobians
+from ._elementwise import ELEMENTWISE
+from ._registry import Blocks, Call, Rule
+
+_ENTRYWISE = frozenset((*ELEMENTWISE, "complex", "conj", "imag", "real"))
+# Real and imaginary parts go the same way: the real view's Jacobian is that of a real array, twice.
+_TWICE = frozenset(
+    """add add_any broadcast_in_dim concatenate copy copy_p neg pad reduce_sum reshape rev select_n slice
+    split squeeze sub transpose""".split()
+)
+
+
+def touches_complex(call: Call, results: Any) -> bool:
+    """Whether a wanted operand or a result is complex."""
+    operands = [operand for operand, want in zip(call.operands, call.wanted, strict=True) if want]
+    return any(is_complex(array) for array in [*operands, *results])
+
+
+def complex_rule(call: Call, results: Any, rule: Rule | None) -> tuple[list[Any], Blocks]:
+    """The blocks of the real views.
+
+    Args:
+        call: the call.
+        results: their types.
+        rule: the primitive's rule for real arrays.
+    """
+    name = call.primitive.name
+    if name in _TWICE and rule is not None and _all_complex(call, results):
+        found, blocks = rule(call)
+        return found, [[block and _twice(block) for block in row] for row in blocks]
+    if name in _ENTRYWISE:
+        return _entrywise(call)
+    return _dense(call)
+
+
+def _all_complex(call: Call, results: Any) -> bool:
+    wanted = [operand for operand, want in zip(call.operands, call.wanted, strict=True) if want]
+    return all(is_complex(array) for array in [*wanted, *results])
+
+
+def _twice(block: Block) -> Block:
+    """The block with one more dimension of size 2 on both sides, tied together."""
+    old = block.structure
+    label = len(old.sizes)
+    sizes = (*old.sizes, 2)
+    out, in_ = (*old.out, (label,)), (*old.in_, (label,))
+    if block.value is None:
+        held = () if old.copy else (*old.held, label)
+        return Block(make_structure(out, in_, sizes, old.kind, held=held, copy=old.copy), None, block.scale)
+    twice = arranged_block(out, in_, sizes, block.value, old.axes, old.kind, old.copy)
+    return Block(twice.structure, twice.value, block.scale)
+
+
+def _entrywise(call: Call) -> tuple[list[Any], Blocks]:
+    (result,) = call.evaluate()
+    row: list[Block | None] = [None] * len(call.operands)
+    for at, (operand, want) in enumerate(zip(call.operands, call.wanted, strict=True)):
+        if want:
+            row[at] = _entrywise_block(call, at, operand)
+    return [result], [row]
+
+
+def _entrywise_block(call: Call, at: int, operand: Any) -> Block:
+    def fun(value: Any) -> Any:
+        operands = list(call.operands)
+        operands[at] = value
+        return call.with_operands(operands).evaluate()[0]
+
+    directions = (1, 1j) if is_complex(operand) else (1,)
+    columns = [
+        real_view(jax.jvp(fun, (operand,), (lax.full_like(operand, direction),))[1])
+        for direction in directions
+    ]
+    result = jax.eval_shape(fun, operand)
+    out, sizes = label_dims(result.shape)
+    shape = np.shape(operand)
+    dims = out[len(out) - len(shape) :]
+    in_ = [dim if size != 1 else [] for dim, size in zip(dims, shape, strict=True)]
+    for complex_side, side in ((is_complex(result), out), (is_complex(operand), in_)):
+        if complex_side:
+            side.append([len(sizes)])
+            sizes.append(2)
+    return arranged_block(out, in_, sizes, jnp.stack(columns, axis=-1), range(len(sizes)), Kind.VALUE)
+
+
+def _dense(call: Call) -> tuple[list[Any], Blocks]:
+    results = call.evaluate()
+    wanted = [at for at, want in enumerate(call.wanted) if want]
+
+    def fun(*views: Any) -> list[Any]:
+        moving = [
+            lax.complex(view[..., 0], view[..., 1]) if is_complex(call.operands[at]) else view
+            for at, view in zip(wanted, views, strict=True)
+        ]
+        return [real_view(result) for result in call.with_moving(call.operands, moving).evaluate()]
+
+    views = [real_view(call.operands[at]) for at in wanted]
+    blocks: Blocks = [[None] * len(call.operands) for _ in results]
+    for row, result, jacobians in zip(blocks, results, dense_jacobians(fun, views, call), strict=True):
+        for at, view, jacobian in zip(wanted, views, jacobians, strict=True):
+            if jacobian is not None:
+                row[at] = dense_block(jacobian, np.shape(real_view(result)), view.shape)
+    return results, blocks
+
+
+def real_view(array: Any) -> Any:
+    """A complex array as a real one with a last dimension for the real and the imaginary part."""
+    if not is_complex(array):
+        return array
+    return jnp.stack([lax.real(array), lax.imag(array)], axis=-1)
