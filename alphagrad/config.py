@@ -1,0 +1,160 @@
+"""The settings of a run: frozen dataclasses, `key=value` words, YAML."""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from yaml import YAMLError
+
+from .agents import AgentConfig
+from .search import SearchConfig
+from .training import (
+    AlphaZeroConfig,
+    DemonstrationConfig,
+    LearningConfig,
+    ReplayConfig,
+    SelfPlayConfig,
+)
+
+ConfigT = TypeVar("ConfigT")
+
+REQUIRED = "required"
+
+
+class ConfigError(ValueError):
+    """A setting that does not exist or does not fit."""
+
+
+@dataclass(frozen=True)
+class ShowConfig:
+    """The settings of `alphagrad show`."""
+
+    task: str = field(metadata={"help": "a task's name, or file.py:function that returns a tasks.Task"})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The settings of `alphagrad train`."""
+
+    task: str = field(metadata={"help": "a task's name, or file.py:function that returns a tasks.Task"})
+    seed: int = field(default=0, metadata={"help": "of all chance"})
+    seconds: float = field(default=240.0, metadata={"help": "how long the whole command may take"})
+    run_dir: str | None = field(
+        default=None, metadata={"help": "the run's folder; by default runs/<task>/<time>"}
+    )
+    resume: str | None = field(
+        default=None, metadata={"help": "the folder of a run to go on from, with its settings"}
+    )
+    unit_edges: str = field(
+        default="counted",
+        metadata={"help": "what rewards count: 'counted' as in published tables, 'free' what is executed"},
+    )
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    selfplay: SelfPlayConfig = field(default_factory=SelfPlayConfig)
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
+    learning: LearningConfig = field(default_factory=LearningConfig)
+    demonstrations: DemonstrationConfig = field(default_factory=DemonstrationConfig)
+
+    def __post_init__(self):
+        if self.unit_edges not in ("counted", "free"):
+            raise ConfigError(f"unit_edges={self.unit_edges} must be 'counted' or 'free'")
+        if not self.seconds > 0:
+            raise ConfigError(f"seconds={self.seconds} must be positive")
+        if not 0 <= self.seed < 2**31:
+            raise ConfigError(f"seed={self.seed} must lie between 0 and 2**31 - 1")
+        _ = self.method  # its own checks
+
+    @property
+    def method(self) -> AlphaZeroConfig:
+        """The settings of the training method."""
+        return AlphaZeroConfig(
+            self.agent, self.search, self.selfplay, self.replay, self.learning, self.demonstrations
+        )
+
+
+class Setting(typing.NamedTuple):
+    """One setting, for a table of help."""
+
+    key: str
+    default: Any
+    help: str
+
+
+def settings(kind: type, prefix: str = "") -> Iterator[Setting]:
+    """All settings of a configuration class, those of its groups with dotted keys."""
+    types = typing.get_type_hints(kind)
+    for entry in fields(kind):
+        key = prefix + entry.name
+        if is_dataclass(types[entry.name]):
+            yield from settings(typing.cast(type, types[entry.name]), key + ".")
+        else:
+            default = REQUIRED if entry.default is MISSING else entry.default
+            yield Setting(key, default, entry.metadata.get("help", ""))
+
+
+def parse(kind: type[ConfigT], words: Sequence[str], base: Path | None = None) -> ConfigT:
+    """The configuration that `key=value` words describe.
+
+    Args:
+        kind: the configuration class.
+        words: such as `["task=RoeFlux_1d", "agent.width=64"]`.
+        base: a YAML file with settings that the words override.
+
+    Raises:
+        ConfigError: for an unknown key (naming the nearest), a value of the wrong type, a word without `=`, a
+            missing or unreadable setting.
+    """
+    known = [setting.key for setting in settings(kind)]
+    for word in words:
+        key, equals, _ = word.partition("=")
+        if not equals:
+            raise ConfigError(f"{word!r} is not a setting; write key=value, such as {known[0]}=NAME")
+        if key not in known:
+            raise ConfigError(f"unknown setting {key!r}; {nearest(key, known)}")
+    try:
+        layers: list[Any] = [OmegaConf.load(base)] if base is not None else []
+        merged = OmegaConf.merge(*layers, OmegaConf.from_dotlist(list(words)))
+        values = OmegaConf.to_container(merged, resolve=True)
+        # The structured merge checks and converts types.
+        schema = OmegaConf.structured(kind)
+        _make_writable(schema, kind)
+        checked = OmegaConf.to_object(OmegaConf.merge(schema, values))
+    except MissingMandatoryValue as error:
+        required = [setting.key for setting in settings(kind) if setting.default == REQUIRED]
+        raise ConfigError(f"say what to work on: {required[0]}=NAME") from error
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None)
+        reason = (getattr(error, "msg", None) or str(error)).splitlines()[0]
+        raise ConfigError(f"{key}: {reason}" if key else reason) from error
+    except (OSError, TypeError, ValueError, YAMLError) as error:
+        raise ConfigError(str(error)) from error
+    return typing.cast(ConfigT, checked)
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """A hint at what a misspelt word may have meant."""
+    leaves = {key.rsplit(".", 1)[-1]: key for key in reversed(known)}
+    close = difflib.get_close_matches(word, known, 1, 0.6)
+    close = close or [leaves[leaf] for leaf in difflib.get_close_matches(word, leaves, 1, 0.6)]
+    return f"did you mean {close[0]!r}?" if close else "known are " + ", ".join(known)
+
+
+def to_yaml(config: Any) -> str:
+    """A configuration as YAML, as `parse` reads it again."""
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
+def _make_writable(config: Any, kind: type) -> None:
+    """Frozen dataclasses give read-only configurations, which could not be merged into."""
+    OmegaConf.set_readonly(config, False)
+    for name, child in typing.get_type_hints(kind).items():
+        if is_dataclass(child):
+            _make_writable(config[name], typing.cast(type, child))

@@ -1,0 +1,85 @@
+"""The folder of a run: what is written while it goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+from tensorboardX import SummaryWriter
+
+from ..training.loop import Metrics
+
+
+class RunFolder:
+    """`config.yaml`, `metrics.jsonl`, TensorBoard events, and the places of everything else.
+
+    Args:
+        path: the folder; made if it is not there.
+        config: the settings of the run, as YAML.
+
+    Raises:
+        FileExistsError: if the folder holds anything already.
+    """
+
+    def __init__(self, path: Path, config: str) -> None:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise FileExistsError(
+                f"run_dir={path} exists and is not empty; name another folder, or go on from this one "
+                f"with resume={path}"
+            )
+        path.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        (path / "config.yaml").write_text(config, encoding="utf-8")
+        self._metrics = (path / "metrics.jsonl").open("w", encoding="utf-8")
+        self._events = SummaryWriter(str(path), write_to_disk=True)
+
+    @property
+    def order(self) -> Path:
+        """The best order so far."""
+        return self.path / "order.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The latest checkpoint."""
+        return checkpoint_in(self.path)
+
+    @property
+    def report(self) -> Path:
+        """The report on the whole run."""
+        return self.path / "report.html"
+
+    def log(self, metrics: Metrics) -> None:
+        """Write what a turn came to."""
+        values = asdict(metrics)
+        self._metrics.write(json.dumps(values) + "\n")
+        self._metrics.flush()
+        for key, value in values.items():
+            if value is not None and key != "iteration":
+                self._events.add_scalar(key, value, metrics.iteration)
+
+    def close(self) -> None:
+        """Finish the files that are written line by line."""
+        self._metrics.close()
+        self._events.close()
+
+
+def checkpoint_in(path: Path) -> Path:
+    """Where a run's folder has its latest checkpoint."""
+    return path / "checkpoints" / "latest.eqx"
+
+
+def new_folder(task: str, now: datetime) -> Path:
+    """The folder of a run that was given none: `runs/<task>/<time>`."""
+    name = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in task)
+    base = Path("runs") / name / now.strftime("%Y-%m-%d_%H-%M-%S")
+    candidates = (base.with_name(f"{base.name}-{at}") if at else base for at in range(1000))
+    return next(path for path in candidates if not path.exists())
+
+
+def read_metrics(path: Path) -> list[Mapping[str, float]]:
+    """The lines of a run's `metrics.jsonl`."""
+    with (path / "metrics.jsonl").open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]

@@ -1,0 +1,142 @@
+"""`alphagrad train`: learn an elimination order for a task."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+
+import graphax
+import tasks
+
+from .config import ConfigError, TrainConfig, to_yaml
+from .games import VertexGame
+from .report import (
+    RunFolder,
+    checkpoint_in,
+    cost_rows,
+    cost_table,
+    new_folder,
+    read_metrics,
+    write_report,
+)
+from .training import Training, alphazero, begin
+from .training.checkpoint import load_checkpoint, save_checkpoint
+from .training.loop import Metrics, Watch, run
+
+_CLOSING_SECONDS = 6.0  # for the last checkpoint, the table and the report
+_CHECKPOINT_SECONDS = 30.0
+
+
+def train(config: TrainConfig, start: float, console: Console) -> bool:
+    """Learn, report, and leave everything in the run's folder.
+
+    Args:
+        config: the settings.
+        start: of the command, in seconds of `time.perf_counter`.
+        console: for progress and the table.
+
+    Returns:
+        whether the run came to its own end; False if a user asked it to stop.
+
+    Raises:
+        ConfigError: when the settings do not fit the task.
+        ValueError, TypeError, OSError: when the task, the checkpoint or the folder cannot be used.
+    """
+    task = tasks.load(config.task)
+    graph = graphax.trace(task.fun, task.argnums)(*task.args)
+    if not graph.eliminable:
+        raise ConfigError(f"task {task.name}: there is no vertex to eliminate, hence nothing to learn")
+    game = VertexGame(graph, config.unit_edges)
+    method = config.method
+    training = begin(game, method, config.seed)
+    if config.resume:
+        checkpoint = checkpoint_in(Path(config.resume))
+        training = load_checkpoint(checkpoint, training, graph.fingerprint)
+    path = Path(config.run_dir) if config.run_dir else new_folder(task.name, datetime.now())
+    folder = RunFolder(path, to_yaml(config))
+    console.print(f"{task.name}: {len(graph.eliminable)} vertices to eliminate; writing to {folder.path}")
+
+    learner = _Learner(graph, game, task.name, config, folder, console, start)
+    watch = Watch(start + config.seconds - _CLOSING_SECONDS)
+    with watch.listening(lambda: console.print("stopping after this turn; Ctrl-C again to stop at once")):
+        training = run(alphazero(game, method, training), watch, start, learner.on_turn, learner.on_best)
+    if training is not None:
+        save_checkpoint(folder.checkpoint, training, graph.fingerprint)
+    folder.close()
+
+    rows = cost_rows(graph, task, learner.order)
+    console.print(cost_table(task, rows))
+    title = f"{task.name}, seed {config.seed}"
+    metrics = read_metrics(folder.path)
+    write_report(
+        folder.report, title, rows, learner.order, metrics, to_yaml(config), str(graph), config.unit_edges
+    )
+    if learner.order is None:
+        console.print("no game was played to its end: give it more seconds")
+    else:
+        console.print(f"order: {folder.order}\nreport: {folder.report}")
+    return not watch.asked
+
+
+class _Learner:
+    """What the training loop reports to: it keeps the best order on disk and the user informed."""
+
+    def __init__(
+        self,
+        graph: graphax.ComputationalGraph,
+        game: VertexGame,
+        task: str,
+        config: TrainConfig,
+        folder: RunFolder,
+        console: Console,
+        start: float,
+    ) -> None:
+        self.order: tuple[int, ...] | None = None
+        self._graph, self._game, self._task = graph, game, task
+        self._config, self._folder, self._console, self._start = config, folder, console, start
+        self._printed = self._saved = time.perf_counter()
+
+    def on_best(self, actions: Sequence[int], best: float) -> None:
+        """Save a game that is better than all before."""
+        self.order = tuple(self._game.vertices[action] for action in actions)
+        graphax.save_order(
+            self._folder.order,
+            self._graph,
+            self.order,
+            method="alphazero",
+            seed=self._config.seed,
+            seconds=round(time.perf_counter() - self._start, 3),
+            task=self._task,
+        )
+
+    def on_turn(self, metrics: Metrics, training: Training) -> None:
+        """Write and print what a turn came to."""
+        self._folder.log(metrics)
+        now = time.perf_counter()
+        if now - self._saved > _CHECKPOINT_SECONDS:
+            save_checkpoint(self._folder.checkpoint, training, self._graph.fingerprint)
+            self._saved = now
+        if self._console.is_terminal or now - self._printed > 5.0:
+            self._print(metrics)
+            self._printed = now
+
+    def _print(self, metrics: Metrics) -> None:
+        left = max(0.0, self._config.seconds - metrics.seconds)
+        if metrics.best is None:
+            progress = "studying demonstrations"
+        else:
+            mean = "-" if metrics.mean is None else f"{-metrics.mean:.0f}"
+            progress = (
+                f"best {-metrics.best:.0f}  mean {mean}  iteration {metrics.iteration}  games {metrics.games}"
+            )
+        line = (
+            f"{metrics.seconds:5.0f} s  {progress}  policy loss {metrics.policy_loss:.2f}  {left:.0f} s left"
+        )
+        if self._console.is_terminal:
+            self._console.print(line.ljust(self._console.width - 1), end="\r", soft_wrap=True)
+        else:
+            self._console.print(line)

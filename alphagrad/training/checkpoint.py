@@ -1,0 +1,66 @@
+"""Training written to disk and read again. Arrays and JSON only: nothing is unpickled."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+
+from .alphazero import Training
+
+_VERSION = 1
+
+
+def save_checkpoint(path: Path, training: Training, fingerprint: str) -> None:
+    """Writes a checkpoint in the place of an older one, atomically.
+
+    Args:
+        path: the file.
+        training: what to keep: the agent, its optimizer, its games.
+        fingerprint: of what the game is about.
+    """
+    header = {"version": _VERSION, "fingerprint": fingerprint, "iteration": int(training.iteration)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write((json.dumps(header) + "\n").encode())
+            eqx.tree_serialise_leaves(file, training)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def load_checkpoint(path: Path, like: Training, fingerprint: str) -> Training:
+    """Reads a checkpoint.
+
+    Args:
+        path: the file.
+        like: a training of the same settings, such as `begin` makes.
+        fingerprint: of what the game is about; it must be that of the checkpoint.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if the file is damaged, of another version, of another game or of other settings.
+    """
+    with path.open("rb") as file:
+        try:
+            header: dict[str, Any] = json.loads(file.readline())
+            version, found = header["version"], header["fingerprint"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not a checkpoint") from error
+        if version != _VERSION:
+            raise ValueError(f"{path}: checkpoints of version {version} are not supported")
+        if found != fingerprint:
+            raise ValueError(f"{path} was made for another task: its graph differs from this one's")
+        try:
+            return eqx.tree_deserialise_leaves(file, like)
+        except (ValueError, EOFError, RuntimeError, OSError) as error:
+            raise ValueError(
+                f"{path} is damaged, or of other settings than these: {str(error).splitlines()[0]}"
+            ) from error

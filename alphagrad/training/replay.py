@@ -1,0 +1,115 @@
+"""The replay buffer: the latest games in a ring, and the best games of self-play beside them.
+
+AlphaTensor (Fawzi et al. 2022) learns in the same way from the best games it has played as well as from
+the latest: in a game with a single player a good game stays good, whoever played it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from ..games._game import Game
+from .records import Records
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """What is remembered."""
+
+    latest: int = field(default=256, metadata={"help": "how many of the latest games are kept"})
+    best: int = field(default=32, metadata={"help": "how many of the best games of self-play are kept"})
+    best_share: float = field(default=0.5, metadata={"help": "part of the training games that are best ones"})
+
+    def __post_init__(self):
+        if min(self.latest, self.best) < 1:
+            raise ValueError("replay.latest and replay.best must be at least 1")
+        if not 0 <= self.best_share <= 1:
+            raise ValueError(f"replay.best_share={self.best_share} must lie between 0 and 1")
+
+
+class Replay(NamedTuple):
+    """Played games, in arrays of fixed size.
+
+    Attributes:
+        latest: a ring of games.
+        count: how many games have ever been put in; the next goes to `count` modulo the size of the ring.
+        best: different games, the best first.
+        returns: of the best games; minus infinity where there is none yet.
+    """
+
+    latest: Records
+    count: Int[Array, ""]
+    best: Records
+    returns: Float[Array, "best"]
+
+
+def empty_replay(game: Game, config: ReplayConfig) -> Replay:
+    """A buffer without games."""
+    state = jax.eval_shape(game.init, jax.random.key(0))
+
+    def records(games: int) -> Records:
+        start = jax.tree.map(lambda leaf: jnp.zeros((games, *leaf.shape), leaf.dtype), state)
+        steps = (games, game.max_steps)
+        return Records(
+            start, jnp.zeros(steps, jnp.int32), jnp.zeros(steps), jnp.zeros((*steps, game.num_actions))
+        )
+
+    return Replay(
+        records(config.latest),
+        jnp.zeros((), jnp.int32),
+        records(config.best),
+        jnp.full(config.best, -jnp.inf),
+    )
+
+
+def remember(replay: Replay, records: Records) -> Replay:
+    """Puts games into the ring, in place of the oldest. The best games do not change.
+
+    Raises:
+        ValueError: if there are more games than the ring holds.
+    """
+    games, size = len(records.actions), len(replay.latest.actions)
+    if games > size:
+        raise ValueError(f"{games} games do not fit into a ring of {size}; raise replay.latest")
+    places = (replay.count + jnp.arange(games)) % size
+    latest = jax.tree.map(lambda old, new: old.at[places].set(new), replay.latest, records)
+    return replay._replace(latest=latest, count=replay.count + games)
+
+
+def honour(replay: Replay, records: Records) -> Replay:
+    """Keeps the best of the best games so far and of new ones; a game with moves that are known is left out."""
+    pool = jax.tree.map(lambda old, new: jnp.concatenate([old, new]), replay.best, records)
+    returns = jnp.concatenate([replay.returns, records.returns])
+    alike = jnp.all(pool.actions[:, None] == pool.actions[None], axis=-1)
+    filled = jnp.isfinite(returns)
+    repeated = jnp.any(jnp.tril(alike & filled[None], k=-1), axis=1)
+    returns, order = jax.lax.top_k(jnp.where(repeated, -jnp.inf, returns), len(replay.returns))
+    return replay._replace(best=pool.take(order), returns=returns)
+
+
+def draw(replay: Replay, key: Array, games: int, best_share: float) -> Records:
+    """Games to learn from; those out of the best games come first.
+
+    Args:
+        replay: holds at least one game.
+        key: for the choice.
+        games: how many; some may be drawn twice.
+        best_share: the part drawn out of the best games. While there are none, all come out of the ring.
+    """
+    from_best = round(games * best_share)
+    key_best, key_latest = jax.random.split(key)
+    filled = jnp.sum(jnp.isfinite(replay.returns))
+    chosen = jax.random.randint(key_best, (from_best,), 0, jnp.maximum(filled, 1))
+    size = jnp.minimum(replay.count, len(replay.latest.actions))
+    recent = replay.latest.take(jax.random.randint(key_latest, (games,), 0, size))
+    best = jax.tree.map(
+        lambda good, new: jnp.where(filled > 0, good, new),
+        replay.best.take(chosen),
+        jax.tree.map(lambda leaf: leaf[:from_best], recent),
+    )
+    return jax.tree.map(lambda good, new: jnp.concatenate([good, new[from_best:]]), best, recent)
