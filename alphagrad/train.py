@@ -13,7 +13,7 @@ import graphax
 import tasks
 
 from .config import ConfigError, TrainConfig, to_yaml
-from .games import VertexGame
+from .games import CompressedVertexGame, VertexGame
 from .report import (
     RunFolder,
     checkpoint_in,
@@ -50,7 +50,7 @@ def train(config: TrainConfig, start: float, console: Console) -> bool:
     graph = graphax.trace(task.fun, task.argnums)(*task.args)
     if not graph.eliminable:
         raise ConfigError(f"task {task.name}: there is no vertex to eliminate, hence nothing to learn")
-    game = VertexGame(graph, config.unit_edges)
+    game = CompressedVertexGame(graph, config.unit_edges)
     method = config.method
     training = begin(game, method, config.seed)
     if config.resume:
@@ -58,7 +58,7 @@ def train(config: TrainConfig, start: float, console: Console) -> bool:
         training = load_checkpoint(checkpoint, training, graph.fingerprint)
     path = Path(config.run_dir) if config.run_dir else new_folder(task.name, datetime.now())
     folder = RunFolder(path, to_yaml(config))
-    console.print(f"{task.name}: {len(graph.eliminable)} vertices to eliminate; writing to {folder.path}")
+    console.print(f"{task.name}: {len(graph.eliminable)} vertices to eliminate; writing to {folder.path}", soft_wrap=True)
 
     learner = _Learner(graph, game, task.name, config, folder, console, start)
     watch = Watch(start + config.seconds - _CLOSING_SECONDS)
@@ -78,7 +78,7 @@ def train(config: TrainConfig, start: float, console: Console) -> bool:
     if learner.order is None:
         console.print("no game was played to its end: give it more seconds")
     else:
-        console.print(f"order: {folder.order}\nreport: {folder.report}")
+        console.print(f"order: {folder.order}\nreport: {folder.report}", soft_wrap=True)
     return not watch.asked
 
 
@@ -136,7 +136,7 @@ class _Learner:
         line = (
             f"{metrics.seconds:5.0f} s  {progress}  policy loss {metrics.policy_loss:.2f}  {left:.0f} s left"
         )
-        if self._console.is_terminal:
+        if self._console.is_terminal:  # one line, written over and over
             self._console.print(line.ljust(self._console.width - 1), end="\r", soft_wrap=True)
         else:
-            self._console.print(line)
+            self._console.print(line, soft_wrap=True)

@@ -196,7 +196,10 @@ def _per_edge(
     # The same as indexing, but vectorised on a CPU, and its derivative scatters nothing.
     masks = [kinds == kind for kind in range(1, len(table))]
     return [
-        sum((jnp.where(mask, entry, 0.0) for mask, entry in zip(masks, column[1:], strict=True)), jnp.zeros(()))
+        sum(
+            (jnp.where(mask, entry, 0.0) for mask, entry in zip(masks, column[1:], strict=True)),
+            jnp.zeros(()),
+        )
         for column in table.T
     ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,10 @@ from jaxtyping import Array, Float, Int
 
 from ..agents import Agent, Prediction
 from ..games._game import Game, State, advance
+
+# Dataclasses of chex hide their fields from type checkers.
+_Root: Any = mctx.RootFnOutput
+_Step: Any = mctx.RecurrentFnOutput
 
 
 @dataclass(frozen=True)
@@ -74,22 +78,22 @@ def search(
         after = jax.lax.optimization_barrier(after)
         over = jax.vmap(game.is_over)(after)
         prediction = jax.lax.optimization_barrier(predict(game, agent, after))
-        output = mctx.RecurrentFnOutput(
-            reward=rewards / reward_scale,  # type: ignore[call-arg]
-            discount=1.0 - over,  # type: ignore[call-arg]
-            prior_logits=prediction.logits,  # type: ignore[call-arg]
-            value=jnp.where(over, 0.0, prediction.value),  # type: ignore[call-arg]
+        output = _Step(
+            reward=rewards / reward_scale,
+            discount=1.0 - over,
+            prior_logits=prediction.logits,
+            value=jnp.where(over, 0.0, prediction.value),
         )
         return output, after
 
     prediction = predict(game, agent, states)
-    root = mctx.RootFnOutput(
-        prior_logits=prediction.logits,  # type: ignore[call-arg]
-        value=prediction.value,  # type: ignore[call-arg]
-        embedding=states,  # type: ignore[call-arg]
+    root = _Root(
+        prior_logits=prediction.logits,
+        value=prediction.value,
+        embedding=states,
     )
-    found = mctx.gumbel_muzero_policy(
-        agent,
+    found: Any = mctx.gumbel_muzero_policy(
+        cast(Any, agent),  # mctx's types know of dictionaries of arrays, not of modules
         key,
         root,
         expand,

@@ -82,7 +82,7 @@ def remember(replay: Replay, records: Records) -> Replay:
 
 
 def honour(replay: Replay, records: Records) -> Replay:
-    """Keeps the best of the best games so far and of new ones; a game with moves that are known is left out."""
+    """Keeps the best of the best games so far and of new ones, each sequence of moves only once."""
     pool = jax.tree.map(lambda old, new: jnp.concatenate([old, new]), replay.best, records)
     returns = jnp.concatenate([replay.returns, records.returns])
     alike = jnp.all(pool.actions[:, None] == pool.actions[None], axis=-1)

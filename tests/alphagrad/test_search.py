@@ -1,0 +1,63 @@
+"""The search follows the true game and finds its optimum."""
+
+import itertools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import graphax
+import tasks
+from alphagrad.agents import Prediction
+from alphagrad.games import CompressedVertexGame
+from alphagrad.search import SearchConfig, search
+from alphagrad.training.selfplay import play
+
+
+class Ignorant(eqx.Module):
+    """Knows what is legal, and nothing else."""
+
+    def __call__(self, observation, legal):
+        return Prediction(jnp.where(legal, 0.0, -1e9), jnp.zeros(()))
+
+
+@pytest.fixture(scope="module")
+def game():
+    """Six vertices: 25 of the 720 orders are optimal, neither forward nor reverse mode is."""
+    task = tasks.load("Hole")
+    return CompressedVertexGame(graphax.trace(task.fun, task.argnums)(*task.args))
+
+
+def test_search_alone_finds_an_optimal_order(game):
+    costs = [game.graph.cost(o, "counted").mults for o in itertools.permutations(game.vertices)]
+    config = SearchConfig(simulations=128, considered=6, value_scale=1.0)
+    records = eqx.filter_jit(play)(game, Ignorant(), jax.random.key(0), 8, config, 18.0)
+    assert -records.returns.max() == min(costs)
+    assert -records.returns.mean() < np.quantile(costs, 0.1)
+
+
+def test_what_self_play_reports_is_what_the_order_costs(game):
+    records = eqx.filter_jit(play)(game, Ignorant(), jax.random.key(1), 4, SearchConfig(simulations=2), 1.0)
+    for actions, reached in zip(np.asarray(records.actions), np.asarray(records.returns), strict=True):
+        order = [game.vertices[action] for action in actions]
+        assert game.graph.cost(order, "counted").mults == -reached
+
+
+def test_search_never_suggests_an_illegal_action(game):
+    states = jax.vmap(game.init)(jax.random.split(jax.random.key(0), 3))
+    gone = jnp.array([0, 3, 5])
+    states, _ = jax.vmap(game.step)(states, gone)
+    config = SearchConfig(simulations=4)
+    plan = eqx.filter_jit(search)(game, Ignorant(), states, jax.random.key(2), config, 1.0)
+    assert (plan.action != gone).all()
+    np.testing.assert_allclose(plan.policy.sum(axis=1), 1.0, rtol=1e-5)
+    np.testing.assert_array_equal(plan.policy[jnp.arange(3), gone], 0.0)
+
+
+def test_settings_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match="at least 1"):
+        SearchConfig(simulations=0)
+    with pytest.raises(ValueError, match="value_scale"):
+        SearchConfig(value_scale=0.0)
