@@ -13,15 +13,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
-from .agents import AgentConfig
-from .search import SearchConfig
-from .training import (
-    AlphaZeroConfig,
-    DemonstrationConfig,
-    LearningConfig,
-    ReplayConfig,
-    SelfPlayConfig,
-)
+from .training import AlphaZeroConfig
 
 ConfigT = TypeVar("ConfigT")
 
@@ -39,9 +31,9 @@ class ShowConfig:
     task: str = field(metadata={"help": "a task's name, or file.py:function that returns a tasks.Task"})
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """The settings of `alphagrad train`."""
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(AlphaZeroConfig):
+    """The settings of `alphagrad train`: those of the training method, and of the run around it."""
 
     task: str = field(metadata={"help": "a task's name, or file.py:function that returns a tasks.Task"})
     seed: int = field(default=0, metadata={"help": "of all chance"})
@@ -56,28 +48,15 @@ class TrainConfig:
         default="counted",
         metadata={"help": "what rewards count: 'counted' as in published tables, 'free' what is executed"},
     )
-    agent: AgentConfig = field(default_factory=AgentConfig)
-    search: SearchConfig = field(default_factory=SearchConfig)
-    selfplay: SelfPlayConfig = field(default_factory=SelfPlayConfig)
-    replay: ReplayConfig = field(default_factory=ReplayConfig)
-    learning: LearningConfig = field(default_factory=LearningConfig)
-    demonstrations: DemonstrationConfig = field(default_factory=DemonstrationConfig)
 
     def __post_init__(self):
+        super().__post_init__()
         if self.unit_edges not in ("counted", "free"):
             raise ConfigError(f"unit_edges={self.unit_edges} must be 'counted' or 'free'")
         if not self.seconds > 0:
             raise ConfigError(f"seconds={self.seconds} must be positive")
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"seed={self.seed} must lie between 0 and 2**31 - 1")
-        _ = self.method  # its own checks
-
-    @property
-    def method(self) -> AlphaZeroConfig:
-        """The settings of the training method."""
-        return AlphaZeroConfig(
-            self.agent, self.search, self.selfplay, self.replay, self.learning, self.demonstrations
-        )
 
 
 class Setting(typing.NamedTuple):
@@ -89,15 +68,15 @@ class Setting(typing.NamedTuple):
 
 
 def settings(kind: type, prefix: str = "") -> Iterator[Setting]:
-    """All settings of a configuration class, those of its groups with dotted keys."""
+    """All settings of a configuration class; those of its groups come last, with dotted keys."""
     types = typing.get_type_hints(kind)
+    groups = [entry for entry in fields(kind) if is_dataclass(types[entry.name])]
     for entry in fields(kind):
-        key = prefix + entry.name
-        if is_dataclass(types[entry.name]):
-            yield from settings(typing.cast(type, types[entry.name]), key + ".")
-        else:
+        if entry not in groups:
             default = REQUIRED if entry.default is MISSING else entry.default
-            yield Setting(key, default, entry.metadata.get("help", ""))
+            yield Setting(prefix + entry.name, default, entry.metadata.get("help", ""))
+    for entry in groups:
+        yield from settings(typing.cast(type, types[entry.name]), f"{prefix}{entry.name}.")
 
 
 def parse(kind: type[ConfigT], words: Sequence[str], base: Path | None = None) -> ConfigT:

@@ -51,19 +51,21 @@ def train(config: TrainConfig, start: float, console: Console) -> bool:
     if not graph.eliminable:
         raise ConfigError(f"task {task.name}: there is no vertex to eliminate, hence nothing to learn")
     game = CompressedVertexGame(graph, config.unit_edges)
-    method = config.method
-    training = begin(game, method, config.seed)
+    training = begin(game, config, config.seed)
     if config.resume:
         checkpoint = checkpoint_in(Path(config.resume))
         training = load_checkpoint(checkpoint, training, graph.fingerprint)
     path = Path(config.run_dir) if config.run_dir else new_folder(task.name, datetime.now())
     folder = RunFolder(path, to_yaml(config))
-    console.print(f"{task.name}: {len(graph.eliminable)} vertices to eliminate; writing to {folder.path}", soft_wrap=True)
+    console.print(
+        f"{task.name}: {len(graph.eliminable)} vertices to eliminate; writing to {folder.path}",
+        soft_wrap=True,
+    )
 
     learner = _Learner(graph, game, task.name, config, folder, console, start)
     watch = Watch(start + config.seconds - _CLOSING_SECONDS)
     with watch.listening(lambda: console.print("stopping after this turn; Ctrl-C again to stop at once")):
-        training = run(alphazero(game, method, training), watch, start, learner.on_turn, learner.on_best)
+        training = run(alphazero(game, config, training), watch, start, learner.on_turn, learner.on_best)
     if training is not None:
         save_checkpoint(folder.checkpoint, training, graph.fingerprint)
     folder.close()

@@ -33,8 +33,11 @@ def contenders(task: tasks.Task, orders: Sequence[str]) -> dict[str, Contender]:
         "jacfwd": jax.jacfwd(task.fun, task.argnums),
     }
     for order in orders:
-        elimination = graphax.load_order(order) if order.endswith(".json") else order
-        name = f"jacve {Path(order).stem}"
+        path = Path(order)
+        if path.is_dir():
+            path /= f"{task.name}.json"
+        elimination = graphax.load_order(path) if path.suffix == ".json" else order
+        name = f"jacve {elimination if isinstance(elimination, str) else elimination.method}"
         found[name] = graphax.jacve(task.fun, elimination, task.argnums)
     return found
 
@@ -63,7 +66,7 @@ def benchmark(name: str, orders: Sequence[str], batch: int, rounds: int, compile
 
     Args:
         name: the task.
-        orders: names of orders, or order files.
+        orders: names of orders, order files, or folders that hold a file TASK.json for every task.
         batch: how many inputs a run works on.
         rounds: how often every contender is run.
         compiles: how often every contender is compiled.
@@ -129,7 +132,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--tasks", nargs="+", default=["RoeFlux_1d", "RobotArm_6DOF"], help="task names")
     parser.add_argument("--batch", type=int, default=65536, help="inputs a run (default 65536)")
     parser.add_argument(
-        "--orders", nargs="+", default=["reverse", "markowitz"], help="named orders, or order.json files"
+        "--orders",
+        nargs="+",
+        default=["reverse", "markowitz"],
+        help="names, order files, or folders of TASK.json",
     )
     parser.add_argument("--rounds", type=int, default=30, help="runs of every contender (default 30)")
     parser.add_argument("--compiles", type=int, default=3, help="compilations of every contender (default 3)")

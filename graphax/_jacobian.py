@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -224,9 +224,9 @@ def _trace(
 
 
 def _positions(argnums: Argnums, num_args: int) -> tuple[tuple[int, ...], bool]:
-    single = isinstance(argnums, int | np.integer)
+    single = not isinstance(argnums, Iterable)
     try:
-        given = tuple(operator.index(at) for at in ([argnums] if single else argnums))  # type: ignore[union-attr]
+        given = tuple(operator.index(at) for at in ((argnums,) if single else argnums))
     except TypeError:
         raise TypeError(f"argnums must be an integer or a sequence of integers, got {argnums!r}") from None
     positions = tuple(at + num_args if at < 0 else at for at in given)

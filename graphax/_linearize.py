@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ._numbering import Edge, Numbering
-from ._trace import Constant, Equation, read
+from ._trace import Constant, Equation, Variable, read
 from .rules import Call, complex_rule, dense_rule, find_rule, static_number, touches_complex
 from .sparse import Block
 
@@ -69,5 +69,6 @@ def _collect(
         for atom, want, block in zip(equation.inputs, wanted, row, strict=True):
             if not want or block is None:
                 continue
-            edge = (numbering.number[atom], target)  # type: ignore[index]
+            assert isinstance(atom, Variable)  # constants are never wanted
+            edge = (numbering.number[atom], target)
             edges[edge] = edges[edge] + block if edge in edges else block

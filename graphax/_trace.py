@@ -91,7 +91,7 @@ class Program:
 def bind(primitive: core.Primitive, params: dict[str, Any], values: Sequence[Any]) -> list[Any]:
     """Apply a primitive as it stands in a jaxpr; always returns a list."""
     bound = primitive.get_bind_params(params)
-    # JAX releases before 0.10 give the functions of a call apart from its other parameters.
+    # Releases of JAX differ in whether a call's functions come apart from its other parameters.
     functions, params = bound if isinstance(bound, tuple) else ((), bound)
     results = primitive.bind(*functions, *values, **params)
     return list(results) if primitive.multiple_results else [results]

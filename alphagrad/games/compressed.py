@@ -33,6 +33,7 @@ class AdjacencyTensor(NamedTuple):
 class CompressedVertexGame(VertexGame):
     """A :class:`VertexGame` whose observation is the same tensor in compressed form."""
 
+    # The protocol leaves open what an observation is; a subclass that shows another form is no breach of it.
     def observe(self, state: VertexState) -> AdjacencyTensor:  # type: ignore[override]
         """The adjacency tensor, compressed; `dense()` is what :class:`VertexGame` shows."""
         return AdjacencyTensor(state.edges.astype(jnp.int32), jnp.asarray(self._features))

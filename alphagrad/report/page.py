@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from ..files import write_atomically
 from .table import Row
 
 _STYLE = """
@@ -65,9 +65,7 @@ def write_report(
 <pre>{escape(config)}</pre>
 </body></html>
 """
-    temporary = path.with_suffix(".part")
-    temporary.write_text(page, encoding="utf-8")
-    os.replace(temporary, path)
+    write_atomically(path, lambda file: file.write(page.encode()))
 
 
 def learning_curve(metrics: Sequence[Mapping[str, Any]], rows: Sequence[Row], unit_edges: str) -> bytes:

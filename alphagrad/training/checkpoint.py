@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import equinox as eqx
 
+from ..files import write_atomically
 from .alphazero import Training
 
 _VERSION = 1
@@ -24,16 +23,12 @@ def save_checkpoint(path: Path, training: Training, fingerprint: str) -> None:
         fingerprint: of what the game is about.
     """
     header = {"version": _VERSION, "fingerprint": fingerprint, "iteration": int(training.iteration)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write((json.dumps(header) + "\n").encode())
-            eqx.tree_serialise_leaves(file, training)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+
+    def write(file: BinaryIO) -> None:
+        file.write((json.dumps(header) + "\n").encode())
+        eqx.tree_serialise_leaves(file, training)
+
+    write_atomically(path, write)
 
 
 def load_checkpoint(path: Path, like: Training, fingerprint: str) -> Training:

@@ -11,7 +11,7 @@ def test_words_are_converted_to_the_types_of_the_settings():
     config = parse(TrainConfig, ["task=Simple", "seconds=10", "agent.width=64", "learning.rate=1e-3"])
     assert config.task == "Simple" and config.seconds == 10.0 and isinstance(config.seconds, float)
     assert config.agent.width == 64 and config.learning.rate == 1e-3
-    assert config.run_dir is None and config.method.agent is config.agent
+    assert config.run_dir is None
     assert parse(ShowConfig, ["task=a/b.py:f"]).task == "a/b.py:f"
 
 
