@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -28,20 +29,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     start = time.perf_counter()
     words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = _run(words, start)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # whoever read our output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(words: Sequence[str], start: float) -> int:
     console = Console(highlight=False)
     if not words or words[0] in ("-h", "--help", "help"):
         print(_USAGE)
         return 0 if words else _WRONG_USE
     command, *rest = words
-    # JAX takes seconds to import: what is not needed is not imported.
-    from .config import nearest
+    from .config import ConfigError, nearest
 
     if command not in _COMMANDS:
         print(f"alphagrad: unknown command {command!r}; {nearest(command, list(_COMMANDS))}", file=sys.stderr)
         return _WRONG_USE
     try:
         return _COMMANDS[command](rest, console, start)
-    except (ValueError, TypeError, OSError) as error:
+    except BrokenPipeError:
+        raise
+    except (ConfigError, OSError) as error:  # what a user can mend; anything else keeps its traceback
         print(f"alphagrad {command}: {error}", file=sys.stderr)
         return _WRONG_USE
     except KeyboardInterrupt:
@@ -67,17 +79,16 @@ def _train(words: Sequence[str], console: Console, start: float) -> int:
 
 
 def _show(words: Sequence[str], console: Console, start: float) -> int:
-    from .config import ShowConfig, parse
+    from .config import ShowConfig, load_task, parse
 
     if _wants_help(words):
         _print_settings("show", ShowConfig, console)
         return 0
     import graphax
-    import tasks
 
     from .report import cost_rows, cost_table
 
-    task = tasks.load(parse(ShowConfig, words).task)
+    task = load_task(parse(ShowConfig, words).task)
     graph = graphax.trace(task.fun, task.argnums)(*task.args)
     print(graph)
     console.print(cost_table(task, cost_rows(graph, task)))

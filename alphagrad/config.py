@@ -13,6 +13,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
+import tasks
+
 from .training import AlphaZeroConfig
 
 ConfigT = TypeVar("ConfigT")
@@ -124,6 +126,14 @@ def nearest(word: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(word, known, 1, 0.6)
     close = close or [leaves[leaf] for leaf in difflib.get_close_matches(word, leaves, 1, 0.6)]
     return f"did you mean {close[0]!r}?" if close else "known are " + ", ".join(known)
+
+
+def load_task(name: str) -> tasks.Task:
+    """`tasks.load`, with what is wrong with the name or the file said as a :class:`ConfigError`."""
+    try:
+        return tasks.load(name)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(str(error)) from error
 
 
 def to_yaml(config: Any) -> str:

@@ -10,9 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 import graphax
-import tasks
 
-from .config import ConfigError, TrainConfig, to_yaml
+from .config import ConfigError, TrainConfig, load_task, to_yaml
 from .games import CompressedVertexGame, VertexGame
 from .report import (
     RunFolder,
@@ -43,18 +42,20 @@ def train(config: TrainConfig, start: float, console: Console) -> bool:
         whether the run came to its own end; False if a user asked it to stop.
 
     Raises:
-        ConfigError: when the settings do not fit the task.
-        ValueError, TypeError, OSError: when the task, the checkpoint or the folder cannot be used.
+        ConfigError: when the task or the checkpoint cannot be used.
+        OSError: when the folder cannot be used.
     """
-    task = tasks.load(config.task)
+    task = load_task(config.task)
     graph = graphax.trace(task.fun, task.argnums)(*task.args)
     if not graph.eliminable:
         raise ConfigError(f"task {task.name}: there is no vertex to eliminate, hence nothing to learn")
     game = CompressedVertexGame(graph, config.unit_edges)
     training = begin(game, config, config.seed)
     if config.resume:
-        checkpoint = checkpoint_in(Path(config.resume))
-        training = load_checkpoint(checkpoint, training, graph.fingerprint)
+        try:
+            training = load_checkpoint(checkpoint_in(Path(config.resume)), training, graph.fingerprint)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
     path = Path(config.run_dir) if config.run_dir else new_folder(task.name, datetime.now())
     folder = RunFolder(path, to_yaml(config))
     console.print(
