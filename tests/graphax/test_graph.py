@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import jax
 import jax.numpy as jnp
@@ -148,17 +149,17 @@ def test_tracing_needs_shapes_only():
 
 def test_cost_grows_linearly_with_the_program():
     def seconds(length):
-        import time
-
         def fun(x):
             for _ in range(length):
                 x = jnp.sin(x)
             return x
 
         graph = graphax.trace(fun)(1.0)
-        start = time.perf_counter()
-        assert graph.cost(graphax.orders.markowitz(graph)).mults == length - 1
-        return time.perf_counter() - start
+        samples = []
+        for _ in range(3):
+            start = time.perf_counter()
+            assert graph.cost(graphax.orders.markowitz(graph)).mults == length - 1
+            samples.append(time.perf_counter() - start)
+        return min(samples)
 
-    seconds(100)
-    assert seconds(1600) < 30 * max(seconds(200), 1e-3)
+    assert seconds(1600) < 30 * seconds(200)  # 8 if linear, 64 if quadratic
