@@ -83,11 +83,6 @@ class Structure:
     def has_value(self) -> bool:
         return self.kind >= Kind.SELECTION
 
-    @property
-    def nonzeros(self) -> int:
-        """The number of structural nonzeros."""
-        return math.prod(self.sizes)
-
     def size(self, labels: Iterable[int]) -> int:
         return math.prod(self.sizes[label] for label in labels)
 
