@@ -29,8 +29,7 @@ _TWICE = frozenset(
 
 def touches_complex(call: Call, results: Any) -> bool:
     """Whether a wanted operand or a result is complex."""
-    operands = [operand for operand, want in zip(call.operands, call.wanted, strict=True) if want]
-    return any(is_complex(array) for array in [*operands, *results])
+    return any(is_complex(array) for array in _carriers(call, results))
 
 
 def complex_rule(call: Call, results: Any, rule: Rule | None) -> tuple[list[Any], Blocks]:
@@ -42,7 +41,7 @@ def complex_rule(call: Call, results: Any, rule: Rule | None) -> tuple[list[Any]
         rule: the primitive's rule for real arrays.
     """
     name = call.primitive.name
-    if name in _TWICE and rule is not None and _all_complex(call, results):
+    if name in _TWICE and rule is not None and all(map(is_complex, _carriers(call, results))):
         found, blocks = rule(call)
         return found, [[block and _twice(block) for block in row] for row in blocks]
     if name in _ENTRYWISE:
@@ -50,9 +49,9 @@ def complex_rule(call: Call, results: Any, rule: Rule | None) -> tuple[list[Any]
     return _dense(call)
 
 
-def _all_complex(call: Call, results: Any) -> bool:
-    wanted = [operand for operand, want in zip(call.operands, call.wanted, strict=True) if want]
-    return all(is_complex(array) for array in [*wanted, *results])
+def _carriers(call: Call, results: Any) -> list[Any]:
+    """What carries a derivative: the wanted operands and the results."""
+    return [*(call.operands[at] for at in call.moving), *results]
 
 
 def _twice(block: Block) -> Block:
@@ -71,9 +70,8 @@ def _twice(block: Block) -> Block:
 def _entrywise(call: Call) -> tuple[list[Any], Blocks]:
     (result,) = call.evaluate()
     row: list[Block | None] = [None] * len(call.operands)
-    for at, (operand, want) in enumerate(zip(call.operands, call.wanted, strict=True)):
-        if want:
-            row[at] = _entrywise_block(call, at, operand)
+    for at in call.moving:
+        row[at] = _entrywise_block(call, at, call.operands[at])
     return [result], [row]
 
 
@@ -102,7 +100,7 @@ def _entrywise_block(call: Call, at: int, operand: Any) -> Block:
 
 def _dense(call: Call) -> tuple[list[Any], Blocks]:
     results = call.evaluate()
-    wanted = [at for at, want in enumerate(call.wanted) if want]
+    wanted = call.moving
 
     def fun(*views: Any) -> list[Any]:
         moving = [

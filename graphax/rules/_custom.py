@@ -13,7 +13,7 @@ from ._dense import dense_rule
 from ._elementwise import (
     NotElementwise,
     Partials,
-    derivative_program,
+    elementwise,
     entrywise_block,
     partial_derivatives,
 )
@@ -23,25 +23,14 @@ from ._registry import Blocks, Call, register_family
 def _custom_jvp(call: Call) -> tuple[list[Any], Blocks]:
     """Diagonal where the rule turns out to be elementwise in the tangents, else dense."""
     try:
-        results, partials = partial_derivatives(
-            derivative_program(call), call.operands, call.static, call.num_results
-        )
+        return elementwise(call)
     except NotElementwise:
         return dense_rule(call)
-    moving = [at for at, want in enumerate(call.wanted) if want]
-    blocks: Blocks = []
-    for result, by_tangent in zip(results, partials, strict=True):
-        row: list[Block | None] = [None] * len(call.operands)
-        for key, partial in by_tangent.items():
-            shape = np.shape(call.operands[moving[key]])
-            row[moving[key]] = entrywise_block(np.shape(result), shape, partial, copy=False)
-        blocks.append(row)
-    return results, blocks
 
 
 def _custom_vjp(call: Call) -> tuple[list[Any], Blocks]:
     """Diagonal where the rule turns out to be elementwise in the cotangents, else dense."""
-    moving = [at for at, want in enumerate(call.wanted) if want]
+    moving = call.moving
     shapes = {np.shape(call.operands[at]) for at in moving}
     if call.num_results != 1 or len(shapes) != 1:
         return dense_rule(call)

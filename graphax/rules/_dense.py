@@ -23,7 +23,7 @@ def dense_rule(call: Call) -> tuple[list[Any], Blocks]:
     """
     results = call.evaluate()
     blocks: Blocks = [[None] * len(call.operands) for _ in results]
-    wanted = [at for at, want in enumerate(call.wanted) if want]
+    wanted = call.moving
     operands = [call.operands[at] for at in wanted]
 
     def fun(*moving: Any) -> list[Any]:

@@ -86,16 +86,24 @@ Partials = dict[int, Partial]  # by operand
 
 
 def elementwise(call: Call) -> tuple[list[Any], list[list[Block | None]]]:
-    """The rule of every elementwise primitive."""
-    program = derivative_program(call)
-    (result,), (partials,) = partial_derivatives(program, call.operands, call.static, 1)
-    blocks: list[Block | None] = [None] * len(call.operands)
-    moving = [at for at, want in enumerate(call.wanted) if want]
-    for key, partial in partials.items():
-        at = moving[key]
-        copy = call.primitive.name in COPIES
-        blocks[at] = entrywise_block(result.shape, np.shape(call.operands[at]), partial, copy)
-    return [result], [blocks]
+    """The rule of every elementwise primitive, and of whatever turns out to be elementwise.
+
+    Raises:
+        NotElementwise: when the derivative is not elementwise in the tangents.
+    """
+    results, tangents = partial_derivatives(
+        derivative_program(call), call.operands, call.static, call.num_results
+    )
+    copy = call.primitive.name in COPIES
+    moving = call.moving
+    blocks: list[list[Block | None]] = []
+    for result, partials in zip(results, tangents, strict=True):
+        row: list[Block | None] = [None] * len(call.operands)
+        for key, partial in partials.items():
+            at = moving[key]
+            row[at] = entrywise_block(np.shape(result), np.shape(call.operands[at]), partial, copy)
+        blocks.append(row)
+    return results, blocks
 
 
 def entrywise_block(

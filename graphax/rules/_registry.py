@@ -33,6 +33,11 @@ class Call:
 
     num_results: int
 
+    @property
+    def moving(self) -> list[int]:
+        """The positions of the wanted operands."""
+        return [at for at, want in enumerate(self.wanted) if want]
+
     def evaluate(self) -> list[Any]:
         """The results of the primitive."""
         return bind(self.primitive, self.params, self.operands)
