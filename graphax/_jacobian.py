@@ -11,13 +11,13 @@ import jax
 import numpy as np
 from jax import lax
 
-from ._elimination import OpCount, UnitEdges, accumulate, order_cost
+from ._elimination import OpCount, accumulate, order_cost
 from ._graph import ComputationalGraph, abstract_graph, build_graph
 from ._linearize import linearize
 from ._numbering import Numbering, number_vertices
 from ._trace import trace_program
 from .orders import OrderLike, resolve_order
-from .sparse import Block, identity_block
+from .sparse import Block, UnitEdges, identity_block
 
 Argnums = int | Sequence[int]
 

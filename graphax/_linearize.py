@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ._numbering import Edge, Numbering
-from ._trace import Constant, Equation, Variable, read
+from ._trace import Constant, Equation, KnownValues, Variable, read
 from .rules import Call, complex_rule, dense_rule, find_rule, static_number, touches_complex
 from .sparse import Block
 
@@ -28,11 +28,12 @@ def linearize(numbering: Numbering, values: Sequence[Any]) -> tuple[list[Any], d
     env = dict(zip(program.inputs, values, strict=True))
     env.update((variable, jax.numpy.asarray(value)) for variable, value in program.constants)
     edges: dict[Edge, Block] = {}
+    known = KnownValues(program)
     for equation in program.equations:
         operands = [read(env, atom) for atom in equation.inputs]
         wanted = [atom in active for atom in equation.inputs]
         if any(wanted) and not active.isdisjoint(equation.outputs):
-            results, blocks = _apply_rule(equation, operands, wanted)
+            results, blocks = _apply_rule(equation, operands, wanted, known)
             _collect(numbering, equation, wanted, blocks, edges)
         else:
             results = equation.evaluate(operands)
@@ -41,13 +42,21 @@ def linearize(numbering: Numbering, values: Sequence[Any]) -> tuple[list[Any], d
 
 
 def _apply_rule(
-    equation: Equation, operands: list[Any], wanted: list[bool]
+    equation: Equation, operands: list[Any], wanted: list[bool], known: KnownValues
 ) -> tuple[list[Any], list[list[Block | None]]]:
     static = [static_number(atom.value) if isinstance(atom, Constant) else None for atom in equation.inputs]
     for at, atom in enumerate(equation.inputs):
         if isinstance(atom, Constant):
             operands[at] = np.asarray(atom.value, atom.aval.dtype)
-    call = Call(equation.primitive, equation.params, operands, static, wanted, len(equation.outputs))
+    call = Call(
+        equation.primitive,
+        equation.params,
+        operands,
+        static,
+        wanted,
+        len(equation.outputs),
+        lambda at: known(equation.inputs[at]),
+    )
     rule = find_rule(equation.primitive)
     types = [output.aval for output in equation.outputs]
     if touches_complex(call, types):
@@ -67,7 +76,7 @@ def _collect(
             continue
         target = numbering.number[output]
         for atom, want, block in zip(equation.inputs, wanted, row, strict=True):
-            if not want or block is None:
+            if not want or block is None or not block.structure.terms or 0 in block.shape:
                 continue
             assert isinstance(atom, Variable)  # constants are never wanted
             edge = (numbering.number[atom], target)

@@ -1,12 +1,14 @@
 """Local Jacobians of primitives, one file per family."""
 
-from . import _contract, _custom, _elementwise, _relabel  # noqa: F401  (they register their rules)
+from . import _contract, _custom, _elementwise, _indexing, _relabel  # noqa: F401  (they register their rules)
 from ._complex import complex_rule, touches_complex
 from ._dense import dense_rule
 from ._elementwise import static_number
 from ._registry import Blocks, Call, Rule, find_rule, register_rule
+from ._relabel import COPYING
 
 __all__ = [
+    "COPYING",
     "Blocks",
     "Call",
     "Rule",

@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 
 from .._trace import is_complex
-from ..sparse import Block, Kind, arranged_block, dense_block, label_dims, make_structure
+from ..sparse import Block, arranged_block, dense_block, label_dims
 from ._dense import dense_jacobians
 from ._elementwise import ELEMENTWISE
 from ._registry import Blocks, Call, Rule
@@ -56,15 +56,7 @@ def _carriers(call: Call, results: Any) -> list[Any]:
 
 def _twice(block: Block) -> Block:
     """The block with one more dimension of size 2 on both sides, tied together."""
-    old = block.structure
-    label = len(old.sizes)
-    sizes = (*old.sizes, 2)
-    out, in_ = (*old.out, (label,)), (*old.in_, (label,))
-    if block.value is None:
-        held = () if old.copy else (*old.held, label)
-        return Block(make_structure(out, in_, sizes, old.kind, held=held, copy=old.copy), None, block.scale)
-    twice = arranged_block(out, in_, sizes, block.value, old.axes, old.kind, old.copy)
-    return Block(twice.structure, twice.value, block.scale)
+    return block.times_identity(2)
 
 
 def _entrywise(call: Call) -> tuple[list[Any], Blocks]:
@@ -95,7 +87,7 @@ def _entrywise_block(call: Call, at: int, operand: Any) -> Block:
         if complex_side:
             side.append([len(sizes)])
             sizes.append(2)
-    return arranged_block(out, in_, sizes, jnp.stack(columns, axis=-1), range(len(sizes)), Kind.VALUE)
+    return arranged_block(out, in_, sizes, jnp.stack(columns, axis=-1), range(len(sizes)))
 
 
 def _dense(call: Call) -> tuple[list[Any], Blocks]:

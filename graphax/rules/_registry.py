@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from jax.extend import core
 
 from .._trace import bind
@@ -23,6 +24,8 @@ class Call:
         static: for every operand the number that a literal of the program stands for, or None.
         wanted: for every operand whether its local Jacobian is asked for.
         num_results: how many results there are.
+        known: the value of an operand, by its position, where it depends on no argument of the function and
+            is known while tracing (such as closed-over index arrays), else None.
     """
 
     primitive: core.Primitive
@@ -30,8 +33,8 @@ class Call:
     operands: Sequence[Any]
     static: Sequence[Any]
     wanted: Sequence[bool]
-
     num_results: int
+    known: Callable[[int], np.ndarray | None] = lambda at: None
 
     @property
     def moving(self) -> list[int]:
