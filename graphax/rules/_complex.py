@@ -25,6 +25,8 @@ _TWICE = frozenset(
     """add add_any broadcast_in_dim concatenate copy copy_p neg pad reduce_sum reshape rev select_n slice
     split squeeze sub transpose""".split()
 )
+#: Rules that give the blocks of the real views themselves.
+TAKES_COMPLEX: set[Rule] = set()
 
 
 def touches_complex(call: Call, results: Any) -> bool:
@@ -41,6 +43,8 @@ def complex_rule(call: Call, results: Any, rule: Rule | None) -> tuple[list[Any]
         rule: the primitive's rule for real arrays.
     """
     name = call.primitive.name
+    if rule is not None and rule in TAKES_COMPLEX:
+        return rule(call)
     if name in _TWICE and rule is not None and all(map(is_complex, _carriers(call, results))):
         found, blocks = rule(call)
         return found, [[block and _twice(block) for block in row] for row in blocks]

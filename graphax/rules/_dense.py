@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -59,25 +59,21 @@ def dense_jacobians(fun: Callable[..., list[Any]], operands: list[Any], call: Ca
             results = fun(*moving)
             return [results[at] for at in carriers]
 
-        for at, row in zip(carriers, _first_that_works(ways, carried, operands, call), strict=True):
+        for at, row in zip(carriers, first_that_works(ways, carried, operands, call), strict=True):
             found[at] = row
     return found
 
 
+T = TypeVar("T")
 Jacobians = list[list[Any]]  # by result and operand
 
 
-def _first_that_works(
-    ways: Sequence[Callable[..., Jacobians]],
-    fun: Callable[..., list[Any]],
-    operands: list[Any],
-    call: Call,
-) -> Jacobians:
+def first_that_works(ways: Sequence[Callable[..., T]], fun: Callable[..., Any], at: Any, call: Call) -> T:
     """Some primitives have only a jvp that can be evaluated (`while`), some only a vjp (`custom_vjp`)."""
     failures = []
     for way in ways:
         try:
-            return way(fun, operands)
+            return way(fun, at)
         except (TypeError, ValueError, NotImplementedError) as error:
             failures.append(error)
     raise TypeError(

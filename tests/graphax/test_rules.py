@@ -1,0 +1,295 @@
+"""The rule of every family against `jax.jacrev`, and the structure that each must keep."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from jax.extend import core
+from oracle import assert_same_jacobian
+
+from graphax import jacve
+
+NUMBERS = np.random.default_rng(0)
+
+
+def array(*shape):
+    return np.asarray(NUMBERS.normal(size=shape))
+
+
+def matrices(*shape):
+    """Well-conditioned ones."""
+    return 0.3 * array(*shape) + np.diag(2 + 0.5 * np.arange(shape[-1]))
+
+
+def symmetric(x):
+    return x + x.swapaxes(-1, -2)
+
+
+def conv(x, kernel, strides, padding, **options):
+    spec = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=spec, **options)
+
+
+def pooled(operation, x, window, strides, padding="VALID", **options):
+    init = {lax.add: 0.0, lax.max: -np.inf, lax.min: np.inf}[operation]
+    return lax.reduce_window(x, init, operation, window, strides, padding, **options)
+
+
+def generic_pool(x):
+    def first_by_square(a, b):
+        return lax.select(a[0] * a[0] > b[0] * b[0], a[0], b[0]), a[1] + b[1]
+
+    return lax.reduce_window((x, x * x), (0.0, 0.0), first_by_square, (1, 2), (1, 2), "VALID")
+
+
+def dense_solver(a):
+    return lambda matvec, b: jnp.linalg.inv(a) @ b
+
+
+N = 4  # slices, of everything below
+I = np.array([2, 0])  # noqa: E741
+CASES = {
+    "cumsum": (lambda x: lax.cumsum(x, axis=1), [array(N, 3, 2)]),
+    "cumsum from the end": (lambda x: lax.cumsum(x, axis=0, reverse=True), [array(3, N)]),
+    "cumsum of one entry": (lambda x: lax.cumsum(x, axis=1), [array(N, 1)]),
+    "complex cumsum": (lambda x, y: jnp.abs(jnp.cumsum(x + 1j * y, 1)), [array(N, 3), array(N, 3)]),
+    "cumprod": (lambda x: lax.cumprod(x, axis=1, reverse=True), [array(N, 3)]),
+    "cumprod with a zero": (lambda x: lax.cumprod(x * jnp.array([1, 0, 1, 1.0]), axis=1), [array(3, 4)]),
+    "cummax": (lambda x: lax.cummax(x, axis=0), [array(3, N)]),
+    "cummin": (lambda x: lax.cummin(x, axis=1), [array(N, 3)]),
+    "cummax of ties": (lambda x: lax.cummax(jnp.round(x) + 0 * x, axis=1), [array(N, 3)]),
+    "cumlogsumexp": (lambda x: lax.cumlogsumexp(x, axis=1, reverse=True), [array(N, 3)]),
+    "sort": (lambda x: lax.sort(x, dimension=0), [array(3, N)]),
+    "sort of ties": (lambda x: jnp.sort(jnp.concatenate([x, x], 1)), [array(N, 2)]),
+    "sort by integers": (
+        lambda x, y: lax.sort((jnp.argsort(-x, 1), x, y), dimension=1, num_keys=1)[1:],
+        [array(N, 3), array(N, 3)],
+    ),
+    "sort by two keys": (
+        lambda x, y: lax.sort((jnp.round(x) + 0 * x, y, x * y), dimension=1, num_keys=2),
+        [array(N, 3), array(N, 3)],
+    ),
+    "complex sort": (lambda x, y: jnp.abs(jnp.sort(x + 1j * y)), [array(N, 3), array(N, 3)]),
+    "top_k": (lambda x: lax.top_k(x, 2)[0], [array(N, 3)]),
+    "top_1": (lambda x: lax.top_k(x, 1)[0], [array(N, 3)]),
+    "approx_max_k": (lambda x: lax.approx_max_k(x, 2)[0], [array(N, 3)]),
+    "approx_min_k": (lambda x: lax.approx_min_k(x, 2, reduction_dimension=0)[0], [array(3, N)]),
+    "sum of tiles": (lambda x: pooled(lax.add, x, (1, 2, 3), (1, 2, 3)), [array(N, 4, 3)]),
+    "sum of sparse tiles": (
+        lambda x: pooled(lax.add, x, (1, 2), (1, 4), window_dilation=(1, 2)),
+        [array(N, 8)],
+    ),
+    "sum of windows": (
+        lambda x: pooled(
+            lax.add,
+            x,
+            (1, 3, 2),
+            (1, 2, 1),
+            ((0, 0), (2, 1), (0, 1)),
+            base_dilation=(1, 2, 1),
+            window_dilation=(1, 1, 2),
+        ),
+        [array(N, 3, 4)],
+    ),
+    "max of tiles": (lambda x: pooled(lax.max, x, (1, 2, 2, 1), (1, 2, 2, 1)), [array(2, 4, 2, 3)]),
+    "max of windows": (lambda x: pooled(lax.max, x, (1, 3), (1, 1), "SAME"), [array(N, 4)]),
+    "min of windows": (lambda x: pooled(lax.min, x, (2, 1), (1, 1)), [array(3, N)]),
+    "max of windows of a row": (lambda x: pooled(lax.max, x, (2,), (2,)), [array(5)]),
+    "mean pooling's gradient": (
+        jax.grad(lambda x: jnp.sum(pooled(lax.add, x, (1, 2), (1, 1)) ** 2)),
+        [array(N, 3)],
+    ),
+    "max pooling's gradient, tiles": (
+        jax.grad(lambda x: jnp.sum(pooled(lax.max, x, (1, 2), (1, 2)) ** 2)),
+        [array(N, 4)],
+    ),
+    "max pooling's gradient, windows": (
+        jax.grad(lambda x: jnp.sum(pooled(lax.max, x, (1, 2), (1, 1)) ** 2)),
+        [array(N, 3)],
+    ),
+    "max pooling's tangent": (
+        lambda x: jax.jvp(lambda x: pooled(lax.max, x, (1, 2), (1, 2)) ** 2, (x,), (jnp.sin(x),))[1],
+        [array(N, 4)],
+    ),
+    "generic windows": (generic_pool, [array(N, 4)]),
+    "generic reduction": (
+        lambda x: lax.reduce((x, x * x), (0.0, 1.0), lambda a, b: (a[0] + b[0], a[1] * b[1]), (1,)),
+        [array(N, 3)],
+    ),
+    "convolution": (
+        lambda x, k: conv(x, k, (1, 2), ((1, 0), (0, 0))),
+        [array(2, 3, 4, 2), array(2, 2, 2, 3)],
+    ),
+    "convolution of tiles": (
+        lambda x, k: conv(x, k, (2, 2), "VALID"),
+        [array(2, 4, 2, 2), array(2, 2, 2, 3)],
+    ),
+    "convolution of pixels": (
+        lambda x, k: conv(x, k, (1, 1), "SAME"),
+        [array(2, 2, 3, 2), array(1, 1, 2, 3)],
+    ),
+    "depthwise convolution": (
+        lambda x, k: conv(x, k, (1, 1), "SAME", feature_group_count=3),
+        [array(2, 2, 3, 3), array(2, 2, 1, 6)],
+    ),
+    "grouped convolution": (
+        lambda x, k: conv(x, k, (1, 1), "VALID", feature_group_count=2),
+        [array(2, 2, 3, 4), array(2, 1, 2, 6)],
+    ),
+    "convolution of batch groups": (
+        lambda x, k: conv(x, k, (1, 1), "VALID", batch_group_count=2),
+        [array(4, 2, 3, 2), array(2, 1, 2, 6)],
+    ),
+    "dilated convolution": (
+        lambda x, k: conv(x, k, (1, 1), "SAME", lhs_dilation=(2, 1), rhs_dilation=(1, 2)),
+        [array(2, 2, 3, 1), array(2, 2, 1, 2)],
+    ),
+    "transposed convolution": (
+        lambda x, k: lax.conv_transpose(x, k, (2,), "SAME"),
+        [array(2, 3, 2), array(3, 2, 2)],
+    ),
+    "fft": (lambda x, y: jnp.abs(jnp.fft.fft(x + 1j * y)), [array(N, 3), array(N, 3)]),
+    "fft in two dimensions": (lambda x: jnp.real(jnp.fft.fft2(x) * 1j), [array(2, 3, 2)]),
+    "rfft": (lambda x: jnp.abs(jnp.fft.rfft(x)), [array(N, 3)]),
+    "irfft": (lambda x: jnp.fft.irfft(x + 2j * x, 4), [array(N, 3)]),
+    "cholesky": (lambda x: lax.linalg.cholesky(jnp.eye(3) * 9 + symmetric(x)), [array(N, 3, 3)]),
+    "cholesky as it is": (
+        lambda x: lax.linalg.cholesky(x, symmetrize_input=False),
+        [symmetric(matrices(N, 3, 3))],
+    ),
+    "complex cholesky": (
+        lambda x: jnp.abs(lax.linalg.cholesky(jnp.eye(2) * 9 + x + 1j * x)),
+        [array(N, 2, 2)],
+    ),
+    "lu": (lambda x: lax.linalg.lu(x)[0], [matrices(N, 3, 3)]),
+    "lu of a tall matrix": (lambda x: lax.linalg.lu(x)[0], [array(N, 3, 2)]),
+    "qr": (lambda x: jnp.linalg.qr(x), [array(N, 3, 2)]),
+    "eigenvalues": (lambda x: jnp.linalg.eigvalsh(symmetric(x)), [matrices(N, 3, 3)]),
+    "eigenvectors": (lambda x: jnp.linalg.eigh(symmetric(x))[1] ** 2, [matrices(N, 3, 3)]),
+    "eigenvalues of any matrix": (lambda x: jnp.abs(jnp.linalg.eigvals(x)), [matrices(N, 3, 3)]),
+    "svd": (lambda x: jnp.linalg.svd(x, full_matrices=False)[1:], [array(N, 3, 2)]),
+    "complex svd": (lambda x: jnp.linalg.svd(x + 1j * x**2, compute_uv=False), [array(N, 2, 2)]),
+    "triangular solve": (
+        lambda a, b: lax.linalg.triangular_solve(a, b, left_side=True, lower=True),
+        [matrices(N, 3, 3), array(N, 3, 2)],
+    ),
+    "triangular solve from the right": (
+        lambda a, b: lax.linalg.triangular_solve(a, b, transpose_a=True, unit_diagonal=True),
+        [matrices(N, 2, 2), array(N, 3, 2)],
+    ),
+    "complex triangular solve": (
+        lambda a, b: jnp.abs(
+            lax.linalg.triangular_solve(a + 1j * a, b + 0j, left_side=True, conjugate_a=True)
+        ),
+        [matrices(N, 2, 2), array(N, 2, 2)],
+    ),
+    "tridiagonal solve": (
+        lax.linalg.tridiagonal_solve,
+        [array(2, 3), 5 + array(2, 3), array(2, 3), array(2, 3, 2)],
+    ),
+    "solve": (jnp.linalg.solve, [matrices(N, 3, 3), array(N, 3, 2)]),
+    "solve for a vector": (jnp.linalg.solve, [matrices(3, 3), array(3)]),
+    "solve in a vmap": (jax.vmap(jnp.linalg.solve, (0, 1)), [matrices(N, 3, 3), array(3, N)]),
+    "complex solve": (
+        lambda a, b: jnp.abs(jnp.linalg.solve(a + 1j * a**2, b + 0j)),
+        [matrices(N, 2, 2), array(N, 2, 2)],
+    ),
+    "conjugate gradients": (
+        lambda a, b: jax.scipy.sparse.linalg.cg(lambda x: x @ symmetric(a) * jnp.arange(1, 3.0)[:, None], b)[
+            0
+        ],
+        [symmetric(matrices(2, 2)), array(2, 2)],
+    ),
+    "solver of one's own": (
+        lambda a, b: lax.custom_linear_solve(
+            lambda x: jnp.sin(a) @ x, b, dense_solver(jnp.sin(a)), dense_solver(jnp.sin(a).T)
+        ),
+        [matrices(3, 3), array(3, 2)],
+    ),
+    "inverse": (jnp.linalg.inv, [matrices(N, 3, 3)]),
+    "determinant": (lambda x: (jnp.linalg.det(x), jnp.linalg.slogdet(x)[1]), [matrices(N, 3, 3)]),
+    "pseudo-inverse": (jnp.linalg.pinv, [array(N, 3, 2)]),
+    "least squares": (lambda a, b: jnp.linalg.lstsq(a, b)[0], [array(3, 2), array(3, 2)]),
+    "matrix exponential": (jax.scipy.linalg.expm, [array(2, 2)]),
+    "dynamic slice": (lambda x: lax.dynamic_slice(x, (jnp.argmax(x[:, 0]), 5), (2, N)), [array(3, N)]),
+    "dynamic index": (lambda x: lax.dynamic_index_in_dim(x, jnp.argmax(x[0]), 1), [array(N, 3, 2)]),
+    "dynamic update": (
+        lambda x, y: lax.dynamic_update_slice(x, y, (jnp.argmax(x[:, 0]), 5)),
+        [array(3, N), array(2, N)],
+    ),
+    "dynamic update of an entry": (
+        lambda x, y: x.at[jnp.argmax(x)].set(y),
+        [array(3), array()],
+    ),
+    "gather of rows": (lambda x: x[jnp.argsort(x[:, 0])[:2]], [array(3, N)]),
+    "gather of entries": (lambda x: x[jnp.argsort(x[:, 0])[:2], jnp.argsort(x[0])[:2]], [array(3, 2)]),
+    "gather out of bounds": (
+        lambda x: jnp.take(x, 2 * jnp.argsort(x[:, 0]), axis=0, mode="fill", fill_value=0.0),
+        [array(3, N)],
+    ),
+    "gather along an axis": (lambda x: jnp.take_along_axis(x, jnp.argsort(-x, 1), 1), [array(N, 3)]),
+    "gather in a vmap": (jax.vmap(lambda x: x[jnp.argsort(x[:, 0])[:2]]), [array(N, 3, 2)]),
+    "complex gather": (lambda x: jnp.abs((x + 1j * x**2)[jnp.argsort(x[:, 0])[:2]]), [array(3, N)]),
+    "scatter": (lambda x, y: x.at[jnp.argsort(x[:, 0])[:2]].set(y), [array(3, N), array(2, N)]),
+    "scatter on the same place": (
+        lambda x, y: x.at[jnp.argmax(x[:, 0]) * I * 0].set(y),
+        [array(3, N), array(2, N)],
+    ),
+    "scatter out of bounds": (lambda x, y: x.at[jnp.argmax(x[:, 0]) + I].add(y), [array(3, N), array(2, N)]),
+    "scatter-sub": (lambda x, y: x.at[jnp.argmax(x[:, 0])].subtract(y), [array(3, N), array(N)]),
+    "scatter-mul": (
+        lambda x, y: x.at[jnp.argsort(x[:, 0])[:2]].multiply(y, unique_indices=True),
+        [array(3, N), array(2, N)],
+    ),
+    "scatter-max": (lambda x, y: x.at[jnp.argsort(x[:, 0])[:2]].max(y), [array(3, N), array(2, N)]),
+    "scatter-min with ties": (lambda x: x.at[jnp.argsort(x[:, 0])[:2]].min(x[:1]), [array(3, N)]),
+    "scatter in a vmap": (
+        jax.vmap(lambda x, y: x.at[jnp.argsort(x)[:2]].add(y)),
+        [array(N, 3), array(N, 2)],
+    ),
+    "clamp by scalars": (lambda x, y: lax.clamp(y - 1, x, y), [array(N), array()]),
+    "select by a scalar": (lambda x, y: lax.select(x[0] > 0, x, y), [array(N), array(N)]),
+    "zero size": (
+        lambda x: (
+            jnp.sort(x),
+            lax.cumsum(x, 1),
+            lax.cumprod(x, 0),
+            jnp.fft.irfft(x + 0j, 4),
+            x[:, jnp.argmax(jnp.ones(2))],
+        ),
+        [array(0, 3)],
+    ),
+}
+
+
+def wrapped(fun):
+    """The function between two elementwise ones, so that there is something to eliminate."""
+
+    def between(*args):
+        moved = [jnp.sin(0.1 * arg) * 10 for arg in args]
+        return jax.tree.map(lambda leaf: leaf * jnp.cos(leaf), fun(*moved))
+
+    return between
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_jacobians_equal_those_of_jacrev(name):
+    fun, args = CASES[name]
+    argnums = tuple(range(len(args)))
+    reference = jax.jacfwd if name == "max pooling's tangent" else jax.jacrev
+    tolerance = 1e-4 if name == "conjugate gradients" else 1e-9
+
+    args = [jnp.asarray(arg) for arg in args]
+
+    @jax.jit
+    def all_of_them(*args):
+        mine = [
+            jacve(f, order, argnums)(*args) for f in (fun, wrapped(fun)) for order in ("forward", "reverse")
+        ]
+        return mine, [reference(f, argnums)(*args) for f in (fun, wrapped(fun)) for _ in range(2)]
+
+    mine, theirs = all_of_them(*args)
+    assert_same_jacobian(mine, theirs, tolerance)
