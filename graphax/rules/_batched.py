@@ -105,20 +105,19 @@ def tied_blocks(
         result_parts: the same for every result.
     """
     operand = call.operands[at]
-    cut = [tie.operand for tie in ties if tie.constant]
-    inner = _Side(np.shape(operand), is_complex(operand), operand_parts, cut)
-    view = inner.view(operand)
-    types = jax.eval_shape(lambda view: fun(inner.array(view)), view)
     carriers = [
         k
-        for k, kind in enumerate(types)
-        if is_differentiable(kind) and np.size(results[k]) and np.size(operand)
+        for k, result in enumerate(results)
+        if is_differentiable(result) and result.size and np.size(operand)
     ]
     blocks: list[Block | None] = [None] * len(results)
     if not carriers:
         return blocks
+    cut = [tie.operand for tie in ties if tie.constant]
+    inner = _Side(operand, operand_parts, cut)
+    view = inner.view(operand)
     cut = [tie.result for tie in ties if tie.constant]
-    outer = {k: _Side(np.shape(results[k]), is_complex(types[k]), result_parts, cut) for k in carriers}
+    outer = {k: _Side(results[k], result_parts, cut) for k in carriers}
     in_free = inner.free([tie.operand for tie in ties])
     out_free = {k: side.free([tie.result for tie in ties]) for k, side in outer.items()}
 
@@ -172,13 +171,12 @@ class _Side:
         cut_shape: those of the view.
     """
 
-    def __init__(
-        self, shape: tuple[int, ...], complex_: bool, parts: Parts | None, cut: Sequence[int]
-    ) -> None:
-        self._parts = [(size,) for size in shape] if parts is None else [tuple(dim) for dim in parts]
-        self._complex = complex_
+    def __init__(self, array: Any, parts: Parts | None, cut: Sequence[int]) -> None:
+        whole = [(size,) for size in np.shape(array)]
+        self._parts = whole if parts is None else [tuple(dim) for dim in parts]
+        self._complex = is_complex(array)
         self._cut = set(cut)
-        if complex_:
+        if self._complex:
             self._parts.append((2,))
         self.shape = tuple(itertools.chain.from_iterable(self._parts))
         self.cut_shape = tuple(1 if part in self._cut else size for part, size in enumerate(self.shape))

@@ -10,10 +10,11 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
-from .._trace import is_complex
+from .._trace import is_complex, is_differentiable
 from ..sparse import Block, arranged_block, label_dims
-from ._batched import STATIC_LIMIT, Tie, of_operand, register_batched, tied_blocks
+from ._batched import STATIC_LIMIT, Fun, Tie, of_operand, register_batched, tied_blocks
 from ._registry import Blocks, Call
 
 
@@ -91,11 +92,28 @@ def _reduce_window(call: Call, constant: bool = False) -> tuple[list[Any], Block
     blocks: Blocks = [[None] * len(call.operands) for _ in results]
     for at in call.moving:
         slides = np.shape(call.operands[at]) == shape
-        fun = of_operand(call, at)
+        fun = of_operand(call, at) if call.primitive.name != "reduce_window" else _of_one_of_many(call, at)
         column = tied_blocks(call, at, fun, results, ties if slides else (), parts if slides else None)
         for row, block in zip(blocks, column, strict=True):
             row[at] = block
     return results, blocks
+
+
+def _of_one_of_many(call: Call, at: int) -> Fun:
+    """JAX differentiates a generic reduction with respect to all its operands or none."""
+    half = len(call.operands) // 2
+
+    def fun(moving: Any) -> list[Any]:
+        operands = list(call.operands)
+        operands[at] = moving
+        for k in range(half if at < half else 0):
+            if k != at and is_differentiable(operands[k]):
+                nowhere = lax.full_like(operands[k], False, bool)
+                likened = lax.convert_element_type(moving, operands[k].dtype)
+                operands[k] = lax.select(nowhere, likened, operands[k])
+        return call.with_operands(operands).evaluate()
+
+    return fun
 
 
 def _reduce_window_sum(call: Call) -> tuple[list[Any], Blocks]:
