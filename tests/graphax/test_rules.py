@@ -273,11 +273,22 @@ def wrapped(fun):
     return between
 
 
+def columns(fun, argnums):
+    """`jax.jacfwd` of one argument without its check that the results do not move."""
+
+    def jacobian(x):
+        basis = jnp.eye(x.size).reshape(x.size, *x.shape)
+        found = jax.vmap(lambda tangent: jax.jvp(fun, (x,), (tangent,))[1], out_axes=-1)(basis)
+        return jax.tree.map(lambda leaf: (leaf.reshape(*leaf.shape[:-1], *x.shape),), found)
+
+    return jacobian
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_jacobians_equal_those_of_jacrev(name):
     fun, args = CASES[name]
     argnums = tuple(range(len(args)))
-    reference = jax.jacfwd if name == "generic windows" else jax.jacrev  # JAX can't otherwise
+    reference = columns if name == "generic windows" else jax.jacrev
     tolerance = 1e-4 if name == "conjugate gradients" else 1e-9
 
     args = [jnp.asarray(arg) for arg in args]
