@@ -2,6 +2,7 @@
 
 from . import (  # noqa: F401  (they register their rules)
     _contract,
+    _copies,
     _cumulative,
     _custom,
     _elementwise,

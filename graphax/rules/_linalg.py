@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from jax import lax
 from jax.extend import core
 
-from .._trace import (
-    Atom,
-    Constant,
-    Program,
-    Variable,
-    inline,
-    is_complex,
-    is_differentiable,
-    read,
-    trace_program,
-)
-from ..sparse import Block, identity_block
+from .._trace import Atom, Program, inline
+from ..sparse import Block
 from ._batched import Tie, batched_rule, register_batched, tied_blocks, ties_of_dims
-from ._complex import complex_rule, touches_complex
-from ._dense import dense_rule
-from ._elementwise import static_number
-from ._registry import Blocks, Call, find_rule
+from ._composed import composed
+from ._registry import Blocks, Call
 
 _OF_MATRICES = """cholesky cholesky_update eig eigh geqp3 geqrf hessenberg householder_product lu ormqr qr
     schur svd symmetric_product tridiagonal""".split()
@@ -87,8 +74,8 @@ def _linear_solve(call: Call) -> tuple[list[Any], Blocks]:
         return lax.neg(core.jaxpr_as_fun(jaxprs.matvec)(*consts, x)[0])
 
     if moving:
-        program, _ = trace_program(residual, *[held[at] for at in moving])
-        for at, block in zip(moving, _accumulated(program, [held[at] for at in moving]), strict=True):
+        _, (blocks,) = composed(residual, [held[at] for at in moving])
+        for at, block in zip(moving, blocks, strict=True):
             row[at] = block and inverse @ block
     return [x], [row]
 
@@ -129,45 +116,6 @@ def _solve_ties(matvec: Program, num_consts: int) -> list[Tie]:
         dims[equation.outputs[0]] = result
     out = dims.get(matvec.outputs[0], [])
     return [Tie(dim, dim, dim not in varying) for dim, source in enumerate(out) if dim == source]
-
-
-def _accumulated(program: Program, values: Sequence[Any]) -> list[Block | None]:
-    """The blocks of the only output of a program with respect to its inputs."""
-    env: dict[Variable, Any] = dict(zip(program.inputs, values, strict=True))
-    env.update(program.constants)
-    blocks: dict[Atom, dict[int, Block]] = {}
-    for at, (variable, value) in enumerate(zip(program.inputs, values, strict=True)):
-        blocks[variable] = {at: identity_block((*np.shape(value), *[2] * is_complex(value)))}
-    for equation in program.equations:
-        operands = [read(env, atom) for atom in equation.inputs]
-        wanted = [atom in blocks for atom in equation.inputs]
-        carries = any(is_differentiable(output.aval) for output in equation.outputs)
-        if not (any(wanted) and carries):
-            env.update(zip(equation.outputs, equation.evaluate(operands), strict=True))
-            continue
-        numbers = [
-            static_number(atom.value) if isinstance(atom, Constant) else None for atom in equation.inputs
-        ]
-        call = Call(equation.primitive, equation.params, operands, numbers, wanted, len(equation.outputs))
-        types = [output.aval for output in equation.outputs]
-        rule = find_rule(equation.primitive)
-        if touches_complex(call, types):
-            results, rows = complex_rule(call, types, rule)
-        else:
-            results, rows = (rule or dense_rule)(call)
-        env.update(zip(equation.outputs, results, strict=True))
-        for output, row in zip(equation.outputs, rows, strict=True):
-            total: dict[int, Block] = {}
-            for atom, outer in zip(equation.inputs, row, strict=True):
-                if outer is None:
-                    continue
-                for at, inner in blocks[atom].items():
-                    block = outer @ inner
-                    total[at] = total[at] + block if at in total else block
-            if total:
-                blocks[output] = total
-    found = blocks.get(program.outputs[0], {})
-    return [found.get(at) for at in range(len(values))]
 
 
 register_batched(_OF_MATRICES, _matrices)

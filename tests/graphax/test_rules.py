@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 from jax.extend import core
 from oracle import assert_same_jacobian
 
@@ -250,6 +251,14 @@ CASES = {
     ),
     "clamp by scalars": (lambda x: lax.clamp(-0.5, x, jnp.float64(0.5)), [array(N)]),
     "select by a scalar": (lambda x, y: lax.select(x[0] > 0, x, y), [array(N), array(N)]),
+    "tile": (lambda x: jnp.tile(x, (2, 3)), [array(N, 3)]),
+    "stack": (lambda x, y: jnp.stack([x, jnp.ones((N, 3)), y, x], 1), [array(N, 3), array(N, 3)]),
+    "unstack": (lambda x: jnp.unstack(x, axis=1)[1:], [array(N, 3)]),
+    "handed on": (
+        lambda x: jnp.abs(lax.optimization_barrier((3, checkpoint_name(x, "x"), 1j * x))[2]),
+        [array(N)],
+    ),
+    "gamma distribution": (lambda x: jax.random.gamma(jax.random.key(0), jnp.exp(x)), [array(N)]),
     "zero size": (
         lambda x: (
             jnp.sort(x),
@@ -306,6 +315,8 @@ def test_jacobians_equal_those_of_jacrev(name):
 
 B = 60  # slices, of which none may meet another
 STRUCTURE = {
+    "gamma distribution": (lambda x: jax.random.gamma(jax.random.key(0), jnp.exp(x)), [array(B, 5)], 5),
+    "stack, unstack and tile": (lambda x: jnp.stack(jnp.unstack(jnp.tile(x, 2))), [array(B, 5)], 10),
     "cumsum": (lambda x: lax.cumsum(x, axis=1), [array(B, 5)], 5),
     "cumprod": (lambda x: lax.cumprod(x, axis=1), [array(B, 5)], 25),
     "sort": (lambda x: jnp.sort(x), [array(B, 5)], 25),
