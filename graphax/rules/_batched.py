@@ -92,6 +92,7 @@ def tied_blocks(
     ties: Sequence[Tie],
     operand_parts: Parts | None = None,
     result_parts: Parts | None = None,
+    pull_first: bool = False,
 ) -> list[Block | None]:
     """The blocks of all results with respect to one operand.
 
@@ -103,6 +104,7 @@ def tied_blocks(
         ties: where slices are apart; the same for all results.
         operand_parts: how the dimensions of the operand are split; whole if None.
         result_parts: the same for every result.
+        pull_first: whether to use the vjp where there is one, even if the jvp needs fewer directions.
     """
     operand = call.operands[at]
     carriers = [
@@ -145,7 +147,7 @@ def tied_blocks(
 
     columns = math.prod(inner.cut_shape[part] for part in in_free)
     rows = sum(math.prod(side.cut_shape[part] for part in out_free[k]) for k, side in outer.items())
-    ways = [push, pull] if columns <= rows else [pull, push]
+    ways = [push, pull] if columns <= rows and not pull_first else [pull, push]
     found = first_that_works(ways, of_view, view, call)
     for k, (value, pushed) in zip(carriers, found, strict=True):
         side = outer[k]

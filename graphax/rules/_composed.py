@@ -50,7 +50,9 @@ def composed(fun: Callable[..., Any], operands: Sequence[Any]) -> tuple[list[Any
         for output, row in zip(equation.outputs, rows, strict=True):
             total: dict[int, Block] = {}
             for atom, outer in zip(equation.inputs, row, strict=True):
-                for at, inner in blocks[atom].items() if outer is not None else ():
+                if outer is None:
+                    continue
+                for at, inner in blocks[atom].items():
                     block = outer @ inner
                     total[at] = total[at] + block if at in total else block
             if total:

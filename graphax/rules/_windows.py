@@ -92,8 +92,16 @@ def _reduce_window(call: Call, constant: bool = False) -> tuple[list[Any], Block
     blocks: Blocks = [[None] * len(call.operands) for _ in results]
     for at in call.moving:
         slides = np.shape(call.operands[at]) == shape
-        fun = of_operand(call, at) if call.primitive.name != "reduce_window" else _of_one_of_many(call, at)
-        column = tied_blocks(call, at, fun, results, ties if slides else (), parts if slides else None)
+        generic = call.primitive.name == "reduce_window"
+        column = tied_blocks(
+            call,
+            at,
+            _of_one_of_many(call, at) if generic else of_operand(call, at),
+            results,
+            ties if slides else (),
+            parts if slides else None,
+            pull_first=True,  # the jvp of a maximum packs two numbers into one, which not every device can
+        )
         for row, block in zip(blocks, column, strict=True):
             row[at] = block
     return results, blocks
