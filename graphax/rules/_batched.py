@@ -57,14 +57,17 @@ def register_batched(names: Sequence[str], rule: Rule) -> None:
     TAKES_COMPLEX.add(rule)
 
 
-def batched_rule(call: Call, ties: Callable[[int], Sequence[Tie]]) -> tuple[list[Any], Blocks]:
+def batched_rule(
+    call: Call, ties: Callable[[int], Sequence[Tie]], results: Sequence[Any] | None = None
+) -> tuple[list[Any], Blocks]:
     """The rule of a primitive that treats slices apart.
 
     Args:
         call: the call.
         ties: from the position of a wanted operand to the dimensions that all results share with it.
+        results: the results, if they are known already.
     """
-    results = call.evaluate()
+    results = call.evaluate() if results is None else list(results)
     blocks: Blocks = [[None] * len(call.operands) for _ in results]
     for at in call.moving:
         column = tied_blocks(call, at, of_operand(call, at), results, ties(at))

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from jax import lax
 from jax.extend import core
 
 from .._trace import Atom, Program, inline
 from ..sparse import Block
-from ._batched import Tie, batched_rule, register_batched, tied_blocks, ties_of_dims
+from ._batched import Tie, batched_rule, of_operand, register_batched, tied_blocks, ties_of_dims
 from ._composed import composed
 from ._registry import Blocks, Call
 
-_OF_MATRICES = """cholesky cholesky_update eig eigh geqp3 geqrf hessenberg householder_product lu ormqr qr
+_OF_MATRICES = """cholesky cholesky_update eig geqp3 geqrf hessenberg householder_product lu ormqr qr
     schur svd symmetric_product tridiagonal""".split()
 
 
-def _matrices(call: Call) -> tuple[list[Any], Blocks]:
+def _matrices(call: Call, results: Sequence[Any] | None = None) -> tuple[list[Any], Blocks]:
     """The rule for functions of one matrix."""
-    return batched_rule(call, lambda at: ties_of_dims(range(np.ndim(call.operands[at]) - 2)))
+    return batched_rule(call, lambda at: ties_of_dims(range(np.ndim(call.operands[at]) - 2)), results)
+
+
+def _eigh(call: Call) -> tuple[list[Any], Blocks]:
+    """JAX differentiates at the symmetric part of the matrix, so that is where the results are taken too.
+
+    They are the same unless only one triangle of the matrix is filled.
+    """
+    (operand,) = call.operands
+    results, _ = jax.jvp(of_operand(call, 0), (operand,), (lax.full_like(operand, 0),))
+    return _matrices(call, results)
 
 
 def _triangular_solve(call: Call) -> tuple[list[Any], Blocks]:
@@ -119,6 +131,7 @@ def _solve_ties(matvec: Program, num_consts: int) -> list[Tie]:
 
 
 register_batched(_OF_MATRICES, _matrices)
+register_batched(("eigh",), _eigh)
 register_batched(("triangular_solve",), _triangular_solve)
 register_batched(("tridiagonal_solve",), _tridiagonal_solve)
 register_batched(("custom_linear_solve",), _linear_solve)

@@ -167,6 +167,10 @@ CASES = {
     "lu of a tall matrix": (lambda x: lax.linalg.lu(x)[0], [array(N, 3, 2)]),
     "qr": (lambda x: jnp.linalg.qr(x), [array(N, 3, 2)]),
     "eigenvalues": (lambda x: jnp.linalg.eigvalsh(symmetric(x)), [matrices(N, 3, 3)]),
+    "eigenvalues from a triangle": (
+        lambda x: lax.linalg.eigh(jnp.tril(x), symmetrize_input=False)[1],
+        [matrices(N, 3, 3)],
+    ),
     "eigenvectors": (lambda x: jnp.linalg.eigh(symmetric(x))[1] ** 2, [matrices(N, 3, 3)]),
     "eigenvalues of any matrix": (lambda x: jnp.abs(jnp.linalg.eigvals(x)), [matrices(N, 3, 3)]),
     "svd": (lambda x: jnp.linalg.svd(x, full_matrices=False)[1:], [array(N, 3, 2)]),
