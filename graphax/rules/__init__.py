@@ -1,6 +1,18 @@
 """Local Jacobians of primitives, one file per family."""
 
-from . import _contract, _custom, _elementwise, _indexing, _relabel  # noqa: F401  (they register their rules)
+from . import (  # noqa: F401  (they register their rules)
+    _contract,
+    _cumulative,
+    _custom,
+    _dynamic,
+    _elementwise,
+    _fourier,
+    _indexing,
+    _linalg,
+    _relabel,
+    _sorting,
+    _windows,
+)
 from ._complex import complex_rule, touches_complex
 from ._dense import dense_rule
 from ._elementwise import static_number

@@ -22,9 +22,12 @@ from ._registry import Blocks, Call, Rule
 _ENTRYWISE = frozenset((*ELEMENTWISE, "complex", "conj", "imag", "real"))
 # Real and imaginary parts go the same way: the real view's Jacobian is that of a real array, twice.
 _TWICE = frozenset(
-    """add add_any broadcast_in_dim concatenate copy copy_p neg pad reduce_sum reshape rev select_n slice
-    split squeeze sub transpose""".split()
+    """add add_any broadcast_in_dim concatenate copy copy_p device_put layout_constraint name neg
+    optimization_barrier pad pvary reduce_sum reshape reshard rev select_n sharding_constraint slice split
+    squeeze stack sub tile transpose unstack""".split()
 )
+#: Rules that give the blocks of the real views themselves.
+TAKES_COMPLEX: set[Rule] = set()
 
 
 def touches_complex(call: Call, results: Any) -> bool:
@@ -41,9 +44,11 @@ def complex_rule(call: Call, results: Any, rule: Rule | None) -> tuple[list[Any]
         rule: the primitive's rule for real arrays.
     """
     name = call.primitive.name
+    if rule is not None and rule in TAKES_COMPLEX:
+        return rule(call)
     if name in _TWICE and rule is not None and all(map(is_complex, _carriers(call, results))):
         found, blocks = rule(call)
-        return found, [[block and _twice(block) for block in row] for row in blocks]
+        return found, [[block and block.times_identity(2) for block in row] for row in blocks]
     if name in _ENTRYWISE:
         return _entrywise(call)
     return _dense(call)
@@ -54,9 +59,9 @@ def _carriers(call: Call, results: Any) -> list[Any]:
     return [*(call.operands[at] for at in call.moving), *results]
 
 
-def _twice(block: Block) -> Block:
-    """The block with one more dimension of size 2 on both sides, tied together."""
-    return block.times_identity(2)
+def real_block(block: Block, array: Any) -> Block:
+    """The block of a copy or sum of entries for the real view, if the array is complex."""
+    return block.times_identity(2) if is_complex(array) else block
 
 
 def _entrywise(call: Call) -> tuple[list[Any], Blocks]:

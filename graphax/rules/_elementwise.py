@@ -35,8 +35,8 @@ ELEMENTWISE = tuple(
     """abs acos acosh add add_any asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp
     conj cos cosh copy copy_p digamma div erf erfc erf_inv exp exp2 expm1 floor igamma igammac
     igamma_grad_a integer_pow is_finite lgamma log log1p logistic max min mul neg nextafter polygamma
-    pow convert_element_type reduce_precision regularized_incomplete_beta rem round rsqrt select_n sign
-    sin sinh sqrt square stop_gradient sub tan tanh zeta""".split()
+    pow random_gamma convert_element_type reduce_precision regularized_incomplete_beta rem round rsqrt
+    select_n sign sin sinh sqrt square stop_gradient sub tan tanh zeta""".split()
 )
 
 

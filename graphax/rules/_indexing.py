@@ -8,17 +8,24 @@ from typing import Any
 import numpy as np
 from jax import lax
 
+from .._trace import is_complex
 from ..sparse import Block, arranged_block, digit_table, label_dims, unit_block
-from ._dense import dense_rule
-from ._registry import Blocks, Call, register_family, register_rule
+from ._batched import register_batched
+from ._complex import real_block
+from ._dynamic import (
+    dynamic_gather_rule,
+    dynamic_scatter_rule,
+    dynamic_slice_rule,
+    dynamic_update_slice_rule,
+)
+from ._registry import Blocks, Call
 from ._relabel import copy_block
 
 
-@register_rule("gather")
 def _gather(call: Call) -> tuple[list[Any], Blocks]:
     indices = call.known(1)
     if indices is None:
-        return dense_rule(call)
+        return dynamic_gather_rule(call)
     (result,) = call.evaluate()
     numbers = call.params["dimension_numbers"]
     in_shape = np.shape(call.operands[0])
@@ -34,14 +41,15 @@ def _gather(call: Call) -> tuple[list[Any], Blocks]:
         call.params["slice_sizes"],
         call.params["mode"],
     )
-    return [result], [[_selection(result.shape, in_shape, places, inside), None]]
+    block = _selection(result.shape, in_shape, places, inside)
+    return [result], [[real_block(block, result), None]]
 
 
 def _scatter(call: Call) -> tuple[list[Any], Blocks]:
     """Scatters that add or subtract, and those that set or multiply every entry at most once."""
     indices = call.known(1)
     if indices is None:
-        return dense_rule(call)
+        return dynamic_scatter_rule(call)
     shape, updates_shape = np.shape(call.operands[0]), np.shape(call.operands[2])
     numbers = call.params["dimension_numbers"]
     hidden = (*numbers.inserted_window_dims, *numbers.operand_batching_dims)
@@ -63,27 +71,27 @@ def _scatter(call: Call) -> tuple[list[Any], Blocks]:
     targets = tuple(place[inside] for place in places)
     if name in ("scatter", "scatter-mul"):
         if shape and len(np.unique(np.ravel_multi_index(targets, shape))) < inside.sum():
-            return dense_rule(call)  # which of several updates wins is not ours to say
+            return dynamic_scatter_rule(call)  # which of several updates wins is not ours to say
         kept[targets] = False
     operand = _selection(shape, shape, list(np.indices(shape, np.int32)), kept)
     updates = _selection(updates_shape, shape, places, inside).T
     if name == "scatter-sub":
         updates = -updates
     if name == "scatter-mul":
+        if is_complex(call.operands[0]):
+            return dynamic_scatter_rule(call)
         ones = lax.full_like(call.operands[0], 1)
         (factors,) = call.with_operands([ones, *call.operands[1:]]).evaluate()
         operand = _diagonal(factors)
         updates = _diagonal(call.operands[0]) @ updates
-    blocks = [operand if call.wanted[0] else None, None, updates if call.wanted[2] else None]
-    return call.evaluate(), [blocks]
+    (result,) = call.evaluate()
+    row = [real_block(operand, result), None, real_block(updates, result)]
+    return [result], [[block if want else None for block, want in zip(row, call.wanted, strict=True)]]
 
 
 def _diagonal(value: Any) -> Block:
     dims, sizes = label_dims(np.shape(value))
     return arranged_block(dims, dims, sizes, value, range(len(sizes)))
-
-
-register_family(("scatter", "scatter-add", "scatter-mul", "scatter-sub"), _scatter)
 
 
 def _selection(
@@ -150,24 +158,22 @@ def _places(
     return places, inside
 
 
-@register_rule("dynamic_slice")
 def _dynamic_slice(call: Call) -> tuple[list[Any], Blocks]:
     starts = [call.known(at) for at in range(1, len(call.operands))]
     if any(start is None for start in starts):
-        return dense_rule(call)
+        return dynamic_slice_rule(call)
     (result,) = call.evaluate()
     in_shape = np.shape(call.operands[0])
     lines = [(start, 1) for start in _clamped(starts, in_shape, result.shape)]
     whole = [(0, 1)] * len(in_shape)
     block = copy_block(result.shape, in_shape, result.shape, whole, lines)
-    return [result], [[block, *[None] * len(starts)]]
+    return [result], [[real_block(block, result), *[None] * len(starts)]]
 
 
-@register_rule("dynamic_update_slice")
 def _dynamic_update_slice(call: Call) -> tuple[list[Any], Blocks]:
     known = [call.known(at) for at in range(2, len(call.operands))]
     if any(start is None for start in known):
-        return dense_rule(call)
+        return dynamic_update_slice_rule(call)
     shape, update_shape = np.shape(call.operands[0]), np.shape(call.operands[1])
     starts = _clamped(known, shape, update_shape)
     blocks: list[Block | None] = [None] * len(call.operands)
@@ -186,7 +192,8 @@ def _dynamic_update_slice(call: Call) -> tuple[list[Any], Blocks]:
                 sizes = [*update_shape[:axis], high - low, *shape[axis + 1 :]]
                 kept = kept + copy_block(shape, shape, sizes, lines, lines)
         blocks[0] = kept
-    return call.evaluate(), [blocks]
+    (result,) = call.evaluate()
+    return [result], [[block and real_block(block, result) for block in blocks]]
 
 
 def _clamped(starts: Sequence[Any], shape: Sequence[int], window: Sequence[int]) -> list[int]:
@@ -194,3 +201,9 @@ def _clamped(starts: Sequence[Any], shape: Sequence[int], window: Sequence[int])
         min(max(int(start), 0), size - width)
         for start, size, width in zip(starts, shape, window, strict=True)
     ]
+
+
+register_batched(("gather",), _gather)
+register_batched(("scatter", "scatter-add", "scatter-mul", "scatter-sub"), _scatter)
+register_batched(("dynamic_slice",), _dynamic_slice)
+register_batched(("dynamic_update_slice",), _dynamic_update_slice)

@@ -163,7 +163,7 @@ def _identities(call: Call) -> tuple[list[Any], Blocks]:
 
 
 register_family(
-    ("device_put", "layout_constraint", "name", "optimization_barrier", "reshard", "sharding_constraint"),
+    """device_put layout_constraint name optimization_barrier pvary reshard sharding_constraint""".split(),
     _identities,
 )
 

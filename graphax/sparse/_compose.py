@@ -30,6 +30,10 @@ from ._term import Digit, Kind, Labels, Term, canonical, digit_table
 # RoeFlux_3d, Perceptron and Encoder, on the CPU; GPUs do not mind).
 _FUSED_CONTRACTION = 8
 
+# In products with masks, and with static arrays that have zeros, up to this size the other factor counts only
+# where the mask holds: a zero of the structure stays zero next to a NaN.
+_SELECTED_CONTRACTION = 1 << 16
+
 
 @dataclass(frozen=True)
 class Factor:
@@ -99,14 +103,21 @@ class Composition:
         return (value, scale) if scale in (1, -1) else (scaled(value, scale), 1)
 
     def _product(self, outer: Value, inner: Value) -> Value:
+        masks = [nonzeros(value) for value in (outer, inner)]
         outer, inner = match_dtypes(outer, inner)
         union = math.prod(self.sizes[label] for label in self.kept + self.contracted)
-        if self.contracted and union > _FUSED_CONTRACTION:
+        selects = any(mask is not None for mask in masks) and union <= _SELECTED_CONTRACTION
+        if self.contracted and union > _FUSED_CONTRACTION and not selects:
             return self._dot(outer, inner)
         wanted = self.kept + self.contracted
         outer = expand(outer, self.outer.axes, wanted)
         inner = expand(inner, self.inner.axes, wanted)
         product = outer * inner if isinstance(outer, np.ndarray) else lax.mul(outer, inner)
+        for mask, factor in zip(masks, (self.outer, self.inner), strict=True):
+            if selects and mask is not None and not isinstance(product, np.ndarray):
+                mask = expand(mask, factor.axes, wanted)
+                mask = lax.broadcast_in_dim(mask, product.shape, range(product.ndim))
+                product = lax.select(mask, product, lax.full_like(product, 0))
         return summed(product, range(len(self.kept), len(wanted)))
 
     def _dot(self, outer: Value, inner: Value) -> Value:
@@ -121,6 +132,15 @@ class Composition:
         product = lax.dot_general(outer, inner, (positions(self.contracted), positions(batch)))
         have = batch + free
         return transpose(product, [have.index(label) for label in self.kept])
+
+
+def nonzeros(value: Value) -> Value | None:
+    """Where a mask, or a static array, is not zero; None where there is nothing to know."""
+    if value.dtype == bool:
+        return value
+    if isinstance(value, np.ndarray) and not value.all():
+        return value != 0
+    return None
 
 
 @functools.lru_cache(maxsize=1 << 17)

@@ -65,7 +65,7 @@ class Accumulate(NamedTuple):
     size: int
 
     def __call__(self, value: Value) -> Value:
-        places = self.table.indices
+        places, value = self.table.indices, numeric(value)
         if isinstance(value, np.ndarray):
             total = np.zeros((self.size, *value.shape[1:]), value.dtype)
             np.add.at(total, places, value)
@@ -210,6 +210,7 @@ def scaled(value: Value, scale: Any) -> Value:
     """``scale * value`` in the value's dtype."""
     if scale == 1:
         return value
+    value = numeric(value)
     if isinstance(value, np.ndarray):
         return np.asarray(value * scale)
     if scale == -1:
@@ -222,13 +223,25 @@ def summed(value: Value, axes: Sequence[int]) -> Value:
     axes = tuple(axes)
     if not axes:
         return value
+    value = numeric(value)
     if isinstance(value, np.ndarray):
         return np.asarray(value.sum(axes))
     return lax.reduce_sum(value, axes)
 
 
+def numeric(value: Value) -> Value:
+    """A mask as ones and zeros; numbers as they are."""
+    if value.dtype != bool:
+        return value
+    return value.astype(np.float64) if isinstance(value, np.ndarray) else value.astype(float)
+
+
 def match_dtypes(left: Value, right: Value) -> tuple[Value, Value]:
-    """Static arrays take the other's dtype; two traced ones the promoted dtype."""
+    """Static arrays and masks take the other's dtype; two traced ones the promoted dtype."""
+    if left.dtype == bool:
+        left = numeric(left) if right.dtype == bool else left.astype(right.dtype)
+    if right.dtype == bool:
+        right = right.astype(left.dtype)
     if isinstance(left, np.ndarray) and not isinstance(right, np.ndarray):
         return left.astype(right.dtype), right
     if isinstance(right, np.ndarray) and not isinstance(left, np.ndarray):
