@@ -1,6 +1,6 @@
 """Local Jacobians of primitives, one file per family."""
 
-from . import _contract, _custom, _elementwise, _relabel  # noqa: F401  (they register their rules)
+from . import _contract, _control, _custom, _elementwise, _relabel, _scan  # noqa: F401  (they register their rules)
 from ._complex import complex_rule, touches_complex
 from ._dense import dense_rule
 from ._elementwise import static_number
