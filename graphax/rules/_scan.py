@@ -176,10 +176,11 @@ def _choose(loop: _Loop) -> Any:
             return _map
     carried, fixed, slices = flow.size(flow.carries), flow.size(flow.fixed), flow.size(flow.slices)
     rows, columns = flow.size(loop.finals()), flow.size(flow.columns)
-    pulling = not flow.results and (bool(flow.through) or columns > 2 * rows)
+    backward = carried * columns > 2 * rows * (carried + fixed)
+    backward = not flow.results and (bool(flow.through) or backward)
     stored = length * (carried + flow.out_size(flow.results)) * (carried + fixed + slices)
     if batchable and stored <= _STORED:
-        return _batched_backward if pulling else _batched_forward
+        return _batched_backward if backward else _batched_forward
     pulling = not flow.results and (bool(flow.through) or columns > rows)
     return _pulled if pulling and loop.named_order and not flow.body.effects else _stepwise
 
@@ -252,7 +253,7 @@ def _batched_forward(loop: _Loop) -> tuple[list[Any], Blocks]:
 
     def chained(outer: Any, state: Any, direct: Any, own: Any, at: Any) -> list[Any]:
         """A row of derivatives after the step: those through the state before it, and those of its own."""
-        products = [_product(outer, part.reshape(len(part), -1)) for part in state]
+        products = [_product(outer, part.reshape(len(part), math.prod(part.shape[1:]))) for part in state]
         by_slice = products[2].reshape(len(outer), *state[2].shape[1:])
         if by_slice.size:
             by_slice = lax.dynamic_update_index_in_dim(by_slice, own, at, 1)
@@ -425,9 +426,20 @@ def _all_steps(loop: _Loop, local: Any, values: Any) -> Any:
     batches = -(-loop.length // most)
     # A number of batches that divides the length spares a second copy of the body for the rest.
     batches = next((n for n in range(batches, 2 * batches) if loop.length % n == 0), batches)
+    size, rest = divmod(loop.length, batches)
+
+    def batch(values: Any, size: int) -> Any:
+        return jax.vmap(local, axis_size=size)(values)
+
     if batches == 1:
-        return jax.vmap(local, axis_size=loop.length)(values)
-    return lax.map(local, values, batch_size=-(-loop.length // batches))
+        return batch(values, size)
+    head = jax.tree.map(lambda v: v[: batches * size].reshape(batches, size, *v.shape[1:]), values)
+    _, found = lax.scan(lambda _, values: (None, batch(values, size)), None, head, batches)
+    found = jax.tree.map(lambda v: v.reshape(batches * size, *v.shape[2:]), found)
+    if rest:
+        tail = batch(jax.tree.map(lambda v: v[batches * size :], values), rest)
+        found = jax.tree.map(lambda *parts: jnp.concatenate(parts), found, tail)
+    return found
 
 
 def _matrix(flow: Flow, blocks: Blocks, rows: Sequence[int], columns: Sequence[int]) -> Any:
