@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -36,6 +37,8 @@ _STORED = 2**24
 _BATCH = 2**16
 #: Products of more multiplications than this are worth a call of the matrix multiplication.
 _SMALL_PRODUCT = 4096
+#: Arrays of at most so many numbers are stored together.
+_SMALL = 64
 #: Under `vmap` both branches are run, loops run as long as the longest, and random bits may differ.
 _STEP_BY_STEP = ("cond", "while", "rng_bit_generator", "rng_uniform", "random_bits")
 
@@ -103,7 +106,7 @@ class _Loop:
 
         def step(carried: Any, slices: Any) -> Any:
             results = body(*self.inputs(carried, slices))
-            return list(results[:num_carry]), (list(results[num_carry:]), self.changing(carried))
+            return list(results[:num_carry]), (list(results[num_carry:]), self.packed(carried))
 
         final, (stacked, kept) = lax.scan(
             step,
@@ -115,18 +118,42 @@ class _Loop:
         )
         return [*final, *stacked], kept
 
-    def changing(self, carried: Sequence[Any]) -> list[Any]:
-        """What is carried and differs from step to step."""
-        flow = self.flow
-        return [v for at, v in enumerate(carried, flow.num_consts) if at not in flow.unchanged]
+    def packed(self, carried: Sequence[Any]) -> list[Any]:
+        """What is carried and differs from step to step; what is small goes into one array of its dtype.
+
+        Storing an array takes a step of a loop about as long as computing a few numbers does.
+        """
+        kept = [carried[at] for at in self._large]
+        for group in self._small:
+            kept.append(jnp.concatenate([carried[at].reshape(-1) for at in group]))
+        return kept
 
     def carried(self, kept: Sequence[Any]) -> list[Any]:
-        """All that a step finds carried, from what differs from step to step."""
-        flow, remaining = self.flow, iter(kept)
-        return [
-            value if at in flow.unchanged else next(remaining)
-            for at, value in enumerate(self.start, flow.num_consts)
-        ]
+        """All that a step finds carried, from what is packed."""
+        flow, found, remaining = self.flow, self.start, iter(kept)
+        for at in self._large:
+            found[at] = next(remaining)
+        for group in self._small:
+            positions = [flow.num_consts + at for at in group]
+            together = next(remaining)
+            for at, position in zip(group, positions, strict=True):
+                found[at] = together[_span(flow, positions, position)].reshape(flow.shape(position))
+        return found
+
+    @cached_property
+    def _small(self) -> list[list[int]]:
+        groups: dict[Any, list[int]] = {}
+        for at, aval in enumerate(self.flow.body.out_avals[: self.flow.num_carry]):
+            plain = isinstance(aval.dtype, np.dtype) and math.prod(aval.shape) <= _SMALL
+            if plain and at + self.flow.num_consts not in self.flow.unchanged:
+                groups.setdefault(aval.dtype, []).append(at)
+        return [group for group in groups.values() if len(group) > 1]
+
+    @cached_property
+    def _large(self) -> list[int]:
+        flow, small = self.flow, {at for group in self._small for at in group}
+        changing = (at for at in range(flow.num_carry) if at + flow.num_consts not in flow.unchanged)
+        return [at for at in changing if at not in small]
 
     def empty(self) -> Blocks:
         return [[None] * len(self.call.operands) for _ in range(self.call.num_results)]
@@ -235,10 +262,12 @@ def _batched_forward(loop: _Loop) -> tuple[list[Any], Blocks]:
 
     def local(values: Any) -> Any:
         _, found = loop.jacobians(loop.inputs(loop.carried(values[0]), values[1]))
-        columns = (flow.carries, flow.fixed, flow.slices)
-        return [[_matrix(flow, found, some, column) for column in columns] for some in (next_rows, rows)]
+        return _pieces(flow, found, (*next_rows, *rows), (*flow.carries, *flow.fixed, *flow.slices))
 
-    (a, b, x), (c, e, d) = _all_steps(loop, local, (kept, loop.slices))
+    pieces = _all_steps(loop, local, (kept, loop.slices))
+    columns = (flow.carries, flow.fixed, flow.slices)
+    a, b, x = (_matrices(loop, pieces, next_rows, some) for some in columns)
+    c, e, d = (_matrices(loop, pieces, rows, some) for some in columns)
     through = _places(flow, flow.slices, flow.through)
     if len(through) < x.shape[2]:
         x, d_through = x[:, :, through], d[:, :, through]
@@ -306,9 +335,11 @@ def _batched_backward(loop: _Loop) -> tuple[list[Any], Blocks]:
 
     def local(values: Any) -> Any:
         _, found = loop.jacobians(loop.inputs(loop.carried(values[0]), values[1]))
-        return [_matrix(flow, found, next_rows, some) for some in (flow.carries, flow.fixed, flow.through)]
+        return _pieces(flow, found, next_rows, (*flow.carries, *flow.fixed, *flow.through))
 
-    locals_ = _all_steps(loop, local, (kept, loop.slices))
+    pieces = _all_steps(loop, local, (kept, loop.slices))
+    columns = (flow.carries, flow.fixed, flow.through)
+    locals_ = [_matrices(loop, pieces, next_rows, some) for some in columns]
     finals = loop.finals()
     own = np.eye(flow.size(flow.carries), dtype=flow.dtype)[_places(flow, flow.carries, finals)]
 
@@ -423,40 +454,52 @@ def _all_steps(loop: _Loop, local: Any, values: Any) -> Any:
     flow = loop.flow
     inner = sum(math.prod(var.aval.shape) for eqn in flow.body.jaxpr.eqns for var in eqn.outvars)
     most = max(1, min(loop.length, _BATCH // max(inner, 1)))
-    batches = -(-loop.length // most)
-    # A number of batches that divides the length spares a second copy of the body for the rest.
-    batches = next((n for n in range(batches, 2 * batches) if loop.length % n == 0), batches)
-    size, rest = divmod(loop.length, batches)
+    # At least two batches: what is computed in a loop is not computed again by those who read it.
+    batches = min(max(2, -(-loop.length // most)), loop.length)
+    size = -(-loop.length // batches)
+    padding = batches * size - loop.length
 
-    def batch(values: Any, size: int) -> Any:
-        return jax.vmap(local, axis_size=size)(values)
+    def split(value: Any) -> Any:
+        last = jnp.broadcast_to(value[-1:], (padding, *value.shape[1:]))
+        return jnp.concatenate([value, last]).reshape(batches, size, *value.shape[1:])
 
-    if batches == 1:
-        return batch(values, size)
-    head = jax.tree.map(lambda v: v[: batches * size].reshape(batches, size, *v.shape[1:]), values)
-    _, found = lax.scan(lambda _, values: (None, batch(values, size)), None, head, batches)
-    found = jax.tree.map(lambda v: v.reshape(batches * size, *v.shape[2:]), found)
-    if rest:
-        tail = batch(jax.tree.map(lambda v: v[batches * size :], values), rest)
-        found = jax.tree.map(lambda *parts: jnp.concatenate(parts), found, tail)
+    def batch(_: None, values: Any) -> tuple[None, Any]:
+        return None, jax.vmap(local, axis_size=size)(values)
+
+    _, found = lax.scan(batch, None, jax.tree.map(split, values), batches)
+    return jax.tree.map(lambda v: v.reshape(batches * size, *v.shape[2:])[: loop.length], found)
+
+
+def _pieces(
+    flow: Flow, blocks: Blocks, rows: Sequence[int], columns: Sequence[int]
+) -> dict[tuple[int, int], Any]:
+    """The blocks of some results with respect to some inputs as matrices, where there are any."""
+    found = {}
+    for row in rows:
+        for column in columns:
+            block = blocks[row][column]
+            if block is not None:
+                size = flow.out_size([row]), flow.size([column])
+                found[row, column] = block.todense(flow.dtype).reshape(size)
     return found
 
 
-def _matrix(flow: Flow, blocks: Blocks, rows: Sequence[int], columns: Sequence[int]) -> Any:
-    """The blocks of some results with respect to some inputs as one matrix."""
-    body = flow.body
+def _matrices(
+    loop: _Loop, pieces: dict[tuple[int, int], Any], rows: Sequence[int], columns: Sequence[int]
+) -> Any:
+    """The pieces of every step as one matrix a step."""
+    flow = loop.flow
     strips = []
     for row in rows:
-        shape = body.out_avals[row].shape
-        height = math.prod(shape)
-        pieces = [
-            dense(blocks[row][column], shape, flow.shape(column), flow.dtype).reshape(
-                height, flow.size([column])
-            )
+        height = flow.out_size([row])
+        strip = [
+            pieces.get((row, column), np.zeros((loop.length, height, flow.size([column])), flow.dtype))
             for column in columns
         ]
-        strips.append(jnp.concatenate(pieces, 1) if pieces else jnp.zeros((height, 0), flow.dtype))
-    return jnp.concatenate(strips) if strips else jnp.zeros((0, flow.size(columns)), flow.dtype)
+        strips.append(jnp.concatenate(strip, 2) if strip else jnp.zeros((loop.length, height, 0), flow.dtype))
+    return (
+        jnp.concatenate(strips, 1) if strips else jnp.zeros((loop.length, 0, flow.size(columns)), flow.dtype)
+    )
 
 
 def _product(left: Any, right: Any) -> Any:
