@@ -34,7 +34,7 @@ from ._registry import Blocks, Call, register_rule
 #: How many numbers the Jacobians of all steps may hold together for them to be computed before the products.
 _STORED = 2**24
 #: How many numbers are good to work on at a time.
-_BATCH = 2**16
+_BATCH = 2**18
 #: Products of more multiplications than this are worth a call of the matrix multiplication.
 _SMALL_PRODUCT = 4096
 #: Arrays of at most so many numbers are stored together.
@@ -208,7 +208,9 @@ def _choose(loop: _Loop) -> Any:
     stored = length * (carried + flow.out_size(flow.results)) * (carried + fixed + slices)
     if batchable and stored <= _STORED:
         return _batched_backward if backward else _batched_forward
-    pulling = not flow.results and (bool(flow.through) or columns > rows)
+    rows += length * flow.out_size(flow.results)
+    columns += length * flow.size(flow.through)
+    pulling = rows * (carried**2 + fixed + slices) < columns * carried**2
     return _pulled if pulling and loop.named_order and not flow.body.effects else _stepwise
 
 
@@ -401,51 +403,88 @@ def _stepwise(loop: _Loop) -> tuple[list[Any], Blocks]:
 
 
 def _pulled(loop: _Loop) -> tuple[list[Any], Blocks]:
-    """``R c'`` has as many rows as the results, however much is carried; it is what is eliminated."""
-    flow, blocks = loop.flow, loop.empty()
+    """``R c'`` has as many rows as the results, however much is carried; it is what is eliminated.
+
+    The rows are those of the final values, then those of every returned slice, step by step. A slice that
+    a step returns depends on no later step, so its rows are empty until that step is met.
+    """
+    flow, blocks, length = loop.flow, loop.empty(), loop.length
     results, kept = loop.evaluate()
     finals = loop.finals()
-    size = flow.size(finals)
+    starts = [flow.size(finals) + length * flow.out_size(flow.results[:at]) for at in range(len(flow.results))]
+    height = flow.size(finals) + length * flow.out_size(flow.results)
     body = core.jaxpr_as_fun(flow.body)
-
-    def combined(rows: Any, *values: Any) -> Any:
-        found = body(*values)
-        moving = [(row, found[flow.result_of(at)]) for row, at in zip(rows, flow.carries, strict=True)]
-        return sum(jnp.tensordot(row, value.astype(flow.dtype), value.ndim) for row, value in moving)
-
-    own = iter(
-        np.split(np.eye(size, dtype=flow.dtype), np.cumsum([flow.size([at]) for at in finals])[:-1], 1)
-    )
-    start = [
-        jnp.reshape(next(own), (size, *flow.shape(at)))
-        if at in finals
-        else jnp.zeros((size, *flow.shape(at)), flow.dtype)
-        for at in flow.carries
+    moving = (*flow.carries, *flow.fixed, *flow.slices)
+    tied = [
+        (result, column)
+        for result in flow.results
+        for column in flow.slices
+        if column in flow.direct[result] and not _carried_to(flow, result, column)
     ]
+
+    def combined(rows: Any, *values: Any) -> list[Any]:
+        found = body(*values)
+        after = [(row, found[flow.result_of(at)]) for row, at in zip(rows, flow.carries, strict=True)]
+        total = sum(jnp.tensordot(row, value.astype(flow.dtype), value.ndim) for row, value in after)
+        return [total, *(found[at] for at in flow.results)]
+
+    def own(at: int) -> Any:
+        """The rows of a carried value in the end."""
+        rows = np.zeros((height, flow.size([at])), flow.dtype)
+        if at in finals:
+            rows[_span(flow, finals, at)] = np.eye(rows.shape[1])
+        return jnp.asarray(rows.reshape(height, *flow.shape(at)))
+
+    start = [own(at) for at in flow.carries]
     types = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in flow.body.in_avals]
     program = jax.make_jaxpr(combined)(start, *types)
     wanted = [False] * len(start) + flow.wanted
 
     def step(state: Any, values: Any) -> Any:
         rows, totals = state
-        carried, slices = values
+        carried, slices, step_at = values
         operands = [*rows, *loop.inputs(loop.carried(carried), slices)]
-        _, (found,) = loop.call.jacobians(program, operands, wanted, loop.call.body_order)
-        found = found[len(start) :]
-        pulled = lambda at: dense(found[at], (size,), flow.shape(at), flow.dtype)  # noqa: E731
-        totals = [total + pulled(at) for total, at in zip(totals, flow.fixed, strict=True)]
-        return ([pulled(at) for at in flow.carries], totals), [pulled(at) for at in flow.through]
+        _, found = loop.call.jacobians(program, operands, wanted, loop.call.body_order)
+        pulled, *direct = [row[len(start) :] for row in found]
+        arrays = {at: dense(pulled[at], (height,), flow.shape(at), flow.dtype) for at in moving}
+        for result, first, row in zip(flow.results, starts, direct, strict=True):
+            size = flow.out_size([result])
+            for at, block in enumerate(row):
+                if at in arrays and block is not None:
+                    piece = block.todense(flow.dtype).reshape(size, *flow.shape(at))
+                    place = first + step_at * size
+                    arrays[at] = lax.dynamic_update_slice_in_dim(arrays[at], piece, place, 0)
+        totals = [total + arrays[at] for total, at in zip(totals, flow.fixed, strict=True)]
+        position = {result: at for at, result in enumerate(flow.results)}
+        bypassing = [
+            dense(
+                direct[position[result]][column],
+                flow.body.out_avals[result].shape,
+                flow.shape(column),
+                flow.dtype,
+            )
+            for result, column in tied
+        ]
+        after = [arrays[at] for at in flow.carries], totals
+        return after, ([arrays[at] for at in flow.through], bypassing)
 
-    totals = [jnp.zeros((size, *flow.shape(at)), flow.dtype) for at in flow.fixed]
-    (rows, totals), by_slice = loop.scan(step, (start, totals), (kept, loop.slices), backward=True)
-    arrays = dict(zip(flow.carries, rows, strict=True))
-    arrays = {at: arrays[at] for at in flow.inits}
+    totals = [jnp.zeros((height, *flow.shape(at)), flow.dtype) for at in flow.fixed]
+    (rows, totals), (by_slice, bypassing) = loop.scan(
+        step, (start, totals), (kept, loop.slices, jnp.arange(length)), backward=True
+    )
+    arrays = {at: array for at, array in zip(flow.carries, rows, strict=True) if at in flow.inits}
     arrays.update(zip(flow.fixed, totals, strict=True))
     arrays.update((at, jnp.moveaxis(x, 0, 1)) for at, x in zip(flow.through, by_slice, strict=True))
     for column, array in arrays.items():
         for carry in finals:
             if carry in flow.reach[column]:
                 loop.put(blocks, flow.result_of(carry), column, array[_span(flow, finals, carry)])
+        for result, first in zip(flow.results, starts, strict=True):
+            if flow.touches(result, column) and (result, column) not in tied:
+                strip = array[first : first + length * flow.out_size([result])]
+                loop.put(blocks, result, column, strip)
+    for pair, array in zip(tied, bypassing, strict=True):
+        loop.put_tied(blocks, *pair, array)
     return results, blocks
 
 
