@@ -49,7 +49,7 @@ _STOICHIOMETRY = np.eye(6)[:, _REACTIONS[:, 1]] - np.eye(6)[:, _REACTIONS[:, 0]]
 def kinetics(state: jax.Array, rates: jax.Array) -> jax.Array:
     """Ten catalysed reactions between six species: operations on arrays."""
     speed = rates * state[_REACTIONS[:, 0]] * (0.1 + state[_REACTIONS[:, 2]])
-    return _STOICHIOMETRY.astype(state.dtype) @ speed
+    return jnp.asarray(_STOICHIOMETRY, state.dtype) @ speed
 
 
 def vehicle(state: Any, parameters: jax.Array) -> jax.Array:
@@ -85,7 +85,7 @@ MODELS: dict[str, tuple[Field, Sequence[float], Sequence[float]]] = {
 def simulation(field: Field, steps: int, whole: bool, size: float = 0.01) -> Function:
     """A function ``(state, parameters) -> final state``, or the states after every step."""
 
-    def simulate(state: jax.Array, parameters: jax.Array) -> jax.Array:
+    def simulate(state: jax.Array, parameters: jax.Array) -> Any:
         def step(state: jax.Array, _: None) -> tuple[jax.Array, jax.Array | None]:
             one = field(state, parameters)
             two = field(state + size / 2 * one, parameters)
@@ -94,8 +94,7 @@ def simulation(field: Field, steps: int, whole: bool, size: float = 0.01) -> Fun
             state = state + size / 6 * (one + 2 * two + 2 * three + four)
             return state, state if whole else None
 
-        final, states = lax.scan(step, state, None, steps)
-        return states if whole else final
+        return lax.scan(step, state, None, steps)[1 if whole else 0]
 
     return simulate
 

@@ -91,12 +91,12 @@ def _collect(
 
 
 def inner_jacobians(
-    closed: core.ClosedJaxpr, operands: Sequence[Any], wanted: Sequence[bool], order: Any
+    program: core.ClosedJaxpr, operands: Sequence[Any], wanted: Sequence[bool], order: Any
 ) -> tuple[list[Any], Blocks]:
     """Evaluate a program inside a program, a loop's body or a branch, with its Jacobians.
 
     Args:
-        closed: the program.
+        program: the program.
         operands: one array for every input.
         wanted: for every input whether to differentiate with respect to it.
         order: the elimination order. Programs further inside get it too if it is a name; the numbers of a
@@ -110,13 +110,13 @@ def inner_jacobians(
     from ._graph import build_graph
     from .orders import resolve_order
 
-    program = inline(closed)
-    num_results = len(program.outputs)
-    numbering = number_vertices(program, [at for at, want in enumerate(wanted) if want], num_results)
+    flat = inline(program)
+    num_results = len(flat.outputs)
+    numbering = number_vertices(flat, [at for at, want in enumerate(wanted) if want], num_results)
     results, edges = linearize(numbering, operands, order if isinstance(order, str) else "reverse")
     results = [
         lax.convert_element_type(result, aval.dtype) if isinstance(atom, Constant) else result
-        for result, atom, aval in zip(results, program.outputs, closed.out_avals, strict=True)
+        for result, atom, aval in zip(results, flat.outputs, program.out_avals, strict=True)
     ]
     graph, edges = build_graph(numbering, num_results, edges)
     found = accumulate(graph, edges, resolve_order(graph, order))

@@ -5,9 +5,9 @@ of a step. With ``A, B, X`` the Jacobians of ``c'`` with respect to ``c``, ``the
 ways, of which the cheapest is taken:
 
 - *map*: no derivative is carried. The steps are independent, and the body is eliminated for all at once;
-- *batched*: the steps are evaluated one after another, the body is eliminated for many of them at a time
-  (every operation of the elimination then works on long arrays), and the products follow in a loop of their
-  own: ``S' = A S + B`` forward, or ``R <- R A`` backward;
+- *batched*, for few carried numbers: the steps are evaluated one after another, the body is eliminated for
+  many of them at a time (every operation of the elimination then works on long arrays), and the products
+  follow in a loop of their own: ``S' = A S + B`` forward, or ``R <- R A`` backward;
 - *stepwise*: for large bodies ``S`` is carried along, by blocks, as ``while_loop`` does;
 - *pulled*: for large bodies and few results ``R c'`` is differentiated instead of ``c'``.
 """
@@ -33,8 +33,12 @@ from ._registry import Blocks, Call, register_rule
 
 #: How many numbers the Jacobians of all steps may hold together for them to be computed before the products.
 _STORED = 2**24
+#: Of more carried numbers the Jacobian may be sparse, and blocks know.
+_FEW = 64
 #: How many numbers are good to work on at a time.
 _BATCH = 2**18
+#: How many times faster a number goes through a product of large matrices than through a sum.
+_FASTER = 16
 #: Products of more multiplications than this are worth a call of the matrix multiplication.
 _SMALL_PRODUCT = 4096
 #: Arrays of at most so many numbers are stored together.
@@ -206,11 +210,12 @@ def _choose(loop: _Loop) -> Any:
     backward = carried * columns > 2 * rows * (carried + fixed)
     backward = not flow.results and (bool(flow.through) or backward)
     stored = length * (carried + flow.out_size(flow.results)) * (carried + fixed + slices)
-    if batchable and stored <= _STORED:
+    if batchable and stored <= _STORED and carried <= _FEW:
         return _batched_backward if backward else _batched_forward
     rows += length * flow.out_size(flow.results)
     columns += length * flow.size(flow.through)
-    pulling = rows * (carried**2 + fixed + slices) < columns * carried**2
+    # Rows are gathered number by number; the columns move by products of matrices, which are faster.
+    pulling = _FASTER * rows * (carried**2 + fixed + slices) < columns * carried**2
     return _pulled if pulling and loop.named_order and not flow.body.effects else _stepwise
 
 
@@ -411,7 +416,8 @@ def _pulled(loop: _Loop) -> tuple[list[Any], Blocks]:
     flow, blocks, length = loop.flow, loop.empty(), loop.length
     results, kept = loop.evaluate()
     finals = loop.finals()
-    starts = [flow.size(finals) + length * flow.out_size(flow.results[:at]) for at in range(len(flow.results))]
+    before = [flow.results[:at] for at in range(len(flow.results))]
+    starts = [flow.size(finals) + length * flow.out_size(some) for some in before]
     height = flow.size(finals) + length * flow.out_size(flow.results)
     body = core.jaxpr_as_fun(flow.body)
     moving = (*flow.carries, *flow.fixed, *flow.slices)
