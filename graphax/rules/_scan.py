@@ -26,8 +26,8 @@ import numpy as np
 from jax import lax
 from jax.extend import core
 
-from ..sparse import arranged_block, dense_block, identity_block, label_dims
-from ._control import advance, dense, initial, moved
+from ..sparse import arranged_block, identity_block, label_dims
+from ._control import advance, as_block, dense, initial, moved
 from ._flow import Flow, find_flow
 from ._registry import Blocks, Call, register_rule
 
@@ -180,7 +180,7 @@ class _Loop:
         shape = flow.body.out_avals[result].shape
         if result >= flow.num_carry:
             shape = (self.length, *shape)
-        blocks[result][column] = dense_block(array, shape, flow.column_shape(column, self.length))
+        blocks[result][column] = as_block(array, shape, flow.column_shape(column, self.length))
 
     def put_tied(self, blocks: Blocks, result: int, column: int, array: Any) -> None:
         """Store the Jacobian of a stacked result whose every step depends on its own slice only.
@@ -394,16 +394,19 @@ def _stepwise(loop: _Loop) -> tuple[list[Any], Blocks]:
                 if (result, column) in tied
                 else moved(flow, row, shape, jacobians, column, at, length)
             )
-        after = advance(flow, found, jacobians, at, length)
+        after = advance(flow, found, jacobians, form, at, length)
         return (results[: flow.num_carry], after), (results[flow.num_carry :], stacked)
 
-    start = loop.start, initial(flow, length)
+    first = [lax.index_in_dim(value, 0, keepdims=False) for value in loop.slices]
+    jacobians, form = initial(flow, lambda: loop.jacobians(loop.inputs(loop.start, first))[1], length)
+    start = loop.start, jacobians
     (final, jacobians), (stacked, rows) = loop.scan(step, start, (jnp.arange(length), loop.slices))
     for (carry, column), array in jacobians.items():
         if carry in loop.finals():
             loop.put(blocks, flow.result_of(carry), column, array)
-    for pair, array in rows.items():
-        (loop.put_tied if pair in tied else loop.put)(blocks, *pair, array)
+    for (result, column), array in rows.items():
+        put = loop.put_tied if (result, column) in tied else loop.put
+        put(blocks, result, column, array)
     return [*final, *stacked], blocks
 
 

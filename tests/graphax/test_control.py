@@ -10,7 +10,7 @@ from oracle import assert_same_jacobian
 
 import graphax
 from graphax import jacve, value_and_jacve
-from graphax.rules import _scan
+from graphax.rules import _control, _scan
 
 X = np.array([0.3, -1.2, 0.7])
 M = np.array([[0.5, -0.1, 0.2], [0.3, 0.8, -0.6], [0.1, 0.4, 0.9]])
@@ -330,6 +330,28 @@ def test_a_map_keeps_the_structure_of_its_body():
     fun = lambda x: jnp.sum(lax.map(lambda y: jnp.sin(y) * y, x))  # noqa: E731
     x = jnp.linspace(0, 1, 10**5).reshape(10, -1)
     assert_same_jacobian(jax.jit(jacve(fun, "forward"))(x), jax.grad(fun)(x))
+
+
+LARGE = {
+    "cond": lambda x: lax.cond(x[0] > 0, jnp.sin, lambda x: -x, x),
+    "switch": lambda x: lax.switch(jnp.argmax(x) * 0 + 1, [jnp.sin, lambda x: -x, jnp.ones_like], x),
+    "scan": lambda x: lax.scan(lambda c, _: (c + 0.1 * jnp.sin(c * x), None), x, None, 20)[0],
+    "swap": lambda x: lax.scan(lambda c, _: ((c[1], -c[0] * c[1]), None), (x, x * x), None, 5)[0][1],
+    "while": lambda x: lax.while_loop(lambda s: s[0] < 8, lambda s: (s[0] + 1, s[1] - s[1] ** 2 / 9), (0, x))[
+        1
+    ],
+}
+
+
+@pytest.mark.skipif(not _control._blocks_are_pytrees(), reason="blocks do not pass through loops")
+@pytest.mark.parametrize("name", LARGE)
+def test_structure_passes_through_branches_and_loops(name):
+    # Dense Jacobians would be 10**10 numbers.
+    fun = lambda x: jnp.sum(LARGE[name](x))  # noqa: E731
+    x = jnp.linspace(0.1, 1, 10**5)
+    ones = (jnp.ones_like(x),)
+    expected = jax.jvp(LARGE[name], (x,), ones)[1]  # elementwise: the diagonal
+    assert_same_jacobian(jax.jit(jacve(fun, "forward"))(x), expected)
 
 
 def test_effects_happen_once_a_step():
