@@ -118,7 +118,7 @@ class _Loop:
             self.slices,
             self.length,
             reverse=self.call.params["reverse"],
-            unroll=self.call.params["unroll"],
+            unroll=self.call.params.get("unroll", 1),
         )
         return [*final, *stacked], kept
 
