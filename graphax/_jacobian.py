@@ -28,6 +28,7 @@ def jacve(
     argnums: Argnums = 0,
     *,
     has_aux: bool = False,
+    body_order: OrderLike = "reverse",
 ) -> Callable[..., Any]:
     """The Jacobian of a function, accumulated by vertex elimination.
 
@@ -41,6 +42,8 @@ def jacve(
             :func:`graphax.trace` prints them, or an order from :func:`graphax.load_order`.
         argnums: which positional arguments to differentiate, an integer or a sequence of integers.
         has_aux: whether ``fun`` returns a pair of the result and auxiliary data.
+        body_order: the order in which the bodies of loops are eliminated, as ``order``; a sequence holds the
+            vertex numbers of the body's own program.
 
     Returns:
         a function with the arguments of ``fun`` that returns the Jacobian: a pytree shaped like the result
@@ -56,8 +59,8 @@ def jacve(
     Vertex elimination: A. Griewank and A. Walther, *Evaluating Derivatives*, 2nd ed., SIAM 2008, chapter 9.
     """
     if fun is None:
-        return functools.partial(jacve, order=order, argnums=argnums, has_aux=has_aux)
-    evaluate = value_and_jacve(fun, order, argnums, has_aux=has_aux)
+        return functools.partial(jacve, order=order, argnums=argnums, has_aux=has_aux, body_order=body_order)
+    evaluate = value_and_jacve(fun, order, argnums, has_aux=has_aux, body_order=body_order)
 
     @functools.wraps(fun)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
@@ -73,6 +76,7 @@ def value_and_jacve(
     argnums: Argnums = 0,
     *,
     has_aux: bool = False,
+    body_order: OrderLike = "reverse",
 ) -> Callable[..., Any]:
     """The value and the Jacobian of a function, from one evaluation.
 
@@ -82,14 +86,16 @@ def value_and_jacve(
         a function that returns ``(value, jacobian)``, or ``((value, aux), jacobian)`` with ``has_aux``.
     """
     if fun is None:
-        return functools.partial(value_and_jacve, order=order, argnums=argnums, has_aux=has_aux)
+        return functools.partial(
+            value_and_jacve, order=order, argnums=argnums, has_aux=has_aux, body_order=body_order
+        )
     if not callable(fun):
         raise TypeError(f"jacve differentiates a function, got {type(fun).__name__}")
 
     @functools.wraps(fun)
     def value_and_jacobian(*args: Any, **kwargs: Any) -> Any:
         traced = _trace(fun, argnums, has_aux, args, kwargs)
-        results, blocks = linearize(traced.numbering, traced.values)
+        results, blocks = linearize(traced.numbering, traced.values, body_order)
         graph, blocks = build_graph(traced.numbering, traced.num_outputs, blocks)
         vertices = resolve_order(graph, order)
         with jax.named_scope("accumulate"):

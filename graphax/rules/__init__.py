@@ -2,6 +2,7 @@
 
 from . import (  # noqa: F401  (they register their rules)
     _contract,
+    _control,
     _cumulative,
     _custom,
     _dynamic,
@@ -10,6 +11,7 @@ from . import (  # noqa: F401  (they register their rules)
     _indexing,
     _linalg,
     _relabel,
+    _scan,
     _sorting,
     _windows,
 )

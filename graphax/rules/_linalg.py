@@ -13,7 +13,6 @@ from jax.extend import core
 from .._trace import Atom, Program, inline
 from ..sparse import Block
 from ._batched import Tie, batched_rule, of_operand, register_batched, tied_blocks, ties_of_dims
-from ._composed import composed
 from ._registry import Blocks, Call
 
 _OF_MATRICES = """cholesky cholesky_update eig geqp3 geqrf hessenberg householder_product lu ormqr qr
@@ -86,7 +85,9 @@ def _linear_solve(call: Call) -> tuple[list[Any], Blocks]:
         return lax.neg(core.jaxpr_as_fun(jaxprs.matvec)(*consts, x)[0])
 
     if moving:
-        _, (blocks,) = composed(residual, [held[at] for at in moving])
+        values = [held[at] for at in moving]
+        program = jax.make_jaxpr(residual)(*values)
+        _, (blocks,) = call.jacobians(program, values, [True] * len(values), "forward")
         for at, block in zip(moving, blocks, strict=True):
             row[at] = block and inverse @ block
     return [x], [row]
