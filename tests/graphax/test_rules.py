@@ -337,7 +337,7 @@ B = 60  # slices, of which none may meet another
 STRUCTURE = {
     "gamma distribution": (lambda x: jax.random.gamma(jax.random.key(0), jnp.exp(x)), [array(B, 5)], 5),
     "stack, unstack and tile": (lambda x: jnp.stack(jnp.unstack(jnp.tile(x, 2))), [array(B, 5)], 10),
-    "cumsum": (lambda x: lax.cumsum(x, axis=1), [array(B, 5)], 5),
+    "cumsum": (lambda x: lax.cumsum(x, axis=1), [array(B, 5)], 25),
     "cumprod": (lambda x: lax.cumprod(x, axis=1), [array(B, 5)], 25),
     "sort": (lambda x: jnp.sort(x), [array(B, 5)], 25),
     "top_k": (lambda x: lax.top_k(x, 2)[0], [array(B, 5)], 10),
