@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ._numbering import Edge, Numbering
-from ._trace import Constant, Equation, Variable, read
+from ._trace import Constant, Equation, Variable, communicates, read
 from .rules import Call, complex_rule, dense_rule, find_rule, static_number, touches_complex
 from .sparse import Block
 
@@ -47,6 +47,11 @@ def _apply_rule(
     for at, atom in enumerate(equation.inputs):
         if isinstance(atom, Constant):
             operands[at] = np.asarray(atom.value, atom.aval.dtype)
+    if communicates(equation):
+        raise TypeError(
+            f"the primitive '{equation.primitive.name}' ({equation.source}) combines the values of a mapped "
+            "axis, which have no local Jacobian; take jacve outside of the vmap or shard_map"
+        )
     call = Call(equation.primitive, equation.params, operands, static, wanted, len(equation.outputs))
     rule = find_rule(equation.primitive)
     types = [output.aval for output in equation.outputs]

@@ -160,6 +160,17 @@ def read(env: dict[Variable, Any], atom: Atom) -> Any:
     return atom.value if isinstance(atom, Constant) else env[atom]
 
 
+def communicates(equation: Any) -> bool:
+    """Whether an equation combines the values along an axis that a surrounding transformation names."""
+    params = equation.params
+    axes = params.get("axes", params.get("axis_name", ()))
+    if any(not isinstance(axis, int) for axis in (axes if isinstance(axes, tuple) else (axes,))):
+        return True
+    if equation.primitive.name == "shard_map":  # names its axes itself
+        return False
+    return any(communicates(eqn) for jaxpr in core.jaxprs_in_params(params) for eqn in jaxpr.eqns)
+
+
 def is_differentiable(aval: Any) -> bool:
     """Whether an array of this type can carry a derivative."""
     dtype = getattr(aval, "dtype", None)

@@ -118,6 +118,11 @@ def _dense(call: Call) -> tuple[list[Any], Blocks]:
     return results, blocks
 
 
+def real_type(dtype: Any) -> np.dtype:
+    """The dtype of the real view of an array of this dtype."""
+    return np.zeros((), dtype).real.dtype
+
+
 def real_view(array: Any) -> Any:
     """A complex array as a real one with a last dimension for the real and the imaginary part."""
     if not is_complex(array):
