@@ -106,6 +106,19 @@ def value_and_jacve(
     options: dict[str, Any] = {"has_aux": has_aux, "holomorphic": holomorphic, "allow_int": allow_int}
     if fun is None:
         return functools.partial(value_and_jacve, order=order, argnums=argnums, **options)
+    return _value_and_jacve(fun, order, argnums, has_aux, holomorphic, allow_int)
+
+
+def _value_and_jacve(
+    fun: Callable[..., Any],
+    order: OrderLike,
+    argnums: Argnums,
+    has_aux: bool,
+    holomorphic: bool,
+    allow_int: bool,
+    as_jacfwd: bool = False,
+) -> Callable[..., Any]:
+    """With ``as_jacfwd`` a leaf's dtype is that of the result, else that of the argument, as with jacrev."""
     _check_callable(fun)
 
     @functools.wraps(fun)
@@ -117,7 +130,7 @@ def value_and_jacve(
         vertices = resolve_order(graph, order)
         with jax.named_scope("accumulate"):
             jacobians = accumulate(graph, blocks, vertices)
-        jacobian = _assemble(traced, graph, jacobians)
+        jacobian = _assemble(traced, graph, jacobians, as_jacfwd)
         leaves = [_as_array(leaf) for leaf in results]
         value = jax.tree.unflatten(traced.out_tree, leaves[: traced.num_outputs])
         if has_aux:
@@ -162,7 +175,14 @@ def hessve(
         return functools.partial(hessve, order=order, argnums=argnums, **options)
     _check_callable(fun)
     gradient = _gradient(fun, argnums, has_aux, holomorphic)
-    return functools.wraps(fun)(jacve(gradient, order, argnums, **options))
+    evaluate = _value_and_jacve(gradient, order, argnums, has_aux, holomorphic, False, as_jacfwd=True)
+
+    @functools.wraps(fun)
+    def hessian(*args: Any, **kwargs: Any) -> Any:
+        value, result = evaluate(*args, **kwargs)
+        return (result, value[1]) if has_aux else result
+
+    return hessian
 
 
 def _gradient(
@@ -420,7 +440,7 @@ def _check_complex(traced: _Traced, holomorphic: bool) -> None:
                 )
 
 
-def _assemble(traced: _Traced, graph: ComputationalGraph, jacobians: Any) -> Any:
+def _assemble(traced: _Traced, graph: ComputationalGraph, jacobians: Any, as_jacfwd: bool) -> Any:
     """The dense Jacobian as a pytree of pytrees."""
     rows = []
     for node, out in zip(graph.outputs, traced.out_types, strict=True):
@@ -434,14 +454,14 @@ def _assemble(traced: _Traced, graph: ComputationalGraph, jacobians: Any) -> Any
             block = jacobians.get(node, {}).get(wrt)
             if node == wrt:
                 block = identity_block((*out.shape, 2) if is_complex(out) else out.shape)
-            row.append(_dense(block, out, arg))
+            like = out if as_jacfwd or (is_complex(out) and not is_complex(arg)) else arg
+            row.append(_dense(block, out, arg, like))
         rows.append(jax.tree.unflatten(traced.arg_tree, row))
     return jax.tree.unflatten(traced.out_tree, rows)
 
 
-def _dense(block: Block | None, out: Any, arg: Any) -> jax.Array:
-    """The array of a block between real views, in terms of the arrays as they are."""
-    like = out if is_complex(out) and not is_complex(arg) else arg
+def _dense(block: Block | None, out: Any, arg: Any, like: Any) -> jax.Array:
+    """The array of a block between real views, for the arrays as they are; its dtype is that of ``like``."""
     if block is None:
         found = lax.full(out.shape + arg.shape, 0, like.dtype)
     else:

@@ -10,7 +10,15 @@ import numpy as np
 
 from ._numbering import Edge, Numbering
 from ._trace import Constant, Equation, Variable, communicates, read
-from .rules import Call, complex_rule, dense_rule, find_rule, static_number, touches_complex
+from .rules import (
+    Call,
+    NotElementwise,
+    complex_rule,
+    dense_rule,
+    find_rule,
+    static_number,
+    touches_complex,
+)
 from .sparse import Block
 
 
@@ -57,7 +65,15 @@ def _apply_rule(
     types = [output.aval for output in equation.outputs]
     if touches_complex(call, types):
         return complex_rule(call, types, rule)
-    return (rule or dense_rule)(call)
+    try:
+        return (rule or dense_rule)(call)
+    except NotElementwise:
+        return dense_rule(call)
+    except NotImplementedError as error:
+        raise TypeError(
+            f"the primitive '{equation.primitive.name}' ({equation.source}) cannot be differentiated: "
+            f"{error}. Stop its gradient, or give it a rule with graphax.register_rule"
+        ) from error
 
 
 def _collect(

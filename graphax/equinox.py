@@ -62,7 +62,7 @@ def filter_jacve(
         def of_arrays(moving: Any, *rest: Any, **kwargs: Any) -> Any:
             result = fun(eqx.combine(moving, still), *rest, **kwargs)
             result, aux = as_pair(result) if has_aux else (result, None)
-            result = eqx.filter(result, eqx.is_inexact_array_like)
+            result = eqx.filter(result, _is_inexact)
             if not jax.tree.leaves(result):
                 raise TypeError(
                     "filter_jacve differentiates functions with floating or complex arrays in their result, "
@@ -77,3 +77,7 @@ def filter_jacve(
         return (found, eqx.combine(arrays, static[-1])) if has_aux else found
 
     return jacobian
+
+
+def _is_inexact(leaf: Any) -> bool:
+    return eqx.is_inexact_array(leaf) or isinstance(leaf, float | complex)

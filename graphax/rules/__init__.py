@@ -3,12 +3,13 @@
 from . import _contract, _custom, _elementwise, _relabel  # noqa: F401  (they register their rules)
 from ._complex import complex_rule, real_type, touches_complex
 from ._dense import dense_rule
-from ._elementwise import static_number
+from ._elementwise import NotElementwise, static_number
 from ._registry import Blocks, Call, Rule, find_rule, register_rule
 
 __all__ = [
     "Blocks",
     "Call",
+    "NotElementwise",
     "Rule",
     "complex_rule",
     "dense_rule",

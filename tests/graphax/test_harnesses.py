@@ -55,8 +55,21 @@ class Problem:
 
     def real(self):
         """The same over the real numbers: complex arrays become their real and imaginary parts."""
-        return Problem(lambda *views: [real_view(y) for y in self.fun(*self._complex(views))],
-                       [real_view(x) for x in self.point])  # fmt: skip
+        return Problem(
+            lambda *views: [real_view(y) for y in self.fun(*self._complex(views))],
+            [real_view(x) for x in self.point],
+        )
+
+    def only(self, kept):
+        """The same as a function of some of its arguments."""
+
+        def fun(*values):
+            given = list(self.point)
+            for at, value in zip(kept, values, strict=True):
+                given[at] = value
+            return self.fun(*given)
+
+        return Problem(fun, [self.point[at] for at in kept])
 
     def _complex(self, views):
         return [
@@ -135,24 +148,62 @@ def within(seconds):
         signal.signal(signal.SIGALRM, previous)
 
 
+def jacobian_of_jax(problem, way):
+    def run(*point):
+        return problem.fun(*point), way(problem.fun, tuple(range(len(point))))(*point)
+
+    return run
+
+
+def ways_of_jax(problem):
+    """Those of `jacfwd` and `jacrev` that get as far as a trace, the cheaper first."""
+    ways = [jax.jacfwd, jax.jacrev]
+    types = jax.eval_shape(problem.fun, *problem.point)
+    if sum(x.size for x in problem.point) > sum(math.prod(y.shape) for y in types):
+        ways.reverse()
+    found = []
+    for way in ways:
+        try:
+            jax.eval_shape(jacobian_of_jax(problem, way), *problem.point)
+            found.append(way)
+        except Exception as error:
+            failure = error
+    if not found:
+        raise Excluded(f"{type(failure).__name__}: {failure}")
+    return found
+
+
+def differentiable(problem):
+    """The problem with respect to what JAX can differentiate.
+
+    Raises:
+        Excluded: when there is nothing.
+    """
+    every = range(len(problem.point))
+    kept = []
+    for candidate in (every, *([at] for at in every)):
+        try:
+            ways_of_jax(problem.only(candidate).real())
+        except Excluded as error:
+            failure = error
+            continue
+        if candidate is every:
+            return problem
+        kept += candidate
+    if not kept:
+        raise failure
+    return problem.only(kept)
+
+
 def reference(problem, compiled=True):
     """The value and JAX's Jacobian, by result and argument.
 
     Raises:
         Excluded: when JAX has none.
     """
-    every = tuple(range(len(problem.point)))
-    types = jax.eval_shape(problem.fun, *problem.point)
-    in_size = sum(x.size for x in problem.point)
-    ways = [jax.jacfwd, jax.jacrev]
-    if in_size > sum(math.prod(y.shape) for y in types):
-        ways.reverse()
     failure = None
-    for way in ways:
-
-        def run(*x, way=way):
-            return problem.fun(*x), way(problem.fun, every)(*x)
-
+    for way in ways_of_jax(problem):
+        run = jacobian_of_jax(problem, way)
         try:
             with within(JAX_SECONDS):
                 return jax.tree.map(np.asarray, (jax.jit(run) if compiled else run)(*problem.point))
@@ -249,7 +300,7 @@ def compare(harness):
         Excluded: when there is nothing to compare.
         Exception: when `jacve` refuses.
     """
-    problem = problem_of(harness)
+    problem = differentiable(problem_of(harness))
     real = problem.real()
     value, jacobian = reference(real)
     tolerance = tolerance_of(*real.point, *value)
