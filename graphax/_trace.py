@@ -161,10 +161,13 @@ def read(env: dict[Variable, Any], atom: Atom) -> Any:
 
 
 def communicates(equation: Any) -> bool:
-    """Whether an equation combines the values along an axis that a surrounding transformation names."""
+    """Whether an equation combines the values along an axis that a surrounding transformation names.
+
+    Axes of an array are integers, of Python or of NumPy; names are anything else.
+    """
     params = equation.params
     axes = params.get("axes", params.get("axis_name", ()))
-    if any(not isinstance(axis, int) for axis in (axes if isinstance(axes, tuple) else (axes,))):
+    if any(not hasattr(axis, "__index__") for axis in (axes if isinstance(axes, tuple) else (axes,))):
         return True
     if equation.primitive.name == "shard_map":  # names its axes itself
         return False

@@ -95,7 +95,7 @@ def _entrywise_block(call: Call, at: int, operand: Any) -> Block:
         if complex_side:
             side.append([len(sizes)])
             sizes.append(2)
-    return arranged_block(out, in_, sizes, jnp.stack(columns, axis=-1), range(len(sizes)), Kind.VALUE)
+    return arranged_block(out, in_, sizes, jnp.stack(columns, axis=-1), range(len(sizes)))
 
 
 def _dense(call: Call) -> tuple[list[Any], Blocks]:

@@ -361,13 +361,15 @@ def test_a_primitive_without_a_derivative_is_named():
         jacve(lambda x: jnp.nextafter(x, 1.0) * x)(X)
 
 
-def test_what_a_mapped_axis_combines_is_refused_inside_and_differentiated_outside():
+def test_what_a_named_axis_combines_is_refused_inside_and_differentiated_outside():
     fun = lambda x: lax.psum(jnp.sin(x), "rows") * x  # noqa: E731
     points = jnp.asarray(M)
     with pytest.raises(TypeError, match=r"'psum'.*outside of the vmap"):
         jax.vmap(jacve(fun), axis_name="rows")(points)
     mapped = jax.vmap(fun, axis_name="rows")
     same(jacve(mapped)(points), jax.jacrev(mapped)(points))
+    summed = lambda x: jax.vmap(lambda a: jnp.sum(jnp.abs(a * x)))(x)  # noqa: E731
+    same(jacve(summed)(X), jax.jacrev(summed)(X))
     still = lambda jacobian: jax.vmap(  # noqa: E731
         lambda x: jacobian(lambda y: y * lax.psum(x, "rows"))(x), axis_name="rows"
     )
