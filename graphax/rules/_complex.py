@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 
 from .._trace import is_complex
-from ..sparse import Block, Kind, arranged_block, dense_block, label_dims, make_structure
+from ..sparse import Block, arranged_block, dense_block, label_dims, make_structure
 from ._dense import dense_jacobians
 from ._elementwise import ELEMENTWISE
 from ._registry import Blocks, Call, Rule
