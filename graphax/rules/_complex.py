@@ -63,7 +63,9 @@ def _twice(block: Block) -> Block:
     if block.value is None:
         held = () if old.copy else (*old.held, label)
         return Block(make_structure(out, in_, sizes, old.kind, held=held, copy=old.copy), None, block.scale)
-    twice = arranged_block(out, in_, sizes, block.value, old.axes, old.kind, old.copy)
+    # The rule may have given the mask of a selection the dtype of what it selects.
+    value = lax.real(block.value) if is_complex(block.value) else block.value
+    twice = arranged_block(out, in_, sizes, value, old.axes, old.kind, old.copy)
     return Block(twice.structure, twice.value, block.scale)
 
 
