@@ -3,7 +3,7 @@
 from . import orders, sparse
 from ._elimination import OpCount
 from ._graph import ComputationalGraph
-from ._jacobian import count_ops, jacve, trace, value_and_jacve
+from ._jacobian import count_ops, hessve, jacve, trace, value_and_jacve
 from .orders import Order, load_order, save_order
 from .rules import register_rule
 
@@ -12,6 +12,7 @@ __all__ = [
     "OpCount",
     "Order",
     "count_ops",
+    "hessve",
     "jacve",
     "load_order",
     "orders",

@@ -11,8 +11,17 @@ from jax import lax
 from jax.extend import core
 
 from ._numbering import Edge, Numbering, number_vertices
-from ._trace import Constant, Equation, KnownValues, Variable, inline, is_complex, read
-from .rules import Blocks, Call, complex_rule, dense_rule, find_rule, static_number, touches_complex
+from ._trace import Constant, Equation, KnownValues, Variable, communicates, inline, is_complex, read
+from .rules import (
+    Blocks,
+    Call,
+    NotElementwise,
+    complex_rule,
+    dense_rule,
+    find_rule,
+    static_number,
+    touches_complex,
+)
 from .sparse import Block, identity_block
 
 
@@ -39,7 +48,7 @@ def linearize(
         wanted = [atom in active for atom in equation.inputs]
         if any(wanted) and not active.isdisjoint(equation.outputs):
             call = _call(numbering, equation, operands, wanted, known, body_order)
-            results, blocks = _apply_rule(call, [output.aval for output in equation.outputs])
+            results, blocks = _apply_rule(call, equation)
             _collect(numbering, equation, wanted, blocks, edges)
         else:
             results = equation.evaluate(operands)
@@ -55,6 +64,11 @@ def _call(
     known: KnownValues,
     body_order: Any,
 ) -> Call:
+    if communicates(equation):
+        raise TypeError(
+            f"the primitive '{equation.primitive.name}' ({equation.source}) combines the values of a mapped "
+            "axis, which have no local Jacobian; take jacve outside of the vmap or shard_map"
+        )
     return Call(
         equation.primitive,
         equation.params,
@@ -74,11 +88,20 @@ def _call(
     )
 
 
-def _apply_rule(call: Call, types: list[Any]) -> tuple[list[Any], Blocks]:
+def _apply_rule(call: Call, equation: Equation) -> tuple[list[Any], Blocks]:
     rule = find_rule(call.primitive)
+    types = [output.aval for output in equation.outputs]
     if touches_complex(call, types):
         return complex_rule(call, types, rule)
-    return (rule or dense_rule)(call)
+    try:
+        return (rule or dense_rule)(call)
+    except NotElementwise:
+        return dense_rule(call)
+    except NotImplementedError as error:
+        raise TypeError(
+            f"the primitive '{equation.primitive.name}' ({equation.source}) cannot be differentiated: "
+            f"{error}. Stop its gradient, or give it a rule with graphax.register_rule"
+        ) from error
 
 
 def _collect(

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 from jax.extend import core, source_info_util
 
 # Primitives that only call a jaxpr, and the parameter that holds it.
@@ -131,7 +132,7 @@ class KnownValues:
 
 
 def _concrete(value: Any) -> np.ndarray | None:
-    return None if isinstance(value, jax.core.Tracer) else np.asarray(value)
+    return None if isinstance(value, Tracer) else np.asarray(value)
 
 
 def bind(primitive: core.Primitive, params: dict[str, Any], values: Sequence[Any]) -> list[Any]:
@@ -204,6 +205,20 @@ def _inline_into(
 def read(env: dict[Variable, Any], atom: Atom) -> Any:
     """The value of an atom."""
     return atom.value if isinstance(atom, Constant) else env[atom]
+
+
+def communicates(equation: Any) -> bool:
+    """Whether an equation combines the values along an axis that a surrounding transformation names.
+
+    Axes of an array are integers, of Python or of NumPy; names are anything else.
+    """
+    params = equation.params
+    axes = params.get("axes", params.get("axis_name", ()))
+    if any(not hasattr(axis, "__index__") for axis in (axes if isinstance(axes, tuple) else (axes,))):
+        return True
+    if equation.primitive.name == "shard_map":  # names its axes itself
+        return False
+    return any(communicates(eqn) for jaxpr in core.jaxprs_in_params(params) for eqn in jaxpr.eqns)
 
 
 def is_differentiable(aval: Any) -> bool:

@@ -15,9 +15,9 @@ from . import (  # noqa: F401  (they register their rules)
     _sorting,
     _windows,
 )
-from ._complex import complex_rule, touches_complex
+from ._complex import complex_rule, real_type, touches_complex
 from ._dense import dense_rule
-from ._elementwise import static_number
+from ._elementwise import NotElementwise, static_number
 from ._registry import Blocks, Call, Rule, find_rule, register_rule
 from ._relabel import COPYING
 
@@ -25,10 +25,12 @@ __all__ = [
     "COPYING",
     "Blocks",
     "Call",
+    "NotElementwise",
     "Rule",
     "complex_rule",
     "dense_rule",
     "find_rule",
+    "real_type",
     "register_rule",
     "static_number",
     "touches_complex",

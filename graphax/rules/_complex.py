@@ -6,6 +6,7 @@ modulus); so the local Jacobian of the real view is all that there is to know.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -48,7 +49,7 @@ def complex_rule(call: Call, results: Any, rule: Rule | None) -> tuple[list[Any]
         return rule(call)
     if name in _TWICE and rule is not None and all(map(is_complex, _carriers(call, results))):
         found, blocks = rule(call)
-        return found, [[block and block.times_identity(2) for block in row] for row in blocks]
+        return found, [[block and _twice(block) for block in row] for row in blocks]
     if name in _ENTRYWISE:
         return _entrywise(call)
     return _dense(call)
@@ -62,6 +63,16 @@ def _carriers(call: Call, results: Any) -> list[Any]:
 def real_block(block: Block, array: Any) -> Block:
     """The block of a copy or sum of entries for the real view, if the array is complex."""
     return block.times_identity(2) if is_complex(array) else block
+
+
+def _twice(block: Block) -> Block:
+    """The block for real and imaginary parts that go the same way."""
+    # The rule may have given the mask of a selection the dtype of what it selects.
+    values = tuple(
+        (lax.real(value) if value is not None and is_complex(value) else value, scale)
+        for value, scale in block.values
+    )
+    return replace(block, values=values).times_identity(2)
 
 
 def _entrywise(call: Call) -> tuple[list[Any], Blocks]:
@@ -113,6 +124,11 @@ def _dense(call: Call) -> tuple[list[Any], Blocks]:
             if jacobian is not None:
                 row[at] = dense_block(jacobian, np.shape(real_view(result)), view.shape)
     return results, blocks
+
+
+def real_type(dtype: Any) -> np.dtype:
+    """The dtype of the real view of an array of this dtype."""
+    return np.zeros((), dtype).real.dtype
 
 
 def real_view(array: Any) -> Any:

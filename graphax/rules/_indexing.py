@@ -68,7 +68,7 @@ def _scatter(call: Call) -> tuple[list[Any], Blocks]:
     )
     name = call.primitive.name
     kept = np.ones(shape, bool)
-    targets = tuple(place[inside] for place in places)
+    targets = tuple(np.asarray(place[inside]) for place in places)
     if name in ("scatter", "scatter-mul"):
         if shape and len(np.unique(np.ravel_multi_index(targets, shape))) < inside.sum():
             return dynamic_scatter_rule(call)  # which of several updates wins is not ours to say
@@ -113,11 +113,11 @@ def _selection(
         in_ = [[digit_table(radix, labels, place)] for radix, place in zip(in_shape, places, strict=True)]
         return unit_block(out, in_, out_shape)
     entries = np.nonzero(inside)
-    sides = [
+    out, in_ = (
         [[digit_table(radix, (0,), index)] for radix, index in zip(shape, indices, strict=True)]
         for shape, indices in ((out_shape, entries), (in_shape, [place[inside] for place in places]))
-    ]
-    return unit_block(*sides, [len(entries[0])])
+    )
+    return unit_block(out, in_, [len(entries[0])])
 
 
 def _places(

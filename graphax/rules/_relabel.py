@@ -55,14 +55,14 @@ def reshape_block(out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> Bloc
     if factors is not None:
         return unit_block(_spread(out_shape, factors), _spread(in_shape, factors), factors)
     size = int(np.prod(out_shape))
-    sides = [
+    out, in_ = (
         [
             [digit_table(radix, (0,), index)]
             for radix, index in zip(shape, np.unravel_index(np.arange(size), shape), strict=True)
         ]
         for shape in (out_shape, in_shape)
-    ]
-    return unit_block(*sides, [size])
+    )
+    return unit_block(out, in_, [size])
 
 
 def _spread(shape: Sequence[int], factors: Sequence[int]) -> list[list[int]]:
@@ -97,11 +97,11 @@ def copy_block(
     """
     if 0 in sizes:
         return Block.zero(out_shape, in_shape)
-    sides = [
+    to, from_ = (
         [[Digit(radix, (axis,), *line)] for axis, (radix, line) in enumerate(zip(shape, lines, strict=True))]
         for shape, lines in ((out_shape, out), (in_shape, in_))
-    ]
-    return unit_block(*sides, sizes)
+    )
+    return unit_block(to, from_, sizes)
 
 
 @register_rule("slice")

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 
 from ._draft import Workspace
 from ._steps import Step, Value, reshape, run_steps, scatter_add, transpose
@@ -212,7 +213,7 @@ class Block:
         from scipy import sparse
 
         data = self.data()
-        if isinstance(data, jax.core.Tracer):
+        if isinstance(data, Tracer):
             raise TypeError(
                 "to_scipy needs numbers, but was called while tracing; return the block from the jitted "
                 "function and convert it outside, or use to_bcoo"
@@ -302,7 +303,8 @@ def _densify(term: Term, value: Value, scale: Any, dtype: Any) -> jax.Array:
     steps, broadcast = _densification(term)
     value, _ = run_steps(steps, _with_dtype(value, scale, dtype), 1)
     shape, axes = broadcast
-    dense = lax.broadcast_in_dim(transpose(value, np.argsort(axes)), shape, sorted(axes))
+    value = transpose(value, np.argsort(axes).tolist())
+    dense = lax.broadcast_in_dim(value, shape, sorted(axes))
     return lax.reshape(dense, term.out_shape + term.in_shape)
 
 

@@ -207,7 +207,7 @@ class Workspace:
         at = digit.labels.index(label)
         grid = digit.table.indices.reshape([self.sizes[other] for other in digit.labels])
         labels = (*digit.labels[:at], *digit.labels[at + 1 :])
-        return digit_table(digit.radix, labels, grid.take(index, at))
+        return digit_table(digit.radix, labels, np.asarray(grid.take(index, at)))
 
     def replace(self, label: int, digit: Digit) -> None:
         """Let a label take the values of a digit."""

@@ -303,10 +303,10 @@ def _renumbered(dim: Sequence[Digit], number: dict[int, int], sizes: Sequence[in
     """The digits over the new labels; those of joined labels become one."""
     found: list[Digit] = []
     following = dict(itertools.pairwise(number))
-    previous = None
+    previous = -1
     for digit in dim:
-        label = digit.labels[0] if digit.labels else None
-        joins = label is not None and following.get(previous) == label and number[previous] == number[label]
+        label = digit.labels[0] if digit.labels else -1
+        joins = previous >= 0 and following.get(previous, -2) == label and number[previous] == number[label]
         labels = tuple(number[old] for old in digit.labels)
         if joins:
             before = found[-1]
@@ -325,9 +325,11 @@ def _merge_constants(dim: Sequence[Digit]) -> Dim:
     """Constant digits become part of their affine neighbours."""
     found: list[Digit] = []
     for digit in dim:
-        before = found[-1] if found else None
-        plain = before is not None and before.table is None and digit.table is None
-        if plain and not digit.labels:
+        if not found or found[-1].table is not None or digit.table is not None:
+            found.append(digit)
+            continue
+        before = found[-1]
+        if not digit.labels:
             radix = digit.radix
             found[-1] = Digit(
                 before.radix * radix,
@@ -335,7 +337,7 @@ def _merge_constants(dim: Sequence[Digit]) -> Dim:
                 before.start * radix + digit.start,
                 before.step * radix if before.labels else 1,
             )
-        elif plain and not before.labels:
+        elif not before.labels:
             start = before.start * digit.radix + digit.start
             found[-1] = Digit(before.radix * digit.radix, digit.labels, start, digit.step)
         else:

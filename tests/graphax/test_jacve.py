@@ -235,12 +235,10 @@ def test_nans_stay_where_they_are():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: jacve(jnp.sin)(3), TypeError, "real floating arrays.*int"),
-        (lambda: jacve(jnp.sin)(1j), TypeError, "real floating arrays.*complex"),
-        (lambda: jacve(jnp.sin)("x"), TypeError, "real floating arrays.*type str"),
-        (lambda: jacve(lambda d: d["a"])({"a": 1.0, "n": 2}), TypeError, r"at \['n'\]"),
-        (lambda: jacve(jnp.argmax)(X), TypeError, "real floating results.*int"),
-        (lambda: jacve(lambda x: x + 1j)(X), TypeError, "real floating results.*complex"),
+        (lambda: jacve(jnp.sin)(3), TypeError, "argument 0 has dtype int.*allow_int=True"),
+        (lambda: jacve(jnp.sin)("x"), TypeError, "argument 0 has type str"),
+        (lambda: jacve(lambda d: d["a"])({"a": 1.0, "n": 2}), TypeError, r"argument 0\['n'\] has dtype int"),
+        (lambda: jacve(jnp.argmax)(X), TypeError, "the result has dtype int.*has_aux"),
         (lambda: jacve(jnp.sin, argnums=1)(X), ValueError, "argnums names argument 1.*1 positional"),
         (lambda: jacve(jnp.sin, argnums=-2)(X), ValueError, "argnums names argument -2"),
         (lambda: jacve(jnp.add, argnums=(0, -2))(X, X), ValueError, "an argument twice"),

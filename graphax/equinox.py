@@ -1,0 +1,86 @@
+"""Jacobians of functions of Equinox modules."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from ._jacobian import as_pair, jacve
+from .orders import OrderLike
+
+try:
+    import equinox as eqx
+except ImportError as error:
+    raise ImportError("graphax.equinox needs Equinox: pip install equinox") from error
+
+
+def filter_jacve(
+    fun: Callable[..., Any] | None = None,
+    order: OrderLike = "reverse",
+    *,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    sparse: bool = False,
+) -> Callable[..., Any]:
+    """The Jacobian with respect to all floating and complex arrays of the first argument.
+
+    Stands where ``equinox.filter_jacfwd`` or ``equinox.filter_jacrev`` stood. Everything else in the first
+    argument, and every other argument, is passed on as it is: integer arrays, numbers, functions, flags.
+
+    Args:
+        fun: the function; its first argument and its result are any pytrees, Equinox modules among them.
+        order: as for :func:`graphax.jacve`.
+        has_aux: whether ``fun`` returns a pair of the result and auxiliary data, which may be anything.
+        holomorphic: a promise that ``fun`` is holomorphic, as for :func:`graphax.jacve`.
+        sparse: whether leaves are :class:`graphax.sparse.Block`, as for :func:`graphax.jacve`.
+
+    Returns:
+        a function with the arguments of ``fun`` that returns the Jacobian: a pytree shaped like the result
+        whose leaves are pytrees shaped like the first argument, with arrays of shape
+        ``result.shape + argument.shape``, and None for every leaf of either that is not differentiated. With
+        ``has_aux`` a pair of the Jacobian and the auxiliary data.
+
+    Raises:
+        TypeError, ValueError: as :func:`graphax.jacve`; also when ``fun`` is called without a positional
+            argument, or has no floating or complex array in its result.
+    """
+    if fun is None:
+        options = {"has_aux": has_aux, "holomorphic": holomorphic, "sparse": sparse}
+        return functools.partial(filter_jacve, order=order, **options)
+    if not callable(fun):
+        raise TypeError(f"filter_jacve differentiates a function, got {type(fun).__name__}")
+
+    @functools.wraps(fun)
+    def jacobian(*args: Any, **kwargs: Any) -> Any:
+        if not args:
+            raise TypeError(
+                "filter_jacve differentiates with respect to the first argument: pass it by position"
+            )
+        moving, still = eqx.partition(args[0], eqx.is_inexact_array)
+        static: list[Any] = []
+
+        def of_arrays(moving: Any, *rest: Any, **kwargs: Any) -> Any:
+            result = fun(eqx.combine(moving, still), *rest, **kwargs)
+            result, aux = as_pair(result) if has_aux else (result, None)
+            result = eqx.filter(result, _is_inexact)
+            if not jax.tree.leaves(result):
+                raise TypeError(
+                    "filter_jacve differentiates functions with floating or complex arrays in their result, "
+                    "but there are none"
+                )
+            arrays, others = eqx.partition(aux, eqx.is_array)
+            static.append(others)
+            return result, arrays
+
+        evaluate = jacve(of_arrays, order, has_aux=True, holomorphic=holomorphic, sparse=sparse)
+        found, arrays = evaluate(moving, *args[1:], **kwargs)
+        return (found, eqx.combine(arrays, static[-1])) if has_aux else found
+
+    return jacobian
+
+
+def _is_inexact(leaf: Any) -> bool:
+    return eqx.is_inexact_array(leaf) or isinstance(leaf, float | complex)
