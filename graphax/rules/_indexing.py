@@ -73,7 +73,8 @@ def _scatter(call: Call) -> tuple[list[Any], Blocks]:
         if shape and len(np.unique(np.ravel_multi_index(targets, shape))) < inside.sum():
             return dynamic_scatter_rule(call)  # which of several updates wins is not ours to say
         kept[targets] = False
-    operand = _selection(shape, shape, list(np.indices(shape, np.int32)), kept)
+    grid = [np.asarray(index) for index in np.indices(shape)]
+    operand = _selection(shape, shape, grid, kept)
     updates = _selection(updates_shape, shape, places, inside).T
     if name == "scatter-sub":
         updates = -updates
