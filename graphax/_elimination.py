@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from ._graph import ComputationalGraph
 from ._numbering import Edge
-from .sparse import Block, StructureTable
+from .sparse import ZERO, Block, StructureTable, UnitEdges
 
 E = TypeVar("E")
-UnitEdges = Literal["free", "counted"]
 
 
 class OpCount(NamedTuple):
@@ -41,24 +40,26 @@ class Elimination(Generic[E]):
             self.out.setdefault(source, {})[target] = edge
             self.in_.setdefault(target, {})[source] = edge
 
-    def eliminate(self, vertex: int, compose: Callable[[E, E], E], add: Callable[[E, E], E]) -> None:
+    def eliminate(self, vertex: int, compose: Callable[[E, E], E | None], add: Callable[[E, E], E]) -> None:
         """Join every in-edge with every out-edge of a vertex, then drop its edges.
 
         The in-edges of an output stay: they are part of the Jacobian.
 
         Args:
             vertex: the vertex.
-            compose: the product of an out-edge and an in-edge.
+            compose: the product of an out-edge and an in-edge; None where it is zero.
             add: the sum of two parallel edges.
         """
-        successors = self.out.pop(vertex)
-        predecessors = self.in_[vertex]
+        successors = self.out.pop(vertex, {})
+        predecessors = self.in_.get(vertex, {})
         for target in successors:
             del self.in_[target][vertex]
         for source, inner in predecessors.items():
             from_source = self.out[source]
             for target, outer in successors.items():
                 edge = compose(outer, inner)
+                if edge is None:
+                    continue
                 parallel = from_source.get(target)
                 if parallel is not None:
                     edge = add(parallel, edge)
@@ -67,20 +68,34 @@ class Elimination(Generic[E]):
         if vertex not in self._outputs:
             for source in predecessors:
                 del self.out[source][vertex]
-            del self.in_[vertex]
+            self.in_.pop(vertex, None)
 
 
 def accumulate(
-    graph: ComputationalGraph, blocks: Mapping[Edge, Block], order: Sequence[int]
+    graph: ComputationalGraph, blocks: Mapping[Edge, Block], order: Sequence[int], sparse: bool = False
 ) -> Mapping[int, Mapping[int, Block]]:
     """Run an elimination order on blocks.
+
+    Args:
+        graph: the graph.
+        blocks: the local Jacobian of every edge.
+        order: vertex numbers.
+        sparse: whether the Jacobian is wanted as a sparse one. Costs are those of ``sparse=False``.
 
     Returns:
         for every output node the blocks from the inputs on which it depends.
     """
+
+    def compose(outer: Block, inner: Block) -> Block | None:
+        block = outer.compose(inner, sparse)
+        return block if block.structure.terms else None
+
+    def add(left: Block, right: Block) -> Block:
+        return left.plus(right, sparse)
+
     elimination = Elimination(blocks, graph.output_vertices)
     for vertex in order:
-        elimination.eliminate(vertex, Block.__matmul__, Block.__add__)
+        elimination.eliminate(vertex, compose, add)
     return elimination.in_
 
 
@@ -94,11 +109,8 @@ class Costing:
     def __init__(
         self, graph: ComputationalGraph, unit_edges: UnitEdges, table: StructureTable | None = None
     ) -> None:
-        if unit_edges not in ("free", "counted"):
-            raise ValueError(f"unit_edges must be 'free' or 'counted', got {unit_edges!r}")
-        self._table = table or StructureTable()
-        self._counted = unit_edges == "counted"
-        edges = {edge: self._table.intern(s) for edge, s in graph.edges.items()}
+        self._table = table or StructureTable(unit_edges)
+        edges = {edge: self._table.intern(s) for edge, s in graph.edges_as(unit_edges).items()}
         self._elimination = Elimination(edges, graph.output_vertices)
         self.mults = 0
         self.adds = 0
@@ -109,29 +121,28 @@ class Costing:
 
     def degree(self, vertex: int) -> int:
         """The multiplications that eliminating the vertex now would take: its Markowitz degree."""
-        outer = _tally(self._elimination.out[vertex].values())
-        inner = _tally(self._elimination.in_[vertex].values())
-        at = 2 if self._counted else 1
+        outer = _tally(self._elimination.out.get(vertex, {}).values())
+        inner = _tally(self._elimination.in_.get(vertex, {}).values())
         compose = self._table.compose
         return sum(
-            compose(b, a)[at] * b_times * a_times
+            compose(b, a)[1] * b_times * a_times
             for b, b_times in outer.items()
             for a, a_times in inner.items()
         )
 
     def neighbours(self, vertex: int) -> set[int]:
         """The nodes that share an edge with the vertex."""
-        return {*self._elimination.out[vertex], *self._elimination.in_[vertex]}
+        return {*self._elimination.out.get(vertex, {}), *self._elimination.in_.get(vertex, {})}
 
-    def _compose(self, outer: int, inner: int) -> int:
-        product, mults, counted, adds = self._table.compose(outer, inner)
-        self.mults += counted if self._counted else mults
-        self.adds += 0 if self._counted else adds
-        return product
+    def _compose(self, outer: int, inner: int) -> int | None:
+        product, mults, adds = self._table.compose(outer, inner)
+        self.mults += mults
+        self.adds += adds
+        return None if product == ZERO else product
 
     def _add(self, left: int, right: int) -> int:
-        total, adds, counted = self._table.add(left, right)
-        self.adds += counted if self._counted else adds
+        total, adds = self._table.add(left, right)
+        self.adds += adds
         return total
 
 

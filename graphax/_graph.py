@@ -13,10 +13,11 @@ from ._describe import describe, fingerprint
 from ._linearize import linearize
 from ._numbering import Edge, Numbering
 from ._trace import Variable
-from .sparse import Block, Structure
+from .rules import COPYING
+from .sparse import Block, Structure, UnitEdges, counted
 
 if TYPE_CHECKING:
-    from ._elimination import OpCount, UnitEdges
+    from ._elimination import OpCount
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +56,29 @@ class ComputationalGraph:
     def output_vertices(self) -> frozenset[int]:
         """The vertices that are outputs."""
         return frozenset(node for node in self.outputs if node is not None and node > 0)
+
+    def edges_as(self, unit_edges: UnitEdges) -> dict[Edge, Structure]:
+        """The edges' structures as a convention of costs sees them (see :func:`graphax.count_ops`).
+
+        Raises:
+            ValueError: for another word for ``unit_edges``.
+        """
+        if unit_edges == "free":
+            return self.edges
+        if unit_edges != "counted":
+            raise ValueError(f"unit_edges must be 'free' or 'counted', got {unit_edges!r}")
+        return self._counted_edges
+
+    @cached_property
+    def _counted_edges(self) -> dict[Edge, Structure]:
+        copies = {
+            self.numbering.number[output]
+            for equation in self.numbering.program.equations
+            if equation.primitive.name in COPYING
+            for output in equation.outputs
+            if output in self.numbering.number
+        }
+        return {edge: counted(structure, edge[1] in copies) for edge, structure in self.edges.items()}
 
     @cached_property
     def fingerprint(self) -> str:

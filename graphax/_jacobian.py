@@ -12,14 +12,14 @@ import numpy as np
 from jax import lax
 from jax.extend.core import primitives
 
-from ._elimination import OpCount, UnitEdges, accumulate, order_cost
+from ._elimination import OpCount, accumulate, order_cost
 from ._graph import ComputationalGraph, abstract_graph, build_graph
 from ._linearize import linearize
 from ._numbering import Numbering, number_vertices
 from ._trace import is_complex, is_differentiable, trace_program
 from .orders import OrderLike, resolve_order
 from .rules import real_type
-from .sparse import Block, identity_block
+from .sparse import Block, UnitEdges, identity_block
 
 Argnums = int | Sequence[int]
 
@@ -32,6 +32,7 @@ def jacve(
     has_aux: bool = False,
     holomorphic: bool = False,
     allow_int: bool = False,
+    body_order: OrderLike = "reverse",
 ) -> Callable[..., Any]:
     """The Jacobian of a function, accumulated by vertex elimination.
 
@@ -51,6 +52,8 @@ def jacve(
             is the result.
         allow_int: whether differentiated arguments may hold integers, booleans and random keys, along which
             the function has no derivative.
+        body_order: the order in which the bodies of loops are eliminated, as ``order``; a sequence holds the
+            vertex numbers of the body's own program.
 
     Returns:
         a function with the arguments of ``fun`` that returns the Jacobian: a pytree shaped like the result
@@ -74,7 +77,12 @@ def jacve(
 
     Vertex elimination: A. Griewank and A. Walther, *Evaluating Derivatives*, 2nd ed., SIAM 2008, chapter 9.
     """
-    options: dict[str, Any] = {"has_aux": has_aux, "holomorphic": holomorphic, "allow_int": allow_int}
+    options: dict[str, Any] = {
+        "has_aux": has_aux,
+        "holomorphic": holomorphic,
+        "allow_int": allow_int,
+        "body_order": body_order,
+    }
     if fun is None:
         return functools.partial(jacve, order=order, argnums=argnums, **options)
     evaluate = value_and_jacve(fun, order, argnums, **options)
@@ -95,6 +103,7 @@ def value_and_jacve(
     has_aux: bool = False,
     holomorphic: bool = False,
     allow_int: bool = False,
+    body_order: OrderLike = "reverse",
 ) -> Callable[..., Any]:
     """The value and the Jacobian of a function, from one evaluation.
 
@@ -103,10 +112,15 @@ def value_and_jacve(
     Returns:
         a function that returns ``(value, jacobian)``, or ``((value, aux), jacobian)`` with ``has_aux``.
     """
-    options: dict[str, Any] = {"has_aux": has_aux, "holomorphic": holomorphic, "allow_int": allow_int}
+    options: dict[str, Any] = {
+        "has_aux": has_aux,
+        "holomorphic": holomorphic,
+        "allow_int": allow_int,
+        "body_order": body_order,
+    }
     if fun is None:
         return functools.partial(value_and_jacve, order=order, argnums=argnums, **options)
-    return _value_and_jacve(fun, order, argnums, has_aux, holomorphic, allow_int)
+    return _value_and_jacve(fun, order, argnums, has_aux, holomorphic, allow_int, body_order)
 
 
 def _value_and_jacve(
@@ -116,6 +130,7 @@ def _value_and_jacve(
     has_aux: bool,
     holomorphic: bool,
     allow_int: bool,
+    body_order: OrderLike,
     as_jacfwd: bool = False,
 ) -> Callable[..., Any]:
     """With ``as_jacfwd`` a leaf's dtype is that of the result, else that of the argument, as with jacrev."""
@@ -125,7 +140,7 @@ def _value_and_jacve(
     def value_and_jacobian(*args: Any, **kwargs: Any) -> Any:
         traced = _trace(fun, argnums, has_aux, allow_int, args, kwargs)
         _check_complex(traced, holomorphic)
-        results, blocks = linearize(traced.numbering, traced.values)
+        results, blocks = linearize(traced.numbering, traced.values, body_order)
         graph, blocks = build_graph(traced.numbering, traced.num_outputs, blocks)
         vertices = resolve_order(graph, order)
         with jax.named_scope("accumulate"):
@@ -147,6 +162,7 @@ def hessve(
     *,
     has_aux: bool = False,
     holomorphic: bool = False,
+    body_order: OrderLike = "reverse",
 ) -> Callable[..., Any]:
     """The Hessian of a function, by vertex elimination on the graph of its gradient.
 
@@ -160,6 +176,7 @@ def hessve(
         argnums: as for :func:`jacve`.
         has_aux: whether ``fun`` returns a pair of the result and auxiliary data.
         holomorphic: a promise that ``fun`` is holomorphic, as for :func:`jacve`.
+        body_order: as for :func:`jacve`.
 
     Returns:
         a function with the arguments of ``fun`` that returns the Hessian: a pytree shaped like the result
@@ -170,12 +187,14 @@ def hessve(
     Raises:
         TypeError, ValueError: as :func:`jacve`; complex arguments take ``holomorphic=True``.
     """
-    options: dict[str, Any] = {"has_aux": has_aux, "holomorphic": holomorphic}
+    options: dict[str, Any] = {"has_aux": has_aux, "holomorphic": holomorphic, "body_order": body_order}
     if fun is None:
         return functools.partial(hessve, order=order, argnums=argnums, **options)
     _check_callable(fun)
     gradient = _gradient(fun, argnums, has_aux, holomorphic)
-    evaluate = _value_and_jacve(gradient, order, argnums, has_aux, holomorphic, False, as_jacfwd=True)
+    evaluate = _value_and_jacve(
+        gradient, order, argnums, has_aux, holomorphic, False, body_order, as_jacfwd=True
+    )
 
     @functools.wraps(fun)
     def hessian(*args: Any, **kwargs: Any) -> Any:

@@ -7,10 +7,13 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax import lax
+from jax.extend import core
 
-from ._numbering import Edge, Numbering
-from ._trace import Constant, Equation, Variable, communicates, read
+from ._numbering import Edge, Numbering, number_vertices
+from ._trace import Constant, Equation, KnownValues, Variable, communicates, inline, is_complex, read
 from .rules import (
+    Blocks,
     Call,
     NotElementwise,
     complex_rule,
@@ -19,15 +22,18 @@ from .rules import (
     static_number,
     touches_complex,
 )
-from .sparse import Block
+from .sparse import Block, identity_block
 
 
-def linearize(numbering: Numbering, values: Sequence[Any]) -> tuple[list[Any], dict[Edge, Block]]:
+def linearize(
+    numbering: Numbering, values: Sequence[Any], body_order: Any = "reverse"
+) -> tuple[list[Any], dict[Edge, Block]]:
     """Evaluate a program together with the local Jacobians of its equations.
 
     Args:
         numbering: the numbered program.
         values: one array for every input of the program.
+        body_order: the elimination order for the bodies of its loops.
 
     Returns:
         the values of the outputs, and the block of every edge, in the order of the program.
@@ -36,11 +42,13 @@ def linearize(numbering: Numbering, values: Sequence[Any]) -> tuple[list[Any], d
     env = dict(zip(program.inputs, values, strict=True))
     env.update((variable, jax.numpy.asarray(value)) for variable, value in program.constants)
     edges: dict[Edge, Block] = {}
+    known = KnownValues(program)
     for equation in program.equations:
         operands = [read(env, atom) for atom in equation.inputs]
         wanted = [atom in active for atom in equation.inputs]
         if any(wanted) and not active.isdisjoint(equation.outputs):
-            results, blocks = _apply_rule(equation, operands, wanted)
+            call = _call(numbering, equation, operands, wanted, known, body_order)
+            results, blocks = _apply_rule(call, [output.aval for output in equation.outputs])
             _collect(numbering, equation, wanted, blocks, edges)
         else:
             results = equation.evaluate(operands)
@@ -48,21 +56,40 @@ def linearize(numbering: Numbering, values: Sequence[Any]) -> tuple[list[Any], d
     return [read(env, atom) for atom in program.outputs], edges
 
 
-def _apply_rule(
-    equation: Equation, operands: list[Any], wanted: list[bool]
-) -> tuple[list[Any], list[list[Block | None]]]:
-    static = [static_number(atom.value) if isinstance(atom, Constant) else None for atom in equation.inputs]
-    for at, atom in enumerate(equation.inputs):
-        if isinstance(atom, Constant):
-            operands[at] = np.asarray(atom.value, atom.aval.dtype)
+def _call(
+    numbering: Numbering,
+    equation: Equation,
+    operands: Sequence[Any],
+    wanted: list[bool],
+    known: KnownValues,
+    body_order: Any,
+) -> Call:
     if communicates(equation):
         raise TypeError(
             f"the primitive '{equation.primitive.name}' ({equation.source}) combines the values of a mapped "
             "axis, which have no local Jacobian; take jacve outside of the vmap or shard_map"
         )
-    call = Call(equation.primitive, equation.params, operands, static, wanted, len(equation.outputs))
-    rule = find_rule(equation.primitive)
-    types = [output.aval for output in equation.outputs]
+    return Call(
+        equation.primitive,
+        equation.params,
+        [
+            np.asarray(atom.value, atom.aval.dtype) if isinstance(atom, Constant) else operand
+            for atom, operand in zip(equation.inputs, operands, strict=True)
+        ],
+        static=[
+            static_number(atom.value) if isinstance(atom, Constant) else None for atom in equation.inputs
+        ],
+        wanted=wanted,
+        num_results=len(equation.outputs),
+        needed=[output in numbering.active for output in equation.outputs],
+        jacobians=inner_jacobians,
+        body_order=body_order,
+        known=lambda at: known(equation.inputs[at]),
+    )
+
+
+def _apply_rule(call: Call, types: list[Any]) -> tuple[list[Any], Blocks]:
+    rule = find_rule(call.primitive)
     if touches_complex(call, types):
         return complex_rule(call, types, rule)
     try:
@@ -71,7 +98,7 @@ def _apply_rule(
         return dense_rule(call)
     except NotImplementedError as error:
         raise TypeError(
-            f"the primitive '{equation.primitive.name}' ({equation.source}) cannot be differentiated: "
+            f"the primitive '{call.primitive.name}' cannot be differentiated: "
             f"{error}. Stop its gradient, or give it a rule with graphax.register_rule"
         ) from error
 
@@ -88,8 +115,48 @@ def _collect(
             continue
         target = numbering.number[output]
         for atom, want, block in zip(equation.inputs, wanted, row, strict=True):
-            if not want or block is None:
+            if not want or block is None or not block.structure.terms or 0 in block.shape:
                 continue
             assert isinstance(atom, Variable)  # constants are never wanted
             edge = (numbering.number[atom], target)
             edges[edge] = edges[edge] + block if edge in edges else block
+
+
+def inner_jacobians(
+    program: core.ClosedJaxpr, operands: Sequence[Any], wanted: Sequence[bool], order: Any
+) -> tuple[list[Any], Blocks]:
+    """Evaluate a program inside a program, a loop's body or a branch, with its Jacobians.
+
+    Args:
+        program: the program.
+        operands: one array for every input.
+        wanted: for every input whether to differentiate with respect to it.
+        order: the elimination order. Programs further inside get it too if it is a name; the numbers of a
+            sequence mean nothing to them, and they are eliminated in reverse.
+
+    Returns:
+        the results and, for every result, a block for every operand, or None.
+    """
+    # A program inside is a graph like any other: here the layers recur.
+    from ._elimination import accumulate
+    from ._graph import build_graph
+    from .orders import resolve_order
+
+    flat = inline(program)
+    num_results = len(flat.outputs)
+    numbering = number_vertices(flat, [at for at, want in enumerate(wanted) if want], num_results)
+    results, edges = linearize(numbering, operands, order if isinstance(order, str) else "reverse")
+    results = [
+        lax.convert_element_type(result, aval.dtype) if isinstance(atom, Constant) else result
+        for result, atom, aval in zip(results, flat.outputs, program.out_avals, strict=True)
+    ]
+    graph, edges = build_graph(numbering, num_results, edges)
+    found = accumulate(graph, edges, resolve_order(graph, order))
+    blocks: Blocks = [[None] * len(operands) for _ in results]
+    for row, node, result in zip(blocks, graph.outputs, results, strict=True):
+        for at, source in zip(numbering.wrt, numbering.inputs, strict=True):
+            if node == source:
+                row[at] = identity_block((*np.shape(result), *[2] * is_complex(result)))
+            elif node is not None:
+                row[at] = found.get(node, {}).get(source)
+    return results, blocks

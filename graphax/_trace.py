@@ -88,6 +88,52 @@ class Program:
     outputs: tuple[Atom, ...]
 
 
+class KnownValues:
+    """The values of a program that depend on none of its inputs, worked out when asked for."""
+
+    def __init__(self, program: Program) -> None:
+        self._values: dict[Variable, np.ndarray | None] = dict.fromkeys(program.inputs)
+        self._values.update((variable, _concrete(value)) for variable, value in program.constants)
+        self._definitions = {
+            output: equation for equation in program.equations for output in equation.outputs
+        }
+
+    def __call__(self, atom: Atom) -> np.ndarray | None:
+        """The value of an atom, or None where it depends on an input."""
+        if isinstance(atom, Constant):
+            return np.asarray(atom.value)
+        pending = [atom]
+        while pending:  # a stack of our own: programs may be longer than Python's is deep
+            variable = pending[-1]
+            if variable in self._values:
+                pending.pop()
+                continue
+            equation = self._definitions[variable]
+            inputs = [other for other in equation.inputs if isinstance(other, Variable)]
+            unknown = any(self._values.get(other, 0) is None for other in inputs)
+            missing = [other for other in inputs if other not in self._values]
+            if unknown:
+                self._values.update(dict.fromkeys(equation.outputs))
+            elif missing:
+                pending.append(missing[0])
+            else:
+                self._evaluate(equation)
+        return self._values[atom]
+
+    def _evaluate(self, equation: Equation) -> None:
+        values = [
+            np.asarray(atom.value, atom.aval.dtype) if isinstance(atom, Constant) else self._values[atom]
+            for atom in equation.inputs
+        ]
+        with jax.ensure_compile_time_eval():
+            results = [_concrete(result) for result in equation.evaluate(values)]
+        self._values.update(zip(equation.outputs, results, strict=True))
+
+
+def _concrete(value: Any) -> np.ndarray | None:
+    return None if isinstance(value, jax.core.Tracer) else np.asarray(value)
+
+
 def bind(primitive: core.Primitive, params: dict[str, Any], values: Sequence[Any]) -> list[Any]:
     """Apply a primitive as it stands in a jaxpr; always returns a list."""
     bound = primitive.get_bind_params(params)

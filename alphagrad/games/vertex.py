@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from graphax import ComputationalGraph
-from graphax.sparse import Kind, Structure, close_table
+from graphax.sparse import Digit, Kind, Structure, UnitEdges, close_table
 
 # Up to this many entries one table holds `sums[old, products[outer, inner]]` ready for look-up.
 _JOINT_TABLE_LIMIT = 1 << 22
@@ -62,9 +63,10 @@ class VertexGame:
         ValueError: when there is nothing to eliminate, or for another word for ``unit_edges``.
     """
 
-    def __init__(self, graph: ComputationalGraph, unit_edges: str = "counted", limit: int = 4096) -> None:
-        if unit_edges not in ("free", "counted"):
-            raise ValueError(f"unit_edges must be 'free' or 'counted', got {unit_edges!r}")
+    def __init__(
+        self, graph: ComputationalGraph, unit_edges: UnitEdges = "counted", limit: int = 4096
+    ) -> None:
+        edges = graph.edges_as(unit_edges)
         if not graph.eliminable:
             raise ValueError("the graph has no vertex to eliminate: every order is the empty one")
         self.graph = graph
@@ -75,7 +77,7 @@ class VertexGame:
         columns = {vertex: at for at, vertex in enumerate(graph.vertices)}
         self.action_columns = np.array([columns[vertex] for vertex in self.vertices], np.int32)
 
-        table = close_table(graph.edges.values(), limit)
+        table = close_table(edges.values(), unit_edges, limit)
         self.exact = table.exact
         if not table.exact:
             warnings.warn(
@@ -87,12 +89,11 @@ class VertexGame:
         rows = {node: at for at, node in enumerate(graph.inputs + graph.vertices)}
         self._dtype = np.int8 if len(ids) < 127 else np.int16
         self._initial = np.zeros((len(rows), len(columns)), self._dtype)
-        for (source, target), structure in graph.edges.items():
+        for (source, target), structure in edges.items():
             self._initial[rows[source], columns[target]] = ids[structure]
 
         self._size = len(ids) + 1
-        costs = table.mults_counted if unit_edges == "counted" else table.mults
-        self._costs = costs.astype(np.float32)
+        self._costs = table.mults.astype(np.float32)
         self._products = table.products.astype(self._dtype)
         self._sums = table.sums.astype(self._dtype)
         self._joint = None
@@ -101,8 +102,8 @@ class VertexGame:
             self._joint = np.moveaxis(self._sums[:, self._products], 0, -1).reshape(-1)
         # In-edges of outputs are results: they stay when the vertex goes.
         self._stays = np.array([vertex in graph.output_vertices for vertex in self.vertices])
-        features = [np.zeros(len(_features(table.structures[0], unit_edges)))]
-        features += [_features(structure, unit_edges) for structure in table.structures]
+        features = [np.zeros(len(_features(table.structures[0])))]
+        features += [_features(structure) for structure in table.structures]
         self._features = np.array(features, np.float32)
         self.num_features = self._features.shape[1]
 
@@ -138,7 +139,7 @@ class VertexGame:
         """The three-dimensional adjacency tensor: the features of the edge between every pair of nodes.
 
         All features are zero where there is no edge. Otherwise they are: 1; one of four flags for the kind
-        (unit, constant, selection, value); whether output and input share a label; and the logarithms to base
+        (unit, constant, copy, value); whether output and input share a label; and the logarithms to base
         10 of one plus the sizes of output, input and the numbers held.
         """
         return jnp.asarray(self._features)[state.edges.astype(jnp.int32)]
@@ -158,14 +159,16 @@ class VertexGame:
         return jnp.zeros(self._size, jnp.float32).at[ids].add(1.0)
 
 
-def _features(structure: Structure, unit_edges: str) -> list[float]:
-    labels_out = {label for dim in structure.out for label in dim}
-    labels_in = {label for dim in structure.in_ for label in dim}
-    held = structure.held if unit_edges == "counted" else structure.axes
+def _features(structure: Structure) -> list[float]:
+    kinds = [float(any(term.kind is kind for term in structure.terms)) for kind in Kind]
+    tied = any(_labels(term.out) & _labels(term.in_) for term in structure.terms)
     sizes = (
         math.prod(structure.out_shape),
         math.prod(structure.in_shape),
-        structure.size(held) if structure.has_value or held else 0,
+        sum(term.numbers for term in structure.terms if term.axes or term.has_value),
     )
-    kinds = [float(structure.kind is kind) for kind in Kind]
-    return [1.0, *kinds, float(bool(labels_out & labels_in)), *(math.log10(1 + n) for n in sizes)]
+    return [1.0, *kinds, float(tied), *(math.log10(1 + n) for n in sizes)]
+
+
+def _labels(dims: Sequence[Sequence[Digit]]) -> set[int]:
+    return {label for dim in dims for digit in dim for label in digit.labels}

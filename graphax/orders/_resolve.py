@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 
-from .._elimination import UnitEdges
 from .._graph import ComputationalGraph
+from ..sparse import UnitEdges
 from ._check import check_order
 from ._heuristics import forward, markowitz, reverse
 from ._store import Order

@@ -1,12 +1,28 @@
 """Local Jacobians of primitives, one file per family."""
 
-from . import _contract, _custom, _elementwise, _relabel  # noqa: F401  (they register their rules)
+from . import (  # noqa: F401  (they register their rules)
+    _contract,
+    _control,
+    _cumulative,
+    _custom,
+    _dynamic,
+    _elementwise,
+    _fourier,
+    _indexing,
+    _linalg,
+    _relabel,
+    _scan,
+    _sorting,
+    _windows,
+)
 from ._complex import complex_rule, real_type, touches_complex
 from ._dense import dense_rule
 from ._elementwise import NotElementwise, static_number
 from ._registry import Blocks, Call, Rule, find_rule, register_rule
+from ._relabel import COPYING
 
 __all__ = [
+    "COPYING",
     "Blocks",
     "Call",
     "NotElementwise",

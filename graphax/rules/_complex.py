@@ -6,6 +6,7 @@ modulus); so the local Jacobian of the real view is all that there is to know.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -14,7 +15,7 @@ import numpy as np
 from jax import lax
 
 from .._trace import is_complex
-from ..sparse import Block, arranged_block, dense_block, label_dims, make_structure
+from ..sparse import Block, arranged_block, dense_block, label_dims
 from ._dense import dense_jacobians
 from ._elementwise import ELEMENTWISE
 from ._registry import Blocks, Call, Rule
@@ -22,9 +23,12 @@ from ._registry import Blocks, Call, Rule
 _ENTRYWISE = frozenset((*ELEMENTWISE, "complex", "conj", "imag", "real"))
 # Real and imaginary parts go the same way: the real view's Jacobian is that of a real array, twice.
 _TWICE = frozenset(
-    """add add_any broadcast_in_dim concatenate copy copy_p neg pad reduce_sum reshape rev select_n slice
-    split squeeze sub transpose""".split()
+    """add add_any broadcast_in_dim concatenate copy copy_p device_put layout_constraint name neg
+    optimization_barrier pad pvary reduce_sum reshape reshard rev select_n sharding_constraint slice split
+    squeeze stack sub tile transpose unstack""".split()
 )
+#: Rules that give the blocks of the real views themselves.
+TAKES_COMPLEX: set[Rule] = set()
 
 
 def touches_complex(call: Call, results: Any) -> bool:
@@ -41,6 +45,8 @@ def complex_rule(call: Call, results: Any, rule: Rule | None) -> tuple[list[Any]
         rule: the primitive's rule for real arrays.
     """
     name = call.primitive.name
+    if rule is not None and rule in TAKES_COMPLEX:
+        return rule(call)
     if name in _TWICE and rule is not None and all(map(is_complex, _carriers(call, results))):
         found, blocks = rule(call)
         return found, [[block and _twice(block) for block in row] for row in blocks]
@@ -55,18 +61,17 @@ def _carriers(call: Call, results: Any) -> list[Any]:
 
 
 def _twice(block: Block) -> Block:
-    """The block with one more dimension of size 2 on both sides, tied together."""
-    old = block.structure
-    label = len(old.sizes)
-    sizes = (*old.sizes, 2)
-    out, in_ = (*old.out, (label,)), (*old.in_, (label,))
-    if block.value is None:
-        held = () if old.copy else (*old.held, label)
-        return Block(make_structure(out, in_, sizes, old.kind, held=held, copy=old.copy), None, block.scale)
     # The rule may have given the mask of a selection the dtype of what it selects.
-    value = lax.real(block.value) if is_complex(block.value) else block.value
-    twice = arranged_block(out, in_, sizes, value, old.axes, old.kind, old.copy)
-    return Block(twice.structure, twice.value, block.scale)
+    values = tuple(
+        (lax.real(value) if value is not None and is_complex(value) else value, scale)
+        for value, scale in block.values
+    )
+    return replace(block, values=values).times_identity(2)
+
+
+def real_block(block: Block, array: Any) -> Block:
+    """The block of a copy or sum of entries for the real view, if the array is complex."""
+    return block.times_identity(2) if is_complex(array) else block
 
 
 def _entrywise(call: Call) -> tuple[list[Any], Blocks]:

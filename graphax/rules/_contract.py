@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax import lax
 
-from ..sparse import Block, Kind, arranged_block, label_dims, make_structure
+from ..sparse import Block, arranged_block, label_dims, unit_block
 from ._registry import Blocks, Call, register_family, register_rule
 
 
@@ -21,8 +21,7 @@ def _reduce_sum(call: Call) -> tuple[list[Any], Blocks]:
 @functools.lru_cache(maxsize=4096)
 def _sum_block(shape: tuple[int, ...], axes: tuple[int, ...]) -> Block:
     out, in_, sizes = _reduction_labels(shape, axes)
-    summed = [label for axis in axes for label in in_[axis]]
-    return Block(make_structure(out, in_, sizes, Kind.UNIT, held=summed, copy=not summed))
+    return unit_block(out, in_, sizes)
 
 
 def _reduction_labels(

@@ -57,7 +57,7 @@ def _custom_vjp(call: Call) -> tuple[list[Any], Blocks]:
 
 
 def _single(partials: Partials, shape: tuple[int, ...]) -> Block | None:
-    return entrywise_block(shape, shape, partials[0], copy=False) if partials else None
+    return entrywise_block(shape, shape, partials[0]) if partials else None
 
 
 register_family(("custom_jvp_call",), _custom_jvp)

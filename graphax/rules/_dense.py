@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -53,31 +54,32 @@ def dense_jacobians(fun: Callable[..., list[Any]], operands: list[Any], call: Ca
     if carriers:
         in_size = sum(math.prod(np.shape(operand)) for operand in operands)
         out_size = sum(math.prod(types[at].shape) for at in carriers)
-        ways = [_pushed, _pulled] if in_size <= out_size else [_pulled, _pushed]
+        ways: list[Way] = [_pushed, _pulled] if in_size <= out_size else [_pulled, _pushed]
+        ways += [functools.partial(way, over=_one_by_one) for way in ways]
 
         def carried(*moving: Any) -> list[Any]:
             results = fun(*moving)
             return [results[at] for at in carriers]
 
-        for at, row in zip(carriers, _first_that_works(ways, carried, operands, call), strict=True):
+        for at, row in zip(carriers, first_that_works(ways, carried, operands, call), strict=True):
             found[at] = row
     return found
 
 
+T = TypeVar("T")
 Jacobians = list[list[Any]]  # by result and operand
+Way = Callable[..., Jacobians]
 
 
-def _first_that_works(
-    ways: Sequence[Callable[..., Jacobians]],
-    fun: Callable[..., list[Any]],
-    operands: list[Any],
-    call: Call,
-) -> Jacobians:
-    """Some primitives have only a jvp that can be evaluated (`while`), some only a vjp (`custom_vjp`)."""
+def first_that_works(ways: Sequence[Callable[..., T]], fun: Callable[..., Any], at: Any, call: Call) -> T:
+    """Some primitives have only a jvp that can be evaluated (`while`), some only a vjp (`custom_vjp`).
+
+    Some cannot be batched (`ragged_dot`).
+    """
     failures = []
     for way in ways:
         try:
-            return way(fun, operands)
+            return way(fun, at)
         except (TypeError, ValueError, NotImplementedError) as error:
             failures.append(error)
     raise TypeError(
@@ -86,7 +88,7 @@ def _first_that_works(
     ) from failures[0]
 
 
-def _pushed(fun: Callable[..., list[Any]], operands: list[Any]) -> Jacobians:
+def _pushed(fun: Callable[..., list[Any]], operands: list[Any], over: Any = jax.vmap) -> Jacobians:
     columns = []
     for at, operand in enumerate(operands):
 
@@ -95,11 +97,11 @@ def _pushed(fun: Callable[..., list[Any]], operands: list[Any]) -> Jacobians:
             tangents[at] = tangent
             return jax.jvp(fun, operands, tangents)[1]
 
-        columns.append(jax.vmap(push_one, out_axes=-1)(_basis(operand)))
+        columns.append(over(push_one, out_axes=-1)(_basis(operand)))
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _pulled(fun: Callable[..., list[Any]], operands: list[Any]) -> Jacobians:
+def _pulled(fun: Callable[..., list[Any]], operands: list[Any], over: Any = jax.vmap) -> Jacobians:
     results, pull = jax.vjp(fun, *operands)
     rows = []
     for at, result in enumerate(results):
@@ -109,8 +111,13 @@ def _pulled(fun: Callable[..., list[Any]], operands: list[Any]) -> Jacobians:
             cotangents[at] = cotangent
             return pull(cotangents)
 
-        rows.append(list(jax.vmap(pull_one)(_basis(result))))
+        rows.append(list(over(pull_one)(_basis(result))))
     return rows
+
+
+def _one_by_one(fun: Callable[[Any], list[Any]], out_axes: int = 0) -> Callable[[Any], list[Any]]:
+    """What `jax.vmap` makes, with a loop."""
+    return lambda basis: [jax.numpy.moveaxis(array, 0, out_axes) for array in lax.map(fun, basis)]
 
 
 def _basis(like: Any) -> Any:

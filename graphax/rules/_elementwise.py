@@ -28,17 +28,16 @@ from .._trace import (
     is_differentiable,
     read,
 )
-from ..sparse import Block, Kind, Structure, label_dims, make_structure
+from ..sparse import Block, Kind, Structure, label_dims, make_term, structure
 from ._registry import Call, register_family
 
 ELEMENTWISE = tuple(
     """abs acos acosh add add_any asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp
     conj cos cosh copy copy_p digamma div erf erfc erf_inv exp exp2 expm1 floor igamma igammac
     igamma_grad_a integer_pow is_finite lgamma log log1p logistic max min mul neg nextafter polygamma
-    pow convert_element_type reduce_precision regularized_incomplete_beta rem round rsqrt select_n sign
-    sin sinh sqrt square stop_gradient sub tan tanh zeta""".split()
+    pow random_gamma convert_element_type reduce_precision regularized_incomplete_beta rem round rsqrt
+    select_n sign sin sinh sqrt square stop_gradient sub tan tanh zeta""".split()
 )
-COPIES = ("convert_element_type", "copy", "copy_p", "reduce_precision")
 
 
 class NotElementwise(Exception):
@@ -94,32 +93,27 @@ def elementwise(call: Call) -> tuple[list[Any], list[list[Block | None]]]:
     results, tangents = partial_derivatives(
         derivative_program(call), call.operands, call.static, call.num_results
     )
-    copy = call.primitive.name in COPIES
     moving = call.moving
     blocks: list[list[Block | None]] = []
     for result, partials in zip(results, tangents, strict=True):
         row: list[Block | None] = [None] * len(call.operands)
         for key, partial in partials.items():
             at = moving[key]
-            row[at] = entrywise_block(np.shape(result), np.shape(call.operands[at]), partial, copy)
+            row[at] = entrywise_block(np.shape(result), np.shape(call.operands[at]), partial)
         blocks.append(row)
     return results, blocks
 
 
-def entrywise_block(
-    out_shape: tuple[int, ...], in_shape: tuple[int, ...], partial: Partial, copy: bool
-) -> Block:
+def entrywise_block(out_shape: tuple[int, ...], in_shape: tuple[int, ...], partial: Partial) -> Block:
     """The block of a derivative that is taken entry by entry, with broadcasting."""
-    if partial.factor is None:
-        kind = Kind.UNIT if partial.scale in (1, -1) else Kind.CONSTANT
-        return Block(_entrywise(out_shape, in_shape, None, kind, copy), None, partial.scale)
-    factor_shape = partial.factor.shape
-    structure = _entrywise(out_shape, in_shape, factor_shape, Kind.VALUE, copy)
-    scale = partial.scale
-    factor = partial.factor
+    scale, factor = partial
+    if factor is None:
+        kind = Kind.UNIT if scale in (1, -1) else Kind.CONSTANT
+        return Block(_entrywise(out_shape, in_shape, None, kind), ((None, scale),))
+    found = _entrywise(out_shape, in_shape, factor.shape, Kind.VALUE)
     if scale not in (1, -1):
         scale, factor = 1, partial.folded(factor)
-    return Block(structure, lax.reshape(factor, structure.value_shape), scale)
+    return Block(found, ((lax.reshape(factor, found.terms[0].value_shape), scale),))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -128,7 +122,6 @@ def _entrywise(
     in_shape: tuple[int, ...],
     factor_shape: tuple[int, ...] | None,
     kind: Kind,
-    copy: bool,
 ) -> Structure:
     out, sizes = label_dims(out_shape)
     rank = len(out_shape)
@@ -138,9 +131,7 @@ def _entrywise(
         return [dim if size != 1 else [] for dim, size in zip(dims, shape, strict=True)]
 
     axes = [] if factor_shape is None else [label for dim in labels_of(factor_shape) for label in dim]
-    # Explicit ones fill the output; a product with a literal holds one number.
-    held = range(len(sizes)) if kind is Kind.UNIT and not copy else axes
-    return make_structure(out, labels_of(in_shape), sizes, kind, axes, held, copy)
+    return structure(make_term(out, labels_of(in_shape), sizes, kind, axes))
 
 
 def partial_derivatives(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 from jax.extend import core
 
 from .._trace import bind
@@ -23,6 +24,11 @@ class Call:
         static: for every operand the number that a literal of the program stands for, or None.
         wanted: for every operand whether its local Jacobian is asked for.
         num_results: how many results there are.
+        needed: for every result whether its Jacobian is asked for.
+        jacobians: the Jacobians of a program that the primitive holds; see :class:`Jacobians`.
+        body_order: the elimination order for the bodies of loops.
+        known: the value of an operand, by its position, where it depends on no argument of the function and
+            is known while tracing (such as closed-over index arrays), else None.
     """
 
     primitive: core.Primitive
@@ -30,8 +36,11 @@ class Call:
     operands: Sequence[Any]
     static: Sequence[Any]
     wanted: Sequence[bool]
-
     num_results: int
+    needed: Sequence[bool]
+    jacobians: Jacobians
+    body_order: Any = "reverse"
+    known: Callable[[int], np.ndarray | None] = lambda at: None
 
     @property
     def moving(self) -> list[int]:
@@ -55,6 +64,23 @@ class Call:
                 for operand, want in zip(operands, self.wanted, strict=True)
             ]
         )
+
+
+class Jacobians(Protocol):
+    """Evaluate a program that a primitive holds, with its Jacobians by vertex elimination."""
+
+    def __call__(
+        self, program: core.ClosedJaxpr, operands: Sequence[Any], wanted: Sequence[bool], order: Any
+    ) -> tuple[list[Any], Blocks]:
+        """The results, and their blocks as a rule returns them.
+
+        Args:
+            program: the program.
+            operands: one array for every input of the program.
+            wanted: for every input whether to differentiate with respect to it.
+            order: the elimination order, a name or a sequence.
+        """
+        ...
 
 
 #: For every result a list with a block for every operand, or None where no derivative flows.

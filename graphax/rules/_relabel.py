@@ -8,22 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from ..sparse import Block, Kind, arranged_block, common_factors, label_dims, make_structure
+from ..sparse import Block, Digit, common_factors, digit_table, identity_block, label_dims, unit_block
 from ._registry import Blocks, Call, register_family, register_rule
 
-IndexMap = np.ndarray | None  # for every output index the input index, -1 for none; None: the identity
-
-
-def _copy_block(out: Any, in_: Any, sizes: Any) -> Block:
-    return Block(make_structure(out, in_, sizes, Kind.UNIT, copy=True))
+#: Primitives that only copy or add up entries: in the counted convention they hold no ones to multiply by.
+COPYING = frozenset(
+    """broadcast_in_dim concatenate convert_element_type copy copy_p device_put expand_dims layout_constraint
+    name optimization_barrier pad reduce_precision reduce_sum reshape reshard rev sharding_constraint slice
+    split squeeze stack tile transpose unstack""".split()
+)
 
 
 @register_rule("transpose")
 def _transpose(call: Call) -> tuple[list[Any], Blocks]:
-    (result,) = call.evaluate()
     dims, sizes = label_dims(np.shape(call.operands[0]))
     out = [dims[axis] for axis in call.params["permutation"]]
-    return [result], [[_copy_block(out, dims, sizes)]]
+    return call.evaluate(), [[unit_block(out, dims, sizes)]]
 
 
 @register_rule("broadcast_in_dim")
@@ -35,7 +35,7 @@ def _broadcast_in_dim(call: Call) -> tuple[list[Any], Blocks]:
         out[axis] if size != 1 else []
         for axis, size in zip(call.params["broadcast_dimensions"], in_shape, strict=True)
     ]
-    return [result], [[_copy_block(out, in_, sizes)]]
+    return [result], [[unit_block(out, in_, sizes)]]
 
 
 def _reshape(call: Call) -> tuple[list[Any], Blocks]:
@@ -48,16 +48,21 @@ register_family(("reshape", "squeeze", "expand_dims"), _reshape)
 
 @functools.lru_cache(maxsize=4096)
 def reshape_block(out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> Block:
-    """The block of a row-major reshape: products of common factors, or a permutation written out."""
+    """The block of a row-major reshape: products of common factors, or tables where there are none."""
+    if 0 in out_shape:
+        return Block.zero(out_shape, in_shape)
     factors = common_factors(out_shape, in_shape)
-    if factors is None:
-        return _written_out(out_shape, in_shape)
-    labels = list(range(len(factors)))
-    return _copy_block(
-        _spread(out_shape, factors),
-        _spread(in_shape, factors),
-        dict(zip(labels, factors, strict=True)),
-    )
+    if factors is not None:
+        return unit_block(_spread(out_shape, factors), _spread(in_shape, factors), factors)
+    size = int(np.prod(out_shape))
+    sides = [
+        [
+            [digit_table(radix, (0,), index)]
+            for radix, index in zip(shape, np.unravel_index(np.arange(size), shape), strict=True)
+        ]
+        for shape in (out_shape, in_shape)
+    ]
+    return unit_block(*sides, [size])
 
 
 def _spread(shape: Sequence[int], factors: Sequence[int]) -> list[list[int]]:
@@ -74,43 +79,29 @@ def _spread(shape: Sequence[int], factors: Sequence[int]) -> list[list[int]]:
     return dims
 
 
-def _written_out(out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> Block:
-    size = int(np.prod(out_shape))
-    out, out_sizes = label_dims(out_shape)
-    in_, in_sizes = label_dims(in_shape, len(out_sizes))
-    sizes = out_sizes + in_sizes
-    labels = range(len(sizes))
-    mask = np.eye(size, dtype=bool)
-    return arranged_block(out, in_, sizes, mask, labels, Kind.SELECTION, copy=True)
-
-
-def selection_block(out_shape: Sequence[int], in_shape: Sequence[int], maps: Sequence[IndexMap]) -> Block:
-    """The block of a copy that picks indices dimension by dimension.
+def copy_block(
+    out_shape: Sequence[int],
+    in_shape: Sequence[int],
+    sizes: Sequence[int],
+    out: Sequence[tuple[int, int]],
+    in_: Sequence[tuple[int, int]],
+) -> Block:
+    """The block of a copy between regularly spaced parts of two arrays of the same rank.
 
     Args:
         out_shape: the shape of the output.
-        in_shape: the shape of the input, of the same rank.
-        maps: for every dimension the input index of each output index, -1 where nothing is copied;
-            None for dimensions that are copied whole.
+        in_shape: the shape of the input.
+        sizes: how many entries are copied along every dimension.
+        out: for every dimension the first output index and the distance of the next.
+        in_: the same for the input.
     """
-    out, sizes = label_dims(out_shape)
-    in_: list[list[int]] = []
-    mask = np.ones((), bool)
-    axes: list[int] = []
-    for dim, out_dim, size, index_map in zip(range(len(maps)), out, in_shape, maps, strict=True):
-        if index_map is None:
-            in_.append(list(out_dim))
-            continue
-        in_dim = [] if size == 1 else [len(sizes)]
-        sizes += [size] * len(in_dim)
-        in_.append(in_dim)
-        pattern = np.asarray(index_map)[:, None] == np.arange(size)
-        shape = [n for n, kept in ((out_shape[dim], out_dim), (size, in_dim)) if kept]
-        mask = mask[..., *([None] * len(shape))] & pattern.reshape(shape)
-        axes += [*out_dim, *in_dim]
-    if not axes:
-        return _copy_block(out, in_, sizes)
-    return arranged_block(out, in_, sizes, mask, axes, Kind.SELECTION, copy=True)
+    if 0 in sizes:
+        return Block.zero(out_shape, in_shape)
+    sides = [
+        [[Digit(radix, (axis,), *line)] for axis, (radix, line) in enumerate(zip(shape, lines, strict=True))]
+        for shape, lines in ((out_shape, out), (in_shape, in_))
+    ]
+    return unit_block(*sides, sizes)
 
 
 @register_rule("slice")
@@ -118,29 +109,76 @@ def _slice(call: Call) -> tuple[list[Any], Blocks]:
     (result,) = call.evaluate()
     in_shape = np.shape(call.operands[0])
     strides = call.params["strides"] or (1,) * len(in_shape)
-    maps = [
-        _affine(start, stride, size, in_size)
-        for start, stride, size, in_size in zip(
-            call.params["start_indices"], strides, result.shape, in_shape, strict=True
-        )
+    lines = list(zip(call.params["start_indices"], strides, strict=True))
+    return [result], [[copy_block(result.shape, in_shape, result.shape, _whole(in_shape), lines)]]
+
+
+@register_rule("stack")
+def _stack(call: Call) -> tuple[list[Any], Blocks]:
+    (result,) = call.evaluate()
+    axis = call.params["axis"]
+    blocks = [
+        _layer_block(np.shape(operand), axis, at, len(call.operands)) if want else None
+        for at, (operand, want) in enumerate(zip(call.operands, call.wanted, strict=True))
     ]
-    return [result], [[selection_block(result.shape, in_shape, maps)]]
+    return [result], [blocks]
 
 
-def _affine(start: int, stride: int, size: int, in_size: int) -> IndexMap:
-    if start == 0 and stride == 1 and size == in_size:
-        return None
-    return start + stride * np.arange(size)
+@register_rule("unstack")
+def _unstack(call: Call) -> tuple[list[Any], Blocks]:
+    results = call.evaluate()
+    axis = call.params["axis"]
+    return results, [
+        [_layer_block(result.shape, axis, at, len(results)).T] for at, result in enumerate(results)
+    ]
+
+
+def _layer_block(shape: tuple[int, ...], axis: int, at: int, count: int) -> Block:
+    """The block of an array that becomes one of several layers along a new axis."""
+    if 0 in shape:
+        return Block.zero((*shape[:axis], count, *shape[axis:]), shape)
+    dims, sizes = label_dims(shape)
+    return unit_block([*dims[:axis], [Digit(count, (), at)], *dims[axis:]], dims, sizes)
+
+
+@register_rule("tile")
+def _tile(call: Call) -> tuple[list[Any], Blocks]:
+    (result,) = call.evaluate()
+    in_shape = np.shape(call.operands[0])
+    dims, sizes = label_dims(in_shape)
+    out = []
+    for repeats, dim in zip(call.params["reps"], dims, strict=True):
+        out.append([len(sizes), *dim] if repeats != 1 else dim)
+        sizes += [repeats] * (repeats != 1)
+    return [result], [[unit_block(out, dims, sizes) if 0 not in result.shape else None]]
+
+
+def _identities(call: Call) -> tuple[list[Any], Blocks]:
+    """Every result is the operand at the same place."""
+    results = call.evaluate()
+    blocks: Blocks = [[None] * len(results) for _ in results]
+    for at in call.moving:
+        blocks[at][at] = identity_block(np.shape(call.operands[at]))
+    return results, blocks
+
+
+register_family(
+    """device_put layout_constraint name optimization_barrier pvary reshard sharding_constraint""".split(),
+    _identities,
+)
+
+
+def _whole(shape: Sequence[int]) -> list[tuple[int, int]]:
+    return [(0, 1)] * len(shape)
 
 
 @register_rule("rev")
 def _rev(call: Call) -> tuple[list[Any], Blocks]:
-    (result,) = call.evaluate()
-    maps = [
-        np.arange(size)[::-1] if axis in call.params["dimensions"] else None
-        for axis, size in enumerate(result.shape)
+    shape = np.shape(call.operands[0])
+    lines = [
+        (size - 1, -1) if axis in call.params["dimensions"] else (0, 1) for axis, size in enumerate(shape)
     ]
-    return [result], [[selection_block(result.shape, result.shape, maps)]]
+    return call.evaluate(), [[copy_block(shape, shape, shape, _whole(shape), lines)]]
 
 
 @register_rule("concatenate")
@@ -151,18 +189,11 @@ def _concatenate(call: Call) -> tuple[list[Any], Blocks]:
     offset = 0
     for operand, want in zip(call.operands, call.wanted, strict=True):
         shape = np.shape(operand)
-        blocks.append(_placed(result.shape, shape, axis, offset) if want else None)
+        lines = _whole(shape)
+        lines[axis] = (offset, 1)
+        blocks.append(copy_block(result.shape, shape, shape, lines, _whole(shape)) if want else None)
         offset += shape[axis]
     return [result], [blocks]
-
-
-def _placed(out_shape: tuple[int, ...], in_shape: tuple[int, ...], axis: int, offset: int) -> Block:
-    index = np.arange(out_shape[axis]) - offset
-    inside = (index >= 0) & (index < in_shape[axis])
-    maps: list[IndexMap] = [None] * len(out_shape)
-    if in_shape[axis] != out_shape[axis]:
-        maps[axis] = np.where(inside, index, -1)
-    return selection_block(out_shape, in_shape, maps)
 
 
 @register_rule("split")
@@ -173,9 +204,9 @@ def _split(call: Call) -> tuple[list[Any], Blocks]:
     blocks: Blocks = []
     offset = 0
     for result in results:
-        maps: list[IndexMap] = [None] * len(in_shape)
-        maps[axis] = _affine(offset, 1, result.shape[axis], in_shape[axis])
-        blocks.append([selection_block(result.shape, in_shape, maps)])
+        lines = _whole(in_shape)
+        lines[axis] = (offset, 1)
+        blocks.append([copy_block(result.shape, in_shape, result.shape, _whole(in_shape), lines)])
         offset += result.shape[axis]
     return results, blocks
 
@@ -184,21 +215,32 @@ def _split(call: Call) -> tuple[list[Any], Blocks]:
 def _pad(call: Call) -> tuple[list[Any], Blocks]:
     (result,) = call.evaluate()
     in_shape = np.shape(call.operands[0])
-    maps: list[IndexMap] = []
-    inside = np.ones(result.shape, bool)
-    for axis, (low, high, interior) in enumerate(call.params["padding_config"]):
-        if not (low or high or interior):
-            maps.append(None)
-            continue
-        position = np.arange(result.shape[axis]) - low
-        index, rest = np.divmod(position, interior + 1)
-        copied = (rest == 0) & (index >= 0) & (index < in_shape[axis])
-        maps.append(np.where(copied, index, -1))
-        inside &= copied.reshape([-1 if axis == at else 1 for at in range(len(in_shape))])
+    out, in_, sizes = [], [], []
+    for (low, _, interior), radix, size in zip(
+        call.params["padding_config"], result.shape, in_shape, strict=True
+    ):
+        # A negative padding cuts off: what is left starts at the first index that lands inside.
+        stride = interior + 1
+        first = max(0, -(low // stride))
+        last = min(size - 1, (radix - 1 - low) // stride)
+        out.append((low + first * stride, stride))
+        in_.append((first, 1))
+        sizes.append(max(0, last - first + 1))
     blocks: list[Block | None] = [None, None]
     if call.wanted[0]:
-        blocks[0] = selection_block(result.shape, in_shape, maps)
+        blocks[0] = copy_block(result.shape, in_shape, sizes, out, in_)
     if call.wanted[1]:
-        out, sizes = label_dims(result.shape)
-        blocks[1] = arranged_block(out, (), sizes, ~inside, range(len(sizes)), Kind.SELECTION, copy=True)
+        outside = np.ones(result.shape)
+        outside[
+            tuple(
+                slice(start, start + stride * size, stride)
+                for (start, stride), size in zip(out, sizes, strict=True)
+            )
+        ] = 0
+        places = np.nonzero(outside)
+        digits = [
+            [digit_table(radix, (0,), index)] for radix, index in zip(result.shape, places, strict=True)
+        ]
+        count = len(places[0]) if places else 0
+        blocks[1] = unit_block(digits, (), [count]) if count else Block.zero(result.shape, ())
     return [result], [blocks]

@@ -1,35 +1,39 @@
-"""Parallel paths: the sum of two Jacobians between the same pair of arrays."""
+"""Parallel paths: the sum of two terms of Jacobians between the same pair of arrays."""
 
 from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jax import lax
 
-from ._compose import _expand, scaled
-from ._draft import Draft, Step, Value, align, match_dtypes, reshape, run_steps
-from ._structure import Kind, Labels, Structure, canonical
+from ._draft import Workspace
+from ._steps import Step, Value, expand, match_dtypes, reshape, run_steps, scaled
+from ._term import Digit, Kind, Labels, Term, canonical, digit_table
+
+# Where the Jacobian will be dense in the end, two terms that fit into so few numbers are always one: some
+# zeros cost less than another operation, and fewer structures make smaller tables for games and searches.
+# The second figure is for terms of labels alone, without slices and tables.
+_SMALL, _SMALL_LABELS = 1024, 4096
 
 
 @dataclass(frozen=True)
 class Sum:
-    """The sum of two structures: its structure, its price, and how to compute its value.
+    """The sum of two terms as one: its term, its price, and how to compute its value.
 
     Attributes:
-        structure: the structure of the sum, the common refinement of both.
+        term: the sum.
         adds: additions executed.
-        adds_counted: additions in the convention that holds explicit ones in unit edges.
-        left, right: what rewrites the two values for the refined labels, and the labels of their axes then.
+        left, right: what rewrites the two values for the common labels, and the labels of their axes then.
         axes: the labels of the sum's axes.
     """
 
-    structure: Structure
+    term: Term
     adds: int
-    adds_counted: int
     left: tuple[tuple[Step, ...], Labels]
     right: tuple[tuple[Step, ...], Labels]
     axes: Labels
@@ -51,68 +55,242 @@ class Sum:
             total = np.asarray(x - y if subtract else x + y)
         else:
             total = lax.sub(x, y) if subtract else lax.add(x, y)
-        return reshape(total, self.structure.value_shape), x_scale
+        return reshape(total, self.term.value_shape), x_scale
 
     def _prepare(self, side: tuple[tuple[Step, ...], Labels], value: Value, scale: Any) -> tuple[Value, Any]:
         steps, axes = side
         value, scale = run_steps(steps, value, scale)
         if value is None:
             return value, scale
-        if value.dtype == bool:  # a selection becomes numbers
-            value = value.astype(np.float64)
         if scale not in (1, -1):
             value, scale = scaled(value, scale), 1
-        return _expand(value, axes, self.axes), scale
+        return expand(value, axes, self.axes), scale
 
 
 @functools.lru_cache(maxsize=1 << 17)
-def add(left: Structure, right: Structure) -> Sum:
-    """The structure and price of the sum of two Jacobians of equal shape.
+def add(left: Term, right: Term, sparse: bool = True) -> Sum | None:
+    """The sum of two terms of equal shape as one term; None if they are better kept apart.
+
+    One term it is where the entries stand at the same places, where they continue each other along one
+    diagonal, and where the common refinement holds no more numbers than both. If the Jacobian will not be
+    asked for as a sparse one, also where the common refinement is small.
 
     Raises:
         ValueError: when the shapes differ.
     """
-    if (left.out_shape, left.in_shape) != (right.out_shape, right.in_shape):
-        raise ValueError(
-            f"cannot add Jacobians of shapes {left.out_shape} <- {left.in_shape} "
-            f"and {right.out_shape} <- {right.in_shape}"
+    found = _Pair(left, right).equal() or _Pair(left, right).joined() or _Pair(left, right).united()
+    if found is not None:
+        return found
+    found = refine(left, right)
+    allowed = left.numbers + right.numbers
+    if not sparse:
+        alone = _labels_alone(left) and _labels_alone(right)
+        allowed = max(allowed, _SMALL_LABELS if alone else _SMALL)
+    return found if found.term.numbers <= allowed else None
+
+
+@functools.lru_cache(maxsize=1 << 17)
+def refine(left: Term, right: Term) -> Sum:
+    """The sum of two terms as one: over the coarsest labels in which both can be written.
+
+    Raises:
+        ValueError: when the shapes differ.
+    """
+    return _Pair(left, right).equal() or _Pair(left, right).refined()
+
+
+def labels_only(term: Term) -> Term:
+    """The term with slices and tables written out as zeros among its numbers."""
+    if _labels_alone(term):
+        return term
+    return replace(_Pair(term, term).refined().term, kind=term.kind)
+
+
+def _labels_alone(term: Term) -> bool:
+    return all(digit.covers(term.sizes) for dim in term.out + term.in_ for digit in dim)
+
+
+class _Pair:
+    """Two terms with aligned digits, in a workspace of their own."""
+
+    def __init__(self, left: Term, right: Term) -> None:
+        if (left.out_shape, left.in_shape) != (right.out_shape, right.in_shape):
+            raise ValueError(
+                f"cannot add Jacobians of shapes {left.out_shape} <- {left.in_shape} "
+                f"and {right.out_shape} <- {right.in_shape}"
+            )
+        self.space = Workspace()
+        self._numbers = left.numbers + right.numbers
+        self._entries = math.prod(left.sizes) + math.prod(right.sizes)
+        x_out, x_in, self.x = self.space.load(left)
+        y_out, y_in, self.y = self.space.load(right)
+        # Splitting a label splits its twin in another dimension too, which may have been aligned before.
+        sides = [(x_out, y_out), (x_in, y_in)]
+        while any(
+            [digit.radix for digit in x_dim] != [digit.radix for digit in y_dim]
+            for x_side, y_side in sides
+            for x_dim, y_dim in zip(x_side.dims, y_side.dims, strict=True)
+        ):
+            for x_side, y_side in sides:
+                self.space.align(x_side, y_side)
+        self.shape = [[len(dim) for dim in side.dims] for side in (x_out, x_in)]
+        self.xs = x_out.digits() + x_in.digits()
+        self.ys = y_out.digits() + y_in.digits()
+
+    def equal(self) -> Sum | None:
+        """The sum where both have their entries at the same places."""
+        names: dict[int, int] = {}
+        for x, y in zip(self.xs, self.ys, strict=True):
+            if len(x.labels) != len(y.labels):
+                return None
+            if any(names.setdefault(b, a) != a for a, b in zip(x.labels, y.labels, strict=True)):
+                return None
+            if x != y._replace(labels=x.labels):
+                return None
+        sizes = self.space.sizes
+        if any(sizes[y] != sizes[x] for y, x in names.items()) or len(set(names.values())) != len(names):
+            return None
+        self.y.rename(names)
+        return self._finished(self.xs)
+
+    def joined(self) -> Sum | None:
+        """The sum where both are parts of one diagonal that touch or overlap."""
+        pairs = list(zip(self.xs, self.ys, strict=True))
+        if Kind.VALUE not in (self.x.kind, self.y.kind) or any(x.table or y.table for x, y in pairs):
+            return None
+        # All that differs must move along one label of each, or be a point on the way of the other's label.
+        sizes = self.space.sizes
+        different = [(x, y) for x, y in pairs if not self._alike(x, y)]
+        if not different:
+            return None
+        p, q = different[0][0].labels, different[0][1].labels
+        moving = [(p and x.labels == p) or (q and y.labels == q) for x, y in pairs]
+        if not p and not q:
+            moving = [not self._alike(x, y) for x, y in pairs]
+        names: dict[int, int] = {}
+        for (x, y), moves in zip(pairs, moving, strict=True):
+            if moves:
+                if (x.labels, y.labels) != (p, q):
+                    return None
+            elif not self._alike(x, y):
+                return None
+            elif y.labels and names.setdefault(y.labels[0], x.labels[0]) != x.labels[0]:
+                return None
+        if len(set(names.values())) != len(names):
+            return None
+        p_size, q_size = (sizes[labels[0]] if labels else 1 for labels in (p, q))
+        steps, shifts = [], set()
+        for (x, y), moves in zip(pairs, moving, strict=True):
+            if moves:
+                gap = y.start - x.start
+                step = x.step if p else y.step if q else gap
+                if (p and q and x.step != y.step) or (not p and not q and abs(step) != 1) or gap % step:
+                    return None
+                steps.append(step)
+                shifts.add(gap // step)
+        if len(shifts) != 1:
+            return None
+        (shift,) = shifts
+        low, high = min(0, shift), max(p_size - 1, shift + q_size - 1)
+        hull = self.space.new_label(high - low + 1)
+        self.x.place(p[0] if p else self.space.new_label(1), hull, -low, 1)
+        self.y.place(q[0] if q else self.space.new_label(1), hull, shift - low, 1)
+        self.y.rename(names)
+        numbers = math.prod(sizes[label] for label in {*self.x.axes, *self.y.axes})
+        if numbers > self._numbers:
+            return None
+        remaining = iter(steps)
+        digits = [
+            Digit(x.radix, (hull,), x.start + (step := next(remaining)) * low, step) if moves else x
+            for (x, _), moves in zip(pairs, moving, strict=True)
+        ]
+        overlap = max(0, p_size + q_size - (high - low + 1))
+        return self._finished(digits, adds=numbers // (high - low + 1) * overlap)
+
+    def _alike(self, x: Digit, y: Digit) -> bool:
+        """Whether two affine digits are the same but for the name of their label."""
+        if (x.start, x.step, len(x.labels)) != (y.start, y.step, len(y.labels)):
+            return False
+        return not x.labels or self.space.sizes[x.labels[0]] == self.space.sizes[y.labels[0]]
+
+    def united(self) -> Sum | None:
+        """The sum where both list their entries in tables and some places are on both lists."""
+        if all(digit.table is None for digit in self.xs + self.ys) or self._numbers != self._entries:
+            return None
+        keys = []
+        for digits in (self.xs, self.ys):
+            labels = list(dict.fromkeys(label for digit in digits for label in digit.labels))
+            grids = self.space.grids(labels)
+            size = math.prod(self.space.sizes[label] for label in labels)
+            keys.append(
+                (labels, [np.broadcast_to(self.space.digit_at(digit, grids), size) for digit in digits])
+            )
+        places, inverse = np.unique(
+            np.concatenate([np.stack(key) for _, key in keys], axis=1), axis=1, return_inverse=True
         )
-    sizes: dict[int, int] = {}
-    x, y = Draft(left, sizes), Draft(right, sizes)
-    dims = list(zip(x.out + x.in_, y.out + y.in_, strict=True))
-    # Splitting a label splits its twin in another dimension too, which may have been aligned before.
-    while any(x.shape(x_dim) != y.shape(y_dim) for x_dim, y_dim in dims):
-        for x_dim, y_dim in dims:
-            align(x, x_dim, y, y_dim)
-    _untie_single_deltas(x, y)
-    labels = [*y.labels(y.out), *y.labels(y.in_)]
-    names = [*x.labels(x.out), *x.labels(x.in_)]
-    y.rename(dict(zip(labels, names, strict=True)))
+        size = places.shape[1]
+        if size == self._numbers:
+            return None
+        new = self.space.new_label(size)
+        at = np.split(inverse.reshape(-1), [len(keys[0][1][0])])
+        for operand, (labels, _), where in zip((self.x, self.y), keys, at, strict=True):
+            operand.scatter(labels, [new], where)
+        digits = [digit_table(x.radix, [new], place) for x, place in zip(self.xs, places, strict=True)]
+        return self._finished(digits, adds=self._numbers - size)
 
-    valued = x.kind >= Kind.SELECTION or y.kind >= Kind.SELECTION
-    axes = {*x.axes, *y.axes}
-    held = x.held | y.held
-    kind = Kind.VALUE if valued else Kind.CONSTANT
-    final = canonical(x.out, x.in_, sizes, kind, axes, held)
-    return Sum(
-        structure=final.structure,
-        adds=math.prod(sizes[label] for label in axes) if valued else 0,
-        adds_counted=math.prod(sizes[label] for label in held),
-        left=(tuple(x.steps), tuple(x.axes)),
-        right=(tuple(y.steps), tuple(y.axes)),
-        axes=final.axes,
-    )
+    def refined(self) -> Sum:
+        """The sum over labels of both: what only one ties together or leaves out is written out as zeros."""
+        kept = self._common_ties()
+        digits: list[Digit] = []
+        names: dict[int, int] = {}
+        for at, (x, y) in enumerate(zip(self.xs, self.ys, strict=True)):
+            if at in kept:
+                digits.append(x)
+                names[y.labels[0]] = x.labels[0]
+            elif x.radix == 1:
+                digits.append(Digit(1))
+            else:
+                digits.append(Digit(x.radix, (self.space.new_label(x.radix),)))
+        places = [at for at in range(len(digits)) if at not in kept and digits[at].labels]
+        for operand, old in ((self.x, self.xs), (self.y, self.ys)):
+            self.space.write_out(operand, [old[at] for at in places], [digits[at].labels[0] for at in places])
+        self.y.rename(names)
+        return self._finished(digits)
 
+    def _common_ties(self) -> set[int]:
+        """The digits that are labels of their own in both, tied to the same other digits."""
+        sizes = self.space.sizes
 
-def _untie_single_deltas(x: Draft, y: Draft) -> None:
-    """Write out every delta between two places that only one of the drafts ties together."""
-    x_out, y_out = x.labels(x.out), y.labels(y.out)
-    for x_dim, y_dim in zip(x.in_, y.in_, strict=True):
-        for at in range(len(x_dim)):
-            x_at = x_out.index(x_dim[at]) if x_dim[at] in x_out else None
-            y_at = y_out.index(y_dim[at]) if y_dim[at] in y_out else None
-            if x_at == y_at:
-                continue
-            for draft, dim, tied in ((x, x_dim, x_at), (y, y_dim, y_at)):
-                if tied is not None:
-                    draft.untie(dim, dim[at])
+        def ties(digits: Sequence[Digit]) -> dict[int, frozenset[int]]:
+            places: dict[int, set[int]] = {}
+            for at, digit in enumerate(digits):
+                for label in digit.labels:
+                    places.setdefault(label, set()).add(at)
+            return {
+                at: frozenset(places[digit.labels[0]])
+                for at, digit in enumerate(digits)
+                if digit.covers(sizes) and all(digits[to].covers(sizes) for to in places[digit.labels[0]])
+            }
+
+        x_ties, y_ties = ties(self.xs), ties(self.ys)
+        return {at for at, tied in x_ties.items() if y_ties.get(at) == tied}
+
+    def _finished(self, digits: Sequence[Digit], adds: int | None = None) -> Sum:
+        sizes = self.space.sizes
+        remaining = iter(digits)
+        out, in_ = ([[next(remaining) for _ in range(n)] for n in side] for side in self.shape)
+        kinds = (self.x.kind, self.y.kind)
+        kind = max(kinds) if max(kinds) >= Kind.COPY else Kind.CONSTANT
+        if kind is Kind.COPY:
+            kind = Kind.VALUE
+        axes = dict.fromkeys([*self.x.axes, *self.y.axes])
+        final = canonical(out, in_, sizes, kind, axes)
+        if adds is None:
+            adds = math.prod(sizes[label] for label in axes) if kind is Kind.VALUE else 0
+        return Sum(
+            term=final.term,
+            adds=adds,
+            left=(tuple(self.x.steps), tuple(self.x.axes)),
+            right=(tuple(self.y.steps), tuple(self.y.axes)),
+            axes=final.axes,
+        )

@@ -1,124 +1,429 @@
-"""A Jacobian: a static structure and, where the structure says so, a value."""
+"""A Jacobian: a static structure and, where the structure says so, values."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import numpy as np
 from jax import lax
 
-from ._add import add
-from ._compose import compose
-from ._draft import Value, reshape, transpose
-from ._structure import Canonical, Kind, Labels, Structure, canonical, dense, identity
+from ._draft import Workspace
+from ._steps import Step, Value, reshape, run_steps, scatter_add, transpose
+from ._structure import (
+    Structure,
+    Values,
+    dense,
+    digits,
+    identity,
+    make_term,
+    product,
+    structure,
+    total,
+)
+from ._term import Canonical, Digit, Kind, Sizes, Term, canonical
+
+# A Jacobian of at least so many entries, no more than one in so many of them nonzero, is densified by one
+# scatter of the nonzeros instead of sums over everything.
+_SCATTER_FROM, _SCATTER_BELOW = 1 << 14, 16
 
 
-@dataclass(frozen=True)
+@jax.tree_util.register_pytree_node_class
+@dataclass(frozen=True, eq=False)
 class Block:
-    """A structured Jacobian of one array with respect to another.
+    """A structured Jacobian ``J[o..., i...]`` of one array with respect to another; a pytree.
+
+    What ``jacve(f, sparse=True)`` returns in the place of an array. It holds the numbers that the structure
+    needs and no zeros; where they are is static, and known while tracing.
 
     Attributes:
-        structure: labels, kind, and what the value varies over.
-        value: an array of shape ``structure.value_shape``; a static mask for selections; None for units
-            and constants.
-        scale: a static number that multiplies the rest; +1 or -1 unless the kind says otherwise.
+        structure: the terms of which it is the sum.
+        values: for every term an array of shape ``term.value_shape`` (None for units and constants), and a
+            static number that multiplies it (+1 or -1 where there is an array).
+        dtype: the type of its entries; None while it is a part of something else.
     """
 
     structure: Structure
-    value: Value = None
-    scale: Any = 1
+    values: Values
+    dtype: Any = None
 
-    def __matmul__(self, inner: Block) -> Block:
-        """The chain rule: ``self`` is d out / d mid, ``inner`` is d mid / d in."""
-        plan = compose(self.structure, inner.structure)
-        return Block(plan.structure, *plan.run(self.value, self.scale, inner.value, inner.scale))
+    @classmethod
+    def zero(cls, out_shape: Sequence[int], in_shape: Sequence[int], dtype: Any = None) -> Block:
+        """The block of an array that does not depend on another."""
+        return cls(Structure(tuple(out_shape), tuple(in_shape), ()), (), dtype)
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        """The shape of the differentiated array."""
+        return self.structure.out_shape
+
+    @property
+    def in_shape(self) -> tuple[int, ...]:
+        """The shape of the array that it is differentiated with respect to."""
+        return self.structure.in_shape
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the dense Jacobian."""
+        return self.out_shape + self.in_shape
+
+    def __matmul__(self, inner: Any) -> Any:
+        """The product with another block (the chain rule), or with an array of shape ``in_shape``."""
+        if not isinstance(inner, Block):
+            return self._times(jax.numpy.asarray(inner))
+        return self.compose(inner)
 
     def __add__(self, other: Block) -> Block:
         """Parallel paths between the same two arrays."""
-        plan = add(self.structure, other.structure)
-        return Block(plan.structure, *plan.run(self.value, self.scale, other.value, other.scale))
+        return self.plus(other)
 
-    def todense(self, dtype: Any) -> jax.Array:
-        """The array ``J[o..., i...]``, zeros included, without a multiplication."""
-        structure = self.structure
-        if self.value is None:
-            value = lax.full((), self.scale, dtype)
-        elif structure.kind.is_selection:
-            value = lax.convert_element_type(np.where(self.value, self.scale, 0), dtype)
-        else:
-            value = lax.convert_element_type(self.value, dtype)
-            value = lax.neg(value) if self.scale == -1 else value
-        out = [label for dim in structure.out for label in dim]
-        in_ = [label for dim in structure.in_ for label in dim]
-        shape = [structure.sizes[label] for label in out + in_]
-        if shape:
-            place = {label: at for at, label in reversed(list(enumerate(out + in_)))}
-            value = lax.broadcast_in_dim(value, shape, [place[label] for label in structure.axes])
-            ties = [(out.index(label), len(out) + at) for at, label in enumerate(in_) if label in out]
-            if ties:
-                mask = _diagonal(shape, *ties[0])
-                for tie in ties[1:]:
-                    mask = lax.bitwise_and(mask, _diagonal(shape, *tie))
-                value = lax.select(mask, value, lax.full_like(value, 0))
-        return lax.reshape(value, structure.out_shape + structure.in_shape)
+    def __neg__(self) -> Block:
+        return replace(self, values=tuple((value, -scale) for value, scale in self.values))
+
+    def compose(self, inner: Block, sparse: bool = True) -> Block:
+        """The chain rule: ``self`` is d out / d mid, ``inner`` is d mid / d in.
+
+        Args:
+            inner: the other factor.
+            sparse: whether a sparse Jacobian is wanted in the end. If not, small products are made dense.
+        """
+        plan = product(self.structure, inner.structure, sparse)
+        return Block(plan.structure, plan.run(self.values, inner.values), self.dtype or inner.dtype)
+
+    def plus(self, other: Block, sparse: bool = True) -> Block:
+        """The sum with a block of the same shape; ``sparse`` as for :meth:`compose`."""
+        plan = total(self.structure, other.structure, sparse)
+        return Block(plan.structure, plan.run(self.values, other.values), self.dtype or other.dtype)
+
+    def _times(self, vector: jax.Array) -> jax.Array:
+        if vector.shape != self.in_shape:
+            raise ValueError(
+                f"a Jacobian with inputs of shape {self.in_shape} cannot be applied to an array of shape "
+                f"{vector.shape}"
+            )
+        dtype = jax.numpy.promote_types(self._require_dtype(), vector.dtype)
+        vector = vector.astype(dtype)
+        return (self @ dense_block(vector, vector.shape, ())).todense(dtype)
+
+    @property
+    def T(self) -> Block:
+        """The transpose, of shape ``in_shape + out_shape``."""
+        return self._rewritten(self.in_shape, self.out_shape, _transposed)
+
+    def times_identity(self, size: int) -> Block:
+        """The block with one more dimension of this size on both sides, tied together."""
+        shapes = (*self.out_shape, size), (*self.in_shape, size)
+        return self._rewritten(*shapes, lambda term: _extended(term, size))
+
+    def _rewritten(
+        self, out_shape: tuple[int, ...], in_shape: tuple[int, ...], rewrite: Callable[[Term], Canonical]
+    ) -> Block:
+        """The block with every term written anew."""
+        terms, values = [], []
+        for term, (value, scale) in zip(self.structure.terms, self.values, strict=True):
+            final = rewrite(term)
+            if value is not None:
+                value = transpose(value, [term.axes.index(label) for label in final.axes])
+                value = reshape(value, final.term.value_shape)
+            terms.append(final.term)
+            values.append((value, scale))
+        return Block(Structure(out_shape, in_shape, tuple(terms)), tuple(values), self.dtype)
+
+    def astype(self, dtype: Any) -> Block:
+        """The block with entries of another type."""
+        dtype = np.dtype(dtype)
+        values = tuple(
+            (None if value is None else jax.numpy.asarray(value, dtype), scale)
+            for value, scale in self.values
+        )
+        return replace(self, values=values, dtype=dtype)
+
+    def todense(self, dtype: Any = None) -> jax.Array:
+        """The array ``J[o..., i...]``, zeros included, without a multiplication.
+
+        Args:
+            dtype: its type; that of the block if left out.
+        """
+        dtype = np.dtype(dtype or self._require_dtype())
+        entries = math.prod(self.shape)
+        stored = sum(math.prod(term.sizes) for term in self.structure.terms)
+        if entries >= _SCATTER_FROM and stored * _SCATTER_BELOW <= entries and self.structure.terms:
+            rows, columns = self._places()
+            flat = lax.full((entries,), 0, dtype)
+            flat = scatter_add(flat, rows * math.prod(self.in_shape) + columns, self._entries(dtype))
+            return lax.reshape(flat, self.shape)
+        found: Any = None
+        for term, (value, scale) in zip(self.structure.terms, self.values, strict=True):
+            one = _densify(term, value, scale, dtype)
+            found = one if found is None else lax.add(found, one)
+        if found is None:
+            return lax.full(self.shape, 0, dtype)
+        return found
+
+    @property
+    def nnz(self) -> int:
+        """The number of structural nonzeros."""
+        return len(self.pattern()[0])
+
+    def pattern(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where the structural nonzeros are: static row and column indices.
+
+        Returns:
+            the row-major positions in the output and in the input, in the order of :meth:`data`; no pair
+            occurs twice.
+        """
+        rows, columns, _ = self._pattern()
+        return rows, columns
+
+    def data(self) -> jax.Array:
+        """The structural nonzeros, in the order of :meth:`pattern`."""
+        dtype = self._require_dtype()
+        _, _, merge = self._pattern()
+        entries = self._entries(dtype)
+        if merge is None:
+            return entries
+        size = int(merge.max(initial=-1)) + 1
+        return scatter_add(lax.full((size,), 0, dtype), merge, entries)
+
+    def to_bcoo(self) -> Any:
+        """A ``jax.experimental.sparse.BCOO`` of shape ``out_shape + in_shape``."""
+        from jax.experimental import sparse
+
+        rows, columns = self.pattern()
+        places = [
+            *(np.unravel_index(rows, self.out_shape) if self.out_shape else ()),
+            *(np.unravel_index(columns, self.in_shape) if self.in_shape else ()),
+        ]
+        indices = np.stack(places, -1) if places else np.zeros((len(rows), 0), np.int32)
+        return sparse.BCOO(
+            (self.data(), jax.numpy.asarray(indices, np.int32)), shape=self.shape, unique_indices=True
+        )
+
+    def to_scipy(self) -> Any:
+        """A ``scipy.sparse.csr_array`` with a row for every output and a column for every input entry.
+
+        Raises:
+            TypeError: under a transformation, where the numbers are not known yet.
+        """
+        from scipy import sparse
+
+        data = self.data()
+        if isinstance(data, jax.core.Tracer):
+            raise TypeError(
+                "to_scipy needs numbers, but was called while tracing; return the block from the jitted "
+                "function and convert it outside, or use to_bcoo"
+            )
+        shape = (math.prod(self.out_shape), math.prod(self.in_shape))
+        return sparse.coo_array((np.asarray(data), self.pattern()), shape=shape).tocsr()
+
+    def diagonal(self) -> jax.Array:
+        """The entries ``J[i..., i...]``, for an output and an input of one shape.
+
+        Raises:
+            ValueError: when the shapes differ.
+        """
+        if self.out_shape != self.in_shape:
+            raise ValueError(
+                f"only a square Jacobian has a diagonal; this one has outputs of shape {self.out_shape} and "
+                f"inputs of shape {self.in_shape}"
+            )
+        dtype = self._require_dtype()
+        found = lax.full(self.out_shape, 0, dtype)
+        for term, (value, scale) in zip(self.structure.terms, self.values, strict=True):
+            plan = _diagonal(term)
+            if plan is not None:
+                diagonal, steps, final = plan
+                value = _with_dtype(value, scale, dtype)
+                value, _ = run_steps(steps, value, 1)
+                value = reshape(transpose(value, final), diagonal.value_shape)
+                part = _densify(diagonal, value, 1, dtype)
+                found = lax.add(found, part)
+        return found
+
+    def _require_dtype(self) -> Any:
+        if self.dtype is None:
+            raise TypeError("the block has no dtype yet; give it one with astype")
+        return self.dtype
+
+    def _places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns of the entries of every term."""
+        places = [_term_places(term) for term in self.structure.terms]
+        if not places:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        return np.concatenate([rows for rows, _ in places]), np.concatenate(
+            [columns for _, columns in places]
+        )
+
+    def _entries(self, dtype: Any) -> jax.Array:
+        """The entries of every term."""
+        parts = []
+        for term, (value, scale) in zip(self.structure.terms, self.values, strict=True):
+            value = _with_dtype(value, scale, dtype)
+            value = lax.broadcast_in_dim(value, term.sizes, term.axes)
+            parts.append(lax.reshape(value, (math.prod(term.sizes),)))
+        return lax.concatenate(parts, 0) if parts else lax.full((0,), 0, dtype)
+
+    def _pattern(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Rows, columns, and for every entry its place among them where some coincide."""
+        return _pattern(self.structure)
+
+    def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
+        children = tuple(value for value, _ in self.values if value is not None)
+        scales = tuple((value is None, scale) for value, scale in self.values)
+        return children, (self.structure, scales, self.dtype)
+
+    @classmethod
+    def tree_unflatten(cls, aux: Any, children: Any) -> Block:
+        structure, scales, dtype = aux
+        remaining = iter(children)
+        return cls(
+            structure, tuple((None if bare else next(remaining), scale) for bare, scale in scales), dtype
+        )
+
+    def __repr__(self) -> str:
+        kind = "" if self.dtype is None else f", {self.dtype}"
+        return f"Block({self.out_shape} <- {self.in_shape}{kind}: {self.structure})"
 
 
-def _diagonal(shape: list[int], first: int, second: int) -> jax.Array:
-    return lax.eq(lax.broadcasted_iota(np.int32, shape, first), lax.broadcasted_iota(np.int32, shape, second))
+def _with_dtype(value: Value, scale: Any, dtype: Any) -> jax.Array:
+    """A value with its scale as an array."""
+    if value is None:
+        return lax.full((), scale, dtype)
+    value = lax.convert_element_type(value, dtype)
+    return lax.neg(value) if scale == -1 else value
+
+
+def _densify(term: Term, value: Value, scale: Any, dtype: Any) -> jax.Array:
+    """The array of a term, digit by digit."""
+    steps, broadcast = _densification(term)
+    value, _ = run_steps(steps, _with_dtype(value, scale, dtype), 1)
+    shape, axes = broadcast
+    dense = lax.broadcast_in_dim(transpose(value, np.argsort(axes)), shape, sorted(axes))
+    return lax.reshape(dense, term.out_shape + term.in_shape)
+
+
+@functools.lru_cache(maxsize=4096)
+def _densification(term: Term) -> tuple[tuple[Step, ...], tuple[tuple[int, ...], tuple[int, ...]]]:
+    """What writes the zeros of a term out, the shape with a dimension for every digit, and the dimension of
+    every axis of the value then."""
+    space = Workspace()
+    out, in_, operand = space.load(term)
+    old = out.digits() + in_.digits()
+    new = [space.new_label(digit.radix) for digit in old]
+    space.write_out(operand, old, new)
+    places = {label: at for at, label in enumerate(new)}
+    shape = tuple(digit.radix for digit in old)
+    return tuple(operand.steps), (shape, tuple(places[label] for label in operand.axes))
+
+
+@functools.lru_cache(maxsize=1024)
+def _term_places(term: Term) -> tuple[np.ndarray, np.ndarray]:
+    space = Workspace()
+    out, in_, _ = space.load(term)
+    grids = space.grids(range(len(term.sizes)))
+    size = math.prod(term.sizes)
+    places = []
+    for side in (out, in_):
+        position = np.zeros(size, np.int64)
+        for digit in side.digits():
+            position = position * digit.radix + space.digit_at(digit, grids)
+        places.append(position)
+    return places[0], places[1]
+
+
+@functools.lru_cache(maxsize=256)
+def _pattern(found: Structure) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    rows, columns = Block(found, ())._places()
+    if len(found.terms) > 1:
+        keys, merge = np.unique(rows * math.prod(found.in_shape) + columns, return_inverse=True)
+        if len(keys) < len(rows):
+            return *np.divmod(keys, math.prod(found.in_shape)), merge.reshape(-1)
+    return rows, columns, None
+
+
+@functools.lru_cache(maxsize=1024)
+def _diagonal(term: Term) -> tuple[Term, tuple[Step, ...], tuple[int, ...]] | None:
+    """The diagonal of a term as a term without inputs, and what makes its value; None where it is zero."""
+    space = Workspace()
+    out, in_, operand = space.load(term)
+    if not space.equate(out, in_):
+        return None
+    kind = Kind.VALUE if term.kind is not Kind.VALUE else term.kind
+    final = canonical(out.dims, (), space.sizes, kind, operand.axes)
+    return final.term, tuple(operand.steps), tuple(operand.axes.index(label) for label in final.axes)
+
+
+@functools.lru_cache(maxsize=1024)
+def _transposed(term: Term) -> Canonical:
+    return canonical(term.in_, term.out, term.sizes, term.kind, term.axes)
+
+
+@functools.lru_cache(maxsize=1024)
+def _extended(term: Term, size: int) -> Canonical:
+    label = Digit(size, (len(term.sizes),))
+    sizes = (*term.sizes, size)
+    return canonical((*term.out, (label,)), (*term.in_, (label,)), sizes, term.kind, term.axes)
 
 
 def arranged_block(
-    out: Sequence[Sequence[int]],
-    in_: Sequence[Sequence[int]],
+    out: Sequence[Sequence[int | Digit]],
+    in_: Sequence[Sequence[int | Digit]],
     sizes: Sequence[int],
     value: Value,
     axes: Sequence[int],
-    kind: Kind = Kind.VALUE,
-    copy: bool = False,
 ) -> Block:
     """A block from labels in any order.
 
     Args:
-        out: the labels of every output dimension.
-        in_: the labels of every input dimension.
+        out: the labels of every output dimension, major first; a label stands for all indices of its size.
+            A :class:`Digit` may stand in the place of a label.
+        in_: the labels of every input dimension. A label that the output has too is a Kronecker delta.
         sizes: the sizes of the labels.
         value: an array whose axes, those of size 1 apart, are the labels ``axes``.
-        axes: the labels of the value's axes.
-        kind: the kind of the block.
-        copy: whether it is a pure re-labelling.
+        axes: the labels of the value's axes; along other labels the entries are all alike.
     """
-    final = _canonical(_frozen(out), _frozen(in_), tuple(sizes), kind, tuple(axes), copy)
+    final = _canonical(_frozen(out), _frozen(in_), tuple(sizes), Kind.VALUE, tuple(axes))
     value = reshape(value, [sizes[label] for label in axes])
     value = transpose(value, [list(axes).index(label) for label in final.axes])
-    return Block(final.structure, reshape(value, final.structure.value_shape))
+    return Block(structure(final.term), ((reshape(value, final.term.value_shape), 1),))
 
 
-def _frozen(dims: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+def unit_block(
+    out: Sequence[Sequence[int | Digit]],
+    in_: Sequence[Sequence[int | Digit]],
+    sizes: Sizes,
+    scale: Any = 1,
+) -> Block:
+    """A block whose nonzeros are all one static number; labels as for :func:`arranged_block`."""
+    kind = Kind.UNIT if scale in (1, -1) else Kind.CONSTANT
+    return Block(structure(make_term(out, in_, sizes, kind)), ((None, scale),))
+
+
+def _frozen(dims: Sequence[Sequence[int | Digit]]) -> tuple[tuple[int | Digit, ...], ...]:
     return tuple(tuple(dim) for dim in dims)
 
 
 @functools.lru_cache(maxsize=4096)
 def _canonical(
-    out: tuple[Labels, ...],
-    in_: tuple[Labels, ...],
+    out: tuple[tuple[int | Digit, ...], ...],
+    in_: tuple[tuple[int | Digit, ...], ...],
     sizes: tuple[int, ...],
     kind: Kind,
-    axes: Labels,
-    copy: bool,
+    axes: tuple[int, ...],
 ) -> Canonical:
-    return canonical(out, in_, sizes, kind, axes, axes, copy)
+    return canonical(digits(out, sizes), digits(in_, sizes), sizes, kind, axes)
 
 
 def dense_block(value: jax.Array, out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> Block:
     """The block of an array ``J[o..., i...]``."""
-    structure = dense(out_shape, in_shape)
-    return Block(structure, lax.reshape(value, structure.value_shape))
+    found = dense(out_shape, in_shape)
+    return Block(found, ((reshape(value, found.terms[0].value_shape), 1),))
 
 
 def identity_block(shape: tuple[int, ...]) -> Block:
     """The block of an array with respect to itself."""
-    return Block(identity(shape))
+    return Block(identity(shape), ((None, 1),))

@@ -1,4 +1,4 @@
-"""The chain rule on structures: what ``J[out, in] = sum_mid B[out, mid] A[mid, in]`` looks like and costs."""
+"""The chain rule on terms: what ``J[out, in] = sum_mid B[out, mid] A[mid, in]`` looks like and costs."""
 
 from __future__ import annotations
 
@@ -11,32 +11,36 @@ from typing import Any
 import numpy as np
 from jax import lax
 
-from ._draft import (
-    Draft,
+from ._draft import Operand, Side, Workspace, components
+from ._steps import (
     Step,
     Value,
-    align,
+    expand,
     match_dtypes,
     reshape,
     run_steps,
-    select,
-    selection_kind,
+    scaled,
+    summed,
     transpose,
 )
-from ._structure import Kind, Labels, Structure, canonical
+from ._term import Digit, Kind, Labels, Term, canonical, digit_table
 
 # Contractions of up to this many products are emitted as a product and a sum, which XLA fuses with their
 # neighbours; larger ones as one `dot_general`, which it vectorises better under `vmap` (measured on
 # RoeFlux_3d, Perceptron and Encoder, on the CPU; GPUs do not mind).
 _FUSED_CONTRACTION = 8
 
+# In products with masks, and with static arrays that have zeros, up to this size the other factor counts only
+# where the mask holds: a zero of the structure stays zero next to a NaN.
+_SELECTED_CONTRACTION = 1 << 16
+
 
 @dataclass(frozen=True)
-class Operand:
+class Factor:
     """How one side's value enters a product.
 
     Attributes:
-        steps: what rewrites the value for the refined labels.
+        steps: what rewrites the value for the common labels.
         sums: axes that only this side has and that the product sums over; summed beforehand.
         axes: the labels of the axes that are left.
     """
@@ -47,34 +51,38 @@ class Operand:
 
     def prepare(self, value: Value, scale: Any) -> tuple[Value, Any]:
         value, scale = run_steps(self.steps, value, scale)
-        return (_sum(value, self.sums) if self.sums else value), scale
+        return (value if value is None else summed(value, self.sums)), scale
 
 
 @dataclass(frozen=True)
 class Composition:
-    """The product of two structures: its structure, its price, and how to compute its value.
+    """The product of two terms: its term, its price, and how to compute its value.
 
     Attributes:
-        structure: the structure of the product.
+        term: the product.
         mults: multiplications executed.
-        mults_counted: multiplications in the convention that holds explicit ones in unit edges.
+        mults_counted: multiplications in the counted convention, over all labels of both values.
         adds: additions executed.
         outer, inner: how the two values enter.
         multiplicity: the product of the sizes of summed labels along which neither value varies.
         kept, contracted: the labels of the product's axes, and those that it sums over.
         sizes: the sizes of these labels.
+        steps: what is done to the product.
+        arrangement: the order of its axes in the end.
     """
 
-    structure: Structure
+    term: Term
     mults: int
     mults_counted: int
     adds: int
-    outer: Operand
-    inner: Operand
+    outer: Factor
+    inner: Factor
     multiplicity: int
     kept: Labels
     contracted: Labels
     sizes: dict[int, int]
+    steps: tuple[Step, ...]
+    arrangement: Labels
 
     def run(self, outer: Value, outer_scale: Any, inner: Value, inner_scale: Any) -> tuple[Value, Any]:
         """The value and static scale of the product."""
@@ -82,43 +90,35 @@ class Composition:
         inner, inner_scale = self.inner.prepare(inner, inner_scale)
         scale = outer_scale * inner_scale * self.multiplicity
         if outer is None and inner is None:
-            return None, scale
-        if outer is None or inner is None:
+            value = None
+        elif outer is None or inner is None:
             value, axes = (inner, self.inner.axes) if outer is None else (outer, self.outer.axes)
             value = transpose(value, [axes.index(label) for label in self.kept])
         else:
             value = self._product(outer, inner)
-        value = reshape(value, self.structure.value_shape)
-        if self.structure.kind.is_selection:
-            return value.astype(bool), scale  # sums of a selection's entries are 0 or 1
-        if value.dtype == bool:  # a selection that has become numbers
-            value = value.astype(np.float64)
-        if scale in (1, -1):
-            return value, scale
-        return scaled(value, scale), 1
+        value, scale = run_steps(self.steps, value, scale)
+        if value is None:
+            return None, scale
+        value = reshape(transpose(value, self.arrangement), self.term.value_shape)
+        return (value, scale) if scale in (1, -1) else (scaled(value, scale), 1)
 
     def _product(self, outer: Value, inner: Value) -> Value:
-        is_mask = [value.dtype == bool for value in (outer, inner)]
-        if not any(is_mask) and self.contracted:
-            outer, inner = match_dtypes(outer, inner)
-            union = math.prod(self.sizes[label] for label in self.kept + self.contracted)
-            if union > _FUSED_CONTRACTION:
-                return self._dot(outer, inner)
+        masks = [nonzeros(value) for value in (outer, inner)]
+        outer, inner = match_dtypes(outer, inner)
+        union = math.prod(self.sizes[label] for label in self.kept + self.contracted)
+        selects = any(mask is not None for mask in masks) and union <= _SELECTED_CONTRACTION
+        if self.contracted and union > _FUSED_CONTRACTION and not selects:
+            return self._dot(outer, inner)
         wanted = self.kept + self.contracted
-        outer = _expand(outer, self.outer.axes, wanted)
-        inner = _expand(inner, self.inner.axes, wanted)
-        if all(is_mask):
-            product = outer & inner
-        elif is_mask[0]:
-            product = select(outer, inner)
-        elif is_mask[1]:
-            product = select(inner, outer)
-        else:
-            product = lax.mul(*match_dtypes(outer, inner))
-        axes = tuple(range(len(self.kept), len(wanted)))
-        if all(is_mask):
-            return np.asarray(product.any(axes)) if axes else product
-        return _sum(product, axes) if axes else product
+        outer = expand(outer, self.outer.axes, wanted)
+        inner = expand(inner, self.inner.axes, wanted)
+        product = outer * inner if isinstance(outer, np.ndarray) else lax.mul(outer, inner)
+        for mask, factor in zip(masks, (self.outer, self.inner), strict=True):
+            if selects and mask is not None and not isinstance(product, np.ndarray):
+                mask = expand(mask, factor.axes, wanted)
+                mask = lax.broadcast_in_dim(mask, product.shape, range(product.ndim))
+                product = lax.select(mask, product, lax.full_like(product, 0))
+        return summed(product, range(len(self.kept), len(wanted)))
 
     def _dot(self, outer: Value, inner: Value) -> Value:
         shared = [label for label in self.outer.axes if label in self.inner.axes]
@@ -134,116 +134,137 @@ class Composition:
         return transpose(product, [have.index(label) for label in self.kept])
 
 
-def scaled(value: Value, scale: Any) -> Value:
-    """``scale * value`` in the value's dtype."""
-    if isinstance(value, np.ndarray):
-        return np.asarray(value * scale)
-    if scale == -1:
-        return lax.neg(value)
-    return lax.mul(value, np.asarray(scale, value.dtype))
-
-
-def _expand(value: Value, axes: Labels, wanted: Labels) -> Value:
-    """Order the axes as in ``wanted``, with axes of size 1 for labels that the value lacks."""
-    have = [label for label in wanted if label in axes]
-    value = transpose(value, [axes.index(label) for label in have])
-    sizes = dict(zip(have, value.shape, strict=True))
-    return reshape(value, [sizes.get(label, 1) for label in wanted])
-
-
-def _sum(value: Value, axes: tuple[int, ...]) -> Value:
-    if isinstance(value, np.ndarray):
-        return np.asarray(value.astype(np.float64).sum(axes))
-    return lax.reduce_sum(value, axes)
+def nonzeros(value: Value) -> Value | None:
+    """Where a mask, or a static array, is not zero; None where there is nothing to know."""
+    if value.dtype == bool:
+        return value
+    if isinstance(value, np.ndarray) and not value.all():
+        return value != 0
+    return None
 
 
 @functools.lru_cache(maxsize=1 << 17)
-def compose(outer: Structure, inner: Structure) -> Composition:
-    """The structure and price of ``outer ∘ inner`` (out <- mid <- in).
+def compose(outer: Term, inner: Term) -> Composition | None:
+    """The term and price of ``outer ∘ inner`` (out <- mid <- in); None where the product is zero.
 
     Raises:
-        ValueError: when the outer structure's input is not shaped like the inner one's output.
+        ValueError: when the outer term's input is not shaped like the inner one's output.
     """
     if outer.in_shape != inner.out_shape:
         raise ValueError(
             f"cannot compose: the outer Jacobian takes an input of shape {outer.in_shape}, "
             f"the inner one gives an output of shape {inner.out_shape}"
         )
-    sizes: dict[int, int] = {}
-    b, a = Draft(outer, sizes), Draft(inner, sizes)
-    for b_dim, a_dim in zip(b.in_, a.out, strict=True):
-        align(b, b_dim, a, a_dim)
-    a.rename(dict(zip(a.labels(a.out), b.labels(b.in_), strict=True)))
+    space = Workspace()
+    out, b_mid, b = space.load(outer)
+    a_mid, in_, a = space.load(inner)
+    if not space.equate(b_mid, a_mid):
+        return None
+    sizes = space.sizes
 
-    result = {*b.labels(b.out), *a.labels(a.in_)}
-    summed = set(b.labels(b.in_)) - result
-    # What only one value varies along is summed before the product; but a selection stays one until then,
-    # so that the other value is selected from and not multiplied by zeros and ones.
-    selects = Kind.VALUE in (b.kind, a.kind)
-    b_only, a_only = (
-        [
-            label
-            for label in mine.axes
-            if label in summed and label not in other.axes and not (selects and mine.kind.is_selection)
-        ]
-        for mine, other in ((b, a), (a, b))
-    )
-    contracted = tuple(
-        label
-        for label in dict.fromkeys([*b.axes, *a.axes])
-        if label in summed and label not in b_only and label not in a_only
-    )
-    multiplicity = math.prod(sizes[label] for label in summed.difference(b.axes, a.axes))
-    axes = {*b.axes, *a.axes} - summed
-
-    kind = _product_kind(b, a, multiplicity)
-    held = (b.held | a.held) - summed
-    final = canonical(b.out, a.in_, sizes, kind, axes, held, b.copy and a.copy)
-
-    def count(labels: Any) -> int:
+    def count(labels: Iterable[int]) -> int:
         return math.prod(sizes[label] for label in labels)
 
-    union, kept = count(axes | set(contracted)), count(axes)
-    kinds = (b.kind, a.kind)
-    mults = adds = 0
-    if kinds == (Kind.VALUE, Kind.VALUE):
-        mults = union + (kept if multiplicity != 1 else 0)
-        adds = union - kept
-    elif Kind.VALUE in kinds:
-        if not any(kind.is_unit for kind in kinds) or multiplicity != 1:
-            mults = kept
-        if any(kind.is_selection for kind in kinds):
-            adds = union - kept
-    if Kind.VALUE in kinds:
-        adds += count(b.axes) - count(set(b.axes).difference(b_only))
-        adds += count(a.axes) - count(set(a.axes).difference(a_only))
+    result = {*out.labels(), *in_.labels()}
+    summed_labels = {*b_mid.labels(), *a_mid.labels()} - result
+    # What only one value varies along is summed before the product.
+    b_only, a_only = (
+        [label for label in mine.axes if label in summed_labels and label not in other.axes]
+        for mine, other in ((b, a), (a, b))
+    )
+    contracted = tuple(label for label in b.axes if label in summed_labels and label in a.axes)
+    multiplicity = count(summed_labels.difference(b.axes, a.axes))
+    kept = tuple(label for label in dict.fromkeys([*b.axes, *a.axes]) if label not in summed_labels)
+    # Labels that fewer places have than entries are accumulated after the product.
+    product = Operand(_product_kind(b.kind, a.kind, multiplicity), kept, sizes)
+    additions = accumulate_duplicates(space, out, in_, product)
+    final = canonical(out.dims, in_.dims, sizes, product.kind, product.axes)
+
+    union = count(kept) * count(contracted)
+    mults, adds = 0, additions
+    if b.kind is Kind.VALUE and a.kind is Kind.VALUE:
+        mults = union + (count(kept) if multiplicity != 1 else 0)
+        adds += union - count(kept)
+    elif Kind.VALUE in (b.kind, a.kind) and (Kind.UNIT not in (b.kind, a.kind) or multiplicity != 1):
+        mults = count(kept)
+    for mine, alone in ((b, b_only), (a, a_only)):
+        if mine.kind is Kind.VALUE:
+            adds += count(mine.axes) - count(set(mine.axes).difference(alone))
     return Composition(
-        structure=final.structure,
+        term=final.term,
         mults=mults,
-        mults_counted=0 if b.copy or a.copy else count(b.held | a.held),
+        mults_counted=0 if Kind.COPY in (b.kind, a.kind) else count({*b.axes, *a.axes}),
         adds=adds,
-        outer=_operand(b, b_only),
-        inner=_operand(a, a_only),
+        outer=_factor(b, b_only),
+        inner=_factor(a, a_only),
         multiplicity=multiplicity,
-        kept=final.axes,
+        kept=kept,
         contracted=contracted,
-        sizes={label: sizes[label] for label in axes | set(contracted)},
+        sizes={label: sizes[label] for label in kept + contracted},
+        steps=tuple(product.steps),
+        arrangement=tuple(product.axes.index(label) for label in final.axes),
     )
 
 
-def _operand(draft: Draft, sums: list[int]) -> Operand:
-    return Operand(
-        tuple(draft.steps),
-        tuple(draft.axes.index(label) for label in sums),
-        tuple(label for label in draft.axes if label not in sums),
+def _factor(operand: Operand, sums: list[int]) -> Factor:
+    return Factor(
+        tuple(operand.steps),
+        tuple(operand.axes.index(label) for label in sums),
+        tuple(label for label in operand.axes if label not in sums),
     )
 
 
-def _product_kind(b: Draft, a: Draft, multiplicity: int) -> Kind:
-    if Kind.VALUE in (b.kind, a.kind):
+def _product_kind(outer: Kind, inner: Kind, multiplicity: int) -> Kind:
+    if Kind.VALUE in (outer, inner):
         return Kind.VALUE
-    is_unit = b.kind.is_unit and a.kind.is_unit and multiplicity == 1
-    if b.kind.is_selection or a.kind.is_selection:
-        copies = b.copies_entries and a.copies_entries
-        return selection_kind(is_unit) if copies else Kind.VALUE
-    return Kind.UNIT if is_unit else Kind.CONSTANT
+    if Kind.COPY in (outer, inner):
+        return Kind.COPY
+    return Kind.UNIT if outer is inner is Kind.UNIT and multiplicity == 1 else Kind.CONSTANT
+
+
+def accumulate_duplicates(space: Workspace, out: Side, in_: Side, value: Operand) -> int:
+    """Let no two entries of a term stand at the same place.
+
+    Labels that only tables see may point to one place many times. They become one label that runs through
+    the places in order, and what goes to the same place is added up.
+
+    Returns:
+        the additions that this takes.
+    """
+    every = out.digits() + in_.digits()
+    determined = {digit.labels[0] for digit in every if digit.table is None and digit.labels}
+    additions = 0
+    for labels in components(digit for digit in every if digit.table is not None):
+        if determined.issuperset(labels):
+            continue
+        grids = space.grids(labels)
+        concerned = [digit for digit in every if not set(labels).isdisjoint(digit.labels)]
+        keys = np.stack([space.digit_at(digit, grids) for digit in concerned])
+        places, inverse = np.unique(keys, axis=1, return_inverse=True)
+        inverse = inverse.reshape(-1)
+        total, size = keys.shape[1], places.shape[1]
+        radices = [digit.radix for digit in concerned]
+        if size == math.prod(radices) and len(concerned) > 1:
+            # All places are taken: every digit is a label.
+            new = [space.new_label(radix) for radix in radices]
+            digits = [Digit(space.sizes[label], (label,)) for label in new]
+        elif size == total and (not determined.isdisjoint(labels) or _in_order(labels, inverse)):
+            continue
+        else:
+            new = [space.new_label(size)]
+            digits = [digit_table(radix, new, place) for radix, place in zip(radices, places, strict=True)]
+        if size < total:
+            additions += (total - size) * math.prod(space.sizes[x] for x in value.axes if x not in labels)
+            value.scatter(labels, new, inverse)
+        else:
+            order = np.argsort(inverse)
+            value.gather({label: grid[order] for label, grid in grids.items()}, new)
+        replaced = dict(zip(map(id, concerned), digits, strict=True))
+        for side in (out, in_):
+            for dim in side.dims:
+                dim[:] = [replaced.get(id(digit), digit) for digit in dim]
+    return additions
+
+
+def _in_order(labels: list[int], places: np.ndarray) -> bool:
+    return len(labels) == 1 and bool((np.diff(places) == 1).all())

@@ -1,191 +1,196 @@
-"""What is known about a local Jacobian before any number is: its labels, and what its value varies over."""
+"""The static half of a Jacobian: a short sum of terms, and the plans for products and sums of them."""
 
 from __future__ import annotations
 
-import enum
+import functools
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-Labels = tuple[int, ...]
+from ._add import Sum, add, refine
+from ._compose import Composition, compose
+from ._steps import Value
+from ._term import Digit, Kind, Sizes, Term, canonical
 
+# More terms than this become one: every further product and sum looks at all of them.
+_MAX_TERMS = 64
 
-class Kind(enum.IntEnum):
-    """What the structural nonzeros of a Jacobian hold."""
-
-    UNIT = 0  # the static scale +1 or -1; no array
-    CONSTANT = 1  # any other static scale; no array
-    SELECTION = 2  # +1 or -1 where a static mask holds, at most once to an output entry
-    SCALED_SELECTION = 3  # any other static scale there
-    VALUE = 4  # an array
-
-    @property
-    def is_selection(self) -> bool:
-        return self in (Kind.SELECTION, Kind.SCALED_SELECTION)
-
-    @property
-    def is_unit(self) -> bool:
-        """Whether a product with it needs no multiplication."""
-        return self in (Kind.UNIT, Kind.SELECTION)
+Values = tuple[tuple[Value, Any], ...]  # for every term its value and its static scale
 
 
 @dataclass(frozen=True)
 class Structure:
-    """The static half of a Jacobian ``J[o..., i...]`` of one array with respect to another.
-
-    Every dimension of the output and of the input is bound to a tuple of *labels*, whose row-major product
-    runs through the dimension (the empty tuple: a dimension of size 1). A label that stands on both sides is
-    a Kronecker delta between them. The value varies over ``axes`` only; along every other label the
-    structural nonzeros are all alike. Labels are numbered by first occurrence and neighbours that always
-    stand together are one label, so that equal structures compare equal.
+    """What is known about a Jacobian of one array with respect to another before any number is.
 
     Attributes:
-        sizes: the size of each label.
-        out: for each output dimension, its labels, major first.
-        in_: for each input dimension, its labels, major first.
-        kind: what the nonzeros hold.
-        axes: the labels of the value's axes, ascending; empty for units and constants.
-        held: the labels over which the *counted* convention holds explicit numbers.
-        copy: a pure re-labelling, which costs nothing in the counted convention either.
+        out_shape: the shape of the output.
+        in_shape: the shape of the input.
+        terms: whose sum it is, at different places or of different kinds.
     """
 
-    sizes: tuple[int, ...]
-    out: tuple[Labels, ...]
-    in_: tuple[Labels, ...]
-    kind: Kind
-    axes: Labels = ()
-    held: Labels = ()
-    copy: bool = False
+    out_shape: tuple[int, ...]
+    in_shape: tuple[int, ...]
+    terms: tuple[Term, ...]
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        key = (self.sizes, self.out, self.in_, self.kind, self.axes, self.held, self.copy)
-        object.__setattr__(self, "_hash", hash(key))
+        object.__setattr__(self, "_hash", hash((self.out_shape, self.in_shape, self.terms)))
 
     def __hash__(self) -> int:
         return self._hash
 
     @property
-    def out_shape(self) -> tuple[int, ...]:
-        return tuple(self.size(dim) for dim in self.out)
-
-    @property
-    def in_shape(self) -> tuple[int, ...]:
-        return tuple(self.size(dim) for dim in self.in_)
-
-    @property
-    def value_shape(self) -> tuple[int, ...]:
-        """The shape of the value; ``()`` where there is none."""
-        return tuple(self.sizes[label] for label in self.axes)
-
-    @property
-    def has_value(self) -> bool:
-        return self.kind >= Kind.SELECTION
-
-    def size(self, labels: Iterable[int]) -> int:
-        return math.prod(self.sizes[label] for label in labels)
+    def numbers(self) -> int:
+        """How many numbers a Jacobian of this structure holds."""
+        return sum(term.numbers for term in self.terms if term.has_value)
 
     def __str__(self) -> str:
-        def side(dims: Sequence[Labels]) -> str:
-            names = [" ".join(_name(label) for label in dim) or "1" for dim in dims]
-            return "(" + ", ".join(names) + ")"
-
-        over = "".join(f" {_name(label)}={self.sizes[label]}" for label in self.axes)
-        held = f"{self.kind.name.lower()}{' over' + over if over else ''}"
-        return f"{side(self.out)} <- {side(self.in_)} {held}"
+        return " + ".join(map(str, self.terms))
 
 
-def _name(label: int) -> str:
-    return chr(ord("a") + label) if label < 26 else f"l{label}"
+def structure(term: Term) -> Structure:
+    """The structure of a single term."""
+    return Structure(term.out_shape, term.in_shape, (term,))
 
 
-@dataclass(frozen=True)
-class Canonical:
-    """A structure, and how a value over the old labels becomes a value over the new ones.
+class Product(NamedTuple):
+    """The product of two structures.
 
     Attributes:
-        structure: the canonical structure.
-        axes: the old labels of the value's axes in the order that the new value wants them.
-        merges: whether axes have to be merged (by a reshape to ``structure.value_shape``) after that.
+        structure: the structure of the product; without terms where it is zero.
+        mults: multiplications executed.
+        mults_counted: multiplications in the counted convention.
+        adds: additions executed.
+        products: which terms are multiplied, and how.
+        sums: what is done with the products.
     """
 
     structure: Structure
-    axes: Labels
-    merges: bool
+    mults: int
+    mults_counted: int
+    adds: int
+    products: tuple[tuple[int, int, Composition], ...]
+    sums: tuple[tuple[int, int, Sum], ...]
+    kept: tuple[int, ...]
+
+    def run(self, outer: Values, inner: Values) -> Values:
+        """The values of the product."""
+        if len(self.products) == 1:
+            ((i, j, plan),) = self.products
+            return (plan.run(*outer[i], *inner[j]),)
+        found = [plan.run(*outer[i], *inner[j]) for i, j, plan in self.products]
+        return _collected(found, self.sums, self.kept)
 
 
-def canonical(
-    out: Sequence[Sequence[int]],
-    in_: Sequence[Sequence[int]],
-    sizes: Sequence[int] | dict[int, int],
-    kind: Kind,
-    axes: Iterable[int] = (),
-    held: Iterable[int] = (),
-    copy: bool = False,
-) -> Canonical:
-    """Renumber labels by first occurrence and join neighbours that always stand together."""
-    axes, held = set(axes), set(held)
-    follower: list[dict[int, int]] = [{}, {}]
-    present: list[set[int]] = [set(), set()]
-    order: dict[int, None] = {}
-    for side, dims in enumerate((out, in_)):
-        for dim in dims:
-            present[side].update(dim)
-            order.update(dict.fromkeys(dim))
-            follower[side].update(itertools.pairwise(dim))
+class Total(NamedTuple):
+    """The sum of two structures.
 
-    def joined(left: int, right: int) -> bool:
-        return (
-            all(
-                (left in present[side]) == (right in present[side])
-                and (left not in present[side] or follower[side].get(left) == right)
-                for side in (0, 1)
-            )
-            and (left in axes) == (right in axes)
-            and (left in held) == (right in held)
-        )
+    Attributes:
+        structure: the structure of the sum.
+        adds: additions executed.
+        sums: which terms are added to which, and how.
+    """
 
-    number: dict[int, int] = {}
-    new_sizes: list[int] = []
-    merges = False
-    previous = None
-    for label in order:
-        if previous is not None and joined(previous, label):
-            new_sizes[-1] *= sizes[label]
-            merges = merges or label in axes
-        else:
-            new_sizes.append(sizes[label])
-        number[label] = len(new_sizes) - 1
-        previous = label
+    structure: Structure
+    adds: int
+    sums: tuple[tuple[int, int, Sum], ...]
+    kept: tuple[int, ...]
 
-    def renumber(labels: Iterable[int]) -> Labels:
-        return tuple(dict.fromkeys(number[label] for label in labels))
+    def run(self, left: Values, right: Values) -> Values:
+        """The values of the sum."""
+        return _collected([*left, *right], self.sums, self.kept)
 
-    structure = Structure(
-        sizes=tuple(new_sizes),
-        out=tuple(renumber(dim) for dim in out),
-        in_=tuple(renumber(dim) for dim in in_),
-        kind=kind,
-        axes=tuple(sorted(renumber(axes))),
-        held=tuple(sorted(renumber(held))),
-        copy=copy,
+
+def _collected(
+    values: list[tuple[Value, Any]], sums: Sequence[tuple[int, int, Sum]], kept: Sequence[int]
+) -> Values:
+    for i, j, plan in sums:
+        values.append(plan.run(*values[i], *values[j]))
+    return tuple(values[at] for at in kept)
+
+
+@functools.lru_cache(maxsize=1 << 17)
+def product(outer: Structure, inner: Structure, sparse: bool = True) -> Product:
+    """The structure and price of ``outer ∘ inner`` (out <- mid <- in).
+
+    Args:
+        outer: the structure of d out / d mid.
+        inner: the structure of d mid / d in.
+        sparse: whether a sparse Jacobian is wanted in the end (see :func:`add`).
+
+    Raises:
+        ValueError: when the outer structure's input is not shaped like the inner one's output.
+    """
+    plans = []
+    for (i, b), (j, a) in itertools.product(enumerate(outer.terms), enumerate(inner.terms)):
+        plan = compose(b, a)
+        if plan is not None:
+            plans.append((i, j, plan))
+    terms, sums, kept = _collect([plan.term for *_, plan in plans], sparse)
+    return Product(
+        Structure(outer.out_shape, inner.in_shape, terms),
+        sum(plan.mults for *_, plan in plans),
+        sum(plan.mults_counted for *_, plan in plans),
+        sum(plan.adds for *_, plan in plans) + sum(plan.adds for *_, plan in sums),
+        tuple(plans),
+        sums,
+        kept,
     )
-    return Canonical(structure, tuple(label for label in order if label in axes), merges)
 
 
-def make_structure(
-    out: Sequence[Sequence[int]],
-    in_: Sequence[Sequence[int]],
-    sizes: Sequence[int] | dict[int, int],
-    kind: Kind,
-    axes: Iterable[int] = (),
-    held: Iterable[int] | None = None,
-    copy: bool = False,
-) -> Structure:
-    """The canonical structure with these labels; ``held`` defaults to ``axes``."""
-    axes = tuple(axes)
-    return canonical(out, in_, sizes, kind, axes, axes if held is None else held, copy).structure
+@functools.lru_cache(maxsize=1 << 17)
+def total(left: Structure, right: Structure, sparse: bool = True) -> Total:
+    """The structure and price of the sum of two Jacobians of equal shape; ``sparse`` as for products.
+
+    Raises:
+        ValueError: when the shapes differ.
+    """
+    terms, sums, kept = _collect(left.terms + right.terms, sparse)
+    return Total(
+        Structure(left.out_shape, left.in_shape, terms), sum(plan.adds for *_, plan in sums), sums, kept
+    )
+
+
+def _collect(
+    given: Sequence[Term], sparse: bool
+) -> tuple[tuple[Term, ...], tuple[tuple[int, int, Sum], ...], tuple[int, ...]]:
+    """Add up terms that are better one than two.
+
+    Returns:
+        the terms that are left, the sums to be taken (each appends a value to those given), and which
+        values belong to the terms.
+    """
+    terms = list(given)
+    sums: list[tuple[int, int, Sum]] = []
+    kept: list[int] = []
+
+    def merge(i: int, j: int, plan: Sum) -> int:
+        sums.append((i, j, plan))
+        terms.append(plan.term)
+        return len(terms) - 1
+
+    def insert(at: int) -> None:
+        for other in kept:
+            plan = add(terms[other], terms[at], sparse)
+            if plan is not None:
+                kept.remove(other)
+                insert(merge(other, at, plan))
+                return
+        kept.append(at)
+
+    for at in range(len(given)):
+        insert(at)
+    if len(kept) > 1:
+        entries = math.prod(terms[0].out_shape + terms[0].in_shape)
+        if len(kept) > _MAX_TERMS or sum(terms[at].numbers for at in kept) >= entries:
+            at = kept[0]
+            for other in kept[1:]:
+                at = merge(at, other, refine(terms[at], terms[other]))
+            kept = [at]
+    kept.sort(key=lambda at: str(terms[at]))
+    return tuple(terms[at] for at in kept), tuple(sums), tuple(kept)
 
 
 def label_dims(shape: Sequence[int], first: int = 0) -> tuple[list[list[int]], list[int]]:
@@ -204,43 +209,33 @@ def label_dims(shape: Sequence[int], first: int = 0) -> tuple[list[list[int]], l
     return dims, sizes
 
 
+def digits(dims: Sequence[Sequence[int | Digit]], sizes: Sizes) -> list[list[Digit]]:
+    """Dimensions as digits: a label stands for a digit that it covers."""
+    return [
+        [item if isinstance(item, Digit) else Digit(sizes[item], (item,)) for item in dim] for dim in dims
+    ]
+
+
+def make_term(
+    out: Sequence[Sequence[int | Digit]],
+    in_: Sequence[Sequence[int | Digit]],
+    sizes: Sizes,
+    kind: Kind,
+    axes: Sequence[int] = (),
+) -> Term:
+    """The canonical term with these labels and digits."""
+    return canonical(digits(out, sizes), digits(in_, sizes), sizes, kind, axes).term
+
+
 def dense(out_shape: Sequence[int], in_shape: Sequence[int], kind: Kind = Kind.VALUE) -> Structure:
     """The structure without structure: a number for every pair of entries."""
     out, out_sizes = label_dims(out_shape)
     in_, in_sizes = label_dims(in_shape, len(out_sizes))
     sizes = out_sizes + in_sizes
-    return canonical(out, in_, sizes, kind, range(len(sizes)), range(len(sizes))).structure
+    return structure(make_term(out, in_, sizes, kind, range(len(sizes))))
 
 
 def identity(shape: Sequence[int]) -> Structure:
     """The derivative of an array with respect to itself."""
     dims, sizes = label_dims(shape)
-    return make_structure(dims, dims, sizes, Kind.UNIT, copy=True)
-
-
-def common_factors(left: Sequence[int], right: Sequence[int]) -> list[int] | None:
-    """The coarsest row-major factorisation that refines both, or None where there is none.
-
-    >>> common_factors([12], [4, 3])
-    [4, 3]
-    >>> common_factors([4, 3], [2, 6])
-    [2, 2, 3]
-    >>> common_factors([4, 3], [3, 4]) is None
-    True
-    """
-    if 0 in left or 0 in right:
-        return list(left) if list(left) == list(right) else None
-    cuts = set()
-    for sizes in (left, right):
-        total = 1
-        for size in sizes:
-            total *= size
-            cuts.add(total)
-    factors, below = [], 1
-    for cut in sorted(cuts):
-        if cut % below:
-            return None
-        if cut != below:
-            factors.append(cut // below)
-        below = cut
-    return factors
+    return structure(make_term(dims, dims, sizes, Kind.UNIT))

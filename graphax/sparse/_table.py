@@ -1,31 +1,40 @@
-"""Structures as small integers, with `compose` and `add` as remembered look-ups."""
+"""Structures as small integers, with products and sums as remembered look-ups."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from ._add import add
-from ._compose import compose
-from ._structure import Structure, dense
+from ._counted import counted_product, counted_total
+from ._structure import Structure, dense, product, total
+
+UnitEdges = Literal["free", "counted"]
+ZERO = -1  # the id of a product that is zero
 
 
 class StructureTable:
     """Interns structures on first sight; ids are dense and start at 0.
 
     Args:
+        unit_edges: the convention of prices, ``"free"`` or ``"counted"``.
         coarse: whether products and sums are taken for dense Jacobians. That keeps the number of
             structures small, and makes costs upper bounds.
+
+    Raises:
+        ValueError: for another word for ``unit_edges``.
     """
 
-    def __init__(self, coarse: bool = False) -> None:
+    def __init__(self, unit_edges: UnitEdges = "free", coarse: bool = False) -> None:
+        if unit_edges not in ("free", "counted"):
+            raise ValueError(f"unit_edges must be 'free' or 'counted', got {unit_edges!r}")
+        self._counted = unit_edges == "counted"
         self._coarse = coarse
         self.structures: list[Structure] = []
         self._ids: dict[Structure, int] = {}
-        self.products: dict[tuple[int, int], tuple[int, int, int, int]] = {}
-        self.sums: dict[tuple[int, int], tuple[int, int, int]] = {}
+        self.products: dict[tuple[int, int], tuple[int, int, int]] = {}
+        self.sums: dict[tuple[int, int], tuple[int, int]] = {}
 
     def intern(self, structure: Structure) -> int:
         """The id of a structure."""
@@ -35,39 +44,44 @@ class StructureTable:
             self.structures.append(structure)
         return found
 
-    def compose(self, outer: int, inner: int) -> tuple[int, int, int, int]:
-        """The product's id, its multiplications executed and counted, and its additions."""
+    def compose(self, outer: int, inner: int) -> tuple[int, int, int]:
+        """The product's id (:data:`ZERO` where it is zero), its multiplications and its additions."""
         key = (outer, inner)
         found = self.products.get(key)
         if found is None:
-            plan = compose(self.structures[outer], self.structures[inner])
-            found = (self._intern_result(plan.structure), plan.mults, plan.mults_counted, plan.adds)
-            self.products[key] = found
+            pair = self.structures[outer], self.structures[inner]
+            if self._counted:
+                result, mults = counted_product(*pair)
+                adds = 0
+            else:
+                result, mults, adds = product(*pair, sparse=False)[:3]
+            found = self.products[key] = (self._intern_result(result), mults, adds)
         return found
 
-    def add(self, left: int, right: int) -> tuple[int, int, int]:
-        """The sum's id, its additions executed and counted."""
+    def add(self, left: int, right: int) -> tuple[int, int]:
+        """The sum's id and its additions."""
         key = (left, right)
         found = self.sums.get(key)
         if found is None:
-            plan = add(self.structures[left], self.structures[right])
-            found = (self._intern_result(plan.structure), plan.adds, plan.adds_counted)
-            self.sums[key] = found
+            pair = self.structures[left], self.structures[right]
+            result, adds = counted_total(*pair) if self._counted else total(*pair, sparse=False)[:2]
+            found = self.sums[key] = (self._intern_result(result), adds)
         return found
 
     def _intern_result(self, structure: Structure) -> int:
+        if not structure.terms:
+            return ZERO
         return self.intern(dense(structure.out_shape, structure.in_shape) if self._coarse else structure)
 
 
 class ClosedTable(NamedTuple):
-    """Look-up tables closed under `compose` and `add`. Id 0 means no edge; structures count from 1.
+    """Look-up tables closed under products and sums. Id 0 means no edge; structures count from 1.
 
     Attributes:
         structures: the structure of id ``i`` at ``i - 1``.
-        products: the id of the product of ``[outer, inner]``; 0 where shapes do not fit.
+        products: the id of the product of ``[outer, inner]``; 0 where it is zero or shapes do not fit.
         sums: the id of the sum of ``[left, right]``.
-        mults: multiplications executed by the product of ``[outer, inner]``.
-        mults_counted: the same in the convention that holds explicit ones in unit edges.
+        mults: multiplications of the product of ``[outer, inner]``.
         exact: whether the structures are exact; otherwise products and sums were taken for dense.
     """
 
@@ -75,32 +89,34 @@ class ClosedTable(NamedTuple):
     products: np.ndarray
     sums: np.ndarray
     mults: np.ndarray
-    mults_counted: np.ndarray
     exact: bool
 
 
-def close_table(structures: Iterable[Structure], limit: int = 4096) -> ClosedTable:
+def close_table(
+    structures: Iterable[Structure], unit_edges: UnitEdges = "free", limit: int = 4096
+) -> ClosedTable:
     """All structures that products and sums of the given ones can reach, with their tables.
 
     Args:
         structures: the structures to start from.
+        unit_edges: the convention of the prices.
         limit: how many structures there may be before products and sums are taken for dense instead.
     """
     structures = list(structures)
-    table = StructureTable()
+    table = StructureTable(unit_edges)
     exact = _close(table, structures, limit)
     if not exact:
-        table = StructureTable(coarse=True)
+        table = StructureTable(unit_edges, coarse=True)
         _close(table, structures, None)
     size = len(table.structures) + 1
-    products, sums, mults, counted = (np.zeros((size, size), np.int32) for _ in range(4))
+    products, sums, mults = (np.zeros((size, size), np.int32) for _ in range(3))
     sums[0, :] = sums[:, 0] = np.arange(size)
-    for (outer, inner), (product, *costs, _) in table.products.items():
-        products[outer + 1, inner + 1] = product + 1
-        mults[outer + 1, inner + 1], counted[outer + 1, inner + 1] = costs
-    for (left, right), (total, *_) in table.sums.items():
-        sums[left + 1, right + 1] = total + 1
-    return ClosedTable(tuple(table.structures), products, sums, mults, counted, exact)
+    for (outer, inner), (result, price, _) in table.products.items():
+        products[outer + 1, inner + 1] = result + 1
+        mults[outer + 1, inner + 1] = price
+    for (left, right), (result, _) in table.sums.items():
+        sums[left + 1, right + 1] = result + 1
+    return ClosedTable(tuple(table.structures), products, sums, mults, exact)
 
 
 def _close(table: StructureTable, structures: list[Structure], limit: int | None) -> bool:

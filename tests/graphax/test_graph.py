@@ -1,5 +1,6 @@
 """The computational graph: numbers, what is eliminable, fingerprints, printing."""
 
+import re
 import subprocess
 import sys
 import time
@@ -71,13 +72,13 @@ def test_edges_without_a_derivative_do_not_exist():
 
 def test_kinds_of_edges():
     def kinds(fun, *args):
-        return [s.kind for s in graphax.trace(fun)(*args).edges.values()]
+        return [term.kind for s in graphax.trace(fun)(*args).edges.values() for term in s.terms]
 
     assert kinds(lambda x: x + 1.0, X) == [Kind.UNIT]
     assert kinds(lambda x: -x, X) == [Kind.UNIT]
     assert kinds(lambda x: 2.0 * x, X) == [Kind.CONSTANT]
     assert kinds(lambda x: x / 4.0, X) == [Kind.CONSTANT]
-    assert kinds(lambda x: x[1:], X) == [Kind.SELECTION]
+    assert kinds(lambda x: x[1:], X) == [Kind.UNIT]
     assert kinds(jnp.sin, X) == [Kind.VALUE]
 
 
@@ -93,6 +94,10 @@ def test_structures_of_common_operations():
     assert str(structure(lambda a, b: a @ b, matrix, matrix.T)) == "(a, b) <- (a, c) value over b=3 c=4"
     assert str(structure(lambda m: m.T, matrix)) == "(a, b) <- (b, a) unit"
     assert str(structure(lambda m: m.reshape(12), matrix)) == "(a b) <- (a, b) unit"
+    assert str(structure(lambda m: m[1:, 1::2], matrix)) == "(a, b) <- (1+a, 1+2b) unit"
+    assert str(structure(lambda m: m[:, 3:], matrix)) == "(a, 1) <- (a, 3) unit"
+    assert str(structure(lambda m: jnp.flip(m, 1), matrix)) == "(a, b) <- (a, 3-b) unit"
+    assert re.fullmatch(r"\(a\) <- \(\w+\[a\]\) unit", str(structure(lambda x: x[np.array([2, 0, 0])], X)))
 
 
 PROGRAM = """

@@ -258,8 +258,8 @@ def test_a_rule_of_ones_own():
     def rule(call):
         (x,) = call.operands
         calls.append(x.shape)
-        structure = graphax.sparse.make_structure([[0]], [[0]], x.shape, graphax.sparse.Kind.VALUE, [0])
-        return call.evaluate(), [[graphax.sparse.Block(structure, 1 - jnp.tanh(x) ** 2)]]
+        diagonal = graphax.sparse.arranged_block([[0]], [[0]], x.shape, 1 - jnp.tanh(x) ** 2, [0])
+        return call.evaluate(), [[diagonal]]
 
     from graphax.rules import find_rule
 

@@ -1,0 +1,221 @@
+"""Primitives that treat slices apart: their Jacobians over the other dimensions only.
+
+Where every slice of the result along some dimension depends on the same slice of an operand alone, the local
+Jacobian is a Kronecker delta along that dimension. One tangent that is a unit array in the other dimensions
+and the same in every slice then finds a column of all slices at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from .._trace import is_complex, is_differentiable
+from ..sparse import Block, arranged_block, label_dims
+from ._complex import TAKES_COMPLEX, real_view
+from ._dense import first_that_works
+from ._registry import Blocks, Call, Rule, register_family
+
+Parts = Sequence[Sequence[int]]  # for every dimension the sizes of its parts, major first
+#: Entries up to which a static matrix of zeros and ones is written out while tracing.
+STATIC_LIMIT = 2**20
+Fun = Callable[[Any], list[Any]]
+
+
+@dataclass(frozen=True)
+class Tie:
+    """A part of a result's dimension whose slices depend on the same slice of the operand alone.
+
+    Attributes:
+        operand: the part, counted through all dimensions of the operand.
+        result: the part, counted through all dimensions of the result.
+        constant: whether the derivative is the same in every slice. Both parts are cut to size 1 then, and
+            the primitive must be applicable to what is left.
+    """
+
+    operand: int
+    result: int
+    constant: bool = False
+
+
+def ties_of_dims(dims: Sequence[int], constant: bool = False) -> list[Tie]:
+    """Dimensions that stand at the same place in the operand and in the result."""
+    return [Tie(dim, dim, constant) for dim in dims]
+
+
+def register_batched(names: Sequence[str], rule: Rule) -> None:
+    """Give several primitives a rule that returns the blocks of the real views of complex arrays."""
+    register_family(names, rule)
+    TAKES_COMPLEX.add(rule)
+
+
+def batched_rule(
+    call: Call, ties: Callable[[int], Sequence[Tie]], results: Sequence[Any] | None = None
+) -> tuple[list[Any], Blocks]:
+    """The rule of a primitive that treats slices apart.
+
+    Args:
+        call: the call.
+        ties: from the position of a wanted operand to the dimensions that all results share with it.
+        results: the results, if they are known already.
+    """
+    results = call.evaluate() if results is None else list(results)
+    blocks: Blocks = [[None] * len(call.operands) for _ in results]
+    for at in call.moving:
+        column = tied_blocks(call, at, of_operand(call, at), results, ties(at))
+        for row, block in zip(blocks, column, strict=True):
+            row[at] = block
+    return results, blocks
+
+
+def of_operand(call: Call, at: int) -> Fun:
+    """The results as a function of one operand."""
+
+    def fun(operand: Any) -> list[Any]:
+        operands = list(call.operands)
+        operands[at] = operand
+        return call.with_operands(operands).evaluate()
+
+    return fun
+
+
+def tied_blocks(
+    call: Call,
+    at: int,
+    fun: Fun,
+    results: Sequence[Any],
+    ties: Sequence[Tie],
+    operand_parts: Parts | None = None,
+    result_parts: Parts | None = None,
+    pull_first: bool = False,
+) -> list[Block | None]:
+    """The blocks of all results with respect to one operand.
+
+    Args:
+        call: the call, for the operand and for errors.
+        at: the position of the operand.
+        fun: from the operand to the results; also of an operand whose constant ties are cut to size 1.
+        results: the results.
+        ties: where slices are apart; the same for all results.
+        operand_parts: how the dimensions of the operand are split; whole if None.
+        result_parts: the same for every result.
+        pull_first: whether to use the vjp where there is one, even if the jvp needs fewer directions.
+    """
+    operand = call.operands[at]
+    carriers = [
+        k
+        for k, result in enumerate(results)
+        if is_differentiable(result) and result.size and np.size(operand)
+    ]
+    blocks: list[Block | None] = [None] * len(results)
+    if not carriers:
+        return blocks
+    cut = [tie.operand for tie in ties if tie.constant]
+    inner = _Side(operand, operand_parts, cut)
+    view = inner.view(operand)
+    cut = [tie.result for tie in ties if tie.constant]
+    outer = {k: _Side(results[k], result_parts, cut) for k in carriers}
+    in_free = inner.free([tie.operand for tie in ties])
+    out_free = {k: side.free([tie.result for tie in ties]) for k, side in outer.items()}
+
+    def of_view(view: Any) -> list[Any]:
+        values = fun(inner.array(view))
+        return [outer[k].view(values[k]) for k in carriers]
+
+    def push(of_view: Any, view: Any) -> list[tuple[Any, bool]]:
+        tangents = _basis(view, in_free)
+        columns = jax.vmap(lambda tangent: jax.jvp(of_view, (view,), (tangent,))[1], out_axes=-1)(tangents)
+        return [(array, True) for array in columns]
+
+    def pull(of_view: Any, view: Any) -> list[tuple[Any, bool]]:
+        values, pull_back = jax.vjp(of_view, view)
+        rows = []
+        for k, value in enumerate(values):
+
+            def pull_one(cotangent: Any, k: int = k) -> Any:
+                cotangents = [lax.full_like(other, 0) for other in values]
+                cotangents[k] = cotangent
+                return pull_back(cotangents)[0]
+
+            rows.append((jax.vmap(pull_one)(_basis(value, out_free[carriers[k]])), False))
+        return rows
+
+    columns = math.prod(inner.cut_shape[part] for part in in_free)
+    rows = sum(math.prod(side.cut_shape[part] for part in out_free[k]) for k, side in outer.items())
+    ways = [push, pull] if columns <= rows and not pull_first else [pull, push]
+    found = first_that_works(ways, of_view, view, call)
+    for k, (value, pushed) in zip(carriers, found, strict=True):
+        side = outer[k]
+        out, sizes = label_dims(side.shape)
+        in_, in_sizes = label_dims(inner.shape, len(sizes))
+        sizes += in_sizes
+        for tie in ties:
+            in_[tie.operand] = out[tie.result]
+        if pushed:
+            axes = side.uncut(out) + [in_[part] for part in in_free]
+        else:
+            axes = [out[part] for part in out_free[k]] + inner.uncut(in_)
+        flat = [label for dim in axes for label in dim]
+        blocks[k] = arranged_block(side.grouped(out), inner.grouped(in_), sizes, value, flat)
+    return blocks
+
+
+class _Side:
+    """An array as the helper sees it: real, its dimensions split into parts, constant ties cut to size 1.
+
+    Attributes:
+        shape: the sizes of all parts, of which a last one of size 2 is a complex array's.
+        cut_shape: those of the view.
+    """
+
+    def __init__(self, array: Any, parts: Parts | None, cut: Sequence[int]) -> None:
+        whole = [(size,) for size in np.shape(array)]
+        self._parts = whole if parts is None else [tuple(dim) for dim in parts]
+        self._complex = is_complex(array)
+        self._cut = set(cut)
+        if self._complex:
+            self._parts.append((2,))
+        self.shape = tuple(itertools.chain.from_iterable(self._parts))
+        self.cut_shape = tuple(1 if part in self._cut else size for part, size in enumerate(self.shape))
+
+    def view(self, array: Any) -> Any:
+        """The view of an array, be it whole or cut already."""
+        view = real_view(array)
+        whole = view.size == math.prod(self.shape)
+        view = lax.reshape(view, self.shape if whole else self.cut_shape)
+        return lax.slice(view, [0] * view.ndim, self.cut_shape)
+
+    def array(self, view: Any) -> Any:
+        """The array, cut, of a view."""
+        sizes = iter(self.cut_shape)
+        array = lax.reshape(view, [math.prod(itertools.islice(sizes, len(dim))) for dim in self._parts])
+        return lax.complex(array[..., 0], array[..., 1]) if self._complex else array
+
+    def free(self, tied: Sequence[int]) -> list[int]:
+        return [part for part in range(len(self.shape)) if part not in tied]
+
+    def uncut(self, dims: list[list[int]]) -> list[list[int]]:
+        return [dim for part, dim in enumerate(dims) if part not in self._cut]
+
+    def grouped(self, dims: list[list[int]]) -> list[list[int]]:
+        """The labels of the dimensions from those of the parts."""
+        parts = iter(dims)
+        return [
+            [label for dim in itertools.islice(parts, len(group)) for label in dim] for group in self._parts
+        ]
+
+
+def _basis(like: Any, free: Sequence[int]) -> Any:
+    """All unit arrays in the free dimensions, the same in every slice, stacked along a new first axis."""
+    shape = [like.shape[dim] for dim in free]
+    size = math.prod(shape)
+    units = lax.reshape(jnp.eye(size, dtype=like.dtype), (size, *shape))
+    return lax.broadcast_in_dim(units, (size, *like.shape), [0, *(1 + dim for dim in free)])

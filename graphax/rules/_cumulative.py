@@ -1,0 +1,43 @@
+"""Cumulative reductions: dense along their axis, slices apart along all others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from .._trace import is_complex
+from ..sparse import arranged_block, label_dims
+from ._batched import STATIC_LIMIT, batched_rule, register_batched, ties_of_dims
+from ._registry import Blocks, Call
+
+
+def _cumulative(call: Call) -> tuple[list[Any], Blocks]:
+    rank = np.ndim(call.operands[0])
+    return batched_rule(
+        call, lambda at: ties_of_dims([dim for dim in range(rank) if dim != call.params["axis"]])
+    )
+
+
+def _cumsum(call: Call) -> tuple[list[Any], Blocks]:
+    """A triangle of ones."""
+    (result,) = call.evaluate()
+    if not result.size:
+        return [result], [[None]]
+    axis = call.params["axis"]
+    size = result.shape[axis]
+    library = np if size**2 <= STATIC_LIMIT else jnp
+    triangle = library.tri(size, dtype=bool)
+    if call.params["reverse"]:
+        triangle = triangle.T
+    out, sizes = label_dims((*result.shape, 2) if is_complex(result) else result.shape)
+    in_ = list(out)
+    if size != 1:
+        in_[axis] = [len(sizes)]
+        sizes.append(size)
+    return [result], [[arranged_block(out, in_, sizes, triangle, out[axis] + in_[axis])]]
+
+
+register_batched(("cumprod", "cummax", "cummin", "cumlogsumexp"), _cumulative)
+register_batched(("cumsum",), _cumsum)

@@ -1,0 +1,140 @@
+"""Slices, gathers and scatters at places that are known at run time only.
+
+Dimensions that are taken whole, and batching dimensions, keep their structure; the others are dense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from jax import lax
+
+from .._trace import is_complex
+from ..sparse import Block, identity_block
+from ._batched import Fun, Tie, register_batched, tied_blocks, ties_of_dims
+from ._registry import Blocks, Call
+
+
+def dynamic_slice_rule(call: Call) -> tuple[list[Any], Blocks]:
+    """`dynamic_slice`: its starts are clamped, so that a slice as large as the operand is the operand."""
+    (result,) = call.evaluate()
+    operand, *starts = call.operands
+    whole = _equal_dims(np.shape(operand), result.shape)
+
+    def fun(operand: Any) -> list[Any]:
+        sizes = [size if dim not in whole else operand.shape[dim] for dim, size in enumerate(result.shape)]
+        params = call.params | {"slice_sizes": tuple(sizes)}
+        return replace(call, params=params).with_operands([operand, *starts]).evaluate()
+
+    (block,) = tied_blocks(call, 0, fun, [result], ties_of_dims(whole, constant=True))
+    return [result], [[block, *[None] * len(starts)]]
+
+
+def dynamic_update_slice_rule(call: Call) -> tuple[list[Any], Blocks]:
+    """`dynamic_update_slice`: a diagonal with respect to the operand."""
+    (result,) = call.evaluate()
+    operand, update = call.operands[:2]
+    whole = _equal_dims(result.shape, np.shape(update))
+    rest = [dim for dim in range(result.ndim) if dim not in whole]
+    ties = ties_of_dims(whole, constant=True)
+    row: list[Block | None] = [None] * len(call.operands)
+    if call.wanted[0]:
+        fun = _of_cut(call, 0, {1: (update, whole)})
+        (row[0],) = tied_blocks(call, 0, fun, [result], ties + ties_of_dims(rest))
+    if call.wanted[1]:
+        fun = _of_cut(call, 1, {0: (operand, whole)})
+        (row[1],) = tied_blocks(call, 1, fun, [result], ties)
+    return [result], [row]
+
+
+def _equal_dims(left: Sequence[int], right: Sequence[int]) -> list[int]:
+    return [dim for dim, sizes in enumerate(zip(left, right, strict=True)) if sizes[0] == sizes[1]]
+
+
+def _of_cut(call: Call, at: int, others: dict[int, tuple[Any, Sequence[int]]]) -> Fun:
+    """The results as a function of one cut operand, other operands cut along the dimensions given."""
+
+    def fun(moving: Any) -> list[Any]:
+        operands = list(call.operands)
+        operands[at] = moving
+        if np.shape(moving) != np.shape(call.operands[at]):
+            for k, (other, dims) in others.items():
+                operands[k] = _cut(other, dims)
+        return call.with_operands(operands).evaluate()
+
+    return fun
+
+
+def _cut(array: Any, dims: Sequence[int]) -> Any:
+    """The first slice along some dimensions."""
+    shape = np.shape(array)
+    return lax.slice(array, [0] * len(shape), [1 if dim in dims else size for dim, size in enumerate(shape)])
+
+
+def dynamic_gather_rule(call: Call) -> tuple[list[Any], Blocks]:
+    """`gather`: apart along batching dimensions and the dimensions whose slices are whole."""
+    (result,) = call.evaluate()
+    operand, indices = call.operands
+    numbers, sizes = call.params["dimension_numbers"], call.params["slice_sizes"]
+    shape = np.shape(operand)
+    sliced = _others(len(shape), (*numbers.collapsed_slice_dims, *numbers.operand_batching_dims))
+    windows = dict(zip(sliced, numbers.offset_dims, strict=True))
+    whole = [dim for dim in sliced if sizes[dim] == shape[dim]]
+    batch = _others(result.ndim, numbers.offset_dims)
+    ties = [Tie(dim, windows[dim], constant=True) for dim in whole]
+    ties += [
+        Tie(dim, batch[index_dim])
+        for dim, index_dim in zip(
+            numbers.operand_batching_dims, numbers.start_indices_batching_dims, strict=True
+        )
+    ]
+
+    def fun(operand: Any) -> list[Any]:
+        cut = [size if dim not in whole else operand.shape[dim] for dim, size in enumerate(sizes)]
+        params = call.params | {"slice_sizes": tuple(cut)}
+        return replace(call, params=params).with_operands([operand, indices]).evaluate()
+
+    (block,) = tied_blocks(call, 0, fun, [result], ties)
+    return [result], [[block, None]]
+
+
+def _others(rank: int, dims: Sequence[int]) -> list[int]:
+    return [dim for dim in range(rank) if dim not in dims]
+
+
+def dynamic_scatter_rule(call: Call) -> tuple[list[Any], Blocks]:
+    """`scatter` and its kin: the identity or a diagonal with respect to the operand."""
+    (result,) = call.evaluate()
+    operand, _, updates = call.operands
+    numbers = call.params["dimension_numbers"]
+    linear = call.primitive.name in ("scatter", "scatter-add", "scatter-sub")
+    sums = linear and call.primitive.name != "scatter"
+    scattered = _others(result.ndim, (*numbers.inserted_window_dims, *numbers.operand_batching_dims))
+    windows = dict(zip(scattered, numbers.update_window_dims, strict=True))
+    whole = [dim for dim in scattered if np.shape(updates)[windows[dim]] == result.shape[dim]]
+    row: list[Block | None] = [None, None, None]
+    if call.wanted[0]:
+        if sums:
+            row[0] = identity_block((*result.shape, *[2] * is_complex(result)))
+        else:
+            fun = _of_cut(call, 0, {2: (updates, [windows[dim] for dim in whole])})
+            ties = [Tie(dim, dim, constant=linear and dim in whole) for dim in range(result.ndim)]
+            (row[0],) = tied_blocks(call, 0, fun, [result], ties)
+    if call.wanted[2]:
+        fun = _of_cut(call, 2, {0: (operand, whole)})
+        ties = [Tie(windows[dim], dim, constant=linear) for dim in whole]
+        batch = _others(np.ndim(updates), numbers.update_window_dims)
+        ties += [
+            Tie(batch[index_dim], dim)
+            for dim, index_dim in zip(
+                numbers.operand_batching_dims, numbers.scatter_indices_batching_dims, strict=True
+            )
+        ]
+        (row[2],) = tied_blocks(call, 2, fun, [result], ties)
+    return [result], [row]
+
+
+register_batched(("scatter-min", "scatter-max"), dynamic_scatter_rule)

@@ -1,0 +1,180 @@
+"""Where derivatives flow in the body of a loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from jax.extend import core
+
+from .._trace import Atom, inline, is_differentiable
+
+Inputs = frozenset[int]
+
+
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """Which inputs and results of a loop's body take part in derivatives.
+
+    The body takes constants, carried values and slices, and returns carried values and slices. Inputs and
+    results are named by their position.
+
+    Attributes:
+        body: the body.
+        num_consts: how many constants it takes.
+        num_carry: how many values it carries.
+        carries: inputs that carry a derivative from step to step and whose derivative somebody needs.
+        inits: those of them whose initial value is wanted.
+        unchanged: carried values that the body returns as they are.
+        fixed: wanted inputs that are the same in every step: constants and unchanged values.
+        slices: wanted slices.
+        through: those of them that reach a carried value.
+        results: slices returned by the body whose derivatives are needed.
+        reach: for every wanted input the carried values that depend on it after some steps (for an initial
+            value itself, too).
+        direct: for every result of the body the inputs that it depends on.
+        dtype: that of all Jacobians.
+    """
+
+    body: core.ClosedJaxpr
+    num_consts: int
+    num_carry: int
+    carries: tuple[int, ...]
+    inits: tuple[int, ...]
+    unchanged: Inputs
+    fixed: tuple[int, ...]
+    slices: tuple[int, ...]
+    through: tuple[int, ...]
+    results: tuple[int, ...]
+    reach: dict[int, Inputs]
+    direct: list[Inputs]
+    dtype: Any
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The wanted inputs of the loop that are not slices."""
+        return self.inits + self.fixed
+
+    @property
+    def wanted(self) -> list[bool]:
+        """For every input of the body whether its local Jacobians are needed."""
+        moving = {*self.carries, *self.fixed, *self.slices}
+        return [at in moving for at in range(len(self.body.in_avals))]
+
+    def result_of(self, carry: int) -> int:
+        """The result that becomes this input in the next step."""
+        return carry - self.num_consts
+
+    def shape(self, position: int) -> tuple[int, ...]:
+        """The shape of an input of the body."""
+        return self.body.in_avals[position].shape
+
+    def column_shape(self, position: int, length: int | None = None) -> tuple[int, ...]:
+        """The shape of an input of the loop: slices of all its steps are stacked."""
+        stacked = () if position < self.num_consts + self.num_carry else (length,)
+        return stacked + self.shape(position)  # pyright: ignore[reportReturnType]
+
+    def size(self, positions: Sequence[int]) -> int:
+        """How many numbers some inputs of the body hold."""
+        return sum(math.prod(self.shape(at)) for at in positions)
+
+    def out_size(self, results: Sequence[int]) -> int:
+        """How many numbers some results of the body hold."""
+        return sum(math.prod(self.body.out_avals[at].shape) for at in results)
+
+    def touches(self, result: int, column: int) -> bool:
+        """Whether a result of the body depends on an input of the loop in some step."""
+        direct = self.direct[result]
+        read = column in direct and column not in self.carries
+        return read or not direct.isdisjoint(self.reach[column])
+
+
+def dependence(closed: core.ClosedJaxpr) -> list[Inputs]:
+    """For every result of a program the inputs that it may depend on, as far as derivatives go."""
+    program = inline(closed)
+    found: dict[Atom, Inputs] = {
+        variable: frozenset([at])
+        for at, variable in enumerate(program.inputs)
+        if is_differentiable(variable.aval)
+    }
+    nothing: Inputs = frozenset()
+    for equation in program.equations:
+        inputs = nothing.union(*(found.get(atom, nothing) for atom in equation.inputs))
+        for output in equation.outputs:
+            if is_differentiable(output.aval):
+                found[output] = inputs
+    return [found.get(atom, nothing) for atom in program.outputs]
+
+
+def find_flow(
+    body: core.ClosedJaxpr, num_consts: int, num_carry: int, wanted: Sequence[bool], needed: Sequence[bool]
+) -> Flow:
+    """Find where derivatives flow.
+
+    Args:
+        body: the body.
+        num_consts: how many constants it takes.
+        num_carry: how many values it carries.
+        wanted: for every input of the loop whether it is differentiated.
+        needed: for every result of the loop whether its derivative is asked for.
+    """
+    direct = dependence(body)
+    same = _unchanged(body, num_consts, num_carry)
+    all_carries = range(num_consts, num_consts + num_carry)
+    carried = [at for at in all_carries if at not in same]
+
+    def spread(start: set[int], column: int) -> Inputs:
+        """The carried values that depend on an input after some steps."""
+        reached = set(start)
+        reached.update(at for at in carried if column in direct[at - num_consts] and column not in carried)
+        while True:
+            more = {at for at in carried if not reached.isdisjoint(direct[at - num_consts])}
+            if more <= reached:
+                return frozenset(reached)
+            reached |= more
+
+    moving = [at for at, want in enumerate(wanted) if want and is_differentiable(body.in_avals[at])]
+    reach = {at: spread({at} if at in carried else set(), at) for at in moving}
+    results = tuple(
+        at for at in range(num_carry, len(direct)) if needed[at] and is_differentiable(body.out_avals[at])
+    )
+    useful = {at for at in carried if needed[at - num_consts]}
+    useful.update(at for at in carried for result in results if at in direct[result])
+    while True:
+        more = {at for at in carried for other in useful if at in direct[other - num_consts]}
+        if more <= useful:
+            break
+        useful |= more
+    active = frozenset().union(*reach.values()) & useful
+    reach = {at: reached & active for at, reached in reach.items()}
+    slices = tuple(at for at in moving if at >= num_consts + num_carry)
+    fixed = tuple(at for at in moving if at < num_consts or at in same)
+    read = frozenset().union(*(direct[at] for at in results))
+    types = [body.in_avals[at].dtype for at in (*active, *moving)]
+    types += [body.out_avals[at].dtype for at in results]
+    return Flow(
+        body,
+        num_consts,
+        num_carry,
+        carries=tuple(sorted(active)),
+        inits=tuple(at for at in moving if at in active),
+        unchanged=same,
+        fixed=tuple(at for at in fixed if reach[at] or at in read or at in same),
+        slices=tuple(at for at in slices if reach[at] or at in read),
+        through=tuple(at for at in slices if reach[at]),
+        results=results,
+        reach=reach,
+        direct=direct,
+        dtype=jnp.result_type(*types) if types else jnp.dtype("float32"),
+    )
+
+
+def _unchanged(body: core.ClosedJaxpr, num_consts: int, num_carry: int) -> Inputs:
+    """The carried values that every step returns as they are."""
+    program = inline(body)
+    return frozenset(
+        num_consts + at for at in range(num_carry) if program.outputs[at] is program.inputs[num_consts + at]
+    )

@@ -1,0 +1,209 @@
+"""Indexing: gathers, scatters and slices at places known while tracing become static index tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jax import lax
+
+from .._trace import is_complex
+from ..sparse import Block, arranged_block, digit_table, label_dims, unit_block
+from ._batched import register_batched
+from ._complex import real_block
+from ._dynamic import (
+    dynamic_gather_rule,
+    dynamic_scatter_rule,
+    dynamic_slice_rule,
+    dynamic_update_slice_rule,
+)
+from ._registry import Blocks, Call
+from ._relabel import copy_block
+
+
+def _gather(call: Call) -> tuple[list[Any], Blocks]:
+    indices = call.known(1)
+    if indices is None:
+        return dynamic_gather_rule(call)
+    (result,) = call.evaluate()
+    numbers = call.params["dimension_numbers"]
+    in_shape = np.shape(call.operands[0])
+    places, inside = _places(
+        in_shape,
+        indices,
+        result.shape,
+        numbers.offset_dims,
+        numbers.collapsed_slice_dims,
+        numbers.start_index_map,
+        numbers.operand_batching_dims,
+        numbers.start_indices_batching_dims,
+        call.params["slice_sizes"],
+        call.params["mode"],
+    )
+    block = _selection(result.shape, in_shape, places, inside)
+    return [result], [[real_block(block, result), None]]
+
+
+def _scatter(call: Call) -> tuple[list[Any], Blocks]:
+    """Scatters that add or subtract, and those that set or multiply every entry at most once."""
+    indices = call.known(1)
+    if indices is None:
+        return dynamic_scatter_rule(call)
+    shape, updates_shape = np.shape(call.operands[0]), np.shape(call.operands[2])
+    numbers = call.params["dimension_numbers"]
+    hidden = (*numbers.inserted_window_dims, *numbers.operand_batching_dims)
+    windows = iter(updates_shape[axis] for axis in numbers.update_window_dims)
+    places, inside = _places(
+        shape,
+        indices,
+        updates_shape,
+        numbers.update_window_dims,
+        numbers.inserted_window_dims,
+        numbers.scatter_dims_to_operand_dims,
+        numbers.operand_batching_dims,
+        numbers.scatter_indices_batching_dims,
+        [1 if axis in hidden else next(windows) for axis in range(len(shape))],
+        call.params["mode"],
+    )
+    name = call.primitive.name
+    kept = np.ones(shape, bool)
+    targets = tuple(place[inside] for place in places)
+    if name in ("scatter", "scatter-mul"):
+        if shape and len(np.unique(np.ravel_multi_index(targets, shape))) < inside.sum():
+            return dynamic_scatter_rule(call)  # which of several updates wins is not ours to say
+        kept[targets] = False
+    operand = _selection(shape, shape, list(np.indices(shape, np.int32)), kept)
+    updates = _selection(updates_shape, shape, places, inside).T
+    if name == "scatter-sub":
+        updates = -updates
+    if name == "scatter-mul":
+        if is_complex(call.operands[0]):
+            return dynamic_scatter_rule(call)
+        ones = lax.full_like(call.operands[0], 1)
+        (factors,) = call.with_operands([ones, *call.operands[1:]]).evaluate()
+        operand = _diagonal(factors)
+        updates = _diagonal(call.operands[0]) @ updates
+    (result,) = call.evaluate()
+    row = [real_block(operand, result), None, real_block(updates, result)]
+    return [result], [[block if want else None for block, want in zip(row, call.wanted, strict=True)]]
+
+
+def _diagonal(value: Any) -> Block:
+    dims, sizes = label_dims(np.shape(value))
+    return arranged_block(dims, dims, sizes, value, range(len(sizes)))
+
+
+def _selection(
+    out_shape: Sequence[int], in_shape: Sequence[int], places: Sequence[np.ndarray], inside: np.ndarray
+) -> Block:
+    """The block of a copy of static places.
+
+    Args:
+        out_shape: the shape of the output.
+        in_shape: the shape of the input.
+        places: for every input dimension the index that each output entry copies.
+        inside: which output entries are copies; the others are no function of the input.
+    """
+    if not inside.any():
+        return Block.zero(out_shape, in_shape)
+    if inside.all():
+        out = [[axis] for axis in range(len(out_shape))]
+        labels = tuple(range(len(out_shape)))
+        in_ = [[digit_table(radix, labels, place)] for radix, place in zip(in_shape, places, strict=True)]
+        return unit_block(out, in_, out_shape)
+    entries = np.nonzero(inside)
+    sides = [
+        [[digit_table(radix, (0,), index)] for radix, index in zip(shape, indices, strict=True)]
+        for shape, indices in ((out_shape, entries), (in_shape, [place[inside] for place in places]))
+    ]
+    return unit_block(*sides, [len(entries[0])])
+
+
+def _places(
+    operand_shape: Sequence[int],
+    indices: np.ndarray,
+    window_shape: Sequence[int],
+    window_dims: Sequence[int],
+    collapsed_dims: Sequence[int],
+    index_map: Sequence[int],
+    operand_batching_dims: Sequence[int],
+    indices_batching_dims: Sequence[int],
+    slice_sizes: Sequence[int],
+    mode: Any,
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Which operand entry each entry of a gather's result, or of a scatter's updates, belongs to.
+
+    Follows the definition of `Gather` and `Scatter` in the XLA operation semantics.
+
+    Returns:
+        for every operand dimension the index, and which entries lie inside the operand.
+    """
+    grid = np.indices(window_shape, np.int64)
+    batch = tuple(grid[axis] for axis in range(len(window_shape)) if axis not in window_dims)
+    starts = [np.zeros(window_shape, np.int64) for _ in operand_shape]
+    for at, axis in enumerate(index_map):
+        starts[axis] = np.asarray(indices[..., at], np.int64)[batch]
+    inside = np.ones(window_shape, bool)
+    for axis, (size, window) in enumerate(zip(operand_shape, slice_sizes, strict=True)):
+        last = size - window
+        if mode is lax.GatherScatterMode.CLIP:
+            starts[axis] = np.clip(starts[axis], 0, last)
+        inside &= (starts[axis] >= 0) & (starts[axis] <= last)
+    for axis, of_indices in zip(operand_batching_dims, indices_batching_dims, strict=True):
+        starts[axis] = batch[of_indices]
+    offsets = iter(window_dims)
+    hidden = {*collapsed_dims, *operand_batching_dims}
+    places = [start if axis in hidden else start + grid[next(offsets)] for axis, start in enumerate(starts)]
+    return places, inside
+
+
+def _dynamic_slice(call: Call) -> tuple[list[Any], Blocks]:
+    starts = [call.known(at) for at in range(1, len(call.operands))]
+    if any(start is None for start in starts):
+        return dynamic_slice_rule(call)
+    (result,) = call.evaluate()
+    in_shape = np.shape(call.operands[0])
+    lines = [(start, 1) for start in _clamped(starts, in_shape, result.shape)]
+    whole = [(0, 1)] * len(in_shape)
+    block = copy_block(result.shape, in_shape, result.shape, whole, lines)
+    return [result], [[real_block(block, result), *[None] * len(starts)]]
+
+
+def _dynamic_update_slice(call: Call) -> tuple[list[Any], Blocks]:
+    known = [call.known(at) for at in range(2, len(call.operands))]
+    if any(start is None for start in known):
+        return dynamic_update_slice_rule(call)
+    shape, update_shape = np.shape(call.operands[0]), np.shape(call.operands[1])
+    starts = _clamped(known, shape, update_shape)
+    blocks: list[Block | None] = [None] * len(call.operands)
+    whole = [(0, 1)] * len(shape)
+    if call.wanted[1]:
+        lines = [(start, 1) for start in starts]
+        blocks[1] = copy_block(shape, update_shape, update_shape, lines, whole)
+    if call.wanted[0]:
+        # What is left around the updated box: for every dimension what lies before and after it, inside
+        # the box in the dimensions before, anywhere in those after.
+        kept = Block.zero(shape, shape)
+        for axis, (start, size) in enumerate(zip(starts, shape, strict=True)):
+            end = start + update_shape[axis]
+            for low, high in ((0, start), (end, size)):
+                lines = [*((first, 1) for first in starts[:axis]), (low, 1), *whole[axis + 1 :]]
+                sizes = [*update_shape[:axis], high - low, *shape[axis + 1 :]]
+                kept = kept + copy_block(shape, shape, sizes, lines, lines)
+        blocks[0] = kept
+    (result,) = call.evaluate()
+    return [result], [[block and real_block(block, result) for block in blocks]]
+
+
+def _clamped(starts: Sequence[Any], shape: Sequence[int], window: Sequence[int]) -> list[int]:
+    return [
+        min(max(int(start), 0), size - width)
+        for start, size, width in zip(starts, shape, window, strict=True)
+    ]
+
+
+register_batched(("gather",), _gather)
+register_batched(("scatter", "scatter-add", "scatter-mul", "scatter-sub"), _scatter)
+register_batched(("dynamic_slice",), _dynamic_slice)
+register_batched(("dynamic_update_slice",), _dynamic_update_slice)

@@ -1,0 +1,53 @@
+"""Sorting and the largest entries: copies of entries from places that are known at run time only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from .._trace import bind, is_complex
+from ..sparse import Block, arranged_block, label_dims
+from ._batched import register_batched
+from ._registry import Blocks, Call
+
+
+def _sort(call: Call) -> tuple[list[Any], Blocks]:
+    """Every result is the same permutation of its operand."""
+    axis = call.params["dimension"]
+    places = lax.broadcasted_iota(np.int32, np.shape(call.operands[0]), axis)
+    *results, places = bind(call.primitive, call.params, [*call.operands, places])
+    blocks: Blocks = [[None] * len(call.operands) for _ in results]
+    for at in call.moving:
+        blocks[at][at] = _copied_block(places, call.operands[at], axis)
+    return results, blocks
+
+
+def _top_k(call: Call) -> tuple[list[Any], Blocks]:
+    values, places = call.evaluate()
+    (operand,) = call.operands
+    axis = call.params.get("reduction_dimension", call.params.get("axis", -1))
+    return [values, places], [[_copied_block(places, operand, axis % np.ndim(operand))], [None]]
+
+
+def _copied_block(places: Any, operand: Any, axis: int) -> Block | None:
+    """The block of ``take_along_axis(operand, places, axis)``."""
+    if not np.size(places):
+        return None
+    in_size = np.shape(operand)[axis]
+    view = (2,) if is_complex(operand) else ()
+    out, sizes = label_dims(places.shape + view)
+    in_ = list(out)
+    in_[axis] = []
+    if in_size != 1:
+        in_[axis] = [len(sizes)]
+        sizes.append(in_size)
+    hits = jnp.expand_dims(places, -1) == jnp.arange(in_size, dtype=places.dtype)
+    axes = [label for dim in [*out[: np.ndim(operand)], in_[axis]] for label in dim]
+    return arranged_block(out, in_, sizes, hits, axes)
+
+
+register_batched(("sort",), _sort)
+register_batched(("top_k", "approx_top_k"), _top_k)

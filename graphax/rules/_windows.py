@@ -1,0 +1,222 @@
+"""Windows that slide over arrays: pooling and convolution."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from .._trace import is_complex, is_differentiable
+from ..sparse import Block, arranged_block, label_dims
+from ._batched import STATIC_LIMIT, Fun, Tie, of_operand, register_batched, tied_blocks
+from ._registry import Blocks, Call
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A window that slides along one dimension."""
+
+    in_size: int
+    out_size: int
+    size: int
+    stride: int
+    padding: tuple[int, int]
+    base_dilation: int
+    dilation: int
+
+    @property
+    def is_tiling(self) -> bool:
+        """Whether the windows cut the input into tiles, so that each result has an input tile of its own."""
+        return (
+            self.base_dilation == 1
+            and tuple(self.padding) == (0, 0)
+            and (self.size - 1) * self.dilation < self.stride
+            and self.in_size == self.out_size * self.stride
+        )
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """The parts of the input dimension: which tile, and where in it."""
+        return (self.out_size, self.stride) if self.is_tiling else (self.in_size,)
+
+    def pattern(self) -> np.ndarray:
+        """Whether an input (last axis) lies in the window of a result (first axis); of a tile in its own."""
+        if self.is_tiling:
+            return replace(self, in_size=self.stride, out_size=1, stride=self.stride + 1).pattern()[0]
+        place = self.padding[0] + self.base_dilation * np.arange(self.in_size)
+        first = self.stride * np.arange(self.out_size)
+        step, rest = np.divmod(place[None, :] - first[:, None], self.dilation)
+        return (rest == 0) & (step >= 0) & (step < self.size)
+
+
+def _windows(call: Call, in_shape: Sequence[int], out_shape: Sequence[int]) -> list[_Window]:
+    params = call.params
+    ones = (1,) * len(out_shape)
+    columns = zip(
+        in_shape,
+        out_shape,
+        params["window_dimensions"],
+        params["window_strides"],
+        params["padding"],
+        params.get("base_dilation", ones),
+        params.get("window_dilation", ones),
+        strict=True,
+    )
+    return [_Window(*column) for column in columns]
+
+
+def _tiles(windows: Sequence[_Window]) -> tuple[list[tuple[int, ...]], list[tuple[int, int]]]:
+    """The parts of the inputs' dimensions, and which of them is which dimension of the results."""
+    parts, tiles = [], []
+    at = 0
+    for dim, window in enumerate(windows):
+        if window.is_tiling:
+            tiles.append((at, dim))
+        parts.append(window.parts)
+        at += len(window.parts)
+    return parts, tiles
+
+
+def _reduce_window(call: Call, constant: bool = False) -> tuple[list[Any], Blocks]:
+    """Operands of the shape of the first; in a generic reduction their initial values follow."""
+    results = call.evaluate()
+    shape = np.shape(call.operands[0])
+    parts, tiles = _tiles(_windows(call, shape, np.shape(results[0])))
+    ties = [Tie(part, dim, constant) for part, dim in tiles]
+    blocks: Blocks = [[None] * len(call.operands) for _ in results]
+    for at in call.moving:
+        slides = np.shape(call.operands[at]) == shape
+        generic = call.primitive.name == "reduce_window"
+        column = tied_blocks(
+            call,
+            at,
+            _of_one_of_many(call, at) if generic else of_operand(call, at),
+            results,
+            ties if slides else (),
+            parts if slides else None,
+            pull_first=True,  # the jvp of a maximum packs two numbers into one, which not every device can
+        )
+        for row, block in zip(blocks, column, strict=True):
+            row[at] = block
+    return results, blocks
+
+
+def _of_one_of_many(call: Call, at: int) -> Fun:
+    """JAX differentiates a generic reduction with respect to all its operands or none."""
+    half = len(call.operands) // 2
+
+    def fun(moving: Any) -> list[Any]:
+        operands = list(call.operands)
+        operands[at] = moving
+        for k in range(half if at < half else 0):
+            if k != at and is_differentiable(operands[k]):
+                nowhere = lax.full_like(operands[k], False, bool)
+                likened = lax.convert_element_type(moving, operands[k].dtype)
+                operands[k] = lax.select(nowhere, likened, operands[k])
+        return call.with_operands(operands).evaluate()
+
+    return fun
+
+
+def _reduce_window_sum(call: Call) -> tuple[list[Any], Blocks]:
+    """A static matrix of zeros and ones for every dimension; for all of them their Kronecker product."""
+    (result,) = call.evaluate()
+    (operand,) = call.operands
+    if not result.size or not np.size(operand):
+        return [result], [[None]]
+    windows = _windows(call, np.shape(operand), result.shape)
+    patterns = [window.pattern() for window in windows]
+    if math.prod(pattern.size for pattern in patterns) > STATIC_LIMIT:
+        return _reduce_window(call, constant=True)
+    out, sizes = label_dims((*result.shape, 2) if is_complex(result) else result.shape)
+    in_ = list(out)
+    value = np.ones((), jnp.finfo(result.dtype).dtype)
+    axes: list[int] = []
+    for dim, (window, pattern) in enumerate(zip(windows, patterns, strict=True)):
+        new = window.parts[-1]
+        fresh = [len(sizes)] if new != 1 else []
+        sizes += [new] * len(fresh)
+        in_[dim] = out[dim] + fresh if window.is_tiling else fresh
+        if not pattern.all():
+            value = np.multiply.outer(value, pattern)
+            axes += fresh if window.is_tiling else out[dim] + fresh
+    return [result], [[arranged_block(out, in_, sizes, value, axes)]]
+
+
+def _select_and_gather_add(call: Call) -> tuple[list[Any], Blocks]:
+    """JAX differentiates what is gathered, not what selects it."""
+    return _reduce_window(replace(call, wanted=(call.wanted[0], False)))
+
+
+def _select_and_scatter_add(call: Call) -> tuple[list[Any], Blocks]:
+    """JAX differentiates what is scattered, not what selects its places."""
+    (result,) = call.evaluate()
+    if not call.wanted[0]:
+        return [result], [[None, None]]
+    parts, tiles = _tiles(_windows(call, result.shape, np.shape(call.operands[0])))
+    ties = [Tie(dim, part) for part, dim in tiles]
+    (block,) = tied_blocks(call, 0, of_operand(call, 0), [result], ties, None, parts)
+    return [result], [[block, None]]
+
+
+def _conv(call: Call) -> tuple[list[Any], Blocks]:
+    """Images of a batch, groups of features and tiles of pixels are apart; for the kernel, its outputs."""
+    (result,) = call.evaluate()
+    params = call.params
+    left, right = (np.shape(operand) for operand in call.operands)
+    left_spec, right_spec, out_spec = params["dimension_numbers"]
+    batch_groups, groups = params["batch_group_count"], params["feature_group_count"]
+    out_groups = max(batch_groups, groups)
+    left_parts: list[tuple[int, ...]] = [()] * len(left)
+    right_parts: list[tuple[int, ...]] = [(size,) for size in right]
+    out_parts: list[tuple[int, ...]] = [(size,) for size in result.shape]
+    left_parts[left_spec[0]] = (batch_groups, left[left_spec[0]] // batch_groups)
+    left_parts[left_spec[1]] = (groups, left[left_spec[1]] // groups)
+    right_parts[right_spec[0]] = (out_groups, right[right_spec[0]] // out_groups)
+    out_parts[out_spec[1]] = (out_groups, result.shape[out_spec[1]] // out_groups)
+    tiled: list[tuple[int, int]] = []
+    for k, (left_dim, right_dim, out_dim) in enumerate(
+        zip(left_spec[2:], right_spec[2:], out_spec[2:], strict=True)
+    ):
+        window = _Window(
+            left[left_dim],
+            result.shape[out_dim],
+            right[right_dim],
+            params["window_strides"][k],
+            params["padding"][k],
+            params["lhs_dilation"][k],
+            params["rhs_dilation"][k],
+        )
+        left_parts[left_dim] = window.parts
+        tiled += [(left_dim, out_dim)] * window.is_tiling
+    left_at, right_at, out_at = (_first_parts(parts) for parts in (left_parts, right_parts, out_parts))
+    group = left_at[left_spec[0]] if batch_groups > 1 else left_at[left_spec[1]]
+    batch = left_at[left_spec[0]] + 1
+    out_group = out_at[out_spec[1]]
+    left_ties = [Tie(group, out_group), Tie(batch, out_at[out_spec[0]], constant=True)]
+    left_ties += [Tie(left_at[left_dim], out_at[out_dim], constant=True) for left_dim, out_dim in tiled]
+    kernel = right_at[right_spec[0]]
+    right_ties = [Tie(kernel, out_group), Tie(kernel + 1, out_group + 1, constant=True)]
+    row: list[Block | None] = [None, None]
+    for at, ties, parts in ((0, left_ties, left_parts), (1, right_ties, right_parts)):
+        if call.wanted[at]:
+            (row[at],) = tied_blocks(call, at, of_operand(call, at), [result], ties, parts, out_parts)
+    return [result], [row]
+
+
+def _first_parts(parts: Sequence[Sequence[int]]) -> list[int]:
+    """The position of the first part of every dimension."""
+    return list(itertools.accumulate((len(dim) for dim in parts[:-1]), initial=0))
+
+
+register_batched(("reduce_window", "reduce_window_max", "reduce_window_min"), _reduce_window)
+register_batched(("reduce_window_sum",), _reduce_window_sum)
+register_batched(("select_and_gather_add",), _select_and_gather_add)
+register_batched(("select_and_scatter_add",), _select_and_scatter_add)
+register_batched(("conv_general_dilated",), _conv)

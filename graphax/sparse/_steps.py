@@ -1,0 +1,262 @@
+"""What happens to a term's value while its labels are rewritten: a list of small array operations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import lax
+
+from ._term import Table
+
+Value = Any  # a JAX array, a static NumPy array, or None
+
+
+class Reshape(NamedTuple):
+    shape: tuple[int, ...]
+
+    def __call__(self, value: Value) -> Value:
+        return reshape(value, self.shape)
+
+
+class Slice(NamedTuple):
+    """Take ``size`` entries of an axis from ``start`` on, ``step`` apart."""
+
+    axis: int
+    start: int
+    step: int
+    size: int
+
+    def __call__(self, value: Value) -> Value:
+        last = self.start + self.step * (self.size - 1)
+        low, high = min(self.start, last), max(self.start, last) + 1
+        if (low, high, self.step) == (0, value.shape[self.axis], 1):
+            return value
+        if isinstance(value, np.ndarray):
+            index: list[Any] = [slice(None)] * value.ndim
+            index[self.axis] = self.start + self.step * np.arange(self.size)
+            return value[tuple(index)]
+        value = lax.slice_in_dim(value, low, high, abs(self.step), self.axis)
+        return lax.rev(value, (self.axis,)) if self.step < 0 else value
+
+
+class Gather(NamedTuple):
+    """Merge some axes and take entries of them; what was taken becomes leading axes of shape ``shape``."""
+
+    axes: tuple[int, ...]
+    table: Table
+    shape: tuple[int, ...]
+
+    def __call__(self, value: Value) -> Value:
+        rest = [axis for axis in range(value.ndim) if axis not in self.axes]
+        value = transpose(value, [*self.axes, *rest])
+        tail = value.shape[len(self.axes) :]
+        value = take(reshape(value, (-1, *tail)), self.table.indices)
+        return reshape(value, (*self.shape, *tail))
+
+
+class Accumulate(NamedTuple):
+    """Add up the entries of the first axis that go to the same place."""
+
+    table: Table  # for every entry its place
+    size: int
+
+    def __call__(self, value: Value) -> Value:
+        places, value = self.table.indices, numeric(value)
+        if isinstance(value, np.ndarray):
+            total = np.zeros((self.size, *value.shape[1:]), value.dtype)
+            np.add.at(total, places, value)
+            return total
+        total = lax.full((self.size, *value.shape[1:]), 0, value.dtype)
+        return scatter_add(total, places, value)
+
+
+class Broadcast(NamedTuple):
+    """Append axes along which the value does not vary."""
+
+    shape: tuple[int, ...]
+
+    def __call__(self, value: Value) -> Value:
+        shape = (*value.shape, *self.shape)
+        if isinstance(value, np.ndarray):
+            return np.broadcast_to(reshape(value, value.shape + (1,) * len(self.shape)), shape)
+        return lax.broadcast_in_dim(value, shape, range(value.ndim))
+
+
+class Place(NamedTuple):
+    """Spread an axis out over a longer one, zeros elsewhere: the reverse of `Slice`."""
+
+    axis: int
+    start: int
+    step: int
+    size: int
+
+    def __call__(self, value: Value) -> Value:
+        count = value.shape[self.axis]
+        if isinstance(value, np.ndarray):
+            shape = list(value.shape)
+            shape[self.axis] = self.size
+            total = np.zeros(shape, value.dtype)
+            index: list[Any] = [slice(None)] * value.ndim
+            index[self.axis] = self.start + self.step * np.arange(count)
+            total[tuple(index)] = value
+            return total
+        low = min(self.start, self.start + self.step * (count - 1))
+        interior = abs(self.step) - 1
+        if self.step < 0:
+            value = lax.rev(value, (self.axis,))
+        config = [(0, 0, 0)] * value.ndim
+        config[self.axis] = (low, self.size - low - count - interior * (count - 1), interior)
+        return lax.pad(value, np.zeros((), value.dtype), config)
+
+
+class Scatter(NamedTuple):
+    """Merge some axes and spread their entries out; the places become leading axes of shape ``shape``."""
+
+    axes: tuple[int, ...]
+    table: Table  # for every entry its place
+    shape: tuple[int, ...]
+
+    def __call__(self, value: Value) -> Value:
+        rest = [axis for axis in range(value.ndim) if axis not in self.axes]
+        value = transpose(value, [*self.axes, *rest])
+        tail = value.shape[len(self.axes) :]
+        value = reshape(value, (-1, *tail))
+        value = Accumulate(self.table, math.prod(self.shape))(value)
+        return reshape(value, (*self.shape, *tail))
+
+
+class Untie(NamedTuple):
+    """Write a Kronecker delta out: a new last axis, zero off the diagonal with ``axis``."""
+
+    axis: int
+
+    def __call__(self, value: Value) -> Value:
+        size = value.shape[self.axis]
+        mask_shape = [1] * (value.ndim + 1)
+        mask_shape[self.axis] = mask_shape[-1] = size
+        mask = np.eye(size, dtype=bool).reshape(mask_shape)
+        value = reshape(value, (*value.shape, 1))
+        if isinstance(value, np.ndarray):
+            return np.where(mask, value, np.zeros((), value.dtype))
+        shape = np.broadcast_shapes(mask.shape, value.shape)
+        value = lax.broadcast_in_dim(value, shape, range(len(shape)))
+        return lax.select(np.broadcast_to(mask, shape), value, lax.full_like(value, 0))
+
+
+Step = Reshape | Slice | Gather | Accumulate | Broadcast | Place | Scatter | Untie
+
+
+def run_steps(steps: Sequence[Step], value: Value, scale: Any) -> tuple[Value, Any]:
+    """The value after the steps; a static scale becomes a static array."""
+    if steps and value is None:
+        value, scale = np.asarray(scale, np.result_type(scale, np.float64)), 1
+    for step in steps:
+        value = step(value)
+    return value, scale
+
+
+def reshape(value: Value, shape: Sequence[int]) -> Value:
+    if value.shape == tuple(shape):
+        return value
+    if isinstance(value, np.ndarray):
+        return value.reshape(shape)
+    return lax.reshape(value, shape) if -1 not in shape else value.reshape(shape)
+
+
+def transpose(value: Value, permutation: Sequence[int]) -> Value:
+    if tuple(permutation) == tuple(range(value.ndim)):
+        return value
+    if isinstance(value, np.ndarray):
+        return np.transpose(value, permutation)
+    return lax.transpose(value, permutation)
+
+
+def take(value: Value, indices: np.ndarray) -> Value:
+    """Entries of the first axis."""
+    if isinstance(value, np.ndarray):
+        return value[indices]
+    numbers = lax.GatherDimensionNumbers(
+        offset_dims=tuple(range(1, value.ndim)), collapsed_slice_dims=(0,), start_index_map=(0,)
+    )
+    return lax.gather(
+        value, indices[:, None], numbers, (1, *value.shape[1:]), mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS
+    )
+
+
+def scatter_add(total: Value, places: np.ndarray, value: Value) -> Value:
+    """Add entries of the first axis at their places."""
+    steps = np.diff(places)
+    numbers = lax.ScatterDimensionNumbers(
+        update_window_dims=tuple(range(1, total.ndim)),
+        inserted_window_dims=(0,),
+        scatter_dims_to_operand_dims=(0,),
+    )
+    return lax.scatter_add(
+        total,
+        places[:, None],
+        value,
+        numbers,
+        indices_are_sorted=bool((steps >= 0).all()),
+        unique_indices=bool((steps > 0).all()),
+        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
+    )
+
+
+def scaled(value: Value, scale: Any) -> Value:
+    """``scale * value`` in the value's dtype."""
+    if scale == 1:
+        return value
+    value = numeric(value)
+    if isinstance(value, np.ndarray):
+        return np.asarray(value * scale)
+    if scale == -1:
+        return lax.neg(value)
+    return lax.mul(value, np.asarray(scale, value.dtype))
+
+
+def summed(value: Value, axes: Sequence[int]) -> Value:
+    """The sum over some axes."""
+    axes = tuple(axes)
+    if not axes:
+        return value
+    value = numeric(value)
+    if isinstance(value, np.ndarray):
+        return np.asarray(value.sum(axes))
+    return lax.reduce_sum(value, axes)
+
+
+def numeric(value: Value) -> Value:
+    """A mask as ones and zeros; numbers as they are."""
+    if value.dtype != bool:
+        return value
+    return value.astype(np.float64) if isinstance(value, np.ndarray) else value.astype(float)
+
+
+def match_dtypes(left: Value, right: Value) -> tuple[Value, Value]:
+    """Static arrays and masks take the other's dtype; two traced ones the promoted dtype."""
+    if left.dtype == bool:
+        left = numeric(left) if right.dtype == bool else left.astype(right.dtype)
+    if right.dtype == bool:
+        right = right.astype(left.dtype)
+    if isinstance(left, np.ndarray) and not isinstance(right, np.ndarray):
+        return left.astype(right.dtype), right
+    if isinstance(right, np.ndarray) and not isinstance(left, np.ndarray):
+        return left, right.astype(left.dtype)
+    if left.dtype != right.dtype:
+        dtype = jax.numpy.promote_types(left.dtype, right.dtype)
+        if isinstance(left, np.ndarray):
+            return left.astype(dtype), right.astype(dtype)
+        return lax.convert_element_type(left, dtype), lax.convert_element_type(right, dtype)
+    return left, right
+
+
+def expand(value: Value, axes: Sequence[int], wanted: Sequence[int]) -> Value:
+    """Order the axes as in ``wanted``, with axes of size 1 for labels that the value lacks."""
+    have = [label for label in wanted if label in axes]
+    value = transpose(value, [list(axes).index(label) for label in have])
+    sizes = dict(zip(have, value.shape, strict=True))
+    return reshape(value, [sizes.get(label, 1) for label in wanted])
