@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..sparse import Block, Digit, common_factors, digit_table, identity_block, label_dims, unit_block
+from ._dense import dense_rule
 from ._registry import Blocks, Call, register_family, register_rule
 
 #: Primitives that only copy or add up entries: in the counted convention they hold no ones to multiply by.
@@ -39,6 +40,8 @@ def _broadcast_in_dim(call: Call) -> tuple[list[Any], Blocks]:
 
 
 def _reshape(call: Call) -> tuple[list[Any], Blocks]:
+    if call.params.get("dimensions") is not None:  # a transposition first
+        return dense_rule(call)
     (result,) = call.evaluate()
     return [result], [[reshape_block(result.shape, np.shape(call.operands[0]))]]
 
