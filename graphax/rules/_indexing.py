@@ -156,7 +156,7 @@ def _places(
     offsets = iter(window_dims)
     hidden = {*collapsed_dims, *operand_batching_dims}
     places = [start if axis in hidden else start + grid[next(offsets)] for axis, start in enumerate(starts)]
-    return places, inside
+    return [np.broadcast_to(place, window_shape) for place in places], np.asarray(inside)
 
 
 def _dynamic_slice(call: Call) -> tuple[list[Any], Blocks]:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ..sparse import Block, Digit, common_factors, digit_table, identity_block, label_dims, unit_block
-from ._dense import dense_rule
 from ._registry import Blocks, Call, register_family, register_rule
 
 #: Primitives that only copy or add up entries: in the counted convention they hold no ones to multiply by.
@@ -22,9 +21,12 @@ COPYING = frozenset(
 
 @register_rule("transpose")
 def _transpose(call: Call) -> tuple[list[Any], Blocks]:
-    dims, sizes = label_dims(np.shape(call.operands[0]))
-    out = [dims[axis] for axis in call.params["permutation"]]
-    return call.evaluate(), [[unit_block(out, dims, sizes)]]
+    return call.evaluate(), [[_transpose_block(np.shape(call.operands[0]), call.params["permutation"])]]
+
+
+def _transpose_block(shape: Sequence[int], permutation: Sequence[int]) -> Block:
+    dims, sizes = label_dims(shape)
+    return unit_block([dims[axis] for axis in permutation], dims, sizes)
 
 
 @register_rule("broadcast_in_dim")
@@ -40,10 +42,14 @@ def _broadcast_in_dim(call: Call) -> tuple[list[Any], Blocks]:
 
 
 def _reshape(call: Call) -> tuple[list[Any], Blocks]:
-    if call.params.get("dimensions") is not None:  # a transposition first
-        return dense_rule(call)
     (result,) = call.evaluate()
-    return [result], [[reshape_block(result.shape, np.shape(call.operands[0]))]]
+    in_shape = np.shape(call.operands[0])
+    order = call.params.get("dimensions") if call.primitive.name == "reshape" else None
+    if order is None:
+        return [result], [[reshape_block(result.shape, in_shape)]]
+    # `lax.reshape` may read the dimensions in another order first.
+    transposed = _transpose_block(in_shape, order)
+    return [result], [[reshape_block(result.shape, transposed.out_shape) @ transposed]]
 
 
 register_family(("reshape", "squeeze", "expand_dims"), _reshape)
