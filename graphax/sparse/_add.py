@@ -78,10 +78,11 @@ def add(left: Term, right: Term, sparse: bool = True) -> Sum | None:
     Raises:
         ValueError: when the shapes differ.
     """
-    found = _Pair(left, right).equal() or _Pair(left, right).joined() or _Pair(left, right).united()
+    pair = _Pair(left, right)
+    found = pair.equal() or pair.joined() or pair.united()
     if found is not None:
         return found
-    found = refine(left, right)
+    found = pair.refined()
     allowed = left.numbers + right.numbers
     if not sparse:
         alone = _labels_alone(left) and _labels_alone(right)
@@ -96,7 +97,8 @@ def refine(left: Term, right: Term) -> Sum:
     Raises:
         ValueError: when the shapes differ.
     """
-    return _Pair(left, right).equal() or _Pair(left, right).refined()
+    pair = _Pair(left, right)
+    return pair.equal() or pair.refined()
 
 
 def labels_only(term: Term) -> Term:
@@ -111,7 +113,10 @@ def _labels_alone(term: Term) -> bool:
 
 
 class _Pair:
-    """Two terms with aligned digits, in a workspace of their own."""
+    """Two terms with aligned digits, in a workspace of their own.
+
+    Its methods rewrite the terms only where they find a sum; after one that finds none, another may be tried.
+    """
 
     def __init__(self, left: Term, right: Term) -> None:
         if (left.out_shape, left.in_shape) != (right.out_shape, right.in_shape):
@@ -191,14 +196,18 @@ class _Pair:
         if len(shifts) != 1:
             return None
         (shift,) = shifts
+        if steps[0] < 0 and not p and not q:  # two points: the sum does not depend on which comes first
+            steps, shift = [-step for step in steps], -shift
         low, high = min(0, shift), max(p_size - 1, shift + q_size - 1)
+        others = {names.get(label, label) for label in self.y.axes if (label,) != q}
+        others |= {label for label in self.x.axes if (label,) != p}
+        numbers = (high - low + 1) * math.prod(sizes[label] for label in others)
+        if numbers > self._numbers:
+            return None
         hull = self.space.new_label(high - low + 1)
         self.x.place(p[0] if p else self.space.new_label(1), hull, -low, 1)
         self.y.place(q[0] if q else self.space.new_label(1), hull, shift - low, 1)
         self.y.rename(names)
-        numbers = math.prod(sizes[label] for label in {*self.x.axes, *self.y.axes})
-        if numbers > self._numbers:
-            return None
         remaining = iter(steps)
         digits = [
             Digit(x.radix, (hull,), x.start + (step := next(remaining)) * low, step) if moves else x

@@ -141,7 +141,8 @@ class Workspace:
         self.sizes.update((first + label, size) for label, size in enumerate(term.sizes))
 
         def moved(digit: Digit) -> Digit:
-            return digit._replace(labels=tuple(first + label for label in digit.labels))
+            labels = tuple([first + label for label in digit.labels])
+            return Digit(digit.radix, labels, digit.start, digit.step, digit.table)
 
         out, in_ = (Side([map(moved, dim) for dim in dims]) for dims in (term.out, term.in_))
         operand = Operand(term.kind, [first + label for label in term.axes], self.sizes)

@@ -189,7 +189,8 @@ def _collect(
             for other in kept[1:]:
                 at = merge(at, other, refine(terms[at], terms[other]))
             kept = [at]
-    kept.sort(key=lambda at: str(terms[at]))
+    if len(kept) > 1:
+        kept.sort(key=lambda at: str(terms[at]))
     return tuple(terms[at] for at in kept), tuple(sums), tuple(kept)
 
 

@@ -60,12 +60,12 @@ class StructureTable:
 
     def add(self, left: int, right: int) -> tuple[int, int]:
         """The sum's id and its additions."""
-        key = (left, right)
-        found = self.sums.get(key)
+        found = self.sums.get((left, right))
         if found is None:
             pair = self.structures[left], self.structures[right]
             result, adds = counted_total(*pair) if self._counted else total(*pair, sparse=False)[:2]
-            found = self.sums[key] = (self._intern_result(result), adds)
+            found = self._intern_result(result), adds
+            self.sums[left, right] = self.sums[right, left] = found
         return found
 
     def _intern_result(self, structure: Structure) -> int:
@@ -141,6 +141,5 @@ def _close(table: StructureTable, structures: list[Structure], limit: int | None
             table.compose(outer, done)
         for other in by_both[out_shape, in_shape]:
             table.add(done, other)
-            table.add(other, done)
         done += 1
     return True

@@ -124,6 +124,7 @@ def check_the_algebra(seed):
         chain = outer.compose(inner, sparse)
         np.testing.assert_array_equal(by_definition(chain), np.tensordot(b, a, len(mid_shape)))
         both = inner.plus(other, sparse)
+        assert other.plus(inner, sparse).structure == both.structure
         np.testing.assert_array_equal(by_definition(both), a + c)
         chain = outer.compose(both, sparse)
         np.testing.assert_array_equal(by_definition(chain), np.tensordot(b, a + c, len(mid_shape)))
