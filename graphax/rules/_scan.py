@@ -53,8 +53,7 @@ def _scan(call: Call) -> tuple[list[Any], Blocks]:
         call,
         find_flow(
             call.params["jaxpr"],
-            call.params["num_consts"],
-            call.params["num_carry"],
+            *_counts(call.params),
             call.wanted,
             call.needed,
         ),
@@ -193,6 +192,14 @@ class _Loop:
         in_, more = label_dims(shape, len(sizes))
         sizes = [*sizes, *more]
         blocks[result][column] = arranged_block(out, [out[0], *in_], sizes, array, range(len(sizes)))
+
+
+def _counts(params: dict[str, Any]) -> tuple[int, int]:
+    """How many of a scan's operands are constants, and how many are carried."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    consts, carried, _ = params["ft_in"].unpack()  # newer releases of JAX hold the operands' trees
+    return len(consts), len(carried)
 
 
 def _choose(loop: _Loop) -> Any:
