@@ -18,8 +18,12 @@ from ._dynamic import (
     dynamic_slice_rule,
     dynamic_update_slice_rule,
 )
-from ._registry import Blocks, Call
+from ._elementwise import elementwise
+from ._registry import Blocks, Call, register_rule
 from ._relabel import copy_block
+
+#: Cases that a known choice takes for at most one in so many entries hold no zeros for the others.
+_RARE = 4
 
 
 def _gather(call: Call) -> tuple[list[Any], Blocks]:
@@ -195,6 +199,21 @@ def _dynamic_update_slice(call: Call) -> tuple[list[Any], Blocks]:
         blocks[0] = kept
     (result,) = call.evaluate()
     return [result], [[block and real_block(block, result) for block in blocks]]
+
+
+@register_rule("select_n")
+def _select(call: Call) -> tuple[list[Any], Blocks]:
+    """A choice; what is known to be taken at few places, such as a diagonal, is copied at those alone."""
+    results, (row,) = elementwise(call)
+    (result,) = results
+    choice = call.known(0)
+    if choice is not None and result.size:
+        places = list(np.indices(result.shape, np.int32))
+        for at in call.moving:
+            taken = np.broadcast_to(choice == at - 1, result.shape)
+            if _RARE * np.count_nonzero(taken) <= result.size:
+                row[at] = _selection(result.shape, result.shape, places, taken)
+    return results, [row]
 
 
 def _clamped(starts: Sequence[Any], shape: Sequence[int], window: Sequence[int]) -> list[int]:
