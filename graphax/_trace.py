@@ -189,7 +189,9 @@ def _inline_into(
     atoms.update(zip(jaxpr.invars, inputs, strict=True))
     for eqn in jaxpr.eqns:
         operands = tuple(read(atom) for atom in eqn.invars)
-        called = eqn.params.get(_CALLS.get(eqn.primitive.name, ""))
+        called = eqn.params.get(_CALLS.get(eqn.primitive.name, "")) or _portable_branch(eqn)
+        if called is not None and eqn.primitive.name == "cond":
+            operands = operands[1:]
         if called is not None:
             body, body_consts = (
                 (called.jaxpr, called.consts) if isinstance(called, core.ClosedJaxpr) else (called, ())
@@ -200,6 +202,15 @@ def _inline_into(
             equations.append(Equation(eqn.primitive, eqn.params, operands, results, eqn.source_info))
         atoms.update(zip(eqn.outvars, results, strict=True))
     return [read(atom) for atom in jaxpr.outvars]
+
+
+def _portable_branch(eqn: Any) -> Any:
+    """The branch for ordinary devices, where a choice by platform only sets kernels of Mosaic apart."""
+    platforms = eqn.params.get("branches_platforms")
+    if eqn.primitive.name != "cond" or platforms is None or None not in platforms:
+        return None
+    special = {name for names in platforms for name in names or ()}
+    return eqn.params["branches"][platforms.index(None)] if special == {"mosaic"} else None
 
 
 def read(env: dict[Variable, Any], atom: Atom) -> Any:

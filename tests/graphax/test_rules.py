@@ -315,7 +315,12 @@ def test_jacobians_equal_those_of_jacrev(name):
     fun, args = CASES[name]
     argnums = tuple(range(len(args)))
     reference = columns if name in ("generic windows", "ragged product") else jax.jacrev
-    tolerance = 1e-4 if name == "conjugate gradients" else 1e-9
+    tolerance = {"conjugate gradients": 1e-4}.get(name, 1e-9)
+    if jax.default_backend() == "gpu":
+        if name == "scatter on the same place":
+            pytest.skip("which update wins is left open on a GPU")
+        if name.startswith("max pooling's gradient"):
+            tolerance = 1e-6  # JAX packs two float64 into one for it
 
     args = [jnp.asarray(arg) for arg in args]
 
