@@ -73,11 +73,11 @@ def test_observations_describe_the_edges():
     assert (tensor[..., 0] == exists).all() and not tensor[~exists].any()
     assert exists.sum() == len(game.graph.edges)
     nodes = game.graph.inputs + game.graph.vertices
-    for (source, target), structure in game.graph.edges.items():
+    for (source, target), structure in game.graph.edges_as("counted").items():
         features = tensor[nodes.index(source), game.graph.vertices.index(target)]
         kinds = features[1:5]
         assert set(np.flatnonzero(kinds)) == {int(term.kind) for term in structure.terms}
-        assert features[7] == pytest.approx(np.log10(1 + np.prod(structure.out_shape)))
+        assert features[6] == pytest.approx(np.log10(1 + np.prod(structure.out_shape)))
 
 
 def test_graphs_that_need_too_many_structures_get_upper_bounds_and_a_warning():
