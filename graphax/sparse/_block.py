@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 from jax.core import Tracer
 
+from ._compose import accumulate_duplicates
 from ._draft import Workspace
 from ._steps import Step, Value, reshape, run_steps, scatter_add, transpose
 from ._structure import (
@@ -354,8 +355,8 @@ def _diagonal(term: Term) -> tuple[Term, tuple[Step, ...], tuple[int, ...]] | No
     out, in_, operand = space.load(term)
     if not space.equate(out, in_):
         return None
-    kind = Kind.VALUE if term.kind is not Kind.VALUE else term.kind
-    final = canonical(out.dims, (), space.sizes, kind, operand.axes)
+    accumulate_duplicates(space, out, in_, operand)
+    final = canonical(out.dims, (), space.sizes, Kind.VALUE, operand.axes)
     return final.term, tuple(operand.steps), tuple(operand.axes.index(label) for label in final.axes)
 
 

@@ -8,10 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.extend.core import Primitive
 from oracle import assert_same_jacobian
 
 import graphax
+import tasks
 from graphax import jacve, value_and_jacve
+from graphax.sparse import arranged_block
 
 X = np.array([0.3, -1.2, 0.7])
 M = np.array([[0.5, -0.1, 0.2], [0.3, 0.8, -0.6], [0.1, 0.4, 0.9]])
@@ -271,3 +274,52 @@ def test_a_rule_of_ones_own():
     finally:
         graphax.register_rule(tanh)(original)
     assert calls == [(3,)]
+
+
+def test_the_worked_example_of_a_rule():
+    # The example of the README, for a primitive that JAX cannot differentiate.
+    def scaled_cumsum(w, x):
+        return w[:, None] * jnp.cumsum(x, 1)
+
+    primitive = Primitive("scaled_cumsum")
+    primitive.def_impl(scaled_cumsum)
+    primitive.def_abstract_eval(lambda w, x: jax.core.ShapedArray(x.shape, x.dtype))
+
+    def fun(w, x):
+        return jnp.sin(primitive.bind(jnp.cos(w), x * x))
+
+    w, x = jnp.asarray([0.5, -1.0]), jnp.asarray(M[:2])
+    with pytest.raises(TypeError, match=r"'scaled_cumsum'.*graphax.register_rule"):
+        jacve(fun, argnums=(0, 1))(w, x)
+
+    @graphax.register_rule(primitive)
+    def rule(call):
+        w, x = call.operands
+        (y,) = call.evaluate()
+        batch, time = x.shape
+        value = w[:, None, None] * jnp.tri(time, dtype=x.dtype)
+        to_x = arranged_block([[0], [1]], [[0], [2]], [batch, time, time], value, [0, 1, 2])
+        to_w = arranged_block([[0], [1]], [[0]], [batch, time], jnp.cumsum(x, 1), [0, 1])
+        return [y], [[to_w, to_x]]
+
+    expected = jax.jacrev(lambda w, x: jnp.sin(scaled_cumsum(jnp.cos(w), x * x)), (0, 1))(w, x)
+    for order in ("forward", "reverse"):
+        assert_same_jacobian(jacve(fun, order, (0, 1))(w, x), expected)
+    blocks = jacve(fun, argnums=(0, 1), sparse=True)(w, x)
+    assert [block.structure.numbers for block in blocks] == [2 * 3, 2 * 3 * 3]
+
+
+@pytest.mark.parametrize("name", ["RoeFlux_1d", "RobotArm_6DOF", "RoeFlux_3d", "Perceptron", "Encoder"])
+def test_rounding_errors_are_no_larger_than_those_of_jacrev(name):
+    task = tasks.load(name)
+    exact = jax.jit(jax.jacrev(task.fun, task.argnums))(*task.args)
+    single = [jnp.asarray(arg, "float32") for arg in task.args]
+
+    def error(jacobian):
+        leaves = zip(jax.tree.leaves(jacobian), jax.tree.leaves(exact), strict=True)
+        return float(np.sqrt(sum(np.sum((np.asarray(a, float) - e) ** 2) for a, e in leaves)))
+
+    with jax.enable_x64(False):
+        yardstick = error(jax.jit(jax.jacrev(task.fun, task.argnums))(*single))
+        for order in ("forward", "reverse", "markowitz"):
+            assert error(jax.jit(jacve(task.fun, order, task.argnums))(*single)) <= 10 * yardstick
