@@ -49,7 +49,8 @@ def train(config: TrainConfig, start: float, console: Console) -> bool:
     graph = graphax.trace(task.fun, task.argnums)(*task.args)
     if not graph.eliminable:
         raise ConfigError(f"task {task.name}: there is no vertex to eliminate, hence nothing to learn")
-    game = CompressedVertexGame(graph, config.unit_edges)
+    unit_edges = "free" if config.unit_edges == "free" else "counted"  # the configuration has checked it
+    game = CompressedVertexGame(graph, unit_edges)
     training = begin(game, config, config.seed)
     if config.resume:
         try:

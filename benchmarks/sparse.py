@@ -110,7 +110,7 @@ def network(nodes: int, edges: int) -> Case:
         nothing = jnp.zeros(nodes)
         own_angle = nothing.at[start].add(by_angle).at[end].add(by_angle)
         own_voltage = nothing.at[start].add(by_start).at[end].add(-by_end)
-        return [by_angle, by_start, by_end, own_angle, own_voltage]
+        return [jnp.asarray(part) for part in (by_angle, by_start, by_end, own_angle, own_voltage)]
 
     rows, columns = np.concatenate([[start, end], [end, start], [start, start], [end, end]], 1)
     pattern = sparse.coo_array((np.ones(len(rows)), (rows, columns)), shape=(nodes, nodes)).tocsr()
