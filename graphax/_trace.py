@@ -54,6 +54,7 @@ class Equation:
     inputs: tuple[Atom, ...]
     outputs: tuple[Variable, ...]
     source_info: Any
+    has_effects: bool = False
 
     def evaluate(self, values: Sequence[Any]) -> list[Any]:
         """Apply the primitive.
@@ -93,8 +94,11 @@ class KnownValues:
     """The values of a program that depend on none of its inputs, worked out when asked for."""
 
     def __init__(self, program: Program) -> None:
-        self._values: dict[Variable, np.ndarray | None] = dict.fromkeys(program.inputs)
-        self._values.update((variable, _concrete(value)) for variable, value in program.constants)
+        # None stands for what is not known; what is missing has not been asked for.
+        self._values: dict[Variable, Any] = dict.fromkeys(program.inputs)
+        self._values.update(
+            (variable, None if isinstance(value, Tracer) else value) for variable, value in program.constants
+        )
         self._definitions = {
             output: equation for equation in program.equations for output in equation.outputs
         }
@@ -111,28 +115,32 @@ class KnownValues:
                 continue
             equation = self._definitions[variable]
             inputs = [other for other in equation.inputs if isinstance(other, Variable)]
-            unknown = any(self._values.get(other, 0) is None for other in inputs)
             missing = [other for other in inputs if other not in self._values]
-            if unknown:
+            if any(self._values.get(other, 0) is None for other in inputs):
                 self._values.update(dict.fromkeys(equation.outputs))
             elif missing:
                 pending.append(missing[0])
             else:
                 self._evaluate(equation)
-        return self._values[atom]
+        value = self._values[atom]
+        return None if value is None else np.asarray(value)
 
     def _evaluate(self, equation: Equation) -> None:
         values = [
             np.asarray(atom.value, atom.aval.dtype) if isinstance(atom, Constant) else self._values[atom]
             for atom in equation.inputs
         ]
-        with jax.ensure_compile_time_eval():
-            results = [_concrete(result) for result in equation.evaluate(values)]
-        self._values.update(zip(equation.outputs, results, strict=True))
-
-
-def _concrete(value: Any) -> np.ndarray | None:
-    return None if isinstance(value, Tracer) else np.asarray(value)
+        results: list[Any] = [None] * len(equation.outputs)
+        if not equation.has_effects:
+            try:
+                with jax.ensure_compile_time_eval():
+                    results = equation.evaluate(values)
+            except (TypeError, ValueError, NotImplementedError, RuntimeError):
+                pass  # what can be run under `jit` alone is not known while tracing
+        self._values.update(
+            (output, None if isinstance(result, Tracer) else result)
+            for output, result in zip(equation.outputs, results, strict=True)
+        )
 
 
 def bind(primitive: core.Primitive, params: dict[str, Any], values: Sequence[Any]) -> list[Any]:
@@ -199,7 +207,9 @@ def _inline_into(
             results: Sequence[Atom] = _inline_into(body, body_consts, operands, constants, equations)
         else:
             results = tuple(Variable(var.aval) for var in eqn.outvars)
-            equations.append(Equation(eqn.primitive, eqn.params, operands, results, eqn.source_info))
+            equations.append(
+                Equation(eqn.primitive, eqn.params, operands, results, eqn.source_info, bool(eqn.effects))
+            )
         atoms.update(zip(eqn.outvars, results, strict=True))
     return [read(atom) for atom in jaxpr.outvars]
 

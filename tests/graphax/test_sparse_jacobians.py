@@ -467,3 +467,19 @@ def test_vectors_of_another_shape_and_rectangular_diagonals_are_refused():
         block @ numbers_in(3)
     with pytest.raises(ValueError, match="square"):
         block.diagonal()
+
+
+def test_indices_that_random_keys_or_sorting_fix_are_known():
+    key = jax.random.key(0)
+    x = jnp.arange(1.0, 6.0)
+    functions = [
+        lambda x: (x * jax.random.normal(key, (5,)))[jax.random.permutation(key, 5)],
+        lambda x: (x * x)[jnp.argsort(jnp.array([3.0, 1.0, 2.0, 0.0, 7.0]))],
+    ]
+    for fun in functions:
+        block = jacve(fun, sparse=True)(x)
+        assert block.nnz == 5
+        assert_same_jacobian(block.todense(), jax.jacrev(fun)(x))
+    under_jit = jax.jit(lambda key, x: jacve(lambda y: (y * y)[jax.random.permutation(key, 5)])(x))
+    expected = jax.jacrev(lambda y: (y * y)[jax.random.permutation(key, 5)])(x)
+    assert_same_jacobian(under_jit(key, x), expected)
