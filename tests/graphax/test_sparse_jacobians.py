@@ -477,9 +477,9 @@ def test_indices_that_random_keys_or_sorting_fix_are_known():
         lambda x: (x * x)[jnp.argsort(jnp.array([3.0, 1.0, 2.0, 0.0, 7.0]))],
     ]
     for fun in functions:
-        block = jacve(fun, sparse=True)(x)
+        block = graphax.jacve(fun, sparse=True)(x)
         assert block.nnz == 5
         assert_same_jacobian(block.todense(), jax.jacrev(fun)(x))
-    under_jit = jax.jit(lambda key, x: jacve(lambda y: (y * y)[jax.random.permutation(key, 5)])(x))
+    under_jit = jax.jit(lambda key, x: graphax.jacve(lambda y: (y * y)[jax.random.permutation(key, 5)])(x))
     expected = jax.jacrev(lambda y: (y * y)[jax.random.permutation(key, 5)])(x)
     assert_same_jacobian(under_jit(key, x), expected)
