@@ -10,15 +10,13 @@ contenders alike. Reported are medians and quartiles, and ratios to `jax.jacrev`
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from measure import compile_seconds, device_name, run_seconds, save
 
 import graphax
 import tasks
@@ -40,20 +38,6 @@ def contenders(task: tasks.Task, orders: Sequence[str]) -> dict[str, Contender]:
         name = f"jacve {elimination if isinstance(elimination, str) else elimination.method}"
         found[name] = graphax.jacve(task.fun, elimination, task.argnums)
     return found
-
-
-def compile_seconds(fun: Contender, args: Sequence[Any]) -> tuple[float, Contender]:
-    """Trace, lower and compile; a new wrapper keeps JAX's caches out of it."""
-    start = time.perf_counter()
-    compiled = jax.jit(jax.vmap(lambda *inputs: fun(*inputs))).lower(*args).compile()
-    return time.perf_counter() - start, compiled
-
-
-def run_seconds(fun: Contender, args: Sequence[Any]) -> float:
-    """One run, to the end."""
-    start = time.perf_counter()
-    jax.block_until_ready(fun(*args))
-    return time.perf_counter() - start
 
 
 def quartiles(samples: Sequence[float]) -> dict[str, float]:
@@ -81,7 +65,7 @@ def benchmark(name: str, orders: Sequence[str], batch: int, rounds: int, compile
     compiled: dict[str, Contender] = {}
     for _ in range(compiles):
         for key, fun in funs.items():
-            seconds, compiled[key] = compile_seconds(fun, args)
+            seconds, compiled[key] = compile_seconds(jax.vmap(fun), args)
             compiling[key].append(seconds)
     running: dict[str, list[float]] = {key: [] for key in funs}
     for key in funs:
@@ -153,18 +137,11 @@ def main(argv: Sequence[str] | None = None) -> None:
                 flush=True,
             )
     if options.out:
-        device = jax.devices()[0]
-        machine = {
-            "device": device.device_kind if device.platform != "cpu" else f"CPU, {platform.machine()}",
-            "jax": jax.__version__,
-            "batch": options.batch,
-            "rounds": options.rounds,
-        }
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "jacobians.json").write_text(
-            json.dumps({**machine, "tasks": results}, indent=1) + "\n"
+        save(
+            options.out / "jacobians.json",
+            {"batch": options.batch, "rounds": options.rounds, "tasks": results},
         )
-        plot(results, options.out / "jacobians.png", f"batch {options.batch}, {machine['device']}")
+        plot(results, options.out / "jacobians.png", f"batch {options.batch}, {device_name()}")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,6 @@ ratios to the better of JAX's two (round by round), and how compile times grow w
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,11 +19,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from measure import Function, compile_seconds, run_seconds, save
 
 import graphax
 
 Field = Callable[[Any, jax.Array], Any]
-Function = Callable[..., Any]
 
 #: Every reaction turns the first species into the second, helped by the third.
 _REACTIONS = np.array(
@@ -107,20 +104,6 @@ def contenders(fun: Function, order: str) -> dict[str, Function]:
     }
 
 
-def compile_seconds(fun: Function, args: Sequence[Any]) -> tuple[float, Function]:
-    """Trace, lower and compile; a new wrapper keeps JAX's caches out of it."""
-    start = time.perf_counter()
-    compiled = jax.jit(lambda *inputs: fun(*inputs)).lower(*args).compile()
-    return time.perf_counter() - start, compiled
-
-
-def run_seconds(fun: Function, args: Sequence[Any]) -> float:
-    """One run, to the end."""
-    start = time.perf_counter()
-    jax.block_until_ready(fun(*args))
-    return time.perf_counter() - start
-
-
 def benchmark(
     name: str, whole: bool, all_steps: Sequence[int], order: str, rounds: int, compiles: int
 ) -> dict[str, Any]:
@@ -199,15 +182,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                     flush=True,
                 )
     if options.out:
-        device = jax.devices()[0]
-        machine = {
-            "device": device.device_kind if device.platform != "cpu" else f"CPU, {platform.machine()}",
-            "jax": jax.__version__,
-            "order": options.order,
-            "rounds": options.rounds,
-        }
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "loops.json").write_text(json.dumps({**machine, "models": results}, indent=1) + "\n")
+        table = {"order": options.order, "rounds": options.rounds, "models": results}
+        save(options.out / "loops.json", table)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,10 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
+from measure import Function, compile_seconds, device_name, run_seconds, save
 
 import graphax
 from graphax.sparse import Block
-
-Function = Callable[..., Any]
 
 ORDERS = ("reverse", "forward", "markowitz")
 
@@ -158,20 +156,6 @@ def largest_array(jaxpr: Any) -> int:
     variables = [*jaxpr.constvars, *jaxpr.invars, *(var for eqn in jaxpr.eqns for var in eqn.outvars)]
     inner = [largest_array(one) for eqn in jaxpr.eqns for one in core.jaxprs_in_params(eqn.params)]
     return max([0, *inner, *(math.prod(getattr(var.aval, "shape", ())) for var in variables)])
-
-
-def run_seconds(fun: Function, args: Sequence[Any]) -> float:
-    """One run, to the end."""
-    start = time.perf_counter()
-    jax.block_until_ready(fun(*args))
-    return time.perf_counter() - start
-
-
-def compile_seconds(fun: Function, args: Sequence[Any]) -> tuple[float, Function]:
-    """Trace, lower and compile; a new wrapper keeps JAX's caches out of it."""
-    start = time.perf_counter()
-    compiled = jax.jit(lambda *inputs: fun(*inputs)).lower(*args).compile()
-    return time.perf_counter() - start, compiled
 
 
 def benchmark(case: Case, order: str, rounds: int) -> dict[str, Any]:
@@ -336,17 +320,10 @@ def main(argv: Sequence[str] | None = None) -> None:
                 flush=True,
             )
     if options.out:
-        device = jax.devices()[0]
-        machine = {
-            "device": device.device_kind if device.platform != "cpu" else f"CPU, {platform.machine()}",
-            "jax": jax.__version__,
-            "order": options.order,
-            "rounds": options.rounds,
-        }
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "sparse.json").write_text(json.dumps({**machine, **results}, indent=1) + "\n")
+        table = {"order": options.order, "rounds": options.rounds, **results}
+        save(options.out / "sparse.json", table)
         try:
-            plot(results, options.out / "sparse.png", f"float64, {machine['device']}")
+            plot(results, options.out / "sparse.png", f"float64, {device_name()}")
         except ImportError:
             print("no figure: Matplotlib is not installed")
 

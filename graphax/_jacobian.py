@@ -83,14 +83,7 @@ def jacve(
     options = _Options(has_aux, holomorphic, allow_int, sparse, body_order)
     if fun is None:
         return functools.partial(jacve, order=order, argnums=argnums, **options.given())
-    evaluate = _value_and_jacve(fun, order, argnums, options)
-
-    @functools.wraps(fun)
-    def jacobian(*args: Any, **kwargs: Any) -> Any:
-        value, result = evaluate(*args, **kwargs)
-        return (result, value[1]) if has_aux else result
-
-    return jacobian
+    return _without_value(_value_and_jacve(fun, order, argnums, options), has_aux)
 
 
 def value_and_jacve(
@@ -158,6 +151,17 @@ def _value_and_jacve(
     return value_and_jacobian
 
 
+def _without_value(evaluate: Callable[..., Any], has_aux: bool) -> Callable[..., Any]:
+    """The Jacobian alone, or with the auxiliary data, of a function that returns the value as well."""
+
+    @functools.wraps(evaluate)
+    def jacobian(*args: Any, **kwargs: Any) -> Any:
+        value, result = evaluate(*args, **kwargs)
+        return (result, value[1]) if has_aux else result
+
+    return jacobian
+
+
 def hessve(
     fun: Callable[..., Any] | None = None,
     order: OrderLike = "reverse",
@@ -200,13 +204,7 @@ def hessve(
     _check_callable(fun)
     gradient = _gradient(fun, argnums, has_aux, holomorphic)
     evaluate = _value_and_jacve(gradient, order, argnums, options)
-
-    @functools.wraps(fun)
-    def hessian(*args: Any, **kwargs: Any) -> Any:
-        value, result = evaluate(*args, **kwargs)
-        return (result, value[1]) if has_aux else result
-
-    return hessian
+    return functools.wraps(fun)(_without_value(evaluate, has_aux))
 
 
 def _gradient(

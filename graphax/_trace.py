@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -99,9 +100,11 @@ class KnownValues:
         self._values.update(
             (variable, None if isinstance(value, Tracer) else value) for variable, value in program.constants
         )
-        self._definitions = {
-            output: equation for equation in program.equations for output in equation.outputs
-        }
+        self._program = program
+
+    @cached_property
+    def _definitions(self) -> dict[Variable, Equation]:
+        return {output: equation for equation in self._program.equations for output in equation.outputs}
 
     def __call__(self, atom: Atom) -> np.ndarray | None:
         """The value of an atom, or None where it depends on an input."""

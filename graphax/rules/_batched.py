@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from .._trace import is_complex, is_differentiable
 from ..sparse import Block, arranged_block, label_dims
 from ._complex import TAKES_COMPLEX, real_view
-from ._dense import first_that_works
+from ._dense import basis, first_that_works
 from ._registry import Blocks, Call, Rule, register_family
 
 Parts = Sequence[Sequence[int]]  # for every dimension the sizes of its parts, major first
@@ -131,7 +130,7 @@ def tied_blocks(
         return [outer[k].view(values[k]) for k in carriers]
 
     def push(of_view: Any, view: Any) -> list[tuple[Any, bool]]:
-        tangents = _basis(view, in_free)
+        tangents = basis(view, in_free)
         columns = jax.vmap(lambda tangent: jax.jvp(of_view, (view,), (tangent,))[1], out_axes=-1)(tangents)
         return [(array, True) for array in columns]
 
@@ -145,7 +144,7 @@ def tied_blocks(
                 cotangents[k] = cotangent
                 return pull_back(cotangents)[0]
 
-            rows.append((jax.vmap(pull_one)(_basis(value, out_free[carriers[k]])), False))
+            rows.append((jax.vmap(pull_one)(basis(value, out_free[carriers[k]])), False))
         return rows
 
     columns = math.prod(inner.cut_shape[part] for part in in_free)
@@ -211,11 +210,3 @@ class _Side:
         return [
             [label for dim in itertools.islice(parts, len(group)) for label in dim] for group in self._parts
         ]
-
-
-def _basis(like: Any, free: Sequence[int]) -> Any:
-    """All unit arrays in the free dimensions, the same in every slice, stacked along a new first axis."""
-    shape = [like.shape[dim] for dim in free]
-    size = math.prod(shape)
-    units = lax.reshape(jnp.eye(size, dtype=like.dtype), (size, *shape))
-    return lax.broadcast_in_dim(units, (size, *like.shape), [0, *(1 + dim for dim in free)])

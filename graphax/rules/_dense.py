@@ -97,7 +97,7 @@ def _pushed(fun: Callable[..., list[Any]], operands: list[Any], over: Any = jax.
             tangents[at] = tangent
             return jax.jvp(fun, operands, tangents)[1]
 
-        columns.append(over(push_one, out_axes=-1)(_basis(operand)))
+        columns.append(over(push_one, out_axes=-1)(basis(operand, range(np.ndim(operand)))))
     return [list(row) for row in zip(*columns, strict=True)]
 
 
@@ -111,7 +111,7 @@ def _pulled(fun: Callable[..., list[Any]], operands: list[Any], over: Any = jax.
             cotangents[at] = cotangent
             return pull(cotangents)
 
-        rows.append(list(over(pull_one)(_basis(result))))
+        rows.append(list(over(pull_one)(basis(result, range(np.ndim(result))))))
     return rows
 
 
@@ -120,8 +120,10 @@ def _one_by_one(fun: Callable[[Any], list[Any]], out_axes: int = 0) -> Callable[
     return lambda basis: [jax.numpy.moveaxis(array, 0, out_axes) for array in lax.map(fun, basis)]
 
 
-def _basis(like: Any) -> Any:
-    """All unit arrays of a shape, stacked along a new first axis."""
+def basis(like: Any, free: Sequence[int]) -> Any:
+    """All unit arrays in the free dimensions, the same along the others, stacked along a new first axis."""
     aval = jax.typeof(like)
-    size = math.prod(aval.shape)
-    return lax.reshape(jax.numpy.eye(size, dtype=aval.dtype), (size, *aval.shape))
+    shape = [aval.shape[dim] for dim in free]
+    size = math.prod(shape)
+    units = lax.reshape(jax.numpy.eye(size, dtype=aval.dtype), (size, *shape))
+    return lax.broadcast_in_dim(units, (size, *aval.shape), [0, *(1 + dim for dim in free)])

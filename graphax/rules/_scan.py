@@ -89,6 +89,11 @@ class _Loop:
     def slices(self) -> list[Any]:
         return [jnp.asarray(value) for value in self.call.operands[self.first_slice :]]
 
+    @property
+    def computed(self) -> int:
+        """How many numbers a step computes."""
+        return sum(math.prod(var.aval.shape) for eqn in self.flow.body.jaxpr.eqns for var in eqn.outvars)
+
     def inputs(self, carried: Sequence[Any], slices: Sequence[Any]) -> list[Any]:
         """The inputs of the body in a step."""
         return [*self.call.operands[: self.flow.num_consts], *carried, *slices]
@@ -209,8 +214,7 @@ def _choose(loop: _Loop) -> Any:
         return _no_steps
     batchable = not flow.body.effects and not _holds(flow.body.jaxpr, _STEP_BY_STEP)
     if not flow.carries:
-        inner = sum(math.prod(var.aval.shape) for eqn in flow.body.jaxpr.eqns for var in eqn.outvars)
-        if batchable and loop.named_order and length * inner <= 4 * _STORED:
+        if batchable and loop.named_order and length * loop.computed <= 4 * _STORED:
             return _map
     carried, fixed, slices = flow.size(flow.carries), flow.size(flow.fixed), flow.size(flow.slices)
     rows, columns = flow.size(loop.finals()), flow.size(flow.columns)
@@ -506,9 +510,7 @@ def _pulled(loop: _Loop) -> tuple[list[Any], Blocks]:
 
 def _all_steps(loop: _Loop, local: Any, values: Any) -> Any:
     """The local Jacobians of all steps, computed for as many steps at a time as is good."""
-    flow = loop.flow
-    inner = sum(math.prod(var.aval.shape) for eqn in flow.body.jaxpr.eqns for var in eqn.outvars)
-    most = max(1, min(loop.length, _BATCH // max(inner, 1)))
+    most = max(1, min(loop.length, _BATCH // max(loop.computed, 1)))
     # At least two batches: what is computed in a loop is not computed again by those who read it.
     batches = min(max(2, -(-loop.length // most)), loop.length)
     size = -(-loop.length // batches)

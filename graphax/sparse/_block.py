@@ -178,13 +178,13 @@ class Block:
             the row-major positions in the output and in the input, in the order of :meth:`data`; no pair
             occurs twice.
         """
-        rows, columns, _ = self._pattern()
+        rows, columns, _ = _pattern(self.structure)
         return rows, columns
 
     def data(self) -> jax.Array:
         """The structural nonzeros, in the order of :meth:`pattern`."""
         dtype = self._require_dtype()
-        _, _, merge = self._pattern()
+        _, _, merge = _pattern(self.structure)
         entries = self._entries(dtype)
         if merge is None:
             return entries
@@ -269,10 +269,6 @@ class Block:
             parts.append(lax.reshape(value, (math.prod(term.sizes),)))
         return lax.concatenate(parts, 0) if parts else lax.full((0,), 0, dtype)
 
-    def _pattern(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Rows, columns, and for every entry its place among them where some coincide."""
-        return _pattern(self.structure)
-
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
         children = tuple(value for value, _ in self.values if value is not None)
         scales = tuple((value is None, scale) for value, scale in self.values)
@@ -327,19 +323,13 @@ def _densification(term: Term) -> tuple[tuple[Step, ...], tuple[tuple[int, ...],
 def _term_places(term: Term) -> tuple[np.ndarray, np.ndarray]:
     space = Workspace()
     out, in_, _ = space.load(term)
-    grids = space.grids(range(len(term.sizes)))
-    size = math.prod(term.sizes)
-    places = []
-    for side in (out, in_):
-        position = np.zeros(size, np.int64)
-        for digit in side.digits():
-            position = position * digit.radix + space.digit_at(digit, grids)
-        places.append(position)
-    return places[0], places[1]
+    labels = range(len(term.sizes))
+    return space.positions(out.digits(), labels), space.positions(in_.digits(), labels)
 
 
 @functools.lru_cache(maxsize=256)
 def _pattern(found: Structure) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Rows, columns, and for every entry its place among them where some coincide."""
     rows, columns = Block(found, ())._places()
     if len(found.terms) > 1:
         keys, merge = np.unique(rows * math.prod(found.in_shape) + columns, return_inverse=True)

@@ -176,7 +176,7 @@ class Workspace:
                 return found
         at = digit.labels.index(label)
         labels = (*digit.labels[:at], *parts, *digit.labels[at + 1 :])
-        return [digit_table(digit.radix, labels, digit.indices({**self.sizes}))]
+        return [digit_table(digit.radix, labels, digit.indices(self.sizes))]
 
     def _split_affine(self, digit: Digit, parts: Sequence[int]) -> list[Digit] | None:
         """One digit for every part, where no carry crosses them."""
@@ -302,11 +302,15 @@ class Workspace:
     def merge(self, dim: list[Digit]) -> None:
         """Make one digit of a dimension."""
         labels = list(dict.fromkeys(label for digit in dim for label in digit.labels))
+        dim[:] = [digit_table(math.prod(digit.radix for digit in dim), labels, self.positions(dim, labels))]
+
+    def positions(self, digits: Iterable[Digit], labels: Sequence[int]) -> np.ndarray:
+        """The row-major place to which digits point, at every row-major position of the labels."""
         grids = self.grids(labels)
-        position = np.zeros(math.prod(self.sizes[label] for label in labels), np.int64)
-        for digit in dim:
-            position = position * digit.radix + self.digit_at(digit, grids)
-        dim[:] = [digit_table(math.prod(digit.radix for digit in dim), labels, position)]
+        place = np.zeros(math.prod(self.sizes[label] for label in labels), np.int64)
+        for digit in digits:
+            place = place * digit.radix + self.digit_at(digit, grids)
+        return place
 
     def grids(self, labels: Sequence[int]) -> dict[int, np.ndarray]:
         """For every row-major position of the labels their values."""
@@ -389,11 +393,7 @@ class Workspace:
             elif len(group) == 2 and len(labels) == 1 and self._untied_by_mask(old, group):
                 operand.untie(labels[0], (new[group[0]], new[group[1]]))
             else:
-                grids = self.grids(labels)
-                places = np.ravel_multi_index(
-                    [np.asarray(self.digit_at(old[at], grids)) for at in group],
-                    [old[at].radix for at in group],
-                )
+                places = self.positions([old[at] for at in group], labels)
                 operand.scatter(labels, [new[at] for at in group], places)
 
     def _untied_by_mask(self, digits: Sequence[Digit], group: Sequence[int]) -> bool:

@@ -58,22 +58,6 @@ class Gather(NamedTuple):
         return reshape(value, (*self.shape, *tail))
 
 
-class Accumulate(NamedTuple):
-    """Add up the entries of the first axis that go to the same place."""
-
-    table: Table  # for every entry its place
-    size: int
-
-    def __call__(self, value: Value) -> Value:
-        places, value = self.table.indices, numeric(value)
-        if isinstance(value, np.ndarray):
-            total = np.zeros((self.size, *value.shape[1:]), value.dtype)
-            np.add.at(total, places, value)
-            return total
-        total = lax.full((self.size, *value.shape[1:]), 0, value.dtype)
-        return scatter_add(total, places, value)
-
-
 class Broadcast(NamedTuple):
     """Append axes along which the value does not vary."""
 
@@ -114,7 +98,7 @@ class Place(NamedTuple):
 
 
 class Scatter(NamedTuple):
-    """Merge some axes and spread their entries out; the places become leading axes of shape ``shape``."""
+    """Merge some axes and add their entries up at places, which become leading axes of shape ``shape``."""
 
     axes: tuple[int, ...]
     table: Table  # for every entry its place
@@ -124,9 +108,14 @@ class Scatter(NamedTuple):
         rest = [axis for axis in range(value.ndim) if axis not in self.axes]
         value = transpose(value, [*self.axes, *rest])
         tail = value.shape[len(self.axes) :]
-        value = reshape(value, (-1, *tail))
-        value = Accumulate(self.table, math.prod(self.shape))(value)
-        return reshape(value, (*self.shape, *tail))
+        value = numeric(reshape(value, (-1, *tail)))
+        shape = (math.prod(self.shape), *tail)
+        if isinstance(value, np.ndarray):
+            total = np.zeros(shape, value.dtype)
+            np.add.at(total, self.table.indices, value)
+        else:
+            total = scatter_add(lax.full(shape, 0, value.dtype), self.table.indices, value)
+        return reshape(total, (*self.shape, *tail))
 
 
 class Untie(NamedTuple):
@@ -147,7 +136,7 @@ class Untie(NamedTuple):
         return lax.select(np.broadcast_to(mask, shape), value, lax.full_like(value, 0))
 
 
-Step = Reshape | Slice | Gather | Accumulate | Broadcast | Place | Scatter | Untie
+Step = Reshape | Slice | Gather | Broadcast | Place | Scatter | Untie
 
 
 def run_steps(steps: Sequence[Step], value: Value, scale: Any) -> tuple[Value, Any]:

@@ -61,7 +61,6 @@ class Product(NamedTuple):
     Attributes:
         structure: the structure of the product; without terms where it is zero.
         mults: multiplications executed.
-        mults_counted: multiplications in the counted convention.
         adds: additions executed.
         products: which terms are multiplied, and how.
         sums: what is done with the products.
@@ -69,7 +68,6 @@ class Product(NamedTuple):
 
     structure: Structure
     mults: int
-    mults_counted: int
     adds: int
     products: tuple[tuple[int, int, Composition], ...]
     sums: tuple[tuple[int, int, Sum], ...]
@@ -132,7 +130,6 @@ def product(outer: Structure, inner: Structure, sparse: bool = True) -> Product:
     return Product(
         Structure(outer.out_shape, inner.in_shape, terms),
         sum(plan.mults for *_, plan in plans),
-        sum(plan.mults_counted for *_, plan in plans),
         sum(plan.adds for *_, plan in plans) + sum(plan.adds for *_, plan in sums),
         tuple(plans),
         sums,
