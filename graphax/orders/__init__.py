@@ -1,5 +1,6 @@
 """Elimination orders: the classical ones, and orders kept in files."""
 
+from ._anneal import Progress, anneal
 from ._check import check_order
 from ._heuristics import forward, markowitz, reverse
 from ._resolve import OrderLike, resolve_order
@@ -8,6 +9,8 @@ from ._store import Order, load_order, save_order
 __all__ = [
     "Order",
     "OrderLike",
+    "Progress",
+    "anneal",
     "check_order",
     "forward",
     "load_order",

@@ -1,0 +1,230 @@
+"""Search for a good elimination order by simulated annealing, compiled."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .._graph import ComputationalGraph
+from ..sparse import UnitEdges
+from ._check import check_order
+from ._heuristics import forward, markowitz, reverse
+from ._objective import Objective, check_objective, fastest
+
+if TYPE_CHECKING:
+    from ._walk import Walk
+
+_STEPS = 1_000_000  # where neither steps nor seconds are given
+_CHUNK = 5_000  # orders between two looks at the clock
+_PROGRESS_SECONDS = 0.2
+
+# Temperatures are in units of the mean price of an elimination.
+_HOT, _COLD = 0.5, 0.03
+_FIRST_ROUND = 1_000  # orders for every vertex; each round is twice as long as the one before
+_QUENCH = 100  # the same, for the descent that comes before all rounds
+_LONGEST_ROUND = 1 << 24  # orders
+
+_RUNTIME_SHARE = 0.5  # of the time, to search for candidates whose run time is then measured
+
+
+class Progress(NamedTuple):
+    """Where a search is.
+
+    Attributes:
+        seconds: since it began.
+        evaluations: orders evaluated so far, by all workers.
+        order: the best one.
+        cost: what it costs.
+    """
+
+    seconds: float
+    evaluations: int
+    order: tuple[int, ...]
+    cost: int
+
+
+def anneal(
+    graph: ComputationalGraph,
+    *,
+    seconds: float | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    objective: Objective = "mults",
+    unit_edges: UnitEdges = "free",
+    start: Sequence[int] | None = None,
+    workers: int = 1,
+    progress: Callable[[Progress], Any] | None = None,
+) -> tuple[int, ...]:
+    """Search for a good elimination order by simulated annealing.
+
+    A move takes a vertex to another place of the order; only the part of the order in between is evaluated,
+    on interned structures, by compiled code that holds no lock. After a quick descent come rounds of cooling,
+    each twice as long as the one before and beginning at the best order so far.
+
+    Args:
+        graph: the graph.
+        seconds: how long to search. The first search on a machine also compiles, some ten seconds more.
+        steps: how many orders every worker evaluates; a million if ``seconds`` is not given either. With
+            ``steps`` alone the result depends on the seed and the number of workers only.
+        seed: of the random moves.
+        objective: what is to be small, see :func:`graphax.orders.evaluate`. For ``"runtime"`` some
+            candidates with few operations are searched for, and the fastest of them is returned.
+        unit_edges: the convention of costs, as for :func:`graphax.count_ops`.
+        start: the order to begin with; by default the best of forward, reverse and Markowitz.
+        workers: threads that search independently; one for each core, if you like.
+        progress: called about five times a second with a :class:`Progress`; the search ends when it returns
+            something true.
+
+    Returns:
+        the best order found; never a worse one than ``start``.
+
+    Raises:
+        ValueError: for budgets, seeds or workers that are not positive, an unknown objective or convention,
+            or a ``start`` that is not an order of the graph.
+
+    Simulated annealing: S. Kirkpatrick, C. D. Gelatt and M. P. Vecchi, Science 220, 1983; for elimination
+    orders U. Naumann and P. Gottschling, *Simulated annealing for optimal pivot selection in Jacobian
+    accumulation*, SAGA 2003.
+    """
+    check_objective(objective)
+    for name, value in (("seconds", seconds), ("steps", steps), ("workers", workers)):
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} must be positive, got {value!r}")
+    if seed < 0:
+        raise ValueError(f"seed must not be negative, got {seed!r}")
+    if seconds is None and steps is None:
+        steps = _STEPS
+    starts = (
+        [forward(graph), reverse(graph), markowitz(graph, unit_edges=unit_edges)]
+        if start is None
+        else [check_order(graph, start)]
+    )
+    if len(graph.eliminable) < 2:
+        return starts[0]
+    if objective == "runtime":
+        return _anneal_runtime(graph, starts, seconds, steps, seed, unit_edges, workers, progress)
+    search = _Search(graph, starts, objective, unit_edges, seed, workers)
+    return search.run(seconds, steps, progress)
+
+
+def _anneal_runtime(
+    graph: ComputationalGraph,
+    starts: list[tuple[int, ...]],
+    seconds: float | None,
+    steps: int | None,
+    seed: int,
+    unit_edges: UnitEdges,
+    workers: int,
+    progress: Callable[[Progress], Any] | None,
+) -> tuple[int, ...]:
+    """Search by operations, then measure."""
+    candidates = list(starts)
+    share = None if seconds is None else _RUNTIME_SHARE * seconds / 2
+    for objective in ("mults", "flops"):
+        search = _Search(graph, starts, objective, unit_edges, seed, workers)
+        candidates.append(search.run(share, steps, progress))
+    return fastest(graph, list(dict.fromkeys(candidates)))
+
+
+class _Search:
+    """Walks side by side, one in every thread."""
+
+    def __init__(
+        self,
+        graph: ComputationalGraph,
+        starts: Sequence[tuple[int, ...]],
+        objective: Objective,
+        unit_edges: UnitEdges,
+        seed: int,
+        workers: int,
+    ) -> None:
+        # Numba takes half a second to import, which only those who search shall pay.
+        from ._engine import Engine, Prices
+        from ._walk import Walk
+
+        prices = Prices(graph, unit_edges, additions=objective == "flops")
+        self._walks: list[Walk] = []
+        for worker in range(workers):
+            walk = Walk(Engine(graph, prices, peaks=objective == "memory"), starts[0], (seed, worker))
+            for order in starts[1:]:
+                walk.restart(order)
+            walk.restart(walk.best)
+            walk.anneal(0, 0.0, 1)  # compile, before the clock is read
+            self._walks.append(walk)
+        self._size = len(graph.eliminable)
+        self._stop = threading.Event()
+
+    def run(
+        self, seconds: float | None, steps: int | None, progress: Callable[[Progress], Any] | None
+    ) -> tuple[int, ...]:
+        """Search to the end of the budget; returns the best order of all walks."""
+        begin = time.monotonic()
+        budget = _Budget(begin, seconds, steps)
+        with ThreadPoolExecutor(len(self._walks)) as pool:
+            pending = {pool.submit(self._rounds, walk, budget) for walk in self._walks}
+            try:
+                while pending:
+                    done, pending = wait(pending, _PROGRESS_SECONDS)
+                    for future in done:
+                        future.result()
+                    if progress is not None and progress(self._progress(begin)):
+                        self._stop.set()
+            finally:
+                self._stop.set()
+        return self._leader().best
+
+    def _leader(self) -> Walk:
+        return min(self._walks, key=lambda walk: walk.best_energy)
+
+    def _progress(self, begin: float) -> Progress:
+        leader = self._leader()
+        evaluations = sum(walk.evaluations for walk in self._walks)
+        return Progress(time.monotonic() - begin, evaluations, leader.best, leader.best_cost)
+
+    def _rounds(self, walk: Walk, budget: _Budget) -> None:
+        """A descent, then rounds of cooling until the budget is spent."""
+        self._cool(walk, budget, _QUENCH * self._size, 0.0)
+        length = _FIRST_ROUND * self._size
+        while not self._over(walk, budget):
+            left = budget.left(walk.evaluations)
+            count = int(left) if left < 2.5 * length else length
+            # A round too short to recover from heat begins cooler.
+            self._cool(walk, budget, count, _HOT * min(1.0, count / (_FIRST_ROUND * self._size)))
+            length = min(2 * length, max(_LONGEST_ROUND, _FIRST_ROUND * self._size))
+
+    def _cool(self, walk: Walk, budget: _Budget, count: int, hot: float) -> None:
+        """Evaluate so many orders while the temperature falls."""
+        walk.restart(walk.best)
+        reach = max(16, min(64, self._size // 8))
+        unit, first = walk.mean_price, walk.evaluations
+        end = first + min(count, budget.left(walk.evaluations))
+        while walk.evaluations < end and not self._over(walk, budget):
+            done = (walk.evaluations - first) / (end - first)
+            temperature = unit * hot * (min(_COLD, hot) / hot) ** done if hot else 0.0
+            walk.anneal(int(min(_CHUNK, math.ceil(end - walk.evaluations))), temperature, reach)
+
+    def _over(self, walk: Walk, budget: _Budget) -> bool:
+        return self._stop.is_set() or budget.left(walk.evaluations) <= 0
+
+
+class _Budget(NamedTuple):
+    """How long a walk may go on."""
+
+    begin: float
+    seconds: float | None
+    steps: int | None
+
+    def left(self, evaluations: int) -> float:
+        """How many more orders it may evaluate, at the pace so far; 0 when the time is over."""
+        left = math.inf if self.steps is None else self.steps - evaluations
+        if self.seconds is not None:
+            spent = time.monotonic() - self.begin
+            if spent >= self.seconds:
+                return 0
+            pace = max(evaluations, _CHUNK) / max(spent, 1e-3)
+            left = min(left, max(1, pace * (self.seconds - spent)))
+        return left
