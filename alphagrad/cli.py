@@ -79,17 +79,15 @@ def _train(words: Sequence[str], console: Console, start: float) -> int:
 
 
 def _show(words: Sequence[str], console: Console, start: float) -> int:
-    from .config import ShowConfig, load_task, parse
+    from .config import ShowConfig, load_task, parse, trace_task
 
     if _wants_help(words):
         _print_settings("show", ShowConfig, console)
         return 0
-    import graphax
-
     from .report import cost_rows, cost_table
 
-    task = load_task(parse(ShowConfig, words).task)
-    graph = graphax.trace(task.fun, task.argnums)(*task.args)
+    task = load_task(parse(ShowConfig, words))
+    graph = trace_task(task)
     print(graph)
     console.print(cost_table(task, cost_rows(graph, task)))
     return 0

@@ -11,7 +11,7 @@ from rich.console import Console
 
 import graphax
 
-from .config import ConfigError, TrainConfig, load_task, to_yaml
+from .config import ConfigError, TrainConfig, load_task, to_yaml, trace_task
 from .games import CompressedVertexGame, VertexGame
 from .report import (
     RunFolder,
@@ -45,8 +45,8 @@ def train(config: TrainConfig, start: float, console: Console) -> bool:
         ConfigError: when the task or the checkpoint cannot be used.
         OSError: when the folder cannot be used.
     """
-    task = load_task(config.task)
-    graph = graphax.trace(task.fun, task.argnums)(*task.args)
+    task = load_task(config)
+    graph = trace_task(task)
     if not graph.eliminable:
         raise ConfigError(f"task {task.name}: there is no vertex to eliminate, hence nothing to learn")
     unit_edges = "free" if config.unit_edges == "free" else "counted"  # the configuration has checked it
