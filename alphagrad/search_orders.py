@@ -6,7 +6,6 @@ import math
 import threading
 import time
 import typing
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -29,6 +28,7 @@ from .report import (
     cost_table,
     new_folder,
     read_metrics,
+    run_times,
     search_curve,
     write_report,
     write_value,
@@ -40,6 +40,7 @@ _EXACT_VERTICES = 15  # up to which all orders can be gone through
 _EXACT_SECONDS = 10.0
 _BOUND_SHARE = 0.1  # of all time, in which the search waits for the bound
 _LEAST_SECONDS = 0.2  # that a search gets however late it is
+_CLASSICAL = ("forward", "reverse", "markowitz")
 _NAMES = {
     "mults": "multiplications",
     "flops": "multiplications and additions",
@@ -83,21 +84,32 @@ def search(config: SearchConfig, start: float, console: Console) -> bool:
     rows, objective = found.rows(), config.objective
     console.print(cost_table(task, rows, objective))
     console.print(found.verdict, soft_wrap=True)
-    costs = {row.method: found.costs.get(row.method) for row in rows}
-    quantity = "seconds a run" if objective == "runtime" else found.quantity
     write_report(
         folder.report,
         f"{task.name}, search with seed {config.seed}",
         cost_cells(rows, objective),
         found.verdict,
-        search_curve(read_metrics(folder.path), costs, found.bound, quantity),
+        run_times({name: cost for name, cost in found.costs.items() if name != "found"})
+        if objective == "runtime"
+        else search_curve(read_metrics(folder.path), found.costs, found.bound, found.quantity),
         found.order,
         to_yaml(config),
         str(graph),
     )
     if config.remember and objective == "mults" and config.unit_edges == "free":
-        orders.remember(graph, found.order, method="search")
-        console.print("remembered: order='auto' takes it from now on")
+        remembered = orders.remember(
+            graph,
+            found.order,
+            method="search",
+            seed=config.seed,
+            seconds=round(time.perf_counter() - start, 3),
+            task=task.name,
+        )
+        console.print(
+            "remembered: order='auto' takes it from now on"
+            if remembered
+            else "not remembered: order='auto' takes one that costs no more"
+        )
     console.print(f"order: {folder.order}\nreport: {folder.report}", soft_wrap=True)
     return not watch.asked
 
@@ -120,7 +132,7 @@ class _Search:
 
     Attributes:
         order: the best so far.
-        costs: what the classical orders and the best one are worth, by name.
+        costs: what the classical orders, other candidates and the best order are worth, by name.
     """
 
     def __init__(
@@ -143,7 +155,7 @@ class _Search:
         self._bounds: _Bound | None = None
         self._proved_bound: int | None = None
         self._deadline = start + config.seconds
-        self._classical: dict[str, tuple[int, ...]] = {}
+        self._candidates: dict[str, tuple[int, ...]] = {}
         self.order: tuple[int, ...] = ()
         self.costs: dict[str, float] = {}
 
@@ -151,7 +163,7 @@ class _Search:
         """Search until the time is over, an order is proved to be the best, or the user has had enough."""
         begun = time.perf_counter()
         graph, unit_edges = self._graph, self._unit_edges
-        self._classical = {
+        self._candidates = {
             "forward": orders.forward(graph),
             "reverse": orders.reverse(graph),
             "markowitz": orders.markowitz(graph, unit_edges=unit_edges),
@@ -159,7 +171,7 @@ class _Search:
         if self._objective == "runtime":
             self._run_times(watch)
         else:
-            for name, order in self._classical.items():
+            for name, order in self._candidates.items():
                 self.costs[name] = orders.evaluate(graph, order, self._objective, unit_edges)
                 self._offer(order, self.costs[name])
             closing = _CLOSING_SECONDS + 3 * (time.perf_counter() - begun)
@@ -182,7 +194,7 @@ class _Search:
             self._proved_bound = proof.bound
             self._offer(proof.order, proof.cost)
         if not self._proved and not watch.asked:
-            order = self._anneal(self._objective, watch, self._left, self._on_progress)
+            order = self._anneal(self._objective, watch, self._left)
             self._offer(order, orders.evaluate(graph, order, self._objective, unit_edges))
 
     def _run_times(self, watch: Watch) -> None:
@@ -190,30 +202,25 @@ class _Search:
 
         A run is compiled, which takes seconds: there is no time to try many orders.
         """
-        self._offer(self._classical["markowitz"], math.inf)
-        searches: list[Objective] = ["flops", "memory"]
-        candidates = dict(self._classical)
-        for at, objective in enumerate(searches):
+        candidates = self._candidates
+        self._offer(candidates["markowitz"], math.inf)
+        searches: dict[str, Objective] = {"fewest flops": "flops", "least memory": "memory"}
+        for name, objective in searches.items():
             if not watch.asked:
-                seconds = self._left / 2 / (len(searches) - at)  # half of the time is for the runs
-                candidates[objective] = self._anneal(objective, watch, seconds, lambda progress: None)
-        seconds = orders.measure(self._graph, list(candidates.values()))
-        self.costs |= zip(candidates, seconds, strict=True)
+                seconds = (self._deadline - self._start) / 4  # half of the time is for the runs
+                candidates[name] = self._anneal(objective, watch, seconds)
+        taken = orders.measure(self._graph, list(candidates.values()))
+        self.costs |= zip(candidates, taken, strict=True)
         for name, order in candidates.items():
             self._offer(order, self.costs[name])
 
-    def _anneal(
-        self,
-        objective: Objective,
-        watch: Watch,
-        seconds: float,
-        on_progress: Callable[[_Progress], None],
-    ) -> tuple[int, ...]:
+    def _anneal(self, objective: Objective, watch: Watch, seconds: float) -> tuple[int, ...]:
         before = self._evaluations
 
         def listen(progress: _Progress) -> bool:
             self._evaluations = before + progress.evaluations
-            on_progress(progress)
+            if objective == self._objective:
+                self._offer(progress.order, progress.cost)
             self._note()
             if self._progress.due:
                 self._progress.show(self._line(objective, progress))
@@ -228,9 +235,6 @@ class _Search:
             workers=self._config.workers,
             progress=listen,
         )
-
-    def _on_progress(self, progress: _Progress) -> None:
-        self._offer(progress.order, progress.cost)
 
     def _offer(self, order: tuple[int, ...], cost: float) -> None:
         """Take an order if it is better than all before."""
@@ -318,8 +322,9 @@ class _Search:
 
     def rows(self) -> list[Row]:
         """The table of costs."""
-        known: dict[UnitEdges, tuple[int, ...]] = {self._unit_edges: self._classical["markowitz"]}
-        rows = cost_rows(self._graph, self._task, {"found": self.order}, known)
+        known: dict[UnitEdges, tuple[int, ...]] = {self._unit_edges: self._candidates["markowitz"]}
+        others = {name: order for name, order in self._candidates.items() if name not in _CLASSICAL}
+        rows = cost_rows(self._graph, self._task, {**others, "found": self.order}, known)
         multiplications = self._objective == "mults"
         if not multiplications:
             rows = [row._replace(value=self.costs[row.method]) for row in rows]

@@ -1,7 +1,7 @@
 """What a run leaves behind: its folder, its table, its page."""
 
 from .folder import RunFolder, TrainingFolder, checkpoint_in, new_folder, read_metrics
-from .page import Picture, learning_curve, search_curve, write_report
+from .page import Picture, learning_curve, run_times, search_curve, write_report
 from .progress import ProgressLine
 from .table import Row, cost_cells, cost_rows, cost_table, write_value
 
@@ -18,6 +18,7 @@ __all__ = [
     "learning_curve",
     "new_folder",
     "read_metrics",
+    "run_times",
     "search_curve",
     "write_report",
     "write_value",

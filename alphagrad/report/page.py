@@ -86,7 +86,8 @@ def learning_curve(metrics: Sequence[Mapping[str, Any]], rows: Sequence[Row], un
     top = max((-line["mean"] for line in played), default=0) * 1.3
     costs = {row.method: row.free if unit_edges == "free" else row.counted for row in rows}
     _classical_lines(axes, costs, top if played else None)
-    return Picture("Learning", "cost of the games over time", _png(figure, axes))
+    axes.legend()
+    return Picture("Learning", "cost of the games over time", _png(figure))
 
 
 def search_curve(
@@ -106,19 +107,33 @@ def search_curve(
     figure, axes = _figure(quantity)
     steps = [(line["seconds"], line["best"]) for line in metrics if line["best"] is not None]
     best = [cost for _, cost in steps]
-    axes.step([at for at, _ in steps], best, where="post", color="tab:blue", label="best order", marker=".")
+    axes.step([at for at, _ in steps], best, where="post", color="tab:blue", label="best order")
     _classical_lines(axes, costs, max(best) * 1.5 if best else None)
     if bound is not None:
         axes.axhline(bound, color="black", linestyle=":", label="lower bound")
-    return Picture("Search", "cost of the best order over time", _png(figure, axes))
+    axes.legend()
+    return Picture("Search", "cost of the best order over time", _png(figure))
 
 
-def _figure(quantity: str) -> tuple[Any, Any]:
+def run_times(seconds: Mapping[str, float]) -> Picture:
+    """How long a run takes in each order.
+
+    Args:
+        seconds: for each order, by name.
+    """
+    figure, axes = _figure("", "microseconds")
+    bars = axes.barh(list(seconds), [1e6 * taken for taken in seconds.values()])
+    axes.bar_label(bars, fmt="%.3g", padding=3)
+    axes.invert_yaxis()
+    return Picture("Run times", "seconds that a run takes in each order", _png(figure))
+
+
+def _figure(quantity: str, over: str = "seconds") -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    axes.set_xlabel("seconds")
+    axes.set_xlabel(over)
     axes.set_ylabel(quantity)
     return figure, axes
 
@@ -131,8 +146,7 @@ def _classical_lines(axes: Any, costs: Mapping[str, float | None], top: float | 
             axes.axhline(cost, color=colour, linestyle="--", label=method)
 
 
-def _png(figure: Any, axes: Any) -> bytes:
-    axes.legend()
+def _png(figure: Any) -> bytes:
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=110)
     return picture.getvalue()

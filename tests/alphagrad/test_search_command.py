@@ -62,7 +62,7 @@ STAND_INS = {
     "anneal": _anneal,
     "exact": _exact,
     "lower_bound": lambda graph, unit_edges="free": 0,
-    "remember": lambda graph, order, **more: None,
+    "remember": lambda graph, order, **more: True,
 }
 
 
@@ -150,7 +150,12 @@ def test_a_search_that_meets_the_bound_ends(tmp_path, capsys, monkeypatch):
 
 def test_the_found_order_is_remembered_unless_told_otherwise(tmp_path, capsys, monkeypatch):
     remembered = []
-    monkeypatch.setattr(orders, "remember", lambda graph, order, **more: remembered.append((order, more)))
+
+    def remember(graph, order, **more):
+        remembered.append((order, more))
+        return len(remembered) == 1
+
+    monkeypatch.setattr(orders, "remember", remember)
     words = ["search", "task=Simple", "seconds=4"]
     assert main([*words, f"run_dir={tmp_path / 'a'}", "remember=false"]) == 0
     assert main([*words, f"run_dir={tmp_path / 'b'}", "objective=flops"]) == 0
@@ -158,8 +163,11 @@ def test_the_found_order_is_remembered_unless_told_otherwise(tmp_path, capsys, m
     assert not remembered and "remembered" not in capsys.readouterr().out
     assert main([*words, f"run_dir={tmp_path / 'd'}"]) == 0
     ((order, more),) = remembered
-    assert order == graphax.load_order(tmp_path / "d" / "order.json").order and more["method"] == "search"
-    assert "remembered: order='auto' takes it from now on" in capsys.readouterr().out
+    assert order == graphax.load_order(tmp_path / "d" / "order.json").order and more["task"] == "Simple"
+    assert more["method"] == "search" and more["seed"] == 0 and 0 < more["seconds"] < 20
+    assert "\nremembered: order='auto' takes it from now on" in capsys.readouterr().out
+    assert main([*words, f"run_dir={tmp_path / 'e'}"]) == 0
+    assert "not remembered: order='auto' takes one that costs no more" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -180,7 +188,7 @@ def test_other_objectives_have_a_column_of_their_own(tmp_path, capsys, objective
         for classical in (orders.forward, orders.reverse, orders.markowitz):
             assert best <= orders.evaluate(graph, classical(graph), objective)
     else:
-        assert 0 < best < 1
+        assert 0 < best < 1 and "fewest flops" in out and "least memory" in out
 
 
 def test_ctrl_c_ends_a_run_with_the_best_order_saved(tmp_path, capsys):
