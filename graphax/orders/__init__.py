@@ -1,4 +1,4 @@
-"""Elimination orders: the classical ones, what an order is worth, and orders kept in files."""
+"""Elimination orders: the classical ones, and orders kept in files."""
 
 from ._check import check_order
 from ._heuristics import forward, markowitz, reverse
