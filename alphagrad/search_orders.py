@@ -96,7 +96,7 @@ def search(config: SearchConfig, start: float, console: Console) -> bool:
         to_yaml(config),
         str(graph),
     )
-    if config.remember and objective == "mults" and config.unit_edges == "free":
+    if found.remembers:
         remembered = orders.remember(
             graph,
             found.order,
@@ -161,8 +161,10 @@ class _Search:
 
     def run(self, watch: Watch) -> None:
         """Search until the time is over, an order is proved to be the best, or the user has had enough."""
-        begun = time.perf_counter()
         graph, unit_edges = self._graph, self._unit_edges
+        # What the found order is compared with, and shown beside; the search makes its own way.
+        known = {"auto": orders.auto(graph)} if self.remembers else {}
+        begun = time.perf_counter()
         self._candidates = {
             "forward": orders.forward(graph),
             "reverse": orders.reverse(graph),
@@ -174,6 +176,7 @@ class _Search:
             for name, order in self._candidates.items():
                 self.costs[name] = orders.evaluate(graph, order, self._objective, unit_edges)
                 self._offer(order, self.costs[name])
+            self._candidates |= known
             closing = _CLOSING_SECONDS + 3 * (time.perf_counter() - begun)
             self._deadline -= min(closing, self._config.seconds / 2)
             self._least(watch)
@@ -273,6 +276,11 @@ class _Search:
                 "bound": self.bound,
             }
         )
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the order is offered to the order store, which is about multiplications executed."""
+        return self._config.remember and self._objective == "mults" and self._unit_edges == "free"
 
     @property
     def _left(self) -> float:

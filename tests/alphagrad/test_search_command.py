@@ -59,6 +59,7 @@ def _exact(graph, *, seconds, unit_edges, start):
 
 
 STAND_INS = {
+    "auto": lambda graph: orders.markowitz(graph),
     "anneal": _anneal,
     "exact": _exact,
     "lower_bound": lambda graph, unit_edges="free": 0,
@@ -160,12 +161,14 @@ def test_the_found_order_is_remembered_unless_told_otherwise(tmp_path, capsys, m
     assert main([*words, f"run_dir={tmp_path / 'a'}", "remember=false"]) == 0
     assert main([*words, f"run_dir={tmp_path / 'b'}", "objective=flops"]) == 0
     assert main([*words, f"run_dir={tmp_path / 'c'}", "unit_edges=counted"]) == 0
-    assert not remembered and "remembered" not in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert not remembered and "remembered" not in out and "auto" not in out
     assert main([*words, f"run_dir={tmp_path / 'd'}"]) == 0
     ((order, more),) = remembered
     assert order == graphax.load_order(tmp_path / "d" / "order.json").order and more["task"] == "Simple"
     assert more["method"] == "search" and more["seed"] == 0 and 0 < more["seconds"] < 20
-    assert "\nremembered: order='auto' takes it from now on" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "\nremembered: order='auto' takes it from now on" in out and "│ auto" in out
     assert main([*words, f"run_dir={tmp_path / 'e'}"]) == 0
     assert "not remembered: order='auto' takes one that costs no more" in capsys.readouterr().out
 
