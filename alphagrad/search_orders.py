@@ -161,6 +161,13 @@ class _Search:
 
     def run(self, watch: Watch) -> None:
         """Search until the time is over, an order is proved to be the best, or the user has had enough."""
+        try:
+            self._run(watch)
+        finally:  # also if the user has had more than enough
+            self._save()
+            self._progress.end()
+
+    def _run(self, watch: Watch) -> None:
         graph, unit_edges = self._graph, self._unit_edges
         # What the found order is compared with, and shown beside; the search makes its own way.
         known = {"auto": orders.auto(graph)} if self.remembers else {}
@@ -181,8 +188,6 @@ class _Search:
             self._deadline -= min(closing, self._config.seconds / 2)
             self._least(watch)
         self._note()
-        self._save()
-        self._progress.end()
 
     def _least(self, watch: Watch) -> None:
         """Look for the order of least cost."""
@@ -219,6 +224,8 @@ class _Search:
 
     def _anneal(self, objective: Objective, watch: Watch, seconds: float) -> tuple[int, ...]:
         before = self._evaluations
+        # A search that has to be compiled first begins its own count of time after that.
+        end = time.perf_counter() + max(_LEAST_SECONDS, seconds)
 
         def listen(progress: _Progress) -> bool:
             self._evaluations = before + progress.evaluations
@@ -227,7 +234,7 @@ class _Search:
             self._note()
             if self._progress.due:
                 self._progress.show(self._line(objective, progress))
-            return watch.asked or self._proved
+            return watch.asked or self._proved or time.perf_counter() > end
 
         return orders.anneal(
             self._graph,
@@ -347,7 +354,8 @@ class _Bound(threading.Thread):
 
     def __init__(self, graph: ComputationalGraph, unit_edges: UnitEdges) -> None:
         super().__init__(daemon=True)
-        self._graph, self._unit_edges = graph, unit_edges
+        self._graph = graph
+        self._unit_edges: UnitEdges = unit_edges
         self._value: int | None = None
         self._error: Exception | None = None
 

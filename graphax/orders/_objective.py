@@ -57,6 +57,22 @@ def evaluate(
     Raises:
         ValueError: for another word for the objective or the convention, or an order of another graph.
     """
+    check_objective(objective)
+    vertices = check_order(graph, order)
+    if objective == "runtime":
+        return measure(graph, [vertices])[0]
+    if objective == "memory":
+        return _peak(graph, vertices, unit_edges)
+    cost = order_cost(graph, vertices, unit_edges)
+    return cost.mults if objective == "mults" else cost.mults + cost.adds
+
+
+def check_objective(objective: str) -> None:
+    """Whether there is such an objective.
+
+    Raises:
+        ValueError: if not.
+    """
     if objective not in get_args(Objective):
         close = difflib.get_close_matches(str(objective), get_args(Objective), 1)
         raise ValueError(
@@ -65,13 +81,6 @@ def evaluate(
             + "Objectives are "
             + ", ".join(map(repr, get_args(Objective)))
         )
-    vertices = check_order(graph, order)
-    if objective == "runtime":
-        return measure(graph, [vertices])[0]
-    if objective == "memory":
-        return _peak(graph, vertices, unit_edges)
-    cost = order_cost(graph, vertices, unit_edges)
-    return cost.mults if objective == "mults" else cost.mults + cost.adds
 
 
 def _peak(graph: ComputationalGraph, order: Sequence[int], unit_edges: UnitEdges) -> int:
