@@ -1,4 +1,4 @@
-"""The command line: `alphagrad train`, `alphagrad tasks`, `alphagrad show`."""
+"""The command line: `alphagrad search`, `alphagrad train`, `alphagrad show`, `alphagrad tasks`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,17 @@ _WRONG_USE = 2
 _USAGE = """usage: alphagrad COMMAND [key=value ...]
 
 commands:
-  train task=NAME   learn an elimination order; the best one is saved in the run's folder
+  search task=NAME  search for an elimination order, and say how far it can be from the best
+  train task=NAME   learn an elimination order
   show task=NAME    print the numbered graph and what the classical orders cost
   tasks             list the tasks
 
-alphagrad train --help lists all settings. task= also takes file.py:function, a function that returns a
-tasks.Task. Ctrl-C ends a run with its best order saved (exit status 130)."""
+alphagrad search --help and alphagrad train --help list all settings. Both save the best order in the run's
+folder; Ctrl-C ends a run with it saved (exit status 130).
+
+task= also takes a function of your own, file.py:function, with the types of its arguments:
+  alphagrad search task=model.py:residual args="f32[3],f32[3,3]" argnums=0,1
+Without args= the function must return a tasks.Task."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,6 +66,16 @@ def _run(words: Sequence[str], start: float) -> int:
         return _INTERRUPTED
 
 
+def _search(words: Sequence[str], console: Console, start: float) -> int:
+    from .config import SearchConfig, parse
+    from .search_orders import search
+
+    if _wants_help(words):
+        _print_settings("search", SearchConfig, console)
+        return 0
+    return 0 if search(parse(SearchConfig, words), start, console) else _INTERRUPTED
+
+
 def _train(words: Sequence[str], console: Console, start: float) -> int:
     from pathlib import Path
 
@@ -79,17 +94,15 @@ def _train(words: Sequence[str], console: Console, start: float) -> int:
 
 
 def _show(words: Sequence[str], console: Console, start: float) -> int:
-    from .config import ShowConfig, load_task, parse
+    from .config import ShowConfig, load_task, parse, trace_task
 
     if _wants_help(words):
         _print_settings("show", ShowConfig, console)
         return 0
-    import graphax
-
     from .report import cost_rows, cost_table
 
-    task = load_task(parse(ShowConfig, words).task)
-    graph = graphax.trace(task.fun, task.argnums)(*task.args)
+    task = load_task(parse(ShowConfig, words))
+    graph = trace_task(task)
     print(graph)
     console.print(cost_table(task, cost_rows(graph, task)))
     return 0
@@ -130,6 +143,7 @@ def _print_settings(command: str, kind: type, console: Console) -> None:
 
 
 _COMMANDS: dict[str, Callable[[Sequence[str], Console, float], int]] = {
+    "search": _search,
     "train": _train,
     "show": _show,
     "tasks": _tasks,

@@ -13,7 +13,10 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
+import graphax
 import tasks
+from graphax.orders import Objective
+from graphax.sparse import UnitEdges
 
 from .training import AlphaZeroConfig
 
@@ -26,39 +29,101 @@ class ConfigError(ValueError):
     """A setting that does not exist or does not fit."""
 
 
-@dataclass(frozen=True)
-class ShowConfig:
-    """The settings of `alphagrad show`."""
+@dataclass(frozen=True, kw_only=True)
+class TaskConfig:
+    """What to work on."""
 
-    task: str = field(metadata={"help": "a task's name, or file.py:function that returns a tasks.Task"})
+    task: str = field(
+        metadata={
+            "help": "a task's name, or file.py:function, which returns a tasks.Task or, with args=, is to be "
+            "differentiated itself"
+        }
+    )
+    args: str | None = field(
+        default=None,
+        metadata={"help": 'types of the arguments of file.py:function, such as "f32[3],f32[3,3],i32[]"'},
+    )
+    argnums: str | None = field(
+        default=None,
+        metadata={"help": "which of them to differentiate, such as 0,1; by default all floating ones"},
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(AlphaZeroConfig):
-    """The settings of `alphagrad train`: those of the training method, and of the run around it."""
+class ShowConfig(TaskConfig):
+    """The settings of `alphagrad show`."""
 
-    task: str = field(metadata={"help": "a task's name, or file.py:function that returns a tasks.Task"})
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(TaskConfig):
+    """What all runs are told that look for an order."""
+
     seed: int = field(default=0, metadata={"help": "of all chance"})
-    seconds: float = field(default=240.0, metadata={"help": "how long the whole command may take"})
+    seconds: float = field(default=60.0, metadata={"help": "how long the whole command may take"})
     run_dir: str | None = field(
         default=None, metadata={"help": "the run's folder; by default runs/<task>/<time>"}
     )
-    resume: str | None = field(
-        default=None, metadata={"help": "the folder of a run to go on from, with its settings"}
-    )
     unit_edges: str = field(
-        default="counted",
-        metadata={"help": "what rewards count: 'counted' as in published tables, 'free' what is executed"},
+        default="free",
+        metadata={"help": "what costs count: 'free' what is executed, 'counted' as in published tables"},
     )
 
     def __post_init__(self):
-        super().__post_init__()
         if self.unit_edges not in ("counted", "free"):
             raise ConfigError(f"unit_edges={self.unit_edges} must be 'counted' or 'free'")
         if not self.seconds > 0:
             raise ConfigError(f"seconds={self.seconds} must be positive")
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"seed={self.seed} must lie between 0 and 2**31 - 1")
+
+    @property
+    def convention(self) -> UnitEdges:
+        """`unit_edges`, as it has been checked."""
+        return "free" if self.unit_edges == "free" else "counted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig(RunConfig):
+    """The settings of `alphagrad search`."""
+
+    objective: str = field(
+        default="mults",
+        metadata={
+            "help": "what is to be small: 'mults' multiplications, 'flops' these and additions, 'memory' the "
+            "most numbers held at once, 'runtime' seconds on this device"
+        },
+    )
+    workers: int = field(default=2, metadata={"help": "how many searches go on side by side"})
+    remember: bool = field(
+        default=True,
+        metadata={"help": "whether order='auto' takes the found order from now on (objective=mults, free)"},
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        objectives = typing.get_args(Objective)
+        if self.objective not in objectives:
+            raise ConfigError(f"unknown objective {self.objective!r}; {nearest(self.objective, objectives)}")
+        if self.workers < 1:
+            raise ConfigError(f"workers={self.workers} must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(AlphaZeroConfig, RunConfig):
+    """The settings of `alphagrad train`: those of the training method, and of the run around it."""
+
+    seconds: float = field(default=240.0, metadata={"help": "how long the whole command may take"})
+    unit_edges: str = field(
+        default="counted",
+        metadata={"help": "what rewards count: 'counted' as in published tables, 'free' what is executed"},
+    )
+    resume: str | None = field(
+        default=None, metadata={"help": "the folder of a run to go on from, with its settings"}
+    )
+
+    def __post_init__(self):
+        AlphaZeroConfig.__post_init__(self)
+        RunConfig.__post_init__(self)
 
 
 class Setting(typing.NamedTuple):
@@ -128,12 +193,29 @@ def nearest(word: str, known: Sequence[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else "known are " + ", ".join(known)
 
 
-def load_task(name: str) -> tasks.Task:
-    """`tasks.load`, with what is wrong with the name or the file said as a :class:`ConfigError`."""
+def load_task(config: TaskConfig) -> tasks.Task:
+    """`tasks.load`, with what is wrong with the settings or the file said as a :class:`ConfigError`."""
     try:
-        return tasks.load(name)
+        return tasks.load(config.task, config.args, _read_argnums(config.argnums))
     except (ValueError, TypeError) as error:
         raise ConfigError(str(error)) from error
+
+
+def trace_task(task: tasks.Task) -> graphax.ComputationalGraph:
+    """The graph of a task, with what keeps it from being differentiated said as a :class:`ConfigError`."""
+    try:
+        return graphax.trace(task.fun, task.argnums)(*task.args)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"task {task.name}: {error}") from error
+
+
+def _read_argnums(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(word) for word in text.strip("()[] ").rstrip(",").split(","))
+    except ValueError:
+        raise ConfigError(f"argnums={text} must be positions of arguments, such as 0,1") from None
 
 
 def to_yaml(config: Any) -> str:

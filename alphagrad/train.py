@@ -11,13 +11,16 @@ from rich.console import Console
 
 import graphax
 
-from .config import ConfigError, TrainConfig, load_task, to_yaml
+from .config import ConfigError, TrainConfig, load_task, to_yaml, trace_task
 from .games import CompressedVertexGame, VertexGame
 from .report import (
-    RunFolder,
+    ProgressLine,
+    TrainingFolder,
     checkpoint_in,
+    cost_cells,
     cost_rows,
     cost_table,
+    learning_curve,
     new_folder,
     read_metrics,
     write_report,
@@ -45,12 +48,11 @@ def train(config: TrainConfig, start: float, console: Console) -> bool:
         ConfigError: when the task or the checkpoint cannot be used.
         OSError: when the folder cannot be used.
     """
-    task = load_task(config.task)
-    graph = graphax.trace(task.fun, task.argnums)(*task.args)
+    task = load_task(config)
+    graph = trace_task(task)
     if not graph.eliminable:
         raise ConfigError(f"task {task.name}: there is no vertex to eliminate, hence nothing to learn")
-    unit_edges = "free" if config.unit_edges == "free" else "counted"  # the configuration has checked it
-    game = CompressedVertexGame(graph, unit_edges)
+    game = CompressedVertexGame(graph, config.convention)
     training = begin(game, config, config.seed)
     if config.resume:
         try:
@@ -58,7 +60,7 @@ def train(config: TrainConfig, start: float, console: Console) -> bool:
         except ValueError as error:
             raise ConfigError(str(error)) from error
     path = Path(config.run_dir) if config.run_dir else new_folder(task.name, datetime.now())
-    folder = RunFolder(path, to_yaml(config))
+    folder = TrainingFolder(path, to_yaml(config))
     console.print(
         f"{task.name}: {len(graph.eliminable)} vertices to eliminate; writing to {folder.path}",
         soft_wrap=True,
@@ -71,13 +73,19 @@ def train(config: TrainConfig, start: float, console: Console) -> bool:
     if training is not None:
         save_checkpoint(folder.checkpoint, training, graph.fingerprint)
     folder.close()
+    learner.progress.end()
 
-    rows = cost_rows(graph, task, learner.order)
+    rows = cost_rows(graph, task, {} if learner.order is None else {"learned": learner.order})
     console.print(cost_table(task, rows))
-    title = f"{task.name}, seed {config.seed}"
-    metrics = read_metrics(folder.path)
     write_report(
-        folder.report, title, rows, learner.order, metrics, to_yaml(config), str(graph), config.unit_edges
+        folder.report,
+        f"{task.name}, seed {config.seed}",
+        cost_cells(rows),
+        f"played for {config.unit_edges} multiplications",
+        learning_curve(read_metrics(folder.path), rows, config.unit_edges),
+        learner.order,
+        to_yaml(config),
+        str(graph),
     )
     if learner.order is None:
         console.print("no game was played to its end: give it more seconds")
@@ -95,14 +103,15 @@ class _Learner:
         game: VertexGame,
         task: str,
         config: TrainConfig,
-        folder: RunFolder,
+        folder: TrainingFolder,
         console: Console,
         start: float,
     ) -> None:
         self.order: tuple[int, ...] | None = None
         self._graph, self._game, self._task = graph, game, task
-        self._config, self._folder, self._console, self._start = config, folder, console, start
-        self._printed = self._saved = time.perf_counter()
+        self._config, self._folder, self._start = config, folder, start
+        self.progress = ProgressLine(console)
+        self._saved = time.perf_counter()
 
     def on_best(self, actions: Sequence[int], best: float) -> None:
         """Save a game that is better than all before."""
@@ -124,11 +133,10 @@ class _Learner:
         if now - self._saved > _CHECKPOINT_SECONDS:
             save_checkpoint(self._folder.checkpoint, training, self._graph.fingerprint)
             self._saved = now
-        if self._console.is_terminal or now - self._printed > 5.0:
-            self._print(metrics)
-            self._printed = now
+        if self.progress.due:
+            self.progress.show(self._line(metrics))
 
-    def _print(self, metrics: Metrics) -> None:
+    def _line(self, metrics: Metrics) -> str:
         left = max(0.0, self._config.seconds - metrics.seconds)
         if metrics.best is None:
             progress = "studying demonstrations"
@@ -137,10 +145,6 @@ class _Learner:
             progress = (
                 f"best {-metrics.best:.0f}  mean {mean}  iteration {metrics.iteration}  games {metrics.games}"
             )
-        line = (
+        return (
             f"{metrics.seconds:5.0f} s  {progress}  policy loss {metrics.policy_loss:.2f}  {left:.0f} s left"
         )
-        if self._console.is_terminal:  # one line, written over and over
-            self._console.print(line.ljust(self._console.width - 1), end="\r", soft_wrap=True)
-        else:
-            self._console.print(line, soft_wrap=True)

@@ -5,9 +5,14 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib.util
+import inspect
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+import jax
 
 from tasks import (
     chemistry,
@@ -22,6 +27,7 @@ from tasks import (
     textbook,
     thermodynamics,
 )
+from tasks._arguments import EXAMPLE, example_arguments
 from tasks._task import Task
 from tasks.random_programs import random_scalar, random_tensor
 
@@ -56,28 +62,41 @@ def names() -> tuple[str, ...]:
     return (*_DECLARED, *_GENERATORS)
 
 
-def load(name: str) -> Task:
+def load(name: str, args: str | None = None, argnums: Sequence[int] | None = None) -> Task:
     """Makes the task called `name`, its example inputs in the default dtype of this moment.
 
     Args:
-        name: one of three forms:
+        name: one of four forms:
 
             - a name out of `names()`, such as `"RoeFlux_1d"`;
             - a random program with its options, such as
               `"random_scalar:seed=3,operations=40,inputs=4,outputs=3"` or `"random_tensor:seed=7"`
               (any option may be left out; see `random_scalar` and `random_tensor`);
             - a function of no arguments in a Python file that returns a `Task`, as
-              `"path/to/file.py:function"`. The file is executed anew by each call.
+              `"path/to/file.py:function"`. The file is executed anew by each call;
+            - with `args`, a function in a Python file that is itself to be differentiated.
+        args: types and shapes of the function's arguments as JAX prints them, such as
+            `"f32[3],f32[3,3],i32[]"`. The example inputs are a fixed draw between 0.5 and 1.5, and zeros
+            where they are no floating numbers.
+        argnums: the positions of the arguments that are differentiated, with `args`; all floating and
+            complex ones if left out.
 
     Raises:
-        ValueError: if there is no such name, option, file or function.
-        TypeError: if what a user's file holds is not a function, or not one that returns a `Task`.
+        ValueError: if there is no such name, option, file or function; if `args` or `argnums` cannot be
+            read or do not belong to a function in a file; if the function raises while being traced.
+        TypeError: if what a user's file holds is not a function, not one that returns a `Task`, or not
+            one that takes the arguments given.
     """
+    head, _, tail = name.rpartition(":")
+    if name not in _DECLARED and head.endswith(".py"):
+        return _load_from_file(Path(head), tail, args, argnums)
+    if args is not None or argnums is not None:
+        raise ValueError(
+            f"{'args' if args is not None else 'argnums'}= describes a function of your own, named as "
+            f"'path/to/file.py:function'; {name!r} is none"
+        )
     if name in _DECLARED:
         return _DECLARED[name].task()
-    head, _, tail = name.rpartition(":")
-    if head.endswith(".py"):
-        return _load_from_file(Path(head), tail)
     generator, _, options = name.partition(":")
     if generator in _GENERATORS:
         task = _GENERATORS[generator](**{"seed": 0, **_read_options(name, options)})
@@ -110,9 +129,27 @@ def _read_options(name: str, options: str) -> dict[str, int]:
     return values
 
 
-def _load_from_file(path: Path, function: str) -> Task:
+def _load_from_file(path: Path, function: str, args: str | None, argnums: Sequence[int] | None) -> Task:
+    fun = _function_in(path, function)
+    where = f"{function!r} in {str(path)!r}"
+    if args is not None:
+        return _task_of(fun, path, function, args, argnums)
+    if argnums is not None:
+        raise ValueError(f"argnums= goes with args=, the types of the arguments of {where}, as in {EXAMPLE}")
+    if (mismatch := _mismatch(fun, ())) is not None:
+        raise TypeError(
+            f"{where} takes arguments ({mismatch}); give their types, as in {EXAMPLE}, to differentiate it; "
+            "without args= it must be a function of no arguments that returns a tasks.Task"
+        )
+    task = fun()
+    if not isinstance(task, Task):
+        raise TypeError(f"{where} must return a tasks.Task; it returned a {type(task).__name__}")
+    return task
+
+
+def _function_in(path: Path, function: str) -> Callable[..., Any]:
     if not path.is_file():
-        raise ValueError(f"there is no file {str(path)!r} to load the task {function!r} from")
+        raise ValueError(f"there is no file {str(path)!r} to load {function!r} from")
     spec = importlib.util.spec_from_file_location(f"task_file_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -121,15 +158,59 @@ def _load_from_file(path: Path, function: str) -> Task:
     spec.loader.exec_module(module)
     if not hasattr(module, function):
         raise ValueError(f"{str(path)!r} defines no {function!r}; it must be a function there")
-    make = getattr(module, function)
-    if not callable(make):
+    found = getattr(module, function)
+    if not callable(found):
         raise TypeError(
-            f"{function!r} in {str(path)!r} must be a function that returns a tasks.Task, "
-            f"not a {type(make).__name__}"
+            f"{function!r} in {str(path)!r} must be a function, to be differentiated with args= or else one "
+            f"that returns a tasks.Task, not a {type(found).__name__}"
         )
-    task = make()
-    if not isinstance(task, Task):
+    return found
+
+
+def _task_of(
+    fun: Callable[..., Any], path: Path, function: str, args: str, argnums: Sequence[int] | None
+) -> Task:
+    """The task to differentiate a user's function."""
+    where = f"{function!r} in {str(path)!r}"
+    inputs = example_arguments(args)
+    if (mismatch := _mismatch(fun, inputs)) is not None:
         raise TypeError(
-            f"{function!r} in {str(path)!r} must return a tasks.Task; it returned a {type(task).__name__}"
+            f"{where} does not take the {len(inputs)} argument{'s' * (len(inputs) != 1)} of args={args!r}: "
+            f"{mismatch}"
         )
-    return task
+    floating = [at for at, array in enumerate(inputs) if jax.numpy.issubdtype(array.dtype, jax.numpy.inexact)]
+    if not floating:
+        raise ValueError(f"args={args!r} has no floating argument, so there is nothing to differentiate")
+    wrt = floating if argnums is None else [at + len(inputs) if at < 0 else at for at in argnums]
+    for at in wrt:
+        if at not in floating or wrt.count(at) > 1:
+            raise ValueError(
+                f"argnums={','.join(map(str, argnums or wrt))} must name floating arguments of "
+                f"args={args!r}, each once; those are {', '.join(map(str, floating))}"
+            )
+    try:
+        jax.eval_shape(fun, *inputs)
+    except Exception as error:  # whatever a user's function raises, its message is for the user
+        lines = [
+            frame.lineno
+            for frame in traceback.extract_tb(error.__traceback__)
+            if Path(frame.filename).resolve() == path.resolve()
+        ]
+        line = f" at line {lines[-1]}" if lines else ""
+        raise ValueError(
+            f"{where} raised {type(error).__name__}{line} while being traced with args={args!r}: {error}"
+        ) from error
+    return Task(name=function, fun=fun, args=inputs, argnums=tuple(wrt), source=str(path))
+
+
+def _mismatch(fun: Callable[..., Any], given: Sequence[Any]) -> str | None:
+    """Why a function cannot be called with so many arguments; None if it can, or says nothing of them."""
+    try:
+        signature = inspect.signature(fun)
+    except (TypeError, ValueError):
+        return None
+    try:
+        signature.bind(*given)
+    except TypeError as error:
+        return f"{error}; its signature is {signature}"
+    return None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from tensorboardX import SummaryWriter
 
@@ -14,7 +15,7 @@ from ..training.loop import Metrics
 
 
 class RunFolder:
-    """`config.yaml`, `metrics.jsonl`, TensorBoard events, and the places of everything else.
+    """`config.yaml`, `metrics.jsonl`, and the places of everything else.
 
     Args:
         path: the folder; made if it is not there.
@@ -24,17 +25,15 @@ class RunFolder:
         FileExistsError: if the folder holds anything already.
     """
 
+    _mend = "name another folder"
+
     def __init__(self, path: Path, config: str) -> None:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise FileExistsError(
-                f"run_dir={path} exists and is not empty; name another folder, or go on from this one "
-                f"with resume={path}"
-            )
+            raise FileExistsError(f"run_dir={path} exists and is not empty; {self._mend.format(path=path)}")
         path.mkdir(parents=True, exist_ok=True)
         self.path = path
         (path / "config.yaml").write_text(config, encoding="utf-8")
         self._metrics = (path / "metrics.jsonl").open("w", encoding="utf-8")
-        self._events = SummaryWriter(str(path), write_to_disk=True)
 
     @property
     def order(self) -> Path:
@@ -42,27 +41,44 @@ class RunFolder:
         return self.path / "order.json"
 
     @property
-    def checkpoint(self) -> Path:
-        """The latest checkpoint."""
-        return checkpoint_in(self.path)
-
-    @property
     def report(self) -> Path:
         """The report on the whole run."""
         return self.path / "report.html"
 
+    def write(self, values: Mapping[str, Any]) -> None:
+        """Add a line to the metrics."""
+        self._metrics.write(json.dumps(values) + "\n")
+        self._metrics.flush()
+
+    def close(self) -> None:
+        """Finish the files that are written line by line."""
+        self._metrics.close()
+
+
+class TrainingFolder(RunFolder):
+    """The folder of a run that learns: with TensorBoard events, and checkpoints to go on from."""
+
+    _mend = "name another folder, or go on from this one with resume={path}"
+
+    def __init__(self, path: Path, config: str) -> None:
+        super().__init__(path, config)
+        self._events = SummaryWriter(str(path), write_to_disk=True)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The latest checkpoint."""
+        return checkpoint_in(self.path)
+
     def log(self, metrics: Metrics) -> None:
         """Write what a turn came to."""
         values = asdict(metrics)
-        self._metrics.write(json.dumps(values) + "\n")
-        self._metrics.flush()
+        self.write(values)
         for key, value in values.items():
             if value is not None and key != "iteration":
                 self._events.add_scalar(key, value, metrics.iteration)
 
     def close(self) -> None:
-        """Finish the files that are written line by line."""
-        self._metrics.close()
+        super().close()
         self._events.close()
 
 
@@ -79,7 +95,7 @@ def new_folder(task: str, now: datetime) -> Path:
     return next(path for path in candidates if not path.exists())
 
 
-def read_metrics(path: Path) -> list[Mapping[str, float]]:
+def read_metrics(path: Path) -> list[Mapping[str, Any]]:
     """The lines of a run's `metrics.jsonl`."""
     with (path / "metrics.jsonl").open(encoding="utf-8") as file:
         return [json.loads(line) for line in file]

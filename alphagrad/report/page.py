@@ -7,10 +7,10 @@ import io
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..files import write_atomically
-from .table import Row
+from .table import CAPTION, Row
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -20,43 +20,51 @@ img { max-width: 100%; } code { word-break: break-word; }
 """
 
 
+class Picture(NamedTuple):
+    """A picture with its heading, as PNG."""
+
+    heading: str
+    description: str
+    png: bytes
+
+
 def write_report(
     path: Path,
     title: str,
-    rows: Sequence[Row],
+    cells: Sequence[Sequence[str]],
+    remark: str,
+    picture: Picture,
     order: Sequence[int] | None,
-    metrics: Sequence[Mapping[str, Any]],
     config: str,
     graph: str,
-    unit_edges: str,
 ) -> None:
     """Write the page, atomically.
 
     Args:
         path: the file.
-        title: what was learned.
-        rows: of the table of costs.
-        order: the learned order; None if no game was played to its end.
-        metrics: the lines of the run's metrics.
-        config: its settings, as YAML.
+        title: what was learned or searched for.
+        cells: the table of costs, its headings first.
+        remark: what is to be said below the table.
+        picture: how the run went.
+        order: the order found; None if no game was played to its end.
+        config: the settings of the run, as YAML.
         graph: the numbered graph.
-        unit_edges: the convention that the games were played in.
     """
-    head = "".join(f"<th>{name}</th>" for name in ("order", "counted", "free", "published"))
+    head = "".join(f"<th>{escape(name)}</th>" for name in cells[0])
     body = "".join(
-        "<tr>" + "".join(f"<td>{'-' if cell is None else escape(str(cell))}</td>" for cell in row) + "</tr>"
-        for row in rows
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in cells[1:]
     )
     written = " ".join(map(str, order)) if order is not None else "no game was played to its end"
-    curve = base64.b64encode(learning_curve(metrics, rows, unit_edges)).decode()
+    curve = base64.b64encode(picture.png).decode()
     page = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style></head><body>
 <h1>{escape(title)}</h1>
 <h2>Multiplications</h2>
 <table><tr>{head}</tr>{body}</table>
-<p>counted: unit edges hold ones, as in published tables; free: what is executed</p>
-<h2>Learning</h2>
-<img alt="cost of the games over time" src="data:image/png;base64,{curve}">
+<p>{escape(CAPTION)}</p>
+<p>{escape(remark)}</p>
+<h2>{escape(picture.heading)}</h2>
+<img alt="{escape(picture.description)}" src="data:image/png;base64,{curve}">
 <h2>Order</h2>
 <p><code>{escape(written)}</code></p>
 <h2>Graph</h2>
@@ -68,25 +76,77 @@ def write_report(
     write_atomically(path, lambda file: file.write(page.encode()))
 
 
-def learning_curve(metrics: Sequence[Mapping[str, Any]], rows: Sequence[Row], unit_edges: str) -> bytes:
-    """Costs of the games over time, as a PNG picture, with lines for the classical orders."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.add_subplot()
+def learning_curve(metrics: Sequence[Mapping[str, Any]], rows: Sequence[Row], unit_edges: str) -> Picture:
+    """Costs of the games over time, with lines for the classical orders."""
+    figure, axes = _figure(f"multiplications ({unit_edges})")
     played = [line for line in metrics if line["mean"] is not None]
     seconds = [line["seconds"] for line in played]
     axes.plot(seconds, [-line["mean"] for line in played], color="tab:blue", alpha=0.6, label="mean game")
     axes.step(seconds, [-line["best"] for line in played], where="post", color="tab:blue", label="best game")
-    colours = {"forward": "tab:red", "reverse": "tab:green", "markowitz": "tab:orange"}
     top = max((-line["mean"] for line in played), default=0) * 1.3
-    for row in rows:
-        cost = row.free if unit_edges == "free" else row.counted
-        if row.method in colours and (not played or cost <= top):
-            axes.axhline(cost, color=colours[row.method], linestyle="--", label=row.method)
-    axes.set_xlabel("seconds")
-    axes.set_ylabel(f"multiplications ({unit_edges})")
+    costs = {row.method: row.free if unit_edges == "free" else row.counted for row in rows}
+    _classical_lines(axes, costs, top if played else None)
     axes.legend()
+    return Picture("Learning", "cost of the games over time", _png(figure))
+
+
+def search_curve(
+    metrics: Sequence[Mapping[str, Any]],
+    costs: Mapping[str, float | None],
+    bound: float | None,
+    quantity: str,
+) -> Picture:
+    """The cost of the best order over time, with lines for the classical orders and the bound.
+
+    Args:
+        metrics: the lines of the run's metrics.
+        costs: of orders by name.
+        bound: that no order is below, or None.
+        quantity: what costs are of.
+    """
+    figure, axes = _figure(quantity)
+    steps = [(line["seconds"], line["best"]) for line in metrics if line["best"] is not None]
+    best = [cost for _, cost in steps]
+    axes.step([at for at, _ in steps], best, where="post", color="tab:blue", label="best order")
+    _classical_lines(axes, costs, max(best) * 1.5 if best else None)
+    if bound is not None:
+        axes.axhline(bound, color="black", linestyle=":", label="lower bound")
+    axes.legend()
+    return Picture("Search", "cost of the best order over time", _png(figure))
+
+
+def run_times(seconds: Mapping[str, float]) -> Picture:
+    """How long a run takes in each order.
+
+    Args:
+        seconds: for each order, by name.
+    """
+    figure, axes = _figure("", "microseconds")
+    bars = axes.barh(list(seconds), [1e6 * taken for taken in seconds.values()])
+    axes.bar_label(bars, fmt="%.3g", padding=3)
+    axes.invert_yaxis()
+    return Picture("Run times", "seconds that a run takes in each order", _png(figure))
+
+
+def _figure(quantity: str, over: str = "seconds") -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_xlabel(over)
+    axes.set_ylabel(quantity)
+    return figure, axes
+
+
+def _classical_lines(axes: Any, costs: Mapping[str, float | None], top: float | None) -> None:
+    """A line for each classical order, if it does not lie far above the rest."""
+    for method, colour in (("forward", "tab:red"), ("reverse", "tab:green"), ("markowitz", "tab:orange")):
+        cost = costs.get(method)
+        if cost is not None and (top is None or cost <= top):
+            axes.axhline(cost, color=colour, linestyle="--", label=method)
+
+
+def _png(figure: Any) -> bytes:
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=110)
     return picture.getvalue()

@@ -15,6 +15,16 @@ def test_words_are_converted_to_the_types_of_the_settings():
     assert parse(ShowConfig, ["task=a/b.py:f"]).task == "a/b.py:f"
 
 
+@pytest.mark.parametrize("args", ["f32[3],f32[3,3]", "f32[]", "f32[3], i32[]", '"f32[3],bool[2,4]"'])
+@pytest.mark.parametrize("argnums", ["0", "0,1", "-1"])
+def test_commas_and_brackets_survive(args, argnums, tmp_path):
+    config = parse(ShowConfig, ["task=a.py:f", f"args={args}", f"argnums={argnums}"])
+    assert config.args == args.strip('"') and config.argnums == argnums
+    path = tmp_path / "config.yaml"
+    path.write_text(to_yaml(config))
+    assert parse(ShowConfig, [], path) == config
+
+
 def test_settings_are_frozen():
     config = parse(TrainConfig, ["task=Simple"])
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -40,7 +50,7 @@ def test_every_setting_says_what_it_means():
         (["task=x", "agnt.width=3"], "unknown setting 'agnt.width'; did you mean 'agent.width'"),
         (["task=x", "simulations=3"], "did you mean 'search.simulations'"),
         (["task=x", "sed=3"], "did you mean 'seed'"),
-        (["task=x", "qqqqq=3"], "known are task, seed, seconds"),
+        (["task=x", "qqqqq=3"], "known are task, args, argnums, seed, seconds"),
         (["task=x", "agent=3"], "unknown setting 'agent'"),
         (["task=x", "seed"], "'seed' is not a setting; write key=value"),
         (["seed=1"], "say what to work on: task=NAME"),

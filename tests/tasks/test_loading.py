@@ -17,6 +17,12 @@ def number():
     return 1
 
 constant = 1
+
+def residual(x, w, n=0):
+    return jnp.tanh(w @ x) + n
+
+def broken(x):
+    raise RuntimeError("no such thing")
 """
 
 
@@ -89,6 +95,80 @@ def test_anything_but_a_function_that_returns_a_task_is_a_type_error(user_file):
         tasks.load(f"{user_file}:number")
     with pytest.raises(TypeError, match=r"must be a function.*not a int"):
         tasks.load(f"{user_file}:constant")
+
+
+def test_a_function_in_a_file_is_differentiated_with_respect_to_its_floating_arguments(user_file):
+    task = tasks.load(f"{user_file}:residual", "f32[3], f32[2,3],i32[]")
+    x, w, n = task.args
+    assert (task.name, task.argnums) == ("residual", (0, 1))
+    assert (x.shape, w.shape, n.shape) == ((3,), (2, 3), ())
+    assert (x.dtype, w.dtype, n.dtype) == (jnp.float32, jnp.float32, jnp.int32)
+    assert ((0.5 <= w) & (w <= 1.5)).all() and n == 0
+    assert task.fun(*task.args).shape == (2,)
+    again = tasks.load(f"{user_file}:residual", "float32[3],f32[2,3],i32[]", (0, -2))
+    assert jnp.array_equal(again.args[0], x) and again.argnums == (0, 1)
+    assert tasks.load(f"{user_file}:residual", "f32[3],f32[2,3]", (1,)).argnums == (1,)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [("f16", "float16"), ("bf16", "bfloat16"), ("c64", "complex64"), ("u8", "uint8"), ("bool", "bool")],
+)
+def test_types_are_written_as_jax_prints_them(user_file, name, dtype):
+    task = tasks.load(f"{user_file}:residual", f"f32[3],f32[3,3],{name}[2,1]")
+    assert task.args[2].dtype == jnp.dtype(dtype) and task.args[2].shape == (2, 1)
+    printed = str(jax.make_jaxpr(lambda x: x)(task.args[2]))
+    assert f"{name}[2,1]" in printed
+
+
+def test_wide_types_are_taken_where_jax_has_them_switched_on(user_file):
+    with jax.enable_x64(True):
+        assert tasks.load(f"{user_file}:residual", "f64[3],f64[3,3]").args[0].dtype == jnp.float64
+    with jax.enable_x64(False), pytest.raises(ValueError, match=r"write f32\[3\] .*JAX_ENABLE_X64=1"):
+        tasks.load(f"{user_file}:residual", "f64[3],f64[3,3]")
+
+
+@pytest.mark.parametrize(
+    ("text", "argnums", "message"),
+    [
+        ("f32(3)", None, r"args='f32\(3\)' cannot be read at 'f32\(3\)'; .*args=\"f32\[3\],f32\[3,3\]\""),
+        ("f32[3],", None, "does not take the 1 argument"),
+        ("f32[3],f32[3,,3]", None, r"cannot be read at 'f32\[3,,3\]'"),
+        ("f32[3] f32[3,3]", None, "cannot be read"),
+        ("f32", None, r"f32\[\] for a scalar"),
+        ("", None, "names no argument"),
+        ("f32[3],g32[3,3]", None, r"unknown type 'g32' in 'g32\[3,3\]'; types are bool, bf16"),
+        ("f32[3]", None, r"'residual' in .* missing a required argument: 'w'.*\(x, w, n=0\)"),
+        ("f32[3],f32[3,3],i32[],i32[]", None, "does not take the 4 arguments.*too many"),
+        (
+            "f32[3],f32[3,4]",
+            None,
+            r"'residual' in .* raised TypeError at line \d+ while being traced .*dot_general",
+        ),
+        ("i32[3],i32[3,3]", None, "no floating argument"),
+        ("f32[3],f32[3,3],i32[]", (2,), "argnums=2 must name floating arguments.*those are 0, 1"),
+        ("f32[3],f32[3,3]", (0, 0), "argnums=0,0 must name .* each once"),
+        ("f32[3],f32[3,3]", (5,), "argnums=5 must name"),
+        (None, (0,), "argnums= goes with args="),
+        (None, None, r"takes arguments .*\(x, w, n=0\).*give their types, as in args="),
+    ],
+)
+def test_arguments_that_do_not_fit_are_explained(user_file, text, argnums, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        tasks.load(f"{user_file}:residual", text, argnums)
+
+
+def test_what_a_function_raises_while_being_traced_is_shown(user_file):
+    line = USER_FILE.splitlines().index('    raise RuntimeError("no such thing")') + 1
+    with pytest.raises(ValueError, match=rf"'broken' in .* RuntimeError at line {line} .*: no such thing"):
+        tasks.load(f"{user_file}:broken", "f32[]")
+
+
+def test_types_of_arguments_are_for_functions_in_files():
+    with pytest.raises(ValueError, match=r"args= describes a function of your own.*'RoeFlux_1d' is none"):
+        tasks.load("RoeFlux_1d", "f32[]")
+    with pytest.raises(ValueError, match="argnums= describes"):
+        tasks.load("random_scalar", argnums=(0,))
 
 
 def test_a_task_whose_parts_do_not_fit_is_refused():
