@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 import time
@@ -171,7 +172,7 @@ class _Search:
                     done, pending = wait(pending, _PROGRESS_SECONDS)
                     for future in done:
                         future.result()
-                    if progress is not None and progress(self._progress(begin)):
+                    if progress and not self._stop.is_set() and progress(self._progress(begin)):
                         self._stop.set()
             finally:
                 self._stop.set()
@@ -187,19 +188,22 @@ class _Search:
 
     def _rounds(self, walk: Walk, budget: _Budget) -> None:
         """A descent, then rounds of cooling until the budget is spent."""
-        self._cool(walk, budget, _QUENCH * self._size, 0.0)
+        # Vertices move far and near in turn: far moves find more, near ones cost less.
+        far = max(64, min(256, self._size // 8))
+        reaches = itertools.cycle((far // 4, far))
+        self._cool(walk, budget, _QUENCH * self._size, 0.0, next(reaches))
         length = _FIRST_ROUND * self._size
         while not self._over(walk, budget):
             left = budget.left(walk.evaluations)
             count = int(left) if left < 2.5 * length else length
             # A round too short to recover from heat begins cooler.
-            self._cool(walk, budget, count, _HOT * min(1.0, count / (_FIRST_ROUND * self._size)))
+            hot = _HOT * min(1.0, count / (_FIRST_ROUND * self._size))
+            self._cool(walk, budget, count, hot, next(reaches))
             length = min(2 * length, max(_LONGEST_ROUND, _FIRST_ROUND * self._size))
 
-    def _cool(self, walk: Walk, budget: _Budget, count: int, hot: float) -> None:
+    def _cool(self, walk: Walk, budget: _Budget, count: int, hot: float, reach: int) -> None:
         """Evaluate so many orders while the temperature falls."""
         walk.restart(walk.best)
-        reach = max(16, min(64, self._size // 8))
         unit, first = walk.mean_price, walk.evaluations
         end = first + min(count, budget.left(walk.evaluations))
         while walk.evaluations < end and not self._over(walk, budget):

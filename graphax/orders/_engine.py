@@ -6,8 +6,8 @@ vertex that is eliminated leaves its cells in place and only unlinks them, so th
 
 Products and sums of structures are looked up in hash tables that know what has been asked for so far. At a
 pair that they do not know a compiled function takes back what it began and returns :data:`MISSING`; it is
-called again once the tables know the pair (:meth:`Engine.call`). So only what eliminations meet is ever worked
-out.
+called again once the tables know the pair (:meth:`Engine.call`). So nothing is worked out that no elimination
+meets.
 """
 
 from __future__ import annotations
