@@ -1,0 +1,399 @@
+"""A graph as an SVG picture: layered, with edges by structure and vertices by when they are eliminated."""
+
+from __future__ import annotations
+
+import enum
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from pathlib import PurePath
+
+from ._describe import _letters, _stable_params
+from ._graph import ComputationalGraph
+from ._layout import ROW, Layout, Point, lay_out
+from ._numbering import Edge
+from ._replay import Replay
+from ._trace import Atom, Constant, Equation, Variable, short_type
+from .sparse import Kind, Structure
+
+# Viridis from its bright to its dark end: even steps to every eye, in print too.
+_SCALE = (
+    "#fde725", "#bddf26", "#7ad151", "#44bf70", "#22a884", "#21918c",
+    "#2a788e", "#355f8d", "#414487", "#482475", "#440154",
+)  # fmt: skip
+_LIGHT_UP_TO = 0.45  # black letters up to here on the scale, white ones after
+
+_KIND_NAMES = {
+    Kind.UNIT: "unit (±1)",
+    Kind.CONSTANT: "constant",
+    Kind.COPY: "copy",
+    Kind.VALUE: "value",
+}
+
+_LONG = 220  # characters of user text that are shown
+
+STYLE = """
+.graphax-drawing { font-family: system-ui, -apple-system, "Segoe UI", sans-serif; }
+.graphax-drawing .paper { fill: #ffffff; }
+.graphax-drawing text { fill: #1d2430; font-size: 11px; }
+.graphax-drawing .caption { font-size: 13px; font-weight: 600; }
+.graphax-drawing .edge { fill: none; }
+.graphax-drawing .unit { stroke: #8b919c; }
+.graphax-drawing .constant { stroke: #cc8400; }
+.graphax-drawing .copy { stroke: #b58cab; }
+.graphax-drawing .value { stroke: #0072b2; }
+.graphax-drawing .tied { stroke-dasharray: 7 3; }
+.graphax-drawing .sum { stroke-dasharray: 2 2.5; }
+.graphax-drawing .box { fill: #eef0f3; stroke: #4b5563; stroke-width: 1; }
+.graphax-drawing .input .box { fill: #ffffff; stroke-width: 2; }
+.graphax-drawing .frame { fill: none; stroke: #1d2430; stroke-width: 1.6; }
+.graphax-drawing .node text { text-anchor: middle; }
+.graphax-drawing .node .number { font-size: 11.5px; font-weight: 700; }
+.graphax-drawing .node .name { font-size: 9px; }
+.graphax-drawing .early text { fill: #10141a; }
+.graphax-drawing .late text { fill: #ffffff; }
+@media (prefers-color-scheme: dark) {
+  .graphax-drawing .paper { fill: #14181f; }
+  .graphax-drawing text { fill: #e4e7ec; }
+  .graphax-drawing .unit { stroke: #7d8593; }
+  .graphax-drawing .constant { stroke: #e6a532; }
+  .graphax-drawing .copy { stroke: #c9a0bf; }
+  .graphax-drawing .value { stroke: #56b4e9; }
+  .graphax-drawing .box { fill: #2a303a; stroke: #aab2bf; }
+  .graphax-drawing .input .box { fill: #14181f; }
+  .graphax-drawing .frame { stroke: #e4e7ec; }
+}
+"""
+
+
+class Form(enum.Enum):
+    """How the entries of a Jacobian hang together."""
+
+    DENSE = "dense"  # every entry is there, and is its own number; scalars too
+    TIED = "tied"  # zeros, or entries that are all one number
+    SUM = "sum"  # of several terms
+
+
+_FORM_NAMES = {
+    Form.DENSE: "dense or scalar",
+    Form.TIED: "diagonal, sliced or tied",
+    Form.SUM: "sum of terms",
+}
+
+
+def kind_of(structure: Structure) -> Kind:
+    """What the nonzeros hold; of a sum what the term that holds most does."""
+    return max(term.kind for term in structure.terms)
+
+
+def form_of(structure: Structure) -> Form:
+    """How the entries hang together."""
+    if len(structure.terms) > 1:
+        return Form.SUM
+    (term,) = structure.terms
+    digits = [digit for dim in (*term.out, *term.in_) for digit in dim]
+    labels = [label for digit in digits for label in digit.labels]
+    full = all(digit.covers(term.sizes) for digit in digits) and len(labels) == len(set(labels))
+    own = not term.has_value or len(term.axes) == len(term.sizes)
+    return Form.DENSE if full and own else Form.TIED
+
+
+def stroke_of(structure: Structure) -> tuple[str, float]:
+    """The style classes and the width of an edge."""
+    width = min(6.0, 1.3 + 0.35 * math.log2(max(structure.numbers, 1)))
+    return f"edge {kind_of(structure).name.lower()} {form_of(structure).value}", round(width, 2)
+
+
+def structure_text(structure: Structure) -> str:
+    """A structure and how many numbers it holds, in two lines."""
+    return f"{shortened(str(structure))}\nholds {amount(structure.numbers, 'number')}"
+
+
+def amount(count: int, one: str, many: str = "") -> str:
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def clean(text: str) -> str:
+    """Text as it may stand in XML and HTML, between tags or in quotes."""
+    return escape(re.sub(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text))
+
+
+def shortened(text: str, length: int = _LONG) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+@dataclass(frozen=True)
+class Node:
+    """An input or a vertex, as people read it.
+
+    Attributes:
+        number: of the node; inputs are negative.
+        name: of the primitive.
+        equation: as ``print(graph)`` shows it.
+        source: the line that the equation comes from.
+        roles: such as ``input`` and ``output 2``.
+    """
+
+    number: int
+    name: str
+    equation: str
+    source: str
+    roles: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        return shortened(self.name, 14)
+
+    @property
+    def width(self) -> float:
+        """The width of its box."""
+        return max(34.0, 5.1 * len(self.label) + 12.0)
+
+
+def nodes_of(graph: ComputationalGraph) -> dict[int, Node]:
+    """The inputs and the vertices of a graph, sources before targets."""
+    program = graph.numbering.program
+    names: dict[Variable, str] = {}
+
+    def name(atom: Atom) -> str:
+        if isinstance(atom, Constant):
+            return repr(atom)
+        return names.setdefault(atom, _letters(len(names)))
+
+    def roles(number: int) -> tuple[str, ...]:
+        found = [f"output {at}" for at, node in enumerate(graph.outputs, 1) if node == number]
+        return (f"input {-number}",) * (number < 0) + tuple(found)
+
+    def typed(variable: Variable) -> str:
+        return f"{name(variable)}:{short_type(variable.aval)}"
+
+    for variable in program.inputs:
+        name(variable)
+    nodes = {}
+    for number, position in zip(graph.inputs, graph.numbering.wrt, strict=True):
+        nodes[number] = Node(number, "input", typed(program.inputs[position]), "", roles(number))
+    vertices = set(graph.vertices)
+    for equation in program.equations:
+        operands = " ".join(map(name, equation.inputs))
+        results = " ".join(map(typed, equation.outputs))
+        for variable in equation.outputs:
+            number = graph.numbering.number.get(variable)
+            if number in vertices:
+                text = f"{results} = {equation.primitive.name}{_bracketed(equation)} {operands}"
+                primitive = equation.primitive.name
+                nodes[number] = Node(
+                    number, primitive, shortened(text), _place(equation.source), roles(number)
+                )
+    return nodes
+
+
+def _bracketed(equation: Equation) -> str:
+    params = _stable_params(equation.params)
+    return f"[{shortened(params, 100)}]" if params else ""
+
+
+def _place(source: str) -> str:
+    """A source line without the folders: pictures travel."""
+    path, space, function = source.partition(" (")
+    return PurePath(path.replace("\\", "/")).name + space + function
+
+
+@dataclass(frozen=True)
+class Picture:
+    """All that a picture of a graph shows.
+
+    Attributes:
+        graph: the graph.
+        replay: of the order; its steps are empty where only the graph is drawn.
+        caption: what the picture shows, in a line.
+    """
+
+    graph: ComputationalGraph
+    replay: Replay
+    caption: str
+
+    @cached_property
+    def nodes(self) -> dict[int, Node]:
+        return nodes_of(self.graph)
+
+    @cached_property
+    def layout(self) -> Layout:
+        widths = {number: node.width for number, node in self.nodes.items()}
+        return lay_out(widths, self.graph.edges, self.graph.inputs)
+
+    @cached_property
+    def shade(self) -> dict[int, float]:
+        """When a vertex goes: 0 first, 1 last."""
+        last = max(len(self.replay.steps) - 1, 1)
+        return {step.vertex: at / last for at, step in enumerate(self.replay.steps)}
+
+    def svg(self, legend: bool = True) -> str:
+        """The picture.
+
+        Args:
+            legend: whether caption and legend stand above the graph.
+        """
+        width = max(self.layout.width, 480.0 if legend else 120.0)
+        head, top = self._legend(width) if legend else ("", 0.0)
+        height = top + max(self.layout.height, 60.0)
+        left = (width - self.layout.width) / 2
+        label = clean(self.caption)
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="graphax-drawing" role="img" '
+            f'aria-label="{label}" width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}">'
+            f'<style>{STYLE}</style><rect class="paper" width="100%" height="100%" rx="6"/>{head}'
+            f'<g transform="translate({left:g} {top:g})"><g class="edges">{self._edges()}</g>'
+            f'<g class="nodes">{self._nodes()}</g></g></svg>'
+        )
+
+    def _edges(self) -> str:
+        structures = self.replay.table.structures
+        held = self.replay.edges
+        # What holds nothing is drawn first, so that it covers nothing.
+        ranked = sorted(held, key=lambda edge: (kind_of(structures[held[edge]]), edge))
+        return "\n".join(
+            edge_element(edge, structures[held[edge]], self.layout.route[edge]) for edge in ranked
+        )
+
+    def _nodes(self) -> str:
+        return "\n".join(self._node(node) for node in self.nodes.values())
+
+    def _node(self, node: Node) -> str:
+        x, y = self.layout.centre[node.number]
+        shade = self.shade.get(node.number)
+        classes = ["node", "input" if node.number < 0 else "vertex"]
+        if any(role.startswith("output") for role in node.roles):
+            classes.append("output")
+        fill = ""
+        if shade is not None:
+            classes.append("early" if shade <= _LIGHT_UP_TO else "late")
+            fill = f' style="fill:{colour(shade)}"'
+        width, radius = node.width, ROW / 2 if node.number < 0 else 5
+        parts = [
+            f'<g class="{" ".join(classes)}" data-node="{node.number}"><title>{clean(self._about(node))}</title>'
+        ]
+        if "output" in classes:
+            parts.append(_box("frame", x, y, width + 7, ROW + 7, radius + 3.5))
+        parts.append(_box("box", x, y, width, ROW, radius, fill))
+        parts.append(
+            f'<text class="number" x="{x:g}" y="{y - 2.5:g}">{str(node.number).replace("-", "−")}</text>'
+        )
+        parts.append(f'<text class="name" x="{x:g}" y="{y + 9.5:g}">{clean(node.label)}</text></g>')
+        return "".join(parts)
+
+    def _about(self, node: Node) -> str:
+        """The tooltip of a node."""
+        what = f"vertex {node.number}: {node.name}" if node.number > 0 else f"node {node.number}"
+        lines = [", ".join((what, *node.roles)), node.equation, node.source]
+        if node.number in self.shade:
+            at = round(self.shade[node.number] * max(len(self.replay.steps) - 1, 1))
+            step = self.replay.steps[at]
+            lines.append(
+                f"goes in step {at + 1} of {len(self.replay.steps)}: "
+                f"{amount(step.mults, 'multiplication')}, {amount(step.adds, 'addition')}"
+            )
+        return "\n".join(line for line in lines if line)
+
+    def legend_items(self, structures: Iterable[Structure]) -> list[tuple[str, str]]:
+        """The style classes that the edges of these structures need explained, with their names."""
+        seen = list(structures)
+        kinds = sorted({kind_of(structure) for structure in seen})
+        forms = [form for form in Form if form in {form_of(structure) for structure in seen}]
+        items = [(f"edge {kind.name.lower()}", _KIND_NAMES[kind]) for kind in kinds]
+        if forms != [Form.DENSE]:
+            items += [(f"edge unit {form.value}", _FORM_NAMES[form]) for form in forms]
+        return items
+
+    def _legend(self, width: float) -> tuple[str, float]:
+        """The legend, and its height."""
+        structures = (self.replay.table.structures[at] for at in self.replay.edges.values())
+        items = [
+            (
+                44.0,
+                f'<path class="{classes}" stroke-width="2.4" d="M0 0H30"/><text x="36" y="4">{name}</text>',
+                name,
+            )
+            for classes, name in self.legend_items(structures)
+        ]
+        items.append((4.0, '<text y="4">wider: more numbers</text>', "wider: more numbers"))
+        items.append((44.0, f'{_sample("input")}<text x="36" y="4">input</text>', "input"))
+        if self.graph.output_vertices or any(node is not None for node in self.graph.outputs):
+            items.append((44.0, f'{_sample("output")}<text x="36" y="4">output</text>', "output"))
+        if self.shade:
+            end = 58.0 + 9.0 * len(_SCALE) + 6.0
+            bar = f'<text y="4">goes first</text>{_bar(58.0)}<text x="{end:g}" y="4">last</text>'
+            items.append((end, bar, "last"))
+        parts = [f'<text class="caption" x="16" y="26">{clean(self.caption)}</text>']
+        x, y = 16.0, 48.0
+        for mark, body, name in items:
+            length = mark + 5.8 * len(name) + 16.0
+            if x > 16.0 and x + length > width:
+                x, y = 16.0, y + 22.0
+            parts.append(f'<g transform="translate({x:g} {y:g})">{body}</g>')
+            x += length
+        return "".join(parts), y + 14.0
+
+
+def edge_element(edge: Edge, structure: Structure, route: Sequence[Point]) -> str:
+    """A path with its tooltip."""
+    classes, width = stroke_of(structure)
+    source, target = edge
+    title = clean(f"edge {source} → {target}\n{structure_text(structure)}")
+    return (
+        f'<path class="{classes}" data-edge="{source},{target}" stroke-width="{width:g}" d="{curve(route)}">'
+        f"<title>{title}</title></path>"
+    )
+
+
+def curve(route: Sequence[Point]) -> str:
+    """A path through points from top to bottom that is vertical at each of them."""
+    (x, y), *rest = route
+    path = [f"M{x:g} {y:g}"]
+    for to_x, to_y in rest:
+        if to_x == x:
+            if path[-1].startswith("V"):
+                path.pop()
+            path.append(f"V{to_y:g}")
+        else:
+            middle = (y + to_y) / 2
+            path.append(f"C{x:g} {middle:g} {to_x:g} {middle:g} {to_x:g} {to_y:g}")
+        x, y = to_x, to_y
+    return "".join(path)
+
+
+def colour(shade: float) -> str:
+    """The colour of a number between 0 and 1."""
+    at = min(max(shade, 0.0), 1.0) * (len(_SCALE) - 1)
+    low = min(int(at), len(_SCALE) - 2)
+    mixed = (
+        round(a + (b - a) * (at - low)) for a, b in zip(_rgb(_SCALE[low]), _rgb(_SCALE[low + 1]), strict=True)
+    )
+    return "#" + "".join(f"{part:02x}" for part in mixed)
+
+
+def _rgb(code: str) -> tuple[int, ...]:
+    return tuple(int(code[at : at + 2], 16) for at in (1, 3, 5))
+
+
+def _box(classes: str, x: float, y: float, width: float, height: float, radius: float, more: str = "") -> str:
+    return (
+        f'<rect class="{classes}"{more} x="{x - width / 2:g}" y="{y - height / 2:g}" '
+        f'width="{width:g}" height="{height:g}" rx="{radius:g}"/>'
+    )
+
+
+def _sample(role: str) -> str:
+    """A small node for the legend."""
+    frame = _box("frame", 17, 0, 26, 16, 5) if role == "output" else ""
+    return f'<g class="{role}">{frame}{_box("box", 17, 0, 20, 10, 5 if role == "input" else 2)}</g>'
+
+
+def _bar(x: float) -> str:
+    """The scale of shades, for the legend."""
+    return "".join(
+        f'<rect x="{x + 9 * at:g}" y="-6" width="9.5" height="12" fill="{code}"/>'
+        for at, code in enumerate(_SCALE)
+    )
