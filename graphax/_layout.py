@@ -143,7 +143,6 @@ class _Net:
         self.up: dict[int, list[int]] = {node: [] for node in widths}
         self.down: dict[int, list[int]] = {node: [] for node in widths}
         self.bends: dict[int, list[int]] = {node: [] for node in widths}
-        self.nodes = len(widths)
         self.depth = max(layer.values(), default=-1) + 1
         fresh = max(widths, default=0) + 1
         need = {node: max(layer[t] for t in ends) - layer[node] - 1 for node, ends in targets.items() if ends}
@@ -174,6 +173,9 @@ class _Net:
         if span == 1:
             return source
         return None if source in self.straight else self.bends[source][span - 2]
+
+    def is_bend(self, node: int) -> bool:
+        return node not in self.bends
 
     def _connect(self, above: int, below: int) -> None:
         self.down[above].append(below)
@@ -245,59 +247,108 @@ def _swap_neighbours(net: _Net, order: Sequence[list[int]], place: dict[int, int
 def _coordinates(net: _Net, order: Sequence[Sequence[int]]) -> dict[int, float]:
     """The x of every node and bend: each near its neighbours, none too near to the next in its layer.
 
-    Every layer in turn takes the places that are best in least squares for the present places of the others.
-    Weights fall with the distance to a neighbour, which makes lines vertical rather than all a bit oblique.
+    The bends of a long edge form a block that moves as one, so that the edge is straight. Blocks wander towards
+    the mean of their neighbours; weights that fall with the distance make lines vertical rather than all a bit
+    oblique.
     """
-    x: dict[int, float] = {}
-    offsets: list[list[float]] = []
+    block = _blocks(net, order)
+    after = _constraints(net, order, block)
+    turn = _topological(after)
+    lowest = _pushed(dict.fromkeys(turn, 0.0), turn, after)
+    room = max(lowest.values(), default=0.0)
+    highest = _pulled(dict.fromkeys(turn, room), turn, after)
+    near: dict[int, list[int]] = {first: [] for first in turn}
+    for node, below in net.down.items():
+        for other in below:
+            if block[node] != block[other]:
+                near[block[node]].append(block[other])
+                near[block[other]].append(block[node])
+    x = {first: (lowest[first] + highest[first]) / 2 for first in turn}
+    for _ in range(150 if len(net.layer) <= _SMALL else 20):
+        wanted = {}
+        for first in turn:
+            at, weight, total = x[first], 1e-9, 1e-9 * x[first]
+            for other in near[first]:
+                w = 1.0 / (4.0 + abs(x[other] - at))
+                weight += w
+                total += w * x[other]
+            wanted[first] = min(max(total / weight, lowest[first]), highest[first])
+        # Both keep the distances, hence so does their mean.
+        right, left = _pushed(wanted, turn, after), _pulled(wanted, turn, after)
+        x = {first: (right[first] + left[first]) / 2 for first in turn}
+    edge = min((x[block[node]] - net.width[node] / 2 for node in net.layer), default=0.0)
+    return {node: round(x[block[node]] - edge + _MARGIN) for node in net.layer}
+
+
+def _blocks(net: _Net, order: Sequence[Sequence[int]]) -> dict[int, int]:
+    """For every node the first one of its block. Blocks do not cross."""
+    block = {node: node for row in order for node in row}
+    for upper, row in itertools.pairwise(order):
+        place = {node: at for at, node in enumerate(upper)}
+        last = -1
+        for node in row:
+            above = net.up[node][0] if net.is_bend(node) else node
+            if above != node and net.is_bend(above) and place[above] > last:
+                block[node] = block[above]
+                last = place[above]
+    return block
+
+
+def _constraints(
+    net: _Net, order: Sequence[Sequence[int]], block: Mapping[int, int]
+) -> dict[int, dict[int, float]]:
+    """For every block those to its right, and how far away they must be."""
+    after: dict[int, dict[int, float]] = {first: {} for first in block.values()}
     for row in order:
-        offset = [0.0]
         for left, right in itertools.pairwise(row):
-            offset.append(offset[-1] + _separation(net, left, right))
-        offsets.append(offset)
-        x.update((node, at - offset[-1] / 2) for node, at in zip(row, offset, strict=False))
-    bend = net.nodes
-    bends = {b for chain in net.bends.values() for b in chain} if bend else set()
-    sweeps = 60 if len(net.layer) <= _SMALL else 8
-    for sweep in range(sweeps):
-        sharp = sweep >= sweeps // 3
-        rows = list(zip(order, offsets, strict=True))
-        for row, offset in rows if sweep % 2 == 0 else reversed(rows):
-            wanted, weights = [], []
-            for node, start in zip(row, offset, strict=False):
-                total = weight = 0.0
-                for side in (net.up, net.down):
-                    for other in side[node]:
-                        w = 1.0 + 3.0 * (node in bends) * (1 + (other in bends))
-                        if sharp:
-                            w /= 3.0 + abs(x[node] - x[other])
-                        total += w * x[other]
-                        weight += w
-                wanted.append((total / weight if weight else x[node]) - start)
-                weights.append(weight or 1e-3)
-            for node, at, start in zip(row, _ascending(wanted, weights), offset, strict=False):
-                x[node] = at + start
-    left = min((x[node] - net.width[node] / 2 for node in x), default=0.0)
-    return {node: round(at - left + _MARGIN) for node, at in x.items()}
+            gaps = after[block[left]]
+            gaps[block[right]] = max(gaps.get(block[right], 0.0), _separation(net, left, right))
+    return after
+
+
+def _topological(after: Mapping[int, Mapping[int, float]]) -> list[int]:
+    """The blocks, those to the left before those to their right."""
+    waiting = dict.fromkeys(after, 0)
+    for others in after.values():
+        for other in others:
+            waiting[other] += 1
+    ready = [first for first, count in waiting.items() if not count]
+    for first in ready:  # grows while we go through it
+        for other in after[first]:
+            waiting[other] -= 1
+            if not waiting[other]:
+                ready.append(other)
+    assert len(ready) == len(after)  # as blocks do not cross
+    return ready
+
+
+def _pushed(
+    wanted: Mapping[int, float], turn: Sequence[int], after: Mapping[int, Mapping[int, float]]
+) -> dict[int, float]:
+    """The wanted places, those too near to their left moved to the right."""
+    x = dict(wanted)
+    for first in turn:
+        for other, gap in after[first].items():
+            if x[other] < x[first] + gap:
+                x[other] = x[first] + gap
+    return x
+
+
+def _pulled(
+    wanted: Mapping[int, float], turn: Sequence[int], after: Mapping[int, Mapping[int, float]]
+) -> dict[int, float]:
+    """The wanted places, those too near to their right moved to the left."""
+    x = dict(wanted)
+    for first in reversed(turn):
+        for other, gap in after[first].items():
+            if x[first] > x[other] - gap:
+                x[first] = x[other] - gap
+    return x
 
 
 def _separation(net: _Net, left: int, right: int) -> float:
-    lanes = (net.width[left] == _LANE) + (net.width[right] == _LANE)
+    lanes = net.is_bend(left) + net.is_bend(right)
     return (net.width[left] + net.width[right]) / 2 + _GAP - 2.0 * lanes
-
-
-def _ascending(wanted: Sequence[float], weights: Sequence[float]) -> list[float]:
-    """The nearest ascending numbers in weighted least squares: neighbours out of order take their mean."""
-    blocks: list[tuple[float, float, int]] = []
-    for value, weight in zip(wanted, weights, strict=True):
-        count = 1
-        while blocks and blocks[-1][0] > value:
-            other, other_weight, other_count = blocks.pop()
-            value = (value * weight + other * other_weight) / (weight + other_weight)
-            weight += other_weight
-            count += other_count
-        blocks.append((value, weight, count))
-    return [value for value, _, count in blocks for _ in range(count)]
 
 
 def _drawn(

@@ -45,6 +45,7 @@ STYLE = """
 .graphax-drawing .constant { stroke: #cc8400; }
 .graphax-drawing .copy { stroke: #b58cab; }
 .graphax-drawing .value { stroke: #0072b2; }
+.graphax-drawing .sample { stroke: #1d2430; }
 .graphax-drawing .tied { stroke-dasharray: 7 3; }
 .graphax-drawing .sum { stroke-dasharray: 2 2.5; }
 .graphax-drawing .box { fill: #eef0f3; stroke: #4b5563; stroke-width: 1; }
@@ -62,6 +63,7 @@ STYLE = """
   .graphax-drawing .constant { stroke: #e6a532; }
   .graphax-drawing .copy { stroke: #c9a0bf; }
   .graphax-drawing .value { stroke: #56b4e9; }
+  .graphax-drawing .sample { stroke: #e4e7ec; }
   .graphax-drawing .box { fill: #2a303a; stroke: #aab2bf; }
   .graphax-drawing .input .box { fill: #14181f; }
   .graphax-drawing .frame { stroke: #e4e7ec; }
@@ -221,7 +223,8 @@ class Picture:
 
     @cached_property
     def layout(self) -> Layout:
-        widths = {number: node.width for number, node in self.nodes.items()}
+        framed = {node for node in self.graph.outputs if node is not None}
+        widths = {number: node.width + 8.0 * (number in framed) for number, node in self.nodes.items()}
         return lay_out(widths, self.graph.edges, self.graph.inputs)
 
     @cached_property
@@ -304,7 +307,7 @@ class Picture:
         forms = [form for form in Form if form in {form_of(structure) for structure in seen}]
         items = [(f"edge {kind.name.lower()}", _KIND_NAMES[kind]) for kind in kinds]
         if forms != [Form.DENSE]:
-            items += [(f"edge unit {form.value}", _FORM_NAMES[form]) for form in forms]
+            items += [(f"edge sample {form.value}", _FORM_NAMES[form]) for form in forms]
         return items
 
     def _legend(self, width: float) -> tuple[str, float]:
