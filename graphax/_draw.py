@@ -79,7 +79,8 @@ def draw(
     """
     if not isinstance(graph, ComputationalGraph):
         raise TypeError(
-            f"draw takes a graph, got {type(graph).__name__}; make one with graphax.trace(fun, argnums)(*args)"
+            f"draw takes a graph, got {type(graph).__name__}; "
+            "make one with graphax.trace(fun, argnums)(*args)"
         )
     graph.edges_as(unit_edges)  # refuses another word before anything is done
     vertices = () if order is None else resolve_order(graph, order, unit_edges)

@@ -247,9 +247,9 @@ def _swap_neighbours(net: _Net, order: Sequence[list[int]], place: dict[int, int
 def _coordinates(net: _Net, order: Sequence[Sequence[int]]) -> dict[int, float]:
     """The x of every node and bend: each near its neighbours, none too near to the next in its layer.
 
-    The bends of a long edge form a block that moves as one, so that the edge is straight. Blocks wander towards
-    the mean of their neighbours; weights that fall with the distance make lines vertical rather than all a bit
-    oblique.
+    The bends of a long edge form a block that moves as one, so that the edge is straight. Blocks wander
+    towards the mean of their neighbours; weights that fall with the distance make most lines vertical and a
+    few oblique, rather than all a bit oblique.
     """
     block = _blocks(net, order)
     after = _constraints(net, order, block)

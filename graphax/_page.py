@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from ._page_script import SCRIPT
-from ._picture import Picture, clean, kind_of, stroke_of, structure_text
+from ._picture import SCALE, Picture, clean, kind_of, stroke_of, structure_text
 from .sparse import UnitEdges
 
 _STYLE = """
@@ -15,16 +15,17 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --paper: #14181f; --ground: #0d1015; --ink: #e4e7ec;
   --soft: #9aa3b2; --line: #343b47; --accent: #56b4e9; --now: #ff5c93; --new: #2fd39b; --changed: #b594ff; } }
 * { box-sizing: border-box; }
-body { margin: 0; height: 100vh; height: 100dvh; display: grid; grid-template: auto minmax(0, 1fr) / minmax(0, 1fr) 23rem;
-  font: 15px/1.45 system-ui, -apple-system, "Segoe UI", sans-serif; color: var(--ink); background: var(--ground); }
+body { margin: 0; height: 100vh; height: 100dvh; color: var(--ink); background: var(--ground);
+  display: grid; grid-template: auto minmax(0, 1fr) / minmax(0, 1fr) 23rem;
+  font: 15px/1.45 system-ui, -apple-system, "Segoe UI", sans-serif; }
 header { grid-column: 1 / -1; padding: .7rem 1.1rem .5rem; display: flex; flex-wrap: wrap; gap: .1rem 1rem;
   align-items: baseline; }
 h1 { font-size: 1.1rem; margin: 0; } header p { margin: 0; color: var(--soft); }
+#zoom { margin-left: auto; display: flex; gap: .25rem; }
+#zoom button { min-height: 1.9rem; padding: .1rem .5rem; }
 main { margin: 0 0 1rem 1rem; border: 1px solid var(--line); border-radius: 8px; background: var(--paper);
-  position: relative; min-height: 0; }
-#pane { overflow: auto; height: 100%; border-radius: 8px; }
+  min-height: 0; overflow: auto; }
 #pane svg { display: block; margin: 0 auto; }
-#zoom { position: absolute; right: 1rem; top: .6rem; display: flex; gap: .25rem; }
 aside { overflow: auto; padding: 0 1rem 1rem; }
 button, select { font: inherit; color: inherit; background: var(--paper); border: 1px solid var(--line);
   border-radius: 6px; padding: .3rem .5rem; min-width: 2.3rem; min-height: 2.2rem; cursor: pointer; }
@@ -37,36 +38,45 @@ button svg { width: 1em; height: 1em; fill: currentColor; display: block; margin
 h2 { font-size: 1rem; margin: .5rem 0 .3rem; font-variant-numeric: tabular-nums; }
 h2.minor { font-size: .8rem; color: var(--soft); font-weight: 600; margin: 1rem 0 .3rem; }
 #equation { font: 12.5px/1.5 ui-monospace, Menlo, Consolas, monospace; background: var(--paper); margin: 0;
-  border: 1px solid var(--line); border-radius: 6px; padding: .45rem .6rem; overflow-wrap: anywhere; min-height: 4.6rem; }
+  border: 1px solid var(--line); border-radius: 6px; padding: .45rem .6rem; overflow-wrap: anywhere;
+  min-height: 4.6rem; }
 #equation span { display: block; color: var(--soft); }
 dl { display: grid; grid-template-columns: 1fr auto; margin: .7rem 0 0; gap: .12rem .8rem; }
 dt { color: var(--soft); } dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; }
 .total dd, dt.total { font-weight: 650; color: var(--ink); } dd.total { font-weight: 650; }
 #chart { width: 100%; height: auto; display: block; cursor: pointer; overflow: visible; }
 #chart text { font-size: 10.5px; fill: var(--soft); }
-#chart .bars { stroke: var(--soft); fill: none; opacity: .75; } #chart .run { stroke: var(--accent); fill: none; stroke-width: 1.8; }
-#chart .axis { stroke: var(--line); } #chart .marker { stroke: var(--now); stroke-width: 1.5; }
+#chart path { fill: none; }
+#chart .bars { stroke: var(--soft); opacity: .75; }
+#chart .run { stroke: var(--accent); stroke-width: 1.8; }
+#chart .axis { stroke: var(--line); }
+#chart .marker { stroke: var(--now); stroke-width: 1.5; }
 #chart .dot { fill: var(--now); }
-ul.legend { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: 1fr 1fr; gap: .15rem .6rem;
-  font-size: .82rem; } ul.legend svg { vertical-align: middle; margin-right: .45rem; }
+ul.legend { list-style: none; margin: 0; padding: 0; font-size: .82rem;
+  display: grid; grid-template-columns: 1fr 1fr; gap: .15rem .6rem; }
+ul.legend svg { vertical-align: middle; margin-right: .45rem; }
 .hint { color: var(--soft); font-size: .82rem; margin: .8rem 0 0; }
-kbd { font: 11px ui-monospace, monospace; border: 1px solid var(--line); border-radius: 3px; padding: 0 .25rem; }
-.graphax-drawing .edge { transition: none; }
+kbd { font: 11px ui-monospace, monospace; border: 1px solid var(--line); border-radius: 3px;
+  padding: 0 .25rem; }
 .graphax-drawing .node.gone { opacity: .16; }
 .graphax-drawing .vertex { cursor: pointer; }
 .graphax-drawing .now .box { stroke: var(--now); stroke-width: 4; }
 .graphax-drawing .edge.leaving { stroke: var(--now); }
 .graphax-drawing .edge.new { stroke: var(--new); }
 .graphax-drawing .edge.changed { stroke: var(--changed); }
-.leaving-sample { stroke: var(--now); } .new-sample { stroke: var(--new); } .changed-sample { stroke: var(--changed); }
-.scale { display: inline-block; width: 100px; height: 12px; vertical-align: middle; margin: 0 .4rem; border-radius: 2px;
-  background: linear-gradient(90deg, #fde725, #bddf26, #7ad151, #44bf70, #22a884, #21918c, #2a788e, #355f8d, #414487,
-  #482475, #440154); }
+.scale { display: inline-block; width: 100px; height: 12px; vertical-align: middle; margin: 0 .4rem;
+  border-radius: 2px; background: linear-gradient(90deg, SCALE); }
 @media (max-width: 820px) {
-  body { display: block; height: auto; } main { margin: 0 .6rem; height: 62vh; } aside { padding: .6rem .8rem 1rem; }
+  body { display: block; height: auto; }
   header { padding: .6rem .8rem .4rem; }
+  main { margin: 0 .6rem; height: 62vh; }
+  aside { padding: .6rem .8rem 1rem; }
 }
-"""
+""".replace("SCALE", ", ".join(SCALE))
+
+_ZOOM = """<div id="zoom"><button id="out" aria-label="Smaller">−</button>
+<button id="whole" aria-label="Show the whole graph, or as large as can be read">fit</button>
+<button id="in" aria-label="Larger">+</button></div>"""
 
 _ICONS = {
     "first": ("First step", "M2 2h2v12H2zM14 2v12L5 8z"),
@@ -87,12 +97,12 @@ def page(picture: Picture, unit_edges: UnitEdges) -> str:
     steps = picture.replay.steps
     panel = _controls(len(steps)) if steps else ""
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Vertex elimination</title><style>{_STYLE}</style></head><body>
-<header><h1>{"Vertex elimination" if steps else "Computational graph"}</h1><p>{clean(picture.caption)}</p></header>
-<main><div id="pane" tabindex="0" role="region" aria-label="the graph">{picture.svg(legend=False)}</div>
-<div id="zoom"><button id="out" aria-label="Smaller">−</button><button id="whole" aria-label="The whole graph">fit</button>\
-<button id="in" aria-label="Larger">+</button></div></main>
+<header><h1>{"Vertex elimination" if steps else "Computational graph"}</h1>
+<p>{clean(picture.caption)}</p>{_ZOOM}</header>
+<main id="pane" tabindex="0" aria-label="the graph">{picture.svg(legend=False)}</main>
 <aside>{panel}
 {_legend(picture)}
 <p class="hint">{_hint(bool(steps), unit_edges)}</p>
@@ -134,8 +144,8 @@ def _data(picture: Picture) -> dict[str, Any]:
 
 def _controls(count: int) -> str:
     buttons = "".join(
-        f'<button id="{name}" aria-label="{label}" title="{label}"><svg viewBox="0 0 16 16" aria-hidden="true">'
-        f'<path d="{path}"/></svg></button>'
+        f'<button id="{name}" aria-label="{label}" title="{label}">'
+        f'<svg viewBox="0 0 16 16" aria-hidden="true"><path d="{path}"/></svg></button>'
         for name, (label, path) in _ICONS.items()
     )
     speeds = "".join(
@@ -157,7 +167,7 @@ def _controls(count: int) -> str:
     return f"""<div id="buttons">{buttons}<label>speed <select id="speed">{speeds}</select></label></div>
 <input type="range" id="slider" min="0" max="{count + 1}" value="0" aria-label="Step">
 <h2 id="step" aria-live="polite"></h2><p id="equation"></p><dl>{rows}</dl>
-<h2 class="minor">multiplications per step (bars) and so far (line)</h2>
+<h2 class="minor">cost per step (bars), running cost (line)</h2>
 <svg id="chart" viewBox="0 0 336 128" role="img" aria-label="Multiplications per step and so far"></svg>"""
 
 
@@ -168,9 +178,9 @@ def _legend(picture: Picture) -> str:
     items = [_item(classes, name) for classes, name in lines]
     if replay.steps:
         items += [
-            _item("edge leaving-sample", "joined in this step"),
-            _item("edge new-sample", "new edge"),
-            _item("edge changed-sample", "new structure"),
+            _item("edge leaving", "joined in this step"),
+            _item("edge new", "new edge"),
+            _item("edge changed", "new structure"),
         ]
     shades = '<p class="hint">goes first<span class="scale"></span>last</p>' if replay.steps else ""
     return f'<h2 class="minor">edges</h2><ul class="legend">{"".join(items)}</ul>{shades}'
@@ -185,8 +195,8 @@ def _item(classes: str, name: str) -> str:
 
 def _hint(steps: bool, unit_edges: UnitEdges) -> str:
     about = (
-        "Inputs (round, negative numbers) stand at the top, outputs (double frame) at the bottom or where others "
-        "read them. Wider edges hold more numbers. Point at anything to read about it."
+        "Inputs (round, negative numbers) stand at the top, outputs (double frame) at the bottom or where "
+        "others read them. Wider edges hold more numbers. Point at anything to read about it."
     )
     if not steps:
         return about
@@ -194,5 +204,8 @@ def _hint(steps: bool, unit_edges: UnitEdges) -> str:
         "free": "Costs are those executed: products with unit edges are free.",
         "counted": "Costs count products with unit edges, as published tables do.",
     }[unit_edges]
-    keys = "<kbd>←</kbd> <kbd>→</kbd> step, <kbd>Home</kbd> <kbd>End</kbd>, <kbd>space</kbd> plays; a click on a vertex goes to its step."
+    keys = (
+        "<kbd>←</kbd> <kbd>→</kbd> step, <kbd>Home</kbd> <kbd>End</kbd>, <kbd>space</kbd> plays; "
+        "a click on a vertex goes to its step."
+    )
     return f"{about} {convention} {keys}"

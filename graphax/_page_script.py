@@ -1,7 +1,7 @@
 """The script of the page that steps through an elimination. Plain JavaScript, no network."""
 
-# Position 0 is the graph as it was; at position p of n step p is shown, its joined edges beside what comes of them;
-# position n + 1 is the result.
+# Position 0 is the graph as it was; at position p of n step p is shown, the edges that it joins beside what
+# comes of them; position n + 1 is the result.
 SCRIPT = r"""
 "use strict";
 (() => {
@@ -15,18 +15,21 @@ const outputs = new Set(data.outputs);
 // Zoom: the whole graph where that can be read, else its width.
 let scale = 1;
 function zoom(to) {
-  const x = (pane.scrollLeft + pane.clientWidth / 2) / scale, y = (pane.scrollTop + pane.clientHeight / 2) / scale;
+  const x = (pane.scrollLeft + pane.clientWidth / 2) / scale;
+  const y = (pane.scrollTop + pane.clientHeight / 2) / scale;
   scale = Math.min(4, Math.max(0.05, to));
   picture.setAttribute("width", full.width * scale);
   picture.setAttribute("height", full.height * scale);
   pane.scrollTo(x * scale - pane.clientWidth / 2, y * scale - pane.clientHeight / 2);
 }
-const whole = () => Math.min((pane.clientWidth - 2) / full.width, (pane.clientHeight - 2) / full.height, 1.5);
-zoom(whole() > 0.7 ? whole() : Math.min(1.15, Math.max(0.6, (pane.clientWidth - 2) / full.width)));
+const across = () => (pane.clientWidth - 2) / full.width;
+const whole = () => Math.min(across(), (pane.clientHeight - 2) / full.height, 1.5);
+const readable = () => whole() > 0.7 ? whole() : Math.min(1.15, Math.max(0.6, across()));
+zoom(readable());
 pane.scrollTo(0, 0);
 $("in").onclick = () => zoom(scale * 1.3);
 $("out").onclick = () => zoom(scale / 1.3);
-$("whole").onclick = () => zoom(whole());
+$("whole").onclick = () => zoom(Math.abs(scale - whole()) > 0.01 ? whole() : readable());
 if (!last) return;
 
 const nodes = new Map(), rows = new Map();
@@ -48,7 +51,7 @@ function edgeAt(source, target) {
   const key = source + "," + target;
   let edge = edges.get(key);
   if (!edge) {
-    edge = {source, target, now: -1, path: null, mark: ""};
+    edge = {source, target, now: -1, born: 0, path: null, mark: ""};
     edges.set(key, edge);
     for (const [map, end] of [[leaving, source], [arriving, target]]) {
       if (!map.has(end)) map.set(end, new Set());
@@ -65,7 +68,7 @@ const around = (map, vertex) => [...(map.get(vertex) || [])].filter(edge => edge
 
 // A new edge bows out to the side on which it runs over the fewest boxes.
 const levels = [...rows.keys()].sort((a, b) => a - b);
-function hits(x, y, bow, x2, y2, but) {
+function hits(x, y, bow, x2, y2, born) {
   let found = Math.abs(bow) / 250;
   const level = levels.findIndex(l => l > y);
   for (let at = level; at < levels.length && levels[at] < y2; at++) {
@@ -75,20 +78,20 @@ function hits(x, y, bow, x2, y2, but) {
       const px = s * s * s * x + 3 * s * t * (s * (x + bow) + t * (x2 + bow)) + t * t * t * x2;
       if (px < 8 || px > data.width - 8) found += 1.5;
       for (const node of rows.get(levels[at])) {
-        if (but.step < node.step && Math.abs(px - node.x) < node.width / 2 + 5) found += 1;
+        if (node.step > born && Math.abs(px - node.x) < node.width / 2 + 5) found += 1;
       }
     }
   }
   return found;
 }
-function newPath(edge, at) {
+function newPath(edge) {
   const from = nodes.get(edge.source), to = nodes.get(edge.target);
   const x = from.x, y = from.y + ROW / 2, x2 = to.x, y2 = to.y - ROW / 2;
-  const reach = Math.max(90, data.width * 0.75), but = {step: at};
-  let bow = 0, least = hits(x, y, 0, x2, y2, but);
+  const reach = Math.max(90, data.width * 0.75), born = edge.born;
+  let bow = 0, least = hits(x, y, 0, x2, y2, born);
   for (let share = 1; share <= 6 && least > 0.2; share++) {
     for (const side of [1, -1]) {
-      const found = hits(x, y, side * reach * share / 6, x2, y2, but);
+      const found = hits(x, y, side * reach * share / 6, x2, y2, born);
       if (found < least) { least = found; bow = side * reach * share / 6; }
     }
   }
@@ -99,9 +102,9 @@ function newPath(edge, at) {
   bottom.append(path);
   return path;
 }
-function paint(edge, at) {
+function paint(edge) {
   if (edge.now < 0) { if (edge.path) edge.path.style.display = "none"; return; }
-  if (!edge.path) edge.path = newPath(edge, at);
+  if (!edge.path) edge.path = newPath(edge);
   const [classes, width, , text] = data.structures[edge.now], path = edge.path;
   path.style.display = "";
   path.setAttribute("class", edge.mark ? classes + " " + edge.mark : classes);
@@ -117,6 +120,7 @@ const past = [], dirty = new Set();
 let marked = [];
 function set(edge, now, log) {
   log.push([edge, edge.now]);
+  if (edge.now < 0) edge.born = position;
   edge.now = now;
   dirty.add(edge);
 }
@@ -130,7 +134,9 @@ function advance() {
   position++;
   if (position <= steps.length) {
     const changes = steps[position - 1][3];
-    for (let at = 0; at < changes.length; at += 3) set(edgeAt(changes[at], changes[at + 1]), changes[at + 2], log);
+    for (let at = 0; at < changes.length; at += 3) {
+      set(edgeAt(changes[at], changes[at + 1]), changes[at + 2], log);
+    }
   }
   past.push(log);
 }
@@ -161,15 +167,17 @@ function show(to, smooth) {
       count[old < 0 ? "fills" : "changes"]++;
     }
   }
-  for (const edge of dirty) paint(edge, position);
+  for (const edge of dirty) paint(edge);
   dirty.clear();
-  for (let at = Math.max(1, Math.min(before, position)); at <= Math.min(steps.length, Math.max(before, position)); at++) {
+  const high = Math.min(steps.length, Math.max(before, position));
+  for (let at = Math.max(1, Math.min(before, position)); at <= high; at++) {
     const list = nodes.get(steps[at - 1][0]).group.classList;
     list.toggle("gone", at < position);
     list.toggle("now", at === position);
   }
   report(step, count);
   if (step) follow(nodes.get(step[0]), smooth);
+  else if (position) follow(nodes.get(data.outputs[data.outputs.length - 1]), smooth);
   document.documentElement.dataset.step = position;
   document.documentElement.dataset.running = soFar(position);
 }
@@ -177,9 +185,11 @@ function show(to, smooth) {
 const number = n => n.toLocaleString("en-US");
 function report(step, count) {
   const node = step && nodes.get(step[0]);
-  $("step").textContent = step ? `Step ${number(position)} of ${number(steps.length)}: vertex ${node.number}, ${node.name}`
-    : position ? "The Jacobian: only edges from inputs to outputs are left" : `Before the first of ${number(steps.length)} steps`;
-  $("equation").textContent = node ? node.equation : "";
+  const all = number(steps.length);
+  $("step").textContent = step ? `Step ${number(position)} of ${all}: vertex ${node.number}, ${node.name}`
+    : position ? "The Jacobian" : `Before the first of ${all} steps`;
+  const hint = position ? "Only edges from inputs to outputs are left." : "Play, or step forward.";
+  $("equation").textContent = node ? node.equation : hint;
   if (node && node.source) {
     const source = document.createElement("span");
     source.textContent = node.source;
@@ -201,18 +211,19 @@ function report(step, count) {
 function follow(node, smooth) {
   const drawing = picture.getBoundingClientRect(), frame = pane.getBoundingClientRect();
   const offset = (full.width - data.width) / 2;
-  const x = drawing.left - frame.left + (node.x + offset) * scale, y = drawing.top - frame.top + node.y * scale;
-  const outX = x < 40 || x > frame.width - 40, outY = y < frame.height * 0.15 || y > frame.height * 0.85;
-  if (outX || outY) {
-    const still = !smooth || matchMedia("(prefers-reduced-motion: reduce)").matches;
-    pane.scrollBy({left: outX ? x - frame.width / 2 : 0, top: outY ? y - frame.height / 2 : 0, behavior: still ? "auto" : "smooth"});
-  }
+  const x = drawing.left - frame.left + (node.x + offset) * scale;
+  const y = drawing.top - frame.top + node.y * scale;
+  const left = x < 40 || x > frame.width - 40 ? x - frame.width / 2 : 0;
+  const top = y < frame.height * 0.15 || y > frame.height * 0.85 ? y - frame.height / 2 : 0;
+  const still = !smooth || matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (left || top) pane.scrollBy({left, top, behavior: still ? "auto" : "smooth"});
 }
 
 // The chart: a bar for every step, a line for the running cost, each on a scale of its own.
 const chart = $("chart"), box = {left: 6, right: 330, top: 14, bottom: 110};
 const peak = Math.max(1, ...steps.map(step => step[1])), total = Math.max(1, soFar(last));
-const chartX = at => box.left + (box.right - box.left) * (steps.length > 1 ? (at - 1) / (steps.length - 1) : 0.5);
+const chartX = at =>
+  box.left + (box.right - box.left) * (steps.length > 1 ? (at - 1) / (steps.length - 1) : 0.5);
 const chartY = share => box.bottom - (box.bottom - box.top) * share;
 function draw(kind, attributes, text) {
   const element = document.createElementNS(picture.namespaceURI, kind);
@@ -223,10 +234,11 @@ function draw(kind, attributes, text) {
 }
 const thick = Math.max(0.6, Math.min(10, 0.7 * (box.right - box.left) / steps.length));
 draw("path", {class: "axis", d: `M${box.left} ${box.bottom}H${box.right}`});
-draw("path", {class: "bars", "stroke-width": thick,
-  d: steps.map((step, at) => `M${chartX(at + 1).toFixed(1)} ${box.bottom}V${chartY(step[1] / peak).toFixed(1)}`).join("")});
-draw("path", {class: "run", d: steps.map((_, at) =>
-  `${at ? "L" : "M"}${chartX(at + 1).toFixed(1)} ${chartY(running[at + 1] / total).toFixed(1)}`).join("")});
+const each = write => steps.map((step, at) => write(chartX(at + 1).toFixed(1), step[1], at)).join("");
+const bar = (x, mults) => `M${x} ${box.bottom}V${chartY(mults / peak).toFixed(1)}`;
+const point = (x, _, at) => `${at ? "L" : "M"}${x} ${chartY(running[at + 1] / total).toFixed(1)}`;
+draw("path", {class: "bars", "stroke-width": thick, d: each(bar)});
+draw("path", {class: "run", d: each(point)});
 draw("text", {x: box.left, y: 9}, `most in a step: ${number(peak)}`);
 draw("text", {x: box.right, y: 9, "text-anchor": "end"}, `in all: ${number(soFar(last))}`);
 draw("text", {x: box.left, y: 124}, "step 1");
@@ -250,7 +262,9 @@ function go(to) {
   show(to, true);
   clearTimeout(writer);
   writer = setTimeout(() => {
-    try { history.replaceState(null, "", "#step=" + position); } catch { /* a page inside a notebook has no address */ }
+    try {
+      history.replaceState(null, "", "#step=" + position);
+    } catch { /* a page inside a notebook has no address */ }
   }, 300);
 }
 function play(on) {
@@ -258,15 +272,16 @@ function play(on) {
   timer = 0;
   if (on) {
     if (position === last) show(0, false);
-    timer = setInterval(() => { go(position + 1); if (position === last) play(false); }, 1000 / +$("speed").value);
+    const next = () => { go(position + 1); if (position === last) play(false); };
+    timer = setInterval(next, 1000 / +$("speed").value);
   }
   const label = on ? "Pause" : "Play";
   $("play").setAttribute("aria-label", label);
   $("play").title = label;
   $("play").querySelector("path").setAttribute("d", on ? "M3 2h4v12H3zM9 2h4v12H9z" : "M3 2l11 6-11 6z");
 }
-const act = {first: () => go(0), back: () => go(position - 1), forward: () => go(position + 1), last: () => go(last)};
-for (const name in act) $(name).onclick = () => { play(false); act[name](); };
+const place = {first: () => 0, back: () => position - 1, forward: () => position + 1, last: () => last};
+for (const name in place) $(name).onclick = () => { play(false); go(place[name]()); };
 $("play").onclick = () => play(!timer);
 $("speed").onchange = () => { if (timer) play(true); };
 $("slider").oninput = () => { play(false); go(+$("slider").value); };

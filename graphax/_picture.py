@@ -20,7 +20,7 @@ from ._trace import Atom, Constant, Equation, Variable, short_type
 from .sparse import Kind, Structure
 
 # Viridis from its bright to its dark end: even steps to every eye, in print too.
-_SCALE = (
+SCALE = (
     "#fde725", "#bddf26", "#7ad151", "#44bf70", "#22a884", "#21918c",
     "#2a788e", "#355f8d", "#414487", "#482475", "#440154",
 )  # fmt: skip
@@ -81,7 +81,7 @@ class Form(enum.Enum):
 
 _FORM_NAMES = {
     Form.DENSE: "dense or scalar",
-    Form.TIED: "diagonal, sliced or tied",
+    Form.TIED: "diagonal or tied",
     Form.SUM: "sum of terms",
 }
 
@@ -95,7 +95,7 @@ def form_of(structure: Structure) -> Form:
     """How the entries hang together."""
     if len(structure.terms) > 1:
         return Form.SUM
-    (term,) = structure.terms
+    term = structure.terms[0]
     digits = [digit for dim in (*term.out, *term.in_) for digit in dim]
     labels = [label for digit in digits for label in digit.labels]
     full = all(digit.covers(term.sizes) for digit in digits) and len(labels) == len(set(labels))
@@ -276,7 +276,8 @@ class Picture:
             fill = f' style="fill:{colour(shade)}"'
         width, radius = node.width, ROW / 2 if node.number < 0 else 5
         parts = [
-            f'<g class="{" ".join(classes)}" data-node="{node.number}"><title>{clean(self._about(node))}</title>'
+            f'<g class="{" ".join(classes)}" data-node="{node.number}">'
+            f"<title>{clean(self._about(node))}</title>",
         ]
         if "output" in classes:
             parts.append(_box("frame", x, y, width + 7, ROW + 7, radius + 3.5))
@@ -312,21 +313,22 @@ class Picture:
 
     def _legend(self, width: float) -> tuple[str, float]:
         """The legend, and its height."""
-        structures = (self.replay.table.structures[at] for at in self.replay.edges.values())
+        structures = self.replay.table.structures
         items = [
             (
                 44.0,
                 f'<path class="{classes}" stroke-width="2.4" d="M0 0H30"/><text x="36" y="4">{name}</text>',
                 name,
             )
-            for classes, name in self.legend_items(structures)
+            for classes, name in self.legend_items(structures[at] for at in self.replay.edges.values())
         ]
-        items.append((4.0, '<text y="4">wider: more numbers</text>', "wider: more numbers"))
+        if any(structures[at].numbers > 1 for at in self.replay.edges.values()):
+            items.append((4.0, '<text y="4">wider: more numbers</text>', "wider: more numbers"))
         items.append((44.0, f'{_sample("input")}<text x="36" y="4">input</text>', "input"))
         if self.graph.output_vertices or any(node is not None for node in self.graph.outputs):
             items.append((44.0, f'{_sample("output")}<text x="36" y="4">output</text>', "output"))
         if self.shade:
-            end = 58.0 + 9.0 * len(_SCALE) + 6.0
+            end = 58.0 + 9.0 * len(SCALE) + 6.0
             bar = f'<text y="4">goes first</text>{_bar(58.0)}<text x="{end:g}" y="4">last</text>'
             items.append((end, bar, "last"))
         parts = [f'<text class="caption" x="16" y="26">{clean(self.caption)}</text>']
@@ -369,10 +371,10 @@ def curve(route: Sequence[Point]) -> str:
 
 def colour(shade: float) -> str:
     """The colour of a number between 0 and 1."""
-    at = min(max(shade, 0.0), 1.0) * (len(_SCALE) - 1)
-    low = min(int(at), len(_SCALE) - 2)
+    at = min(max(shade, 0.0), 1.0) * (len(SCALE) - 1)
+    low = min(int(at), len(SCALE) - 2)
     mixed = (
-        round(a + (b - a) * (at - low)) for a, b in zip(_rgb(_SCALE[low]), _rgb(_SCALE[low + 1]), strict=True)
+        round(a + (b - a) * (at - low)) for a, b in zip(_rgb(SCALE[low]), _rgb(SCALE[low + 1]), strict=True)
     )
     return "#" + "".join(f"{part:02x}" for part in mixed)
 
@@ -398,5 +400,5 @@ def _bar(x: float) -> str:
     """The scale of shades, for the legend."""
     return "".join(
         f'<rect x="{x + 9 * at:g}" y="-6" width="9.5" height="12" fill="{code}"/>'
-        for at, code in enumerate(_SCALE)
+        for at, code in enumerate(SCALE)
     )
