@@ -368,28 +368,38 @@ def _drawn(
     height = (top[-1] + ROW if top else 0.0) + _MARGIN
     width = max((x[node] + net.width[node] / 2 for node in x), default=0.0) + _MARGIN
 
-    def way(source: int, target: int) -> list[int]:
-        """The source, the bends and the target of an edge."""
-        bends = [] if source in net.straight else net.bends[source]
-        return [source, *bends[: net.layer[target] - net.layer[source] - 1], target]
+    def first(source: int, target: int) -> int:
+        """Where the edge is in the layer below its source."""
+        near = net.layer[target] - net.layer[source] == 1 or source in net.straight
+        return target if near else net.bends[source][0]
+
+    def last(source: int, target: int) -> int:
+        above = net.above(source, target)
+        return source if above is None else above
 
     leave: dict[Edge, float] = {}
     enter: dict[Edge, float] = {}
-    for node in targets:
-        out = _ports(x, node, net.width[node], {way(node, t)[1] for t in targets[node]})
-        leave.update(((node, t), out[way(node, t)[1]]) for t in targets[node])
-        into = _ports(x, node, net.width[node], {way(s, node)[-2] for s in sources[node]})
-        enter.update(((s, node), into[way(s, node)[-2]]) for s in sources[node])
+    for node, ends in targets.items():
+        out = _ports(x, node, net.width[node], {first(node, target) for target in ends})
+        leave.update(((node, target), out[first(node, target)]) for target in ends)
+        into = _ports(x, node, net.width[node], {last(source, node) for source in sources[node]})
+        enter.update(((source, node), into[last(source, node)]) for source in sources[node])
 
     route: dict[Edge, list[Point]] = {}
     for source, ends in targets.items():
-        for target in ends:
-            points = [(leave[source, target], top[net.layer[source]] + ROW)]
-            for bend in way(source, target)[1:-1]:
+        trunk: list[Point] = []  # through the bends so far
+        passed = 0
+        for target in sorted(ends, key=net.layer.__getitem__):
+            span = net.layer[target] - net.layer[source]
+            for bend in net.bends[source][passed : span - 1]:
                 row = top[net.layer[bend]]
-                points += [(x[bend], row), (x[bend], row + ROW)]
-            points.append((enter[source, target], top[net.layer[target]]))
-            route[source, target] = points
+                if trunk and trunk[-1][0] == x[bend]:
+                    trunk[-1] = (x[bend], row + ROW)
+                else:
+                    trunk += [(x[bend], row), (x[bend], row + ROW)]
+                passed += 1
+            start = (leave[source, target], top[net.layer[source]] + ROW)
+            route[source, target] = [start, *trunk, (enter[source, target], top[net.layer[target]])]
     layer = {node: net.layer[node] for node in targets}
     centre = {node: (x[node], top[at] + ROW / 2) for node, at in layer.items()}
     return Layout(layer, centre, route, width, height)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from ._page_script import SCRIPT
-from ._picture import SCALE, Picture, clean, kind_of, stroke_of, structure_text
+from ._picture import LONG_EDGE, SCALE, Picture, clean, kind_of, stroke_of, structure_text
 from .sparse import UnitEdges
 
 _STYLE = """
@@ -47,7 +47,7 @@ dt { color: var(--soft); } dd { margin: 0; text-align: right; font-variant-numer
 #chart { width: 100%; height: auto; display: block; cursor: pointer; overflow: visible; }
 #chart text { font-size: 10.5px; fill: var(--soft); }
 #chart path { fill: none; }
-#chart .bars { stroke: var(--soft); opacity: .75; }
+#chart .bars { stroke: var(--soft); opacity: .5; }
 #chart .run { stroke: var(--accent); stroke-width: 1.8; }
 #chart .axis { stroke: var(--line); }
 #chart .marker { stroke: var(--now); stroke-width: 1.5; }
@@ -128,6 +128,7 @@ def _data(picture: Picture) -> dict[str, Any]:
         ],
         "outputs": sorted(picture.graph.output_vertices),
         "width": layout.width,
+        "long": LONG_EDGE,
         "structures": [
             [*stroke_of(structure), int(kind_of(structure)), structure_text(structure)]
             for structure in replay.table.structures
@@ -158,7 +159,7 @@ def _controls(count: int) -> str:
             ("mults", "multiplications of this step"),
             ("adds", "additions of this step"),
             ("joins", "edges joined, in × out"),
-            ("fills", "new edges"),
+            ("fills", "new edges (fill-in)"),
             ("changes", "edges with a new structure"),
             ("running", "multiplications so far"),
             ("total", "multiplications of the order"),

@@ -26,7 +26,7 @@ const across = () => (pane.clientWidth - 2) / full.width;
 const whole = () => Math.min(across(), (pane.clientHeight - 2) / full.height, 1.5);
 const readable = () => whole() > 0.7 ? whole() : Math.min(1.15, Math.max(0.6, across()));
 zoom(readable());
-pane.scrollTo(0, 0);
+pane.scrollTo((full.width * scale - pane.clientWidth) / 2, 0);
 $("in").onclick = () => zoom(scale * 1.3);
 $("out").onclick = () => zoom(scale / 1.3);
 $("whole").onclick = () => zoom(Math.abs(scale - whole()) > 0.01 ? whole() : readable());
@@ -86,7 +86,9 @@ function hits(x, y, bow, x2, y2, born) {
 }
 function newPath(edge) {
   const from = nodes.get(edge.source), to = nodes.get(edge.target);
-  const x = from.x, y = from.y + ROW / 2, x2 = to.x, y2 = to.y - ROW / 2;
+  const lean = 0.8 * (to.x - from.x) / data.width;  // ends side by side rather than in one point
+  const x = from.x + lean * from.width, y = from.y + ROW / 2;
+  const x2 = to.x - lean * to.width, y2 = to.y - ROW / 2;
   const reach = Math.max(90, data.width * 0.75), born = edge.born;
   let bow = 0, least = hits(x, y, 0, x2, y2, born);
   for (let share = 1; share <= 6 && least > 0.2; share++) {
@@ -107,7 +109,8 @@ function paint(edge) {
   if (!edge.path) edge.path = newPath(edge);
   const [classes, width, , text] = data.structures[edge.now], path = edge.path;
   path.style.display = "";
-  path.setAttribute("class", edge.mark ? classes + " " + edge.mark : classes);
+  const long = nodes.get(edge.target).y - nodes.get(edge.source).y - ROW > data.long ? " long" : "";
+  path.setAttribute("class", classes + long + (edge.mark ? " " + edge.mark : ""));
   path.setAttribute("stroke-width", edge.mark ? width + 1.8 : width);
   path.firstElementChild.textContent = `edge ${edge.source} → ${edge.target}\n${text}`;
   const home = edge.mark ? top_ : bottom;

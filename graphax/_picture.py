@@ -35,6 +35,8 @@ _KIND_NAMES = {
 
 _LONG = 220  # characters of user text that are shown
 
+LONG_EDGE = 10_000.0  # from this length on edges are drawn solid: browsers choke on a million dashes
+
 STYLE = """
 .graphax-drawing { font-family: system-ui, -apple-system, "Segoe UI", sans-serif; }
 .graphax-drawing .paper { fill: #ffffff; }
@@ -48,6 +50,7 @@ STYLE = """
 .graphax-drawing .sample { stroke: #1d2430; }
 .graphax-drawing .tied { stroke-dasharray: 7 3; }
 .graphax-drawing .sum { stroke-dasharray: 2 2.5; }
+.graphax-drawing .long { stroke-dasharray: none; }
 .graphax-drawing .box { fill: #eef0f3; stroke: #4b5563; stroke-width: 1; }
 .graphax-drawing .input .box { fill: #ffffff; stroke-width: 2; }
 .graphax-drawing .frame { fill: none; stroke: #1d2430; stroke-width: 1.6; }
@@ -93,9 +96,9 @@ def kind_of(structure: Structure) -> Kind:
 
 def form_of(structure: Structure) -> Form:
     """How the entries hang together."""
-    if len(structure.terms) > 1:
+    term, *others = structure.terms
+    if others:
         return Form.SUM
-    term = structure.terms[0]
     digits = [digit for dim in (*term.out, *term.in_) for digit in dim]
     labels = [label for digit in digits for label in digit.labels]
     full = all(digit.covers(term.sizes) for digit in digits) and len(labels) == len(set(labels))
@@ -248,10 +251,11 @@ class Picture:
             f'<svg xmlns="http://www.w3.org/2000/svg" class="graphax-drawing" role="img" '
             f'aria-label="{label}" width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}">'
             f'<style>{STYLE}</style><rect class="paper" width="100%" height="100%" rx="6"/>{head}'
-            f'<g transform="translate({left:g} {top:g})"><g class="edges">{self._edges()}</g>'
-            f'<g class="nodes">{self._nodes()}</g></g></svg>'
+            f'<g transform="translate({left:g} {top:g})"><g class="edges">{self._edges}</g>'
+            f'<g class="nodes">{self._nodes}</g></g></svg>'
         )
 
+    @cached_property
     def _edges(self) -> str:
         structures = self.replay.table.structures
         held = self.replay.edges
@@ -261,6 +265,7 @@ class Picture:
             edge_element(edge, structures[held[edge]], self.layout.route[edge]) for edge in ranked
         )
 
+    @cached_property
     def _nodes(self) -> str:
         return "\n".join(self._node(node) for node in self.nodes.values())
 
@@ -345,6 +350,8 @@ class Picture:
 def edge_element(edge: Edge, structure: Structure, route: Sequence[Point]) -> str:
     """A path with its tooltip."""
     classes, width = stroke_of(structure)
+    if route[-1][1] - route[0][1] > LONG_EDGE:
+        classes += " long"
     source, target = edge
     title = clean(f"edge {source} → {target}\n{structure_text(structure)}")
     return (
@@ -359,8 +366,6 @@ def curve(route: Sequence[Point]) -> str:
     path = [f"M{x:g} {y:g}"]
     for to_x, to_y in rest:
         if to_x == x:
-            if path[-1].startswith("V"):
-                path.pop()
             path.append(f"V{to_y:g}")
         else:
             middle = (y + to_y) / 2

@@ -419,6 +419,21 @@ def test_a_browser_opens_pages_of_odd_graphs(name, tmp_path):
 
 
 @needs_chromium
+def test_a_browser_plays_the_page_to_its_end(tmp_path):
+    def fun(x):
+        for _ in range(12):
+            x = jnp.sin(x)
+        return x
+
+    graph = graphax.trace(fun)(1.0)
+    play = """<script>document.getElementById("speed").value = 30;
+      document.getElementById("play").click();</script>"""
+    dom, root = opened(tmp_path, with_scripts(draw(graph, "forward").html, play))
+    assert root["step"] == str(len(graph.eliminable) + 1) and root["running"] == "11"
+    assert 'id="play" aria-label="Play"' in dom and "The Jacobian" in dom
+
+
+@needs_chromium
 def test_a_browser_runs_no_user_text(tmp_path):
     graph = hostile_graph()
     for address in ("#step=1", "#step=99", "#step=x", "#last"):
