@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 from ._graph import ComputationalGraph
+from ._nodes import shortened
 from ._page import page
 from ._picture import Picture, amount
 from ._replay import replay
@@ -98,5 +99,5 @@ def _named(order: OrderLike) -> str:
     if isinstance(order, str):
         return f"{order} order"
     if isinstance(order, Order):
-        return f"{order.task or 'loaded'} order, found by {order.method}"
+        return f"{shortened(order.task or 'loaded', 40)} order, found by {shortened(order.method, 40)}"
     return "order as given"

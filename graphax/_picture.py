@@ -9,14 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
-from pathlib import PurePath
 
-from ._describe import _letters, _stable_params
 from ._graph import ComputationalGraph
 from ._layout import ROW, Layout, Point, lay_out
+from ._nodes import Node, nodes_of, shortened
 from ._numbering import Edge
 from ._replay import Replay
-from ._trace import Atom, Constant, Equation, Variable, short_type
 from .sparse import Kind, Structure
 
 # Viridis from its bright to its dark end: even steps to every eye, in print too.
@@ -32,8 +30,6 @@ _KIND_NAMES = {
     Kind.COPY: "copy",
     Kind.VALUE: "value",
 }
-
-_LONG = 220  # characters of user text that are shown
 
 LONG_EDGE = 10_000.0  # from this length on edges are drawn solid: browsers choke on a million dashes
 
@@ -77,8 +73,8 @@ STYLE = """
 class Form(enum.Enum):
     """How the entries of a Jacobian hang together."""
 
-    DENSE = "dense"  # every entry is there, and is its own number; scalars too
-    TIED = "tied"  # zeros, or entries that are all one number
+    DENSE = "dense"  # every entry is there, and a value holds each; scalars too
+    TIED = "tied"  # some entries are zero by structure, or share a number
     SUM = "sum"  # of several terms
 
 
@@ -126,86 +122,6 @@ def clean(text: str) -> str:
     return escape(re.sub(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text))
 
 
-def shortened(text: str, length: int = _LONG) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-@dataclass(frozen=True)
-class Node:
-    """An input or a vertex, as people read it.
-
-    Attributes:
-        number: of the node; inputs are negative.
-        name: of the primitive.
-        equation: as ``print(graph)`` shows it.
-        source: the line that the equation comes from.
-        roles: such as ``input`` and ``output 2``.
-    """
-
-    number: int
-    name: str
-    equation: str
-    source: str
-    roles: tuple[str, ...]
-
-    @property
-    def label(self) -> str:
-        return shortened(self.name, 14)
-
-    @property
-    def width(self) -> float:
-        """The width of its box."""
-        return max(34.0, 5.1 * len(self.label) + 12.0)
-
-
-def nodes_of(graph: ComputationalGraph) -> dict[int, Node]:
-    """The inputs and the vertices of a graph, sources before targets."""
-    program = graph.numbering.program
-    names: dict[Variable, str] = {}
-
-    def name(atom: Atom) -> str:
-        if isinstance(atom, Constant):
-            return repr(atom)
-        return names.setdefault(atom, _letters(len(names)))
-
-    def roles(number: int) -> tuple[str, ...]:
-        found = [f"output {at}" for at, node in enumerate(graph.outputs, 1) if node == number]
-        return (f"input {-number}",) * (number < 0) + tuple(found)
-
-    def typed(variable: Variable) -> str:
-        return f"{name(variable)}:{short_type(variable.aval)}"
-
-    for variable in program.inputs:
-        name(variable)
-    nodes = {}
-    for number, position in zip(graph.inputs, graph.numbering.wrt, strict=True):
-        nodes[number] = Node(number, "input", typed(program.inputs[position]), "", roles(number))
-    vertices = set(graph.vertices)
-    for equation in program.equations:
-        operands = " ".join(map(name, equation.inputs))
-        results = " ".join(map(typed, equation.outputs))
-        for variable in equation.outputs:
-            number = graph.numbering.number.get(variable)
-            if number in vertices:
-                text = f"{results} = {equation.primitive.name}{_bracketed(equation)} {operands}"
-                primitive = equation.primitive.name
-                nodes[number] = Node(
-                    number, primitive, shortened(text), _place(equation.source), roles(number)
-                )
-    return nodes
-
-
-def _bracketed(equation: Equation) -> str:
-    params = _stable_params(equation.params)
-    return f"[{shortened(params, 100)}]" if params else ""
-
-
-def _place(source: str) -> str:
-    """A source line without the folders: pictures travel."""
-    path, space, function = source.partition(" (")
-    return PurePath(path.replace("\\", "/")).name + space + function
-
-
 @dataclass(frozen=True)
 class Picture:
     """All that a picture of a graph shows.
@@ -226,15 +142,13 @@ class Picture:
 
     @cached_property
     def layout(self) -> Layout:
-        framed = {node for node in self.graph.outputs if node is not None}
-        widths = {number: node.width + 8.0 * (number in framed) for number, node in self.nodes.items()}
+        widths = {number: node.width + 8.0 * node.is_output for number, node in self.nodes.items()}
         return lay_out(widths, self.graph.edges, self.graph.inputs)
 
     @cached_property
-    def shade(self) -> dict[int, float]:
-        """When a vertex goes: 0 first, 1 last."""
-        last = max(len(self.replay.steps) - 1, 1)
-        return {step.vertex: at / last for at, step in enumerate(self.replay.steps)}
+    def turn(self) -> dict[int, int]:
+        """When a vertex goes: 0 first."""
+        return {step.vertex: at for at, step in enumerate(self.replay.steps)}
 
     def svg(self, legend: bool = True) -> str:
         """The picture.
@@ -242,7 +156,7 @@ class Picture:
         Args:
             legend: whether caption and legend stand above the graph.
         """
-        width = max(self.layout.width, 480.0 if legend else 120.0)
+        width = max(self.layout.width, 32.0 + 7.4 * len(self.caption) if legend else 120.0)
         head, top = self._legend(width) if legend else ("", 0.0)
         height = top + max(self.layout.height, 60.0)
         left = (width - self.layout.width) / 2
@@ -271,12 +185,12 @@ class Picture:
 
     def _node(self, node: Node) -> str:
         x, y = self.layout.centre[node.number]
-        shade = self.shade.get(node.number)
         classes = ["node", "input" if node.number < 0 else "vertex"]
-        if any(role.startswith("output") for role in node.roles):
+        if node.is_output:
             classes.append("output")
         fill = ""
-        if shade is not None:
+        if node.number in self.turn:
+            shade = self.turn[node.number] / max(len(self.turn) - 1, 1)
             classes.append("early" if shade <= _LIGHT_UP_TO else "late")
             fill = f' style="fill:{colour(shade)}"'
         width, radius = node.width, ROW / 2 if node.number < 0 else 5
@@ -284,7 +198,7 @@ class Picture:
             f'<g class="{" ".join(classes)}" data-node="{node.number}">'
             f"<title>{clean(self._about(node))}</title>",
         ]
-        if "output" in classes:
+        if node.is_output:
             parts.append(_box("frame", x, y, width + 7, ROW + 7, radius + 3.5))
         parts.append(_box("box", x, y, width, ROW, radius, fill))
         parts.append(
@@ -297,8 +211,8 @@ class Picture:
         """The tooltip of a node."""
         what = f"vertex {node.number}: {node.name}" if node.number > 0 else f"node {node.number}"
         lines = [", ".join((what, *node.roles)), node.equation, node.source]
-        if node.number in self.shade:
-            at = round(self.shade[node.number] * max(len(self.replay.steps) - 1, 1))
+        if node.number in self.turn:
+            at = self.turn[node.number]
             step = self.replay.steps[at]
             lines.append(
                 f"goes in step {at + 1} of {len(self.replay.steps)}: "
@@ -330,9 +244,9 @@ class Picture:
         if any(structures[at].numbers > 1 for at in self.replay.edges.values()):
             items.append((4.0, '<text y="4">wider: more numbers</text>', "wider: more numbers"))
         items.append((44.0, f'{_sample("input")}<text x="36" y="4">input</text>', "input"))
-        if self.graph.output_vertices or any(node is not None for node in self.graph.outputs):
+        if any(node.is_output for node in self.nodes.values()):
             items.append((44.0, f'{_sample("output")}<text x="36" y="4">output</text>', "output"))
-        if self.shade:
+        if self.turn:
             end = 58.0 + 9.0 * len(SCALE) + 6.0
             bar = f'<text y="4">goes first</text>{_bar(58.0)}<text x="{end:g}" y="4">last</text>'
             items.append((end, bar, "last"))
