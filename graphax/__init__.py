@@ -1,6 +1,7 @@
 """Exact Jacobians of JAX functions by sparse cross-country vertex elimination."""
 
 from . import orders, sparse
+from ._draw import Drawing, draw
 from ._elimination import OpCount
 from ._graph import ComputationalGraph
 from ._jacobian import count_ops, hessve, jacve, trace, value_and_jacve
@@ -9,9 +10,11 @@ from .rules import register_rule
 
 __all__ = [
     "ComputationalGraph",
+    "Drawing",
     "OpCount",
     "Order",
     "count_ops",
+    "draw",
     "hessve",
     "jacve",
     "load_order",

@@ -1,0 +1,103 @@
+"""`draw`: a graph and an elimination of it as a picture, and as a page that steps through."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+from ._graph import ComputationalGraph
+from ._nodes import shortened
+from ._page import page
+from ._picture import Picture, amount
+from ._replay import replay
+from .orders import Order, OrderLike, resolve_order
+from .orders._store import _write_atomically
+from .sparse import UnitEdges
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture of a graph. Notebooks show the page.
+
+    Attributes:
+        svg: the picture, with a legend.
+        html: a page with the picture that steps through the elimination. It needs no network.
+    """
+
+    svg: str = field(repr=False)
+    html: str = field(repr=False)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the picture or the page to a file, atomically.
+
+        Args:
+            path: the file, which is replaced if it exists. Its suffix says what is written: ``.svg`` or
+                ``.html``.
+
+        Raises:
+            ValueError: for another suffix.
+        """
+        kinds = {".svg": self.svg, ".html": self.html}
+        suffix = Path(path).suffix.lower()
+        if suffix not in kinds:
+            raise ValueError(
+                f"path must end in .svg (the picture) or .html (the page), got {os.fspath(path)!r}"
+            )
+        _write_atomically(Path(path), kinds[suffix])
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<iframe srcdoc="{escape(self.html)}" title="vertex elimination" sandbox="allow-scripts" '
+            'style="width:100%;height:720px;border:0"></iframe>'
+        )
+
+
+def draw(
+    graph: ComputationalGraph, order: OrderLike | None = None, *, unit_edges: UnitEdges = "free"
+) -> Drawing:
+    """Draw a graph, and how an order eliminates its vertices.
+
+    The graph stands in layers, inputs at the top and outputs at the bottom. Edges are styled by the structure
+    of their local Jacobian, vertices are shaded by when they go; tooltips tell equations, source lines and
+    structures. The page steps through the elimination with its running cost.
+
+    Args:
+        graph: a graph that :func:`graphax.trace` made.
+        order: the order, as for :func:`graphax.jacve`; None draws the graph alone.
+        unit_edges: the convention of structures and costs, as for :func:`graphax.count_ops`.
+
+    Returns:
+        the drawing: ``.svg``, ``.html``, and ``.save("elimination.html")``.
+
+    Raises:
+        TypeError: when the graph is not one.
+        ValueError: when the order is not one of this graph's, or for another word for ``unit_edges``.
+    """
+    if not isinstance(graph, ComputationalGraph):
+        raise TypeError(
+            f"draw takes a graph, got {type(graph).__name__}; "
+            "make one with graphax.trace(fun, argnums)(*args)"
+        )
+    graph.edges_as(unit_edges)  # refuses another word before anything is done
+    vertices = () if order is None else resolve_order(graph, order, unit_edges)
+    steps = replay(graph, vertices, unit_edges)
+    caption = f"{amount(len(graph.vertices), 'vertex', 'vertices')}, {amount(len(graph.edges), 'edge')}"
+    if order is not None:
+        mults = amount(sum(step.mults for step in steps.steps), "multiplication")
+        caption += f"; {_named(order)}: {mults} (unit edges {unit_edges})"
+    picture = Picture(graph, steps, caption)
+    return Drawing(picture.svg(), page(picture, unit_edges))
+
+
+def _named(order: OrderLike) -> str:
+    """What an order is called in a caption."""
+    if isinstance(order, str):
+        return f"{order} order"
+    if isinstance(order, Order):
+        return f"{shortened(order.task or 'loaded', 40)} order, found by {shortened(order.method, 40)}"
+    return "order as given"

@@ -1,0 +1,413 @@
+"""Places for the nodes of an acyclic graph: layers from top to bottom, few crossings, straight long edges.
+
+The steps are those of Sugiyama, Tagawa and Toda (IEEE Transactions on Systems, Man and Cybernetics 11, 1981):
+layers, an order within each layer by sweeps of barycentres, then coordinates.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from ._numbering import Edge
+
+Point = tuple[float, float]
+
+ROW = 32.0  # the height of a node
+_LANE = 4.0  # the width of a long edge that passes through a layer
+_GAP = 12.0  # between neighbours in a layer
+_MARGIN = 16.0
+_MAX_BENDS = 30_000  # long edges beyond this many bends run straight
+_SMALL = 2_500  # nodes and bends up to which the slower improvements are affordable
+
+
+class Layout(NamedTuple):
+    """Where everything goes; y grows downwards.
+
+    Attributes:
+        layer: the layer of every node.
+        centre: the centre of every node.
+        route: the points that every edge passes through, from the lower side of its source to the upper side
+            of its target.
+        width, height: the size of it all.
+    """
+
+    layer: dict[int, int]
+    centre: dict[int, Point]
+    route: dict[Edge, list[Point]]
+    width: float
+    height: float
+
+
+def lay_out(widths: Mapping[int, float], edges: Iterable[Edge], first: Sequence[int]) -> Layout:
+    """Lay a graph out in layers.
+
+    Args:
+        widths: the width of every node, in an order in which sources come before targets.
+        edges: pairs of nodes.
+        first: the nodes of the top layer, which nothing points to. Nodes that point to nothing, and to which
+            something points, go to the bottom layer.
+
+    Returns:
+        the layout; every edge points to a lower layer than it comes from.
+    """
+    targets: dict[int, list[int]] = {node: [] for node in widths}
+    sources: dict[int, list[int]] = {node: [] for node in widths}
+    for source, target in edges:
+        targets[source].append(target)
+        sources[target].append(source)
+    layer = _layers(list(widths), sources, targets, frozenset(first))
+    net = _Net(widths, layer, targets)
+    order = _few_crossings(net)
+    x = _coordinates(net, order)
+    return _drawn(net, order, x, sources, targets)
+
+
+def _layers(
+    nodes: Sequence[int],
+    sources: Mapping[int, list[int]],
+    targets: Mapping[int, list[int]],
+    first: frozenset[int],
+) -> dict[int, int]:
+    """Longest paths from the top, then nodes moved down where that shortens edges."""
+    layer: dict[int, int] = {}
+    for node in nodes:
+        layer[node] = 0 if node in first else 1 + max((layer[s] for s in sources[node]), default=0)
+    last = max(layer.values(), default=0)
+    movable = [node for node in nodes if node not in first and targets[node]]
+    for node in nodes:
+        if sources[node] and not targets[node]:
+            layer[node] = last
+    crowd = [0] * (last + 1)
+    for at in layer.values():
+        crowd[at] += 1
+    for sweep in range(4):
+        for node in movable if sweep % 2 else reversed(movable):
+            at = _shortest(node, layer, sources, targets, crowd)
+            crowd[layer[node]] -= 1
+            crowd[at] += 1
+            layer[node] = at
+    return layer
+
+
+def _shortest(
+    node: int,
+    layer: Mapping[int, int],
+    sources: Mapping[int, list[int]],
+    targets: Mapping[int, list[int]],
+    crowd: Sequence[int],
+) -> int:
+    """The layer for a node that makes the edges around it shortest, all edges of a source being one bundle.
+
+    Lower by one layer shortens the node's own bundle by one, and lengthens those of the sources that have
+    no other target as low.
+    """
+    low = 1 + max(layer[s] for s in sources[node])
+    high = min(layer[t] for t in targets[node]) - 1
+    if low == high:
+        return low
+    reach = sorted(_reach(s, node, layer, targets) for s in sources[node])
+    top = min(max(reach[0], low), high)
+    bottom = min(max(reach[1], low), high) if len(reach) > 1 else high
+    return min(range(top, bottom + 1), key=lambda at: (crowd[at] - (at == layer[node]), at))
+
+
+def _reach(source: int, but: int, layer: Mapping[int, int], targets: Mapping[int, list[int]]) -> int:
+    """The lowest layer that a source's edges reach, one target left out."""
+    found = layer[source]
+    for target in targets[source][:64]:  # enough to know; some inputs have thousands of readers
+        if target != but and layer[target] > found:
+            found = layer[target]
+    return found
+
+
+class _Net:
+    """The nodes and the bends of long edges, with connections between neighbouring layers alone.
+
+    All edges of a node share their bends, so that they look like one line that branches.
+
+    Attributes:
+        layer: of every node and bend. Bends have numbers that no node has.
+        width: of every node and bend.
+        up, down: the neighbours in the layer above and below.
+        bends: for every node its bends, from its own layer downwards.
+    """
+
+    def __init__(
+        self, widths: Mapping[int, float], layer: Mapping[int, int], targets: Mapping[int, list[int]]
+    ) -> None:
+        self.layer = dict(layer)
+        self.width = dict(widths)
+        self.up: dict[int, list[int]] = {node: [] for node in widths}
+        self.down: dict[int, list[int]] = {node: [] for node in widths}
+        self.bends: dict[int, list[int]] = {node: [] for node in widths}
+        self.depth = max(layer.values(), default=-1) + 1
+        fresh = max(widths, default=0) + 1
+        need = {node: max(layer[t] for t in ends) - layer[node] - 1 for node, ends in targets.items() if ends}
+        left = _MAX_BENDS
+        self.straight: set[int] = set()
+        for node in sorted(need, key=lambda node: need[node]):
+            left -= need[node]
+            if left < 0:
+                self.straight.add(node)
+        for node, ends in targets.items():
+            if node not in self.straight:
+                for _ in range(need.get(node, 0)):
+                    above = self.bends[node][-1] if self.bends[node] else node
+                    self.layer[fresh] = self.layer[above] + 1
+                    self.width[fresh] = _LANE
+                    self.up[fresh], self.down[fresh] = [], []
+                    self._connect(above, fresh)
+                    self.bends[node].append(fresh)
+                    fresh += 1
+            for target in ends:
+                above = self.above(node, target)
+                if above is not None:
+                    self._connect(above, target)
+
+    def above(self, source: int, target: int) -> int | None:
+        """Where the edge is in the layer above its target; None if it runs straight past the layers."""
+        span = self.layer[target] - self.layer[source]
+        if span == 1:
+            return source
+        return None if source in self.straight else self.bends[source][span - 2]
+
+    def is_bend(self, node: int) -> bool:
+        return node not in self.bends
+
+    def _connect(self, above: int, below: int) -> None:
+        self.down[above].append(below)
+        self.up[below].append(above)
+
+
+def _few_crossings(net: _Net) -> list[list[int]]:
+    """The order within each layer, from left to right."""
+    order: list[list[int]] = [[] for _ in range(net.depth)]
+    for node, at in net.layer.items():
+        order[at].append(node)
+    place = {node: at for row in order for at, node in enumerate(row)}
+    small = len(net.layer) <= _SMALL
+    best, fewest = [row[:] for row in order], _crossings(net, order, place)
+    for sweep in range(24 if small else 6):
+        neighbours = net.down if sweep % 2 else net.up
+        rows = reversed(order[:-1]) if sweep % 2 else order[1:]
+        for row in rows:
+            key = {node: _barycentre(neighbours[node], place, place[node]) for node in row}
+            row.sort(key=key.__getitem__)
+            place.update((node, at) for at, node in enumerate(row))
+        if small:
+            _swap_neighbours(net, order, place)
+        found = _crossings(net, order, place)
+        if found < fewest:
+            best, fewest = [row[:] for row in order], found
+    return best
+
+
+def _barycentre(neighbours: Sequence[int], place: Mapping[int, int], default: int) -> float:
+    return sum(place[n] for n in neighbours) / len(neighbours) if neighbours else default
+
+
+def _crossings(net: _Net, order: Sequence[Sequence[int]], place: Mapping[int, int]) -> int:
+    total = 0
+    for row in order:
+        seen: list[int] = []
+        for node in row:
+            ends = [place[below] for below in net.down[node]]
+            total += sum(len(seen) - bisect.bisect_right(seen, end) for end in ends)
+            for end in ends:
+                bisect.insort(seen, end)
+    return total
+
+
+def _swap_neighbours(net: _Net, order: Sequence[list[int]], place: dict[int, int]) -> None:
+    """Exchange neighbours while that takes crossings away."""
+
+    def crossed(left: int, right: int) -> int:
+        return sum(
+            place[a] > place[b]
+            for side in (net.up, net.down)
+            for a, b in itertools.product(side[left], side[right])
+        )
+
+    for _ in range(8):
+        better = False
+        for row in order:
+            for at in range(len(row) - 1):
+                left, right = row[at], row[at + 1]
+                if crossed(left, right) > crossed(right, left):
+                    row[at], row[at + 1] = right, left
+                    place[left], place[right] = at + 1, at
+                    better = True
+        if not better:
+            return
+
+
+def _coordinates(net: _Net, order: Sequence[Sequence[int]]) -> dict[int, float]:
+    """The x of every node and bend: each near its neighbours, none too near to the next in its layer.
+
+    The bends of a long edge form a block that moves as one, so that the edge is straight. Blocks wander
+    towards the mean of their neighbours; weights that fall with the distance make most lines vertical and a
+    few oblique, rather than all a bit oblique.
+    """
+    block = _blocks(net, order)
+    after = _constraints(net, order, block)
+    turn = _topological(after)
+    lowest = _pushed(dict.fromkeys(turn, 0.0), turn, after)
+    room = max(lowest.values(), default=0.0)
+    highest = _pulled(dict.fromkeys(turn, room), turn, after)
+    near: dict[int, list[int]] = {first: [] for first in turn}
+    for node, below in net.down.items():
+        for other in below:
+            if block[node] != block[other]:
+                near[block[node]].append(block[other])
+                near[block[other]].append(block[node])
+    x = {first: (lowest[first] + highest[first]) / 2 for first in turn}
+    for _ in range(150 if len(net.layer) <= _SMALL else 20):
+        wanted = {}
+        for first in turn:
+            at, weight, total = x[first], 1e-9, 1e-9 * x[first]
+            for other in near[first]:
+                w = 1.0 / (4.0 + abs(x[other] - at))
+                weight += w
+                total += w * x[other]
+            wanted[first] = min(max(total / weight, lowest[first]), highest[first])
+        # Both keep the distances, hence so does their mean.
+        right, left = _pushed(wanted, turn, after), _pulled(wanted, turn, after)
+        x = {first: (right[first] + left[first]) / 2 for first in turn}
+    edge = min((x[block[node]] - net.width[node] / 2 for node in net.layer), default=0.0)
+    return {node: round(x[block[node]] - edge + _MARGIN) for node in net.layer}
+
+
+def _blocks(net: _Net, order: Sequence[Sequence[int]]) -> dict[int, int]:
+    """For every node the first one of its block. Blocks do not cross."""
+    block = {node: node for row in order for node in row}
+    for upper, row in itertools.pairwise(order):
+        place = {node: at for at, node in enumerate(upper)}
+        last = -1
+        for node in row:
+            above = net.up[node][0] if net.is_bend(node) else node
+            if above != node and net.is_bend(above) and place[above] > last:
+                block[node] = block[above]
+                last = place[above]
+    return block
+
+
+def _constraints(
+    net: _Net, order: Sequence[Sequence[int]], block: Mapping[int, int]
+) -> dict[int, dict[int, float]]:
+    """For every block those to its right, and how far away they must be."""
+    after: dict[int, dict[int, float]] = {first: {} for first in block.values()}
+    for row in order:
+        for left, right in itertools.pairwise(row):
+            gaps = after[block[left]]
+            gaps[block[right]] = max(gaps.get(block[right], 0.0), _separation(net, left, right))
+    return after
+
+
+def _topological(after: Mapping[int, Mapping[int, float]]) -> list[int]:
+    """The blocks, those to the left before those to their right."""
+    waiting = dict.fromkeys(after, 0)
+    for others in after.values():
+        for other in others:
+            waiting[other] += 1
+    ready = [first for first, count in waiting.items() if not count]
+    for first in ready:  # grows while we go through it
+        for other in after[first]:
+            waiting[other] -= 1
+            if not waiting[other]:
+                ready.append(other)
+    assert len(ready) == len(after)  # as blocks do not cross
+    return ready
+
+
+def _pushed(
+    wanted: Mapping[int, float], turn: Sequence[int], after: Mapping[int, Mapping[int, float]]
+) -> dict[int, float]:
+    """The wanted places, those too near to their left moved to the right."""
+    x = dict(wanted)
+    for first in turn:
+        for other, gap in after[first].items():
+            if x[other] < x[first] + gap:
+                x[other] = x[first] + gap
+    return x
+
+
+def _pulled(
+    wanted: Mapping[int, float], turn: Sequence[int], after: Mapping[int, Mapping[int, float]]
+) -> dict[int, float]:
+    """The wanted places, those too near to their right moved to the left."""
+    x = dict(wanted)
+    for first in reversed(turn):
+        for other, gap in after[first].items():
+            if x[first] > x[other] - gap:
+                x[first] = x[other] - gap
+    return x
+
+
+def _separation(net: _Net, left: int, right: int) -> float:
+    lanes = net.is_bend(left) + net.is_bend(right)
+    return (net.width[left] + net.width[right]) / 2 + _GAP - 2.0 * lanes
+
+
+def _drawn(
+    net: _Net,
+    order: Sequence[Sequence[int]],
+    x: Mapping[int, float],
+    sources: Mapping[int, list[int]],
+    targets: Mapping[int, list[int]],
+) -> Layout:
+    """The points of nodes and edges."""
+    top = []  # of every layer
+    y = _MARGIN
+    for row in order:
+        top.append(y)
+        slope = max((abs(x[node] - x[below]) for node in row for below in net.down[node]), default=0.0)
+        y += ROW + 18.0 + min(44.0, 0.14 * slope)
+    height = (top[-1] + ROW if top else 0.0) + _MARGIN
+    width = max((x[node] + net.width[node] / 2 for node in x), default=0.0) + _MARGIN
+
+    def first(source: int, target: int) -> int:
+        """Where the edge is in the layer below its source."""
+        near = net.layer[target] - net.layer[source] == 1 or source in net.straight
+        return target if near else net.bends[source][0]
+
+    def last(source: int, target: int) -> int:
+        above = net.above(source, target)
+        return source if above is None else above
+
+    leave: dict[Edge, float] = {}
+    enter: dict[Edge, float] = {}
+    for node, ends in targets.items():
+        out = _ports(x, node, net.width[node], {first(node, target) for target in ends})
+        leave.update(((node, target), out[first(node, target)]) for target in ends)
+        into = _ports(x, node, net.width[node], {last(source, node) for source in sources[node]})
+        enter.update(((source, node), into[last(source, node)]) for source in sources[node])
+
+    route: dict[Edge, list[Point]] = {}
+    for source, ends in targets.items():
+        trunk: list[Point] = []  # through the bends so far
+        passed = 0
+        for target in sorted(ends, key=net.layer.__getitem__):
+            span = net.layer[target] - net.layer[source]
+            for bend in net.bends[source][passed : span - 1]:
+                row = top[net.layer[bend]]
+                if trunk and trunk[-1][0] == x[bend]:
+                    trunk[-1] = (x[bend], row + ROW)
+                else:
+                    trunk += [(x[bend], row), (x[bend], row + ROW)]
+                passed += 1
+            start = (leave[source, target], top[net.layer[source]] + ROW)
+            route[source, target] = [start, *trunk, (enter[source, target], top[net.layer[target]])]
+    layer = {node: net.layer[node] for node in targets}
+    centre = {node: (x[node], top[at] + ROW / 2) for node, at in layer.items()}
+    return Layout(layer, centre, route, width, height)
+
+
+def _ports(x: Mapping[int, float], node: int, width: float, others: set[int]) -> dict[int, float]:
+    """Where the lines from a node to others touch it: side by side, in the order of the others."""
+    ranked = sorted(others, key=lambda other: (x[other], other))
+    step = min(7.0, (width - 14.0) / max(len(ranked) - 1, 1))
+    start = x[node] - step * (len(ranked) - 1) / 2
+    return {other: round(start + step * at, 1) for at, other in enumerate(ranked)}
