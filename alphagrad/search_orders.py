@@ -242,6 +242,7 @@ class _Search:
             seed=self._config.seed,
             objective=objective,
             unit_edges=self._unit_edges,
+            start=self.order if objective == self._objective else None,
             workers=self._config.workers,
             progress=listen,
         )
