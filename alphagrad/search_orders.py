@@ -35,7 +35,7 @@ from .report import (
 )
 from .training.loop import Watch
 
-_CLOSING_SECONDS = 2.0  # for the table and the report of a small graph
+_CLOSING_SECONDS = 3.0  # for the table and the report of a small graph
 _EXACT_VERTICES = 15  # up to which all orders can be gone through
 _EXACT_SECONDS = 10.0
 _BOUND_SHARE = 0.1  # of all time, in which the search waits for the bound
@@ -215,7 +215,7 @@ class _Search:
         searches: dict[str, Objective] = {"fewest flops": "flops", "least memory": "memory"}
         for name, objective in searches.items():
             if not watch.asked:
-                seconds = (self._deadline - self._start) / 4  # half of the time is for the runs
+                seconds = self._config.seconds / 6  # two thirds of the time are for the runs
                 candidates[name] = self._anneal(objective, watch, seconds)
         taken = orders.measure(self._graph, list(candidates.values()))
         self.costs |= zip(candidates, taken, strict=True)
@@ -242,6 +242,7 @@ class _Search:
             seed=self._config.seed,
             objective=objective,
             unit_edges=self._unit_edges,
+            start=self.order if objective == self._objective else None,
             workers=self._config.workers,
             progress=listen,
         )

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from alphagrad.config import ConfigError, ShowConfig, TrainConfig, parse, settings, to_yaml
+from alphagrad.config import ConfigError, SearchConfig, ShowConfig, TrainConfig, parse, settings, to_yaml
 
 
 def test_words_are_converted_to_the_types_of_the_settings():
@@ -39,8 +39,9 @@ def test_yaml_is_read_back(tmp_path):
     assert parse(TrainConfig, ["seed=8"], path) == dataclasses.replace(config, seed=8)
 
 
-def test_every_setting_says_what_it_means():
-    for setting in settings(TrainConfig):
+@pytest.mark.parametrize("kind", [TrainConfig, SearchConfig, ShowConfig])
+def test_every_setting_says_what_it_means(kind):
+    for setting in settings(kind):
         assert setting.help, setting.key
 
 

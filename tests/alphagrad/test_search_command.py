@@ -31,9 +31,9 @@ class StandIn(NamedTuple):
     cost: int
 
 
-def _anneal(graph, *, seconds, seed, objective, unit_edges, workers, progress):
-    generator, start = random.Random(seed), time.perf_counter()
-    best = orders.markowitz(graph, unit_edges=unit_edges)
+def _anneal(graph, *, seconds, seed, objective, unit_edges, start, workers, progress):
+    generator, begun = random.Random(seed), time.perf_counter()
+    best = start or orders.markowitz(graph, unit_edges=unit_edges)
     cost = orders.evaluate(graph, best, objective, unit_edges)
     for tried in itertools.count(1):
         trial = list(best)
@@ -41,7 +41,7 @@ def _anneal(graph, *, seconds, seed, objective, unit_edges, workers, progress):
         found = orders.evaluate(graph, trial, objective, unit_edges)
         if found <= cost:
             best, cost = tuple(trial), found
-        now = time.perf_counter() - start
+        now = time.perf_counter() - begun
         if progress(StandIn(now, tried, best, cost)) or now > seconds:
             return best
 
