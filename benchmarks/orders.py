@@ -1,9 +1,9 @@
 """How good the searched elimination orders are, and how fast the search is.
 
-For every task, convention and seed: what `graphax.orders.anneal` reaches in so many seconds, when it got there,
-how many orders a second each worker evaluates, and the lower bound; beside the classical orders and
-`graphax.orders.auto`. For large random programs: the time that Markowitz takes, and what annealing makes of its
-order. The best orders are written to `--orders`.
+For every task, convention and seed: what `graphax.orders.anneal` reaches in so many seconds, when it got
+there, how many orders a second each worker evaluates, and the lower bound; beside the classical orders and
+`graphax.orders.auto`. For large random programs: the time that Markowitz takes, and what annealing makes of
+its order. The best orders are written to `--orders`.
 """
 
 from __future__ import annotations

@@ -153,6 +153,7 @@ def eliminate(links, tables, vertex):
         return FULL
 
     price, held, code, stamp = 0, top[HELD], top[HASH], top[STAMP]
+    stays = 0  # the in-edges of an output, which become those of the result
     inner = cells[vertex, _IN_NEXT]
     while inner != vertex:
         source, inner_id = cells[inner, _SOURCE], cells[inner, _STRUCTURE]
@@ -169,7 +170,9 @@ def eliminate(links, tables, vertex):
             target, outer_id = cells[outer, _TARGET], cells[outer, _STRUCTURE]
             outer = cells[outer, _OUT_NEXT]
             product = np.int64(inner_id)
-            if outer_id != _IDENTITY:
+            if outer_id == _IDENTITY:
+                stays += tables.structures[inner_id, _NUMBERS]
+            else:
                 slot = _find(products, outer_id, inner_id)
                 product = products[slot, _ID]
                 if product == _UNKNOWN:
@@ -217,7 +220,7 @@ def eliminate(links, tables, vertex):
             if peaks:
                 held += tables.structures[cells[cell, _STRUCTURE], _NUMBERS]
     top[CELLS], top[CHANGES], top[STAMP] = used, change, stamp
-    top[PRICE] = held if peaks else price
+    top[PRICE] = held - stays if peaks else price
     if peaks or hashing:
         cell = cells[vertex, _IN_NEXT]
         while cell != vertex:

@@ -3,6 +3,7 @@
 import functools
 import random
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -40,11 +41,14 @@ def test_the_engine_counts_what_the_graph_counts(name, unit_edges):
         assert flops.prices(order).sum() == cost.mults + cost.adds
 
 
-@pytest.mark.parametrize("name", ["RoeFlux_1d", "Encoder"])
+@pytest.mark.parametrize("name", ["RoeFlux_1d", "Encoder", "random_tensor:seed=5", "read outputs"])
 def test_the_engine_holds_what_is_held(name):
-    graph = graph_of(name)
+    if name == "read outputs":
+        graph = graphax.trace(lambda x: (y := jnp.sin(x), jnp.cos(z := jnp.tan(y)), z))(jnp.ones(7))
+    else:
+        graph = graph_of(name)
     engine = Engine(graph, Prices(graph, "free", additions=False), peaks=True)
-    for order in (orders.reverse(graph), shuffled(graph, 1)):
+    for order in (orders.forward(graph), orders.reverse(graph), shuffled(graph, 1)):
         peak = max(engine.held, engine.prices(order).max())
         assert peak == orders.evaluate(graph, order, "memory")
 
