@@ -84,8 +84,23 @@ def save_order(
     Raises:
         ValueError: when the order is not one of the graph's.
     """
+    saved = record(graph, order, method=method, seed=seed, seconds=seconds, task=task)
+    write_atomically(Path(path), json.dumps(asdict(saved)))
+    return saved
+
+
+def record(
+    graph: ComputationalGraph,
+    order: Sequence[int],
+    *,
+    method: str,
+    seed: int | None = None,
+    seconds: float | None = None,
+    task: str | None = None,
+) -> Order:
+    """An order with what it costs; arguments are those of :func:`save_order`."""
     vertices = check_order(graph, order)
-    record = Order(
+    return Order(
         fingerprint=graph.fingerprint,
         order=vertices,
         counted=order_cost(graph, vertices, "counted").mults,
@@ -95,11 +110,10 @@ def save_order(
         seconds=seconds,
         task=task,
     )
-    _write_atomically(Path(path), json.dumps(asdict(record)))
-    return record
 
 
-def _write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file and the folders that it is in; whoever reads it finds the old text or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:
