@@ -21,7 +21,7 @@ _WORTH_KEEPING = 16
 # Graphs of more vertices are searched for longer; still larger ones are not searched.
 _SMALL, _LARGE = 200, 2000
 # How much work a search may take, as Costing counts it; a million takes about half a second.
-_WORK_SMALL, _WORK_LARGE = 800_000, 3_000_000
+_WORK_SMALL, _WORK_LARGE = 700_000, 2_500_000
 # Looking ahead is the slowest of the heuristics.
 _LOOK_AHEAD = 400
 
@@ -141,7 +141,6 @@ def _improved(costing: Costing, graph: ComputationalGraph, best: _Found) -> _Fou
     """What other heuristics find, and a search that starts from the best of them."""
     length = len(graph.eliminable)
     work = _work(length, costing.work)
-    before = costing.work
     for name, heuristic in {
         "markowitz, last of ties": lambda limit: cheapest_first(costing, graph, "last", limit),
         "relative markowitz": lambda limit: relatively_cheapest_first(costing, graph, limit),
@@ -153,8 +152,7 @@ def _improved(costing: Costing, graph: ComputationalGraph, best: _Found) -> _Fou
         if order is not None:
             best = _Found(order, costing.mults, name)
         costing.rewind()
-    work -= costing.work - before
-    if length > _LARGE or work <= 0:
+    if length > _LARGE:
         return best
     order, cost = sweeps(costing, best.order, work)
     return _Found(order, cost, "sweeps") if cost < best.cost else best
