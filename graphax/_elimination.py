@@ -100,6 +100,10 @@ def accumulate(
     return elimination.in_
 
 
+class OutOfWork(Exception):
+    """Working out a product or a sum would pass the allowance of a :class:`Costing`, now of no more use."""
+
+
 class Costing:
     """A graph being eliminated on structures alone, with the operations counted.
 
@@ -113,6 +117,8 @@ class Costing:
         mults, adds: operations so far.
         work: how much has been looked up and worked out so far, undoing included, in products looked up:
             about 0.4 microseconds each. It depends on nothing but the graph and what was asked.
+        allowance: how much work there may be before products and sums that are not known yet raise
+            :class:`OutOfWork`.
     """
 
     def __init__(
@@ -137,6 +143,7 @@ class Costing:
         self.mults = 0
         self.adds = 0
         self.work = 0
+        self.allowance = math.inf
 
     def eliminate(self, vertex: int) -> int:
         """Eliminate a vertex and count what it costs.
@@ -157,7 +164,9 @@ class Costing:
         for source, inner in predecessors.items():
             from_source = out[source]
             for target, outer in successors.items():
-                edge, product_mults, product_adds = products.get((outer, inner)) or self._product(outer, inner)
+                edge, product_mults, product_adds = products.get((outer, inner)) or self._product(
+                    outer, inner
+                )
                 mults += product_mults
                 adds += product_adds
                 if edge == ZERO:
@@ -246,25 +255,27 @@ class Costing:
 
     def _product(self, outer: int, inner: int) -> tuple[int, int, int]:
         left, right = self._table.structures[outer], self._table.structures[inner]
-        self.work += _effort(left, right)
+        terms = len(left.terms) * len(right.terms)
+        self._spend(left, right, _PAIR_OF_PRODUCTS * terms**2)
         return self._table.compose(outer, inner)
 
     def _sum(self, left: int, right: int) -> tuple[int, int]:
-        self.work += _effort(self._table.structures[left], self._table.structures[right])
+        self._spend(self._table.structures[left], self._table.structures[right])
         return self._table.add(left, right)
 
+    def _spend(self, left: Structure, right: Structure, more: int = 0) -> None:
+        """Count the work of multiplying or adding two structures for the first time."""
+        terms = len(left.terms) * len(right.terms)
+        self.work += (_TERM + _INDEX * (_indices(left) + _indices(right))) * terms + more
+        if self.work > self.allowance:
+            raise OutOfWork
 
-# Of so many pairs of edges it pays to count first how often each structure occurs.
+
+# From so many pairs of edges on it pays to count first how often each structure occurs.
 _MANY = 16
-# What working out a product or a sum of two terms takes, and what each index of a table adds to it, in
-# products looked up. Both are measured.
-_TERMS = 250
-_INDEX = 5
-
-
-def _effort(left: Structure, right: Structure) -> int:
-    """How much work it is to multiply or to add two structures for the first time."""
-    return (_TERMS + _INDEX * (_indices(left) + _indices(right))) * len(left.terms) * len(right.terms)
+# What working out a product or a sum takes, as measured, in products looked up: for every pair of terms, for
+# every index in their tables, and for every two products of terms, which are compared with each other.
+_TERM, _INDEX, _PAIR_OF_PRODUCTS = 250, 5, 40
 
 
 def _indices(structure: Structure) -> int:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from .._elimination import Costing
+from .._elimination import Costing, OutOfWork
 from .._graph import ComputationalGraph
 from ._check import check_order
 from ._heuristics import cheapest_first, forward, looking_ahead, relatively_cheapest_first, reverse
-from ._remember import Known, keep, recall
+from ._remember import keep, recall
 from ._sweeps import sweeps
 
 # A searched order must cost so much less than the best classical one: multiplications are not everything.
@@ -22,6 +24,11 @@ _WORTH_KEEPING = 16
 _SMALL, _LARGE = 200, 2000
 # How much work a search may take, as Costing counts it; a million takes about half a second.
 _WORK_SMALL, _WORK_LARGE = 700_000, 2_500_000
+# Classical orders keep together what belongs together, and are improved more easily than those of the other
+# heuristics, unless these are so much cheaper.
+_HEAD_START = 0.7
+# How much work pricing the classical orders may take before they go unpriced.
+_PRICING_SMALL, _PRICING_LARGE = 2_500_000, 10_000_000
 # Looking ahead is the slowest of the heuristics.
 _LOOK_AHEAD = 400
 
@@ -36,7 +43,9 @@ def auto(graph: ComputationalGraph) -> tuple[int, ...]:
     Cost is the number of multiplications that are executed. The order is never costlier than the best of
     forward, reverse and Markowitz; it is one of these (in doubt reverse) unless the search saves 3 %. The
     search is deterministic and limited by a count of its work, not by a clock, so that every process finds
-    the same order.
+    the same order. (Where it takes longer than the search may to work out what the classical orders cost,
+    because edges are sums of dozens of terms or hold tables of many thousand indices, those that are not
+    priced in time are left out, reverse never.)
 
     Args:
         graph: the graph.
@@ -49,7 +58,8 @@ def auto(graph: ComputationalGraph) -> tuple[int, ...]:
     known = recall(graph)
     if known is None:
         found = _search(graph)
-        known = keep(graph, found.order, found.cost, found.method, len(found.order) >= _WORTH_KEEPING)
+        worth = len(found.order) >= _WORTH_KEEPING and found.cost < math.inf
+        known = keep(graph, found.order, found.cost, found.method, worth)
     return known.order
 
 
@@ -97,87 +107,87 @@ class _Found(NamedTuple):
 
     Attributes:
         order: vertex numbers.
-        cost: its multiplications.
+        cost: its multiplications; infinity where it takes too long to count them.
         method: what found it.
     """
 
     order: tuple[int, ...]
-    cost: int
+    cost: float
     method: str
 
 
 def _search(graph: ComputationalGraph) -> _Found:
     """A cheap order, found without looking anything up."""
-    costing = Costing(graph, undoable=True)
-    classical = _best_classical(costing, graph)
+    best = classical = _Found(reverse(graph), math.inf, "reverse")
+    with contextlib.suppress(OutOfWork):
+        for best in _ever_cheaper(graph):
+            if best.method in ("reverse", "forward", "markowitz"):
+                classical = best
+    return best if best.cost <= (1 - _MARGIN) * classical.cost else classical
+
+
+def _ever_cheaper(graph: ComputationalGraph) -> Iterator[_Found]:
+    """Orders, each cheaper than the one before: the classical ones come first, reverse first of all.
+
+    Raises:
+        OutOfWork: when it takes too much work to go on.
+    """
     length = len(graph.eliminable)
-    if not classical.cost:
-        return classical
-    if length <= _FEW:
-        order, cost = _best_of_all(costing, classical, _work(length, costing.work))
-        searched = _Found(order, cost, "exhaustive")
-    else:
-        searched = _improved(costing, graph, classical)
-    return searched if searched.cost <= (1 - _MARGIN) * classical.cost else classical
-
-
-def _best_classical(costing: Costing, graph: ComputationalGraph) -> _Found:
-    """The cheapest of reverse, forward and Markowitz, in doubt the first of these."""
-    order = reverse(graph)
-    costing.run(order)
-    best = _Found(order, costing.mults, "reverse")
+    costing = Costing(graph, undoable=True)
+    costing.allowance = _PRICING_SMALL if length <= _SMALL else _PRICING_LARGE
+    costing.run(reverse(graph))
+    best = _Found(reverse(graph), costing.mults, "reverse")
+    yield best
     costing.rewind()
+    if not best.cost:
+        return
     if costing.run(forward(graph), best.cost - 1):
         best = _Found(forward(graph), costing.mults, "forward")
+        yield best
     costing.rewind()
     order = cheapest_first(costing, graph, limit=best.cost - 1)
     if order is not None:
         best = _Found(order, costing.mults, "markowitz")
+        yield best
     costing.rewind()
-    return best
-
-
-def _improved(costing: Costing, graph: ComputationalGraph, best: _Found) -> _Found:
-    """What other heuristics find, and a search that starts from the best of them."""
-    length = len(graph.eliminable)
-    work = _work(length, costing.work)
-    for name, heuristic in {
-        "markowitz, last of ties": lambda limit: cheapest_first(costing, graph, "last", limit),
-        "relative markowitz": lambda limit: relatively_cheapest_first(costing, graph, limit),
-        "lookahead": lambda limit: looking_ahead(costing, graph, 8, limit),
-    }.items():
-        if name == "lookahead" and length > _LOOK_AHEAD:
+    work = min(100 * length**2 + 4 * costing.work, _WORK_SMALL if length <= _SMALL else _WORK_LARGE)
+    if length <= _FEW:
+        yield from _all_orders(costing, best, work)
+        return
+    classical = best
+    for method, heuristic in _HEURISTICS.items():
+        if method == "lookahead" and length > _LOOK_AHEAD:
             continue
-        order = heuristic(best.cost - 1)
+        order = heuristic(costing, graph, best.cost - 1)
         if order is not None:
-            best = _Found(order, costing.mults, name)
+            best = _Found(order, costing.mults, method)
+            yield best
         costing.rewind()
-    if length > _LARGE:
-        return best
-    order, cost = sweeps(costing, best.order, work)
-    return _Found(order, cost, "sweeps") if cost < best.cost else best
+    if length <= _LARGE:
+        start = best if best.cost < _HEAD_START * classical.cost else classical
+        order, cost = sweeps(costing, start.order, work)
+        if cost < best.cost:
+            yield _Found(order, cost, "sweeps")
 
 
-def _work(length: int, classical: int) -> int:
-    """How much work a search of a graph with so many vertices may take.
-
-    Args:
-        length: the number of eliminable vertices.
-        classical: the work that the classical orders took.
-    """
-    return min(100 * length**2 + 4 * classical, _WORK_SMALL if length <= _SMALL else _WORK_LARGE)
+_HEURISTICS: dict[str, Callable[[Costing, ComputationalGraph, float], tuple[int, ...] | None]] = {
+    "markowitz, last of ties": lambda costing, graph, limit: cheapest_first(costing, graph, "last", limit),
+    "relative markowitz": relatively_cheapest_first,
+    "lookahead": lambda costing, graph, limit: looking_ahead(costing, graph, 8, limit),
+}
 
 
-def _best_of_all(costing: Costing, start: _Found, work: int) -> tuple[tuple[int, ...], int]:
-    """The cheapest of all orders, found by trying them; of those tried when the work runs out."""
-    best, best_cost = start.order, start.cost
+def _all_orders(costing: Costing, best: _Found, work: int) -> Iterator[_Found]:
+    """Ever cheaper orders, until all have been tried, or the work has been done."""
     limit = costing.work + work
+    least = best.cost
     prefix: list[int] = []
 
-    def extend(left: set[int], last: int, next_to_last: set[int]) -> None:
-        nonlocal best, best_cost
+    def extend(left: set[int], last: int, next_to_last: set[int]) -> Iterator[_Found]:
+        nonlocal least
         if not left:
-            best, best_cost = tuple(prefix), costing.mults
+            least = costing.mults
+            yield _Found(tuple(prefix), least, "exhaustive")
         for vertex in sorted(left):
             # Vertices that share no edge can go in either order: the smaller number first will do.
             if (vertex < last and vertex not in next_to_last) or costing.work > limit:
@@ -185,10 +195,9 @@ def _best_of_all(costing: Costing, start: _Found, work: int) -> tuple[tuple[int,
             neighbours = costing.neighbours(vertex)
             costing.eliminate(vertex)
             prefix.append(vertex)
-            if costing.mults < best_cost:
-                extend(left - {vertex}, vertex, neighbours)
+            if costing.mults < least:
+                yield from extend(left - {vertex}, vertex, neighbours)
             prefix.pop()
             costing.undo()
 
-    extend(set(start.order), 0, set())
-    return best, best_cost
+    yield from extend(set(best.order), 0, set())

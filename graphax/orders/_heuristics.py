@@ -211,7 +211,7 @@ def _last_costs(graph: ComputationalGraph) -> dict[int, int]:
 def _reached(
     nodes: Iterable[int], before: dict[int, list[int]], ends: Iterable[int], size: dict[int, int]
 ) -> dict[int, int]:
-    """For every node how many numbers there are in the ends that lead to it; an end does not lead to itself."""
+    """For every node how many numbers the ends that lead to it hold; none leads to itself."""
     bit = {end: 1 << at for at, end in enumerate(ends)}
     of_size: dict[int, int] = {}
     for end, mask in bit.items():

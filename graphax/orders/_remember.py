@@ -29,11 +29,11 @@ class Known(NamedTuple):
 
     Attributes:
         order: vertex numbers.
-        cost: the multiplications executed.
+        cost: the multiplications executed; infinity where it takes too long to count them.
     """
 
     order: tuple[int, ...]
-    cost: int
+    cost: float
 
 
 _known: OrderedDict[Hashable, Known] = OrderedDict()
@@ -55,7 +55,7 @@ def recall(graph: ComputationalGraph) -> Known | None:
 def keep(
     graph: ComputationalGraph,
     order: tuple[int, ...],
-    cost: int,
+    cost: float,
     method: str,
     write: bool,
     *,

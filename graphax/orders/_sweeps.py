@@ -1,13 +1,14 @@
-"""A short local search in plain Python: vertices are moved, one after another, within a window of the order."""
+"""A short local search in plain Python: one vertex after another moves within a window of the order."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .._elimination import Costing
+from .._elimination import Costing, OutOfWork
 
 # Temperatures at the start and at the end, as parts of what an elimination costs on average.
 _HOT, _COLD = 0.3, 0.03
@@ -27,12 +28,15 @@ def sweeps(costing: Costing, order: Sequence[int], work: int) -> tuple[tuple[int
     next sweep, which eliminates all vertices anew, sets the costs right.
 
     Args:
-        costing: of the graph, with nothing eliminated, undoable; left as it was found.
+        costing: of the graph, with nothing eliminated, undoable. Its allowance may end the search.
         order: where to start.
         work: how much work to do, in the unit of :attr:`Costing.work`. It is the only limit, so the result is
             the same on every machine.
     """
-    return _Sweeps(costing, order).run(work)
+    search = _Sweeps(costing, order)
+    with contextlib.suppress(OutOfWork):
+        search.run(work)
+    return search.best, search.best_cost
 
 
 class _Place(NamedTuple):
@@ -66,7 +70,7 @@ class _Sweeps:
         self.random = random.Random(0)
         self.temperature = 0.0
 
-    def run(self, work: int) -> tuple[tuple[int, ...], int]:
+    def run(self, work: int) -> None:
         costing, length = self.costing, len(self.order)
         start = costing.work
         mean = max(self.best_cost / max(length, 1), 1.0)
@@ -90,7 +94,6 @@ class _Sweeps:
         self.costs = [costing.eliminate(vertex) for vertex in self.order]
         costing.rewind()
         self.record()
-        return self.best, self.best_cost
 
     def record(self) -> None:
         """Remember the order if it is the best so far. The costs must be those of one run through it."""

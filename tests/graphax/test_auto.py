@@ -232,7 +232,9 @@ for name in ("RoeFlux_1d", "SpikingLIF", "random_tensor:seed=1", "Lighthouse", "
 
 def start_process(program, **environment):
     environment = {**os.environ, **environment}
-    return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment
+    )
 
 
 def finished(process):
@@ -395,7 +397,9 @@ def broken_texts():
     graph = graph_of("KerrSen")
     other = graph_of("BlackScholes")
     good = json.loads(json.dumps(_remember.asdict(_remember.record(graph, orders.auto(graph), method="x"))))
-    wrong = json.loads(json.dumps(_remember.asdict(_remember.record(other, orders.reverse(other), method="x"))))
+    wrong = json.loads(
+        json.dumps(_remember.asdict(_remember.record(other, orders.reverse(other), method="x")))
+    )
     return {
         "empty": "",
         "truncated": json.dumps(good)[:-40],
