@@ -100,6 +100,24 @@ def test_auto_is_never_costlier_than_the_classical_orders_on_300_random_programs
     check_never_costlier(graph_of(name))
 
 
+def test_orders_that_take_too_long_to_price_are_left_out(monkeypatch):
+    indices = np.random.default_rng(0).integers(0, 10**5, 10**5)
+
+    def gather(x):
+        y = jnp.sin(x)[indices]
+        z = jnp.cos(y)[indices] * y
+        return z[indices[::-1]] * x + y
+
+    graph = graphax.trace(gather)(jax.ShapeDtypeStruct((10**5,), np.float32))
+    start = time.process_time()
+    assert orders.auto(graph) == orders.reverse(graph)
+    assert time.process_time() - start < 0.5
+    monkeypatch.setattr(_auto, "_PRICING_SMALL", 2000)
+    _remember.forget()
+    check = graph_of("Perceptron")
+    assert orders.auto(check) == orders.reverse(check)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_auto_finds_the_cheapest_of_all_orders_of_a_few_vertices(seed):
     graph = graph_of(f"random_scalar:seed={seed},inputs=2,operations=8,outputs=2")
@@ -510,15 +528,12 @@ for _ in range(20):
 
 
 def test_processes_that_write_at_once_leave_valid_files(store):
-    processes = [start_process(KEEP_ORDERS) for _ in range(2)]
+    processes = [start_process(KEEP_ORDERS for _ in range(2)]
     one, two = map(finished, processes)
     assert one == two
     assert len(list(store.iterdir())) == 3  # and nothing temporary
-    kept = {graphax.load_order(path).fingerprint: graphax.load_order(path) for path in store.iterdir()}
-    for name in ("KerrSen", "BlackScholes", "SpikingLIF"):
-        with jax.enable_x64(False):  # as in the processes: conversions are equations
-            graph = graph_of(name)
-        assert kept[graph.fingerprint].for_graph(graph) == orders.auto(graph)
+    kept = [graphax.load_order(path).order for path in store.iterdir()]
+    assert set(map(str, kept)) == set(one.splitlines())
 
 
 # --- orders that others found ----------------------------------------------------------------------------
