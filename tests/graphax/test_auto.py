@@ -528,7 +528,7 @@ for _ in range(20):
 
 
 def test_processes_that_write_at_once_leave_valid_files(store):
-    processes = [start_process(KEEP_ORDERS for _ in range(2)]
+    processes = [start_process(KEEP_ORDERS) for _ in range(2)]
     one, two = map(finished, processes)
     assert one == two
     assert len(list(store.iterdir())) == 3  # and nothing temporary
