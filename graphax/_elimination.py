@@ -275,7 +275,7 @@ class Costing:
 _MANY = 16
 # What working out a product or a sum takes, as measured, in products looked up: for every pair of terms, for
 # every index in their tables, and for every two products of terms, which are compared with each other.
-_TERM, _INDEX, _PAIR_OF_PRODUCTS = 250, 5, 40
+_TERM, _INDEX, _PAIR_OF_PRODUCTS = 400, 5, 40
 
 
 def _indices(structure: Structure) -> int:

@@ -22,8 +22,10 @@ _FEW = 7
 _WORTH_KEEPING = 16
 # Graphs of more vertices are searched for longer; still larger ones are not searched.
 _SMALL, _LARGE = 200, 2000
-# How much work a search may take, as Costing counts it; a million takes about half a second.
-_WORK_SMALL, _WORK_LARGE = 700_000, 2_500_000
+# How much work the search may take, and how much all may take together, as Costing counts it: a million takes
+# about half a second.
+_SEARCH_SMALL, _TOTAL_SMALL = 700_000, 1_200_000
+_SEARCH_LARGE, _TOTAL_LARGE = 2_500_000, 6_000_000
 # Classical orders keep together what belongs together, and are improved more easily than those of the other
 # heuristics, unless these are so much cheaper.
 _HEAD_START = 0.7
@@ -150,7 +152,9 @@ def _ever_cheaper(graph: ComputationalGraph) -> Iterator[_Found]:
         best = _Found(order, costing.mults, "markowitz")
         yield best
     costing.rewind()
-    work = min(100 * length**2 + 4 * costing.work, _WORK_SMALL if length <= _SMALL else _WORK_LARGE)
+    # A quick look at a graph that is priced quickly.
+    longest, total = (_SEARCH_SMALL, _TOTAL_SMALL) if length <= _SMALL else (_SEARCH_LARGE, _TOTAL_LARGE)
+    work = min(100 * length**2 + 4 * costing.work, longest)
     if length <= _FEW:
         yield from _all_orders(costing, best, work)
         return
@@ -163,7 +167,8 @@ def _ever_cheaper(graph: ComputationalGraph) -> Iterator[_Found]:
             best = _Found(order, costing.mults, method)
             yield best
         costing.rewind()
-    if length <= _LARGE:
+    work = min(work, total - costing.work)
+    if length <= _LARGE and work > 0:
         start = best if best.cost < _HEAD_START * classical.cost else classical
         order, cost = sweeps(costing, start.order, work)
         if cost < best.cost:
