@@ -12,8 +12,8 @@ from ._nodes import shortened
 from ._page import page
 from ._picture import Picture, amount
 from ._replay import replay
+from .files import write_atomically
 from .orders import Order, OrderLike, resolve_order
-from .orders._store import _write_atomically
 from .sparse import UnitEdges
 
 
@@ -45,7 +45,7 @@ class Drawing:
             raise ValueError(
                 f"path must end in .svg (the picture) or .html (the page), got {os.fspath(path)!r}"
             )
-        _write_atomically(Path(path), kinds[suffix])
+        write_atomically(Path(path), kinds[suffix])
 
     def _repr_svg_(self) -> str:
         return self.svg

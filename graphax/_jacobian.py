@@ -26,14 +26,14 @@ Argnums = int | Sequence[int]
 
 def jacve(
     fun: Callable[..., Any] | None = None,
-    order: OrderLike = "reverse",
+    order: OrderLike = "auto",
     argnums: Argnums = 0,
     *,
     has_aux: bool = False,
     holomorphic: bool = False,
     allow_int: bool = False,
     sparse: bool = False,
-    body_order: OrderLike = "reverse",
+    body_order: OrderLike = "auto",
 ) -> Callable[..., Any]:
     """The Jacobian of a function, accumulated by vertex elimination.
 
@@ -43,8 +43,9 @@ def jacve(
     Args:
         fun: the function; its differentiated arguments and its result are pytrees of floating or complex
             arrays, on the terms below.
-        order: ``"forward"``, ``"reverse"``, ``"markowitz"``, a sequence of vertex numbers as
-            :func:`graphax.trace` prints them, or an order from :func:`graphax.load_order`.
+        order: ``"auto"``, ``"forward"``, ``"reverse"``, ``"markowitz"``, a sequence of vertex numbers as
+            :func:`graphax.trace` prints them, or an order from :func:`graphax.load_order`. ``"auto"`` is the
+            order that :func:`graphax.orders.auto` remembers or finds: never costlier than the other three.
             With ``fun`` left out, a decorator is returned: ``@jacve(order="markowitz")``.
         argnums: which positional arguments to differentiate, an integer or a sequence of integers; negative
             ones count from the end.
@@ -88,14 +89,14 @@ def jacve(
 
 def value_and_jacve(
     fun: Callable[..., Any] | None = None,
-    order: OrderLike = "reverse",
+    order: OrderLike = "auto",
     argnums: Argnums = 0,
     *,
     has_aux: bool = False,
     holomorphic: bool = False,
     allow_int: bool = False,
     sparse: bool = False,
-    body_order: OrderLike = "reverse",
+    body_order: OrderLike = "auto",
 ) -> Callable[..., Any]:
     """The value and the Jacobian of a function, from one evaluation.
 
@@ -164,13 +165,13 @@ def _without_value(evaluate: Callable[..., Any], has_aux: bool) -> Callable[...,
 
 def hessve(
     fun: Callable[..., Any] | None = None,
-    order: OrderLike = "reverse",
+    order: OrderLike = "auto",
     argnums: Argnums = 0,
     *,
     has_aux: bool = False,
     holomorphic: bool = False,
     sparse: bool = False,
-    body_order: OrderLike = "reverse",
+    body_order: OrderLike = "auto",
 ) -> Callable[..., Any]:
     """The Hessian of a function, by vertex elimination on the graph of its gradient.
 
@@ -270,7 +271,7 @@ def trace(
 
 def count_ops(
     fun: Callable[..., Any],
-    order: OrderLike = "reverse",
+    order: OrderLike = "auto",
     argnums: Argnums = 0,
     unit_edges: UnitEdges = "free",
     *,
@@ -285,7 +286,8 @@ def count_ops(
         argnums: the differentiated positional arguments.
         unit_edges: ``"free"`` counts what is executed; ``"counted"`` follows the published tables, in which
             the edges of additions, negations and sums hold explicit ones that are multiplied like any number.
-            ``order="markowitz"`` compares costs in the same convention.
+            ``order="markowitz"`` compares costs in the same convention; ``"auto"`` is the order that is
+            executed, in either.
         has_aux, allow_int: as for :func:`jacve`.
 
     Returns:

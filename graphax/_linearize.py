@@ -26,7 +26,7 @@ from .sparse import Block, identity_block
 
 
 def linearize(
-    numbering: Numbering, values: Sequence[Any], body_order: Any = "reverse"
+    numbering: Numbering, values: Sequence[Any], body_order: Any = "auto"
 ) -> tuple[list[Any], dict[Edge, Block]]:
     """Evaluate a program together with the local Jacobians of its equations.
 
@@ -133,7 +133,7 @@ def inner_jacobians(
         operands: one array for every input.
         wanted: for every input whether to differentiate with respect to it.
         order: the elimination order. Programs further inside get it too if it is a name; the numbers of a
-            sequence mean nothing to them, and they are eliminated in reverse.
+            sequence mean nothing to them, and their order is found by itself.
 
     Returns:
         the results and, for every result, a block for every operand, or None.
@@ -146,7 +146,7 @@ def inner_jacobians(
     flat = inline(program)
     num_results = len(flat.outputs)
     numbering = number_vertices(flat, [at for at, want in enumerate(wanted) if want], num_results)
-    results, edges = linearize(numbering, operands, order if isinstance(order, str) else "reverse")
+    results, edges = linearize(numbering, operands, order if isinstance(order, str) else "auto")
     results = [
         lax.convert_element_type(result, aval.dtype) if isinstance(atom, Constant) else result
         for result, atom, aval in zip(results, flat.outputs, program.out_avals, strict=True)

@@ -19,7 +19,7 @@ except ImportError as error:
 
 def filter_jacve(
     fun: Callable[..., Any] | None = None,
-    order: OrderLike = "reverse",
+    order: OrderLike = "auto",
     *,
     has_aux: bool = False,
     holomorphic: bool = False,

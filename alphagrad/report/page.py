@@ -9,7 +9,8 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..files import write_atomically
+from graphax.files import write_atomically
+
 from .table import CAPTION, Row
 
 _STYLE = """
@@ -73,7 +74,7 @@ def write_report(
 <pre>{escape(config)}</pre>
 </body></html>
 """
-    write_atomically(path, lambda file: file.write(page.encode()))
+    write_atomically(path, page)
 
 
 def learning_curve(metrics: Sequence[Mapping[str, Any]], rows: Sequence[Row], unit_edges: str) -> Picture:

@@ -8,7 +8,8 @@ from typing import Any, BinaryIO
 
 import equinox as eqx
 
-from ..files import write_atomically
+from graphax.files import write_atomically
+
 from .alphazero import Training
 
 _VERSION = 1

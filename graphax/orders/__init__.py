@@ -1,8 +1,9 @@
-"""Elimination orders: the classical ones, and orders kept in files."""
+"""Elimination orders: heuristics, search, proofs, what is taken by default, and orders kept in files."""
 
 from ._anneal import Progress, anneal
+from ._auto import auto, remember
 from ._check import check_order
-from ._heuristics import forward, markowitz, reverse
+from ._heuristics import forward, lookahead, markowitz, relative_markowitz, reverse
 from ._objective import Objective, evaluate, fastest, measure
 from ._resolve import OrderLike, resolve_order
 from ._store import Order, load_order, save_order
@@ -13,13 +14,17 @@ __all__ = [
     "OrderLike",
     "Progress",
     "anneal",
+    "auto",
     "check_order",
     "evaluate",
     "fastest",
     "forward",
     "load_order",
+    "lookahead",
     "markowitz",
     "measure",
+    "relative_markowitz",
+    "remember",
     "resolve_order",
     "reverse",
     "save_order",

@@ -19,8 +19,8 @@ def check_order(graph: ComputationalGraph, order: Iterable[int]) -> tuple[int, .
         vertices = tuple(operator.index(vertex) for vertex in order)
     except TypeError:
         raise TypeError(
-            "order must be 'forward', 'reverse', 'markowitz', a loaded order, or a sequence of vertex "
-            f"numbers (integers), got {order!r}"
+            "order must be 'auto', 'forward', 'reverse', 'markowitz', a loaded order, or a sequence of "
+            f"vertex numbers (integers), got {order!r}"
         ) from None
     eliminable = set(graph.eliminable)
     known = set(graph.vertices)

@@ -1,11 +1,16 @@
-"""The classical elimination orders."""
+"""Elimination orders that need no search: the classical ones, and greedy ones."""
 
 from __future__ import annotations
 
 import heapq
+import math
+from collections.abc import Callable, Iterable
+from typing import Literal, get_args
 
 from .._elimination import Costing, UnitEdges
 from .._graph import ComputationalGraph
+
+Ties = Literal["first", "last", "fill", "low", "high"]
 
 
 def forward(graph: ComputationalGraph) -> tuple[int, ...]:
@@ -18,32 +23,206 @@ def reverse(graph: ComputationalGraph) -> tuple[int, ...]:
     return graph.eliminable[::-1]
 
 
-def markowitz(graph: ComputationalGraph, *, unit_edges: UnitEdges = "free") -> tuple[int, ...]:
-    """The vertex whose elimination costs least first, ties by the smallest number.
+def markowitz(
+    graph: ComputationalGraph, *, ties: Ties = "first", unit_edges: UnitEdges = "free"
+) -> tuple[int, ...]:
+    """The vertex whose elimination costs least first.
+
+    Args:
+        graph: the graph.
+        ties: which of several such vertices goes first: the one with the smallest number (``"first"``) or the
+            largest (``"last"``), the one that made the fewest new edges when its cost last changed
+            (``"fill"``), or the one with the lowest or highest relative cost (``"low"``, ``"high"``), which
+            :func:`relative_markowitz` explains. What is still tied goes by the smallest number.
+        unit_edges: the convention in which costs are compared.
+
+    Raises:
+        ValueError: for another word for ``ties`` or ``unit_edges``.
+
+    The heuristic is Markowitz's for sparse elimination (Management Science 3, 1957), carried over to
+    computational graphs by Griewank and Reese (1991).
+    """
+    if ties not in get_args(Ties):
+        raise ValueError(f"ties must be one of {', '.join(map(repr, get_args(Ties)))}, got {ties!r}")
+    order = cheapest_first(Costing(graph, unit_edges), graph, ties)
+    assert order is not None  # there is no limit
+    return order
+
+
+def relative_markowitz(graph: ComputationalGraph, *, unit_edges: UnitEdges = "free") -> tuple[int, ...]:
+    """The vertex with the lowest relative cost first, ties by the smallest number.
+
+    The relative cost of a vertex is what its elimination costs now, less what it would cost after all others:
+    then every input that it depends on is joined with every output that depends on it, by dense Jacobians,
+    at a price of (numbers in these inputs) x (numbers in the vertex) x (numbers in these outputs). So a
+    vertex that will become costly goes early.
 
     Args:
         graph: the graph.
         unit_edges: the convention in which costs are compared.
 
-    The heuristic is Markowitz's for sparse elimination (Management Science 3, 1957), carried over to
-    computational graphs by Griewank and Reese (1991).
+    Lowest relative Markowitz: U. Naumann, *Efficient calculation of Jacobian matrices by optimized
+    application of the chain rule to computational graphs*, 1999; Griewank and Walther, *Evaluating
+    Derivatives*, 2nd ed., chapter 10.
     """
-    costing = Costing(graph, unit_edges)
-    degree = {vertex: costing.degree(vertex) for vertex in graph.eliminable}
-    heap = [(cost, vertex) for vertex, cost in degree.items()]
+    order = relatively_cheapest_first(Costing(graph, unit_edges), graph)
+    assert order is not None  # there is no limit
+    return order
+
+
+def lookahead(
+    graph: ComputationalGraph, *, width: int = 8, unit_edges: UnitEdges = "free"
+) -> tuple[int, ...]:
+    """Of the cheapest vertices, the one that leaves its neighbours cheapest first.
+
+    Compared is the cost of a vertex and what its elimination adds to the costs of its neighbours, ties by the
+    smallest cost and number.
+
+    Args:
+        graph: the graph.
+        width: how many of the cheapest vertices are compared.
+        unit_edges: the convention in which costs are compared.
+
+    Raises:
+        ValueError: for a width below 1.
+    """
+    if width < 1:
+        raise ValueError(f"width must be at least 1, got {width}")
+    order = looking_ahead(Costing(graph, unit_edges, undoable=True), graph, width)
+    assert order is not None  # there is no limit
+    return order
+
+
+def cheapest_first(
+    costing: Costing, graph: ComputationalGraph, ties: Ties = "first", limit: float = math.inf
+) -> tuple[int, ...] | None:
+    """:func:`markowitz`; None where it costs more than the limit. The vertices are eliminated."""
+    last = _last_costs(graph) if ties in ("low", "high") else {}
+
+    def key(vertex: int) -> tuple[float, float]:
+        degree = costing.degree(vertex)
+        if ties == "first":
+            return degree, 0
+        if ties == "last":
+            return degree, -vertex
+        if ties == "fill":
+            return degree, costing.fill(vertex)
+        return degree, last[vertex] if ties == "high" else -last[vertex]
+
+    return _greedy(costing, graph.eliminable, key, limit)
+
+
+def relatively_cheapest_first(
+    costing: Costing, graph: ComputationalGraph, limit: float = math.inf
+) -> tuple[int, ...] | None:
+    """:func:`relative_markowitz`; None where it costs more than the limit. The vertices are eliminated."""
+    last = _last_costs(graph)
+    return _greedy(costing, graph.eliminable, lambda vertex: costing.degree(vertex) - last[vertex], limit)
+
+
+def looking_ahead(
+    costing: Costing, graph: ComputationalGraph, width: int, limit: float = math.inf
+) -> tuple[int, ...] | None:
+    """:func:`lookahead`; None where it costs more than the limit. The vertices are eliminated."""
+    degrees = {vertex: costing.degree(vertex) for vertex in graph.eliminable}
+
+    def added(vertex: int) -> int:
+        """What eliminating the vertex costs, now and in its neighbours."""
+        neighbours = costing.neighbours(vertex) & degrees.keys()
+        cost = costing.eliminate(vertex)
+        cost += sum(costing.degree(neighbour) - degrees[neighbour] for neighbour in neighbours)
+        costing.undo()
+        return cost
+
+    def choose(cheapest: list[tuple[float, int]]) -> int:
+        return min((added(vertex), cost, vertex) for cost, vertex in cheapest)[-1]
+
+    heap: list[tuple[float, int]] = [(degree, vertex) for vertex, degree in degrees.items()]
+    heapq.heapify(heap)
+    order = []
+    while degrees:
+        cheapest: list[tuple[float, int]] = []
+        while heap and len(cheapest) < width:
+            item = heapq.heappop(heap)
+            if degrees.get(item[1]) == item[0] and item not in cheapest:
+                cheapest.append(item)
+        vertex = choose(cheapest)
+        for item in cheapest:
+            if item[1] != vertex:
+                heapq.heappush(heap, item)
+        neighbours = costing.neighbours(vertex)
+        costing.eliminate(vertex)
+        if costing.mults > limit:
+            return None
+        order.append(vertex)
+        del degrees[vertex]
+        for neighbour in neighbours & degrees.keys():
+            degree = costing.degree(neighbour)
+            if degree != degrees[neighbour]:
+                degrees[neighbour] = degree
+                heapq.heappush(heap, (degree, neighbour))
+    return tuple(order)
+
+
+def _greedy(
+    costing: Costing, vertices: Iterable[int], key: Callable[[int], object], limit: float
+) -> tuple[int, ...] | None:
+    """The vertex with the smallest key first, ties by the smallest number; None beyond the limit.
+
+    The key of a vertex may change when a neighbour is eliminated.
+    """
+    keys = {vertex: key(vertex) for vertex in vertices}
+    heap = [(found, vertex) for vertex, found in keys.items()]
     heapq.heapify(heap)
     order = []
     while heap:
-        cost, vertex = heapq.heappop(heap)
-        if degree.get(vertex) != cost:
-            continue  # stale: the vertex is gone, or its degree has changed since
+        found, vertex = heapq.heappop(heap)
+        if keys.get(vertex) != found:
+            continue  # stale: the vertex is gone, or its key has changed since
         neighbours = costing.neighbours(vertex)
         costing.eliminate(vertex)
+        if costing.mults > limit:
+            return None
         order.append(vertex)
-        del degree[vertex]
-        for neighbour in neighbours & degree.keys():
-            cost = costing.degree(neighbour)
-            if cost != degree[neighbour]:
-                degree[neighbour] = cost
-                heapq.heappush(heap, (cost, neighbour))
+        del keys[vertex]
+        for neighbour in neighbours & keys.keys():
+            found = key(neighbour)
+            if found != keys[neighbour]:
+                keys[neighbour] = found
+                heapq.heappush(heap, (found, neighbour))
     return tuple(order)
+
+
+def _last_costs(graph: ComputationalGraph) -> dict[int, int]:
+    """What every vertex costs when it goes last and all Jacobians are dense, by size alone."""
+    size: dict[int, int] = {}
+    successors: dict[int, list[int]] = {}
+    predecessors: dict[int, list[int]] = {}
+    for (source, target), found in graph.edges.items():
+        size[source], size[target] = math.prod(found.in_shape), math.prod(found.out_shape)
+        successors.setdefault(source, []).append(target)
+        predecessors.setdefault(target, []).append(source)
+    ascending = sorted(size)  # inputs are negative; every edge leads to a larger number
+    inputs = _reached(ascending, predecessors, [node for node in graph.inputs if node in size], size)
+    outputs = _reached(ascending[::-1], successors, sorted(graph.output_vertices), size)
+    return {vertex: inputs[vertex] * size[vertex] * outputs[vertex] for vertex in graph.eliminable}
+
+
+def _reached(
+    nodes: Iterable[int], before: dict[int, list[int]], ends: Iterable[int], size: dict[int, int]
+) -> dict[int, int]:
+    """For every node how many numbers the ends that lead to it hold; none leads to itself."""
+    bit = {end: 1 << at for at, end in enumerate(ends)}
+    of_size: dict[int, int] = {}
+    for end, mask in bit.items():
+        of_size[size[end]] = of_size.get(size[end], 0) | mask
+    masks: dict[int, int] = {}
+    for node in nodes:
+        mask = 0
+        for other in before.get(node, ()):
+            mask |= masks[other] | bit.get(other, 0)
+        masks[node] = mask
+    return {
+        node: sum(each * (mask & ends).bit_count() for each, ends in of_size.items())
+        for node, mask in masks.items()
+    }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from .._graph import ComputationalGraph
 from ..sparse import UnitEdges
+from ._auto import auto
 from ._check import check_order
 from ._heuristics import forward, markowitz, reverse
 from ._store import Order
@@ -17,6 +18,7 @@ _NAMED: dict[str, Callable[[ComputationalGraph, UnitEdges], tuple[int, ...]]] = 
     "forward": lambda graph, unit_edges: forward(graph),
     "reverse": lambda graph, unit_edges: reverse(graph),
     "markowitz": lambda graph, unit_edges: markowitz(graph, unit_edges=unit_edges),
+    "auto": lambda graph, unit_edges: auto(graph),
 }
 
 
@@ -27,10 +29,10 @@ def resolve_order(
 
     Args:
         graph: the graph to eliminate.
-        order: ``"forward"``, ``"reverse"`` or ``"markowitz"``, a sequence of vertex numbers, or a
-            loaded order.
-
-        unit_edges: the convention in which a named order that looks at costs compares them.
+        order: ``"auto"``, ``"forward"``, ``"reverse"`` or ``"markowitz"``, a sequence of vertex numbers, or
+            a loaded order.
+        unit_edges: the convention in which ``"markowitz"`` compares costs; ``"auto"`` is the order that is
+            executed, in either convention.
 
     Raises:
         ValueError: for an unknown name, an order of another graph, or a sequence that is not an order.

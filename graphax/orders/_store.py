@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from .._elimination import order_cost
 from .._graph import ComputationalGraph
+from ..files import write_atomically
 from ._check import check_order
 
 _VERSION = 1
@@ -84,8 +84,23 @@ def save_order(
     Raises:
         ValueError: when the order is not one of the graph's.
     """
+    saved = record(graph, order, method=method, seed=seed, seconds=seconds, task=task)
+    write_atomically(Path(path), json.dumps(asdict(saved)) + "\n")
+    return saved
+
+
+def record(
+    graph: ComputationalGraph,
+    order: Sequence[int],
+    *,
+    method: str,
+    seed: int | None = None,
+    seconds: float | None = None,
+    task: str | None = None,
+) -> Order:
+    """An order with what it costs; arguments are those of :func:`save_order`."""
     vertices = check_order(graph, order)
-    record = Order(
+    return Order(
         fingerprint=graph.fingerprint,
         order=vertices,
         counted=order_cost(graph, vertices, "counted").mults,
@@ -95,20 +110,6 @@ def save_order(
         seconds=seconds,
         task=task,
     )
-    _write_atomically(Path(path), json.dumps(asdict(record)))
-    return record
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def load_order(path: str | os.PathLike[str]) -> Order:

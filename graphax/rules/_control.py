@@ -37,7 +37,7 @@ def _cond(call: Call) -> tuple[list[Any], Blocks]:
         if call.needed[row] and wanted[column]
     ]
     types = branches[0].out_avals
-    order = call.body_order if isinstance(call.body_order, str) else "reverse"
+    order = call.body_order if isinstance(call.body_order, str) else "auto"
 
     def blocks_of(program: core.ClosedJaxpr, values: Sequence[Any], some: Sequence[Any]) -> tuple[Any, Any]:
         results, blocks = call.jacobians(program, values, wanted, order)

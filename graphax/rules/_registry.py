@@ -39,7 +39,7 @@ class Call:
     num_results: int
     needed: Sequence[bool]
     jacobians: Jacobians
-    body_order: Any = "reverse"
+    body_order: Any = "auto"
     known: Callable[[int], np.ndarray | None] = lambda at: None
 
     @property

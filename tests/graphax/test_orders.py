@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from oracle import assert_same_jacobian
 import graphax
 import tasks
 from graphax import jacve, orders
+from graphax._elimination import Costing
 
 
 def fun(x):
@@ -26,6 +28,11 @@ def fun(x):
 
 
 GRAPH = graphax.trace(fun)(1.0)
+
+
+def graph_of(name):
+    task = tasks.load(name)
+    return graphax.trace(task.fun, task.argnums)(*task.args)
 
 
 def test_every_order_gives_the_same_jacobian():
@@ -45,8 +52,6 @@ def test_markowitz_takes_the_cheapest_vertex_and_the_smallest_number(seed, unit_
     task = tasks.random_scalar(seed, num_operations=15)
     graph = graphax.trace(task.fun, task.argnums)(*task.args)
     order = orders.markowitz(graph, unit_edges=unit_edges)
-    from graphax._elimination import Costing
-
     costing = Costing(graph, unit_edges)
     left = set(graph.eliminable)
     for vertex in order:
@@ -57,6 +62,141 @@ def test_markowitz_takes_the_cheapest_vertex_and_the_smallest_number(seed, unit_
         assert costing.mults - before == degree
         left.remove(vertex)
     assert not left
+
+
+@pytest.mark.parametrize("ties", ["first", "last", "fill", "low", "high"])
+def test_markowitz_takes_a_cheapest_vertex_however_ties_are_broken(ties):
+    graph = graph_of("random_scalar:seed=4,operations=30")
+    order = orders.markowitz(graph, ties=ties)
+    costing = Costing(graph)
+    left = set(graph.eliminable)
+    for vertex in order:
+        cheapest = min(costing.degree(v) for v in left)
+        assert costing.degree(vertex) == cheapest
+        if ties == "last":
+            assert vertex == max(v for v in left if costing.degree(v) == cheapest)
+        costing.eliminate(vertex)
+        left.remove(vertex)
+    assert not left
+
+
+def test_ties_are_broken_differently():
+    graph = graph_of("RobotArm_6DOF")
+    assert len({orders.markowitz(graph, ties=ties) for ties in ("first", "last", "fill", "low", "high")}) == 5
+    with pytest.raises(ValueError, match="ties must be one of 'first', 'last', 'fill', 'low', 'high', got"):
+        orders.markowitz(graph, ties="middle")
+
+
+def test_relative_markowitz_takes_the_vertex_with_the_lowest_relative_cost():
+    graph = graph_of("random_scalar:seed=5,operations=25")
+    last = {}
+    for vertex in graph.eliminable:
+        inputs = ancestors({vertex}, graph.edges) & set(graph.inputs)
+        outputs = ancestors({vertex}, [(w, v) for v, w in graph.edges]) & graph.output_vertices
+        last[vertex] = len(inputs) * len(outputs)
+    costing = Costing(graph)
+    left = set(graph.eliminable)
+    for vertex in orders.relative_markowitz(graph):
+        assert (costing.degree(vertex) - last[vertex], vertex) == min(
+            (costing.degree(v) - last[v], v) for v in left
+        )
+        costing.eliminate(vertex)
+        left.remove(vertex)
+    assert not left
+
+
+def ancestors(nodes, edges):
+    """The nodes from which these are reached, themselves left out."""
+    found, new = set(), nodes
+    while new:
+        new = {v for v, w in edges if w in new} - found
+        found |= new
+    return found
+
+
+def test_the_relative_cost_of_arrays_is_taken_for_dense_jacobians():
+    from graphax.orders._heuristics import _last_costs
+
+    def fun(x, w):
+        y = w @ x  # 4 <- 3 and 12
+        return jnp.sum(jnp.tanh(y)), jnp.outer(y, y)
+
+    graph = graphax.trace(fun, (0, 1))(jnp.ones(3), jnp.ones((4, 3)))
+    assert _last_costs(graph)[1] == (3 + 12) * 4 * (1 + 16)
+
+
+def test_lookahead_minimises_what_a_vertex_costs_now_and_in_its_neighbours():
+    graph = graph_of("random_scalar:seed=6,operations=25")
+    costing = Costing(graph, undoable=True)
+    left = set(graph.eliminable)
+
+    def added(vertex):
+        before = {v: costing.degree(v) for v in left - {vertex}}
+        cost = costing.eliminate(vertex)
+        cost += sum(costing.degree(v) - degree for v, degree in before.items())
+        costing.undo()
+        return cost, costing.degree(vertex), vertex
+
+    for vertex in orders.lookahead(graph, width=1000):
+        assert added(vertex) == min(map(added, left))
+        costing.eliminate(vertex)
+        left.remove(vertex)
+    assert not left
+
+
+def test_looking_at_one_vertex_ahead_is_markowitz():
+    for name in ("RobotArm_6DOF", "random_tensor:seed=1"):
+        graph = graph_of(name)
+        assert orders.lookahead(graph, width=1) == orders.markowitz(graph)
+    with pytest.raises(ValueError, match="width must be at least 1, got 0"):
+        orders.lookahead(graph, width=0)
+
+
+@pytest.mark.parametrize("heuristic", [orders.markowitz, orders.relative_markowitz, orders.lookahead])
+@pytest.mark.parametrize("name", ["RoeFlux_3d", "Encoder", "Simple", "random_tensor:seed=2"])
+def test_heuristics_give_orders_in_both_conventions(heuristic, name):
+    graph = graph_of(name)
+    for unit_edges in ("free", "counted"):
+        order = heuristic(graph, unit_edges=unit_edges)
+        assert orders.check_order(graph, order) == order
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("operations", "limit"), [(2000, 1.0), (10000, 15.0)])
+def test_markowitz_is_fast_on_large_graphs(operations, limit):
+    graph = graph_of(f"random_scalar:seed=0,operations={operations},inputs=20,outputs=20")
+    start = time.process_time()
+    orders.markowitz(graph)
+    assert time.process_time() - start < limit
+
+
+@pytest.mark.parametrize("unit_edges", ["free", "counted"])
+@pytest.mark.parametrize(
+    "name", ["random_scalar:seed=7", "random_tensor:seed=7", "random_tensor:seed=2", "Hole"]
+)
+def test_eliminations_can_be_taken_back(name, unit_edges):
+    graph = graph_of(name)
+    costing = Costing(graph, unit_edges, undoable=True)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        order = [int(vertex) for vertex in rng.permutation(graph.eliminable)]
+        states = []
+        for vertex in order:
+            states.append(state(costing, graph))
+            costing.eliminate(vertex)
+        assert (costing.mults, costing.adds) == graph.cost(order, unit_edges)
+        for _ in order[3:]:
+            costing.undo()
+            assert state(costing, graph) == states.pop()
+        costing.rewind()
+        assert state(costing, graph) == states[0]
+
+
+def state(costing, graph):
+    """All that can be seen of a graph under elimination."""
+    degrees = [costing.degree(vertex) for vertex in graph.eliminable]
+    neighbours = [costing.neighbours(vertex) for vertex in graph.eliminable]
+    return costing.mults, costing.adds, degrees, neighbours
 
 
 @pytest.mark.parametrize(

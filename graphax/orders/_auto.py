@@ -1,0 +1,208 @@
+"""The order that is taken when none is named: remembered, or found by a short search."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from .._elimination import Costing, OutOfWork
+from .._graph import ComputationalGraph
+from ._check import check_order
+from ._heuristics import cheapest_first, forward, looking_ahead, relatively_cheapest_first, reverse
+from ._remember import keep, recall
+from ._sweeps import sweeps
+
+# A searched order must cost so much less than the best classical one: multiplications are not everything.
+_MARGIN = 0.03
+# Of so few vertices every order is tried.
+_FEW = 7
+# From so many vertices on finding an order again takes longer than reading it.
+_WORTH_KEEPING = 16
+# Graphs of more vertices are searched for longer; still larger ones are not searched.
+_SMALL, _LARGE = 200, 2000
+# How much work the search may take, and how much all may take together, as Costing counts it: a million takes
+# about half a second.
+_SEARCH_SMALL, _TOTAL_SMALL = 700_000, 1_200_000
+_SEARCH_LARGE, _TOTAL_LARGE = 2_500_000, 6_000_000
+# Classical orders keep together what belongs together, and are improved more easily than those of the other
+# heuristics, unless these are so much cheaper.
+_HEAD_START = 0.7
+# How much work pricing the classical orders may take before they go unpriced.
+_PRICING_SMALL, _PRICING_LARGE = 2_500_000, 10_000_000
+# Looking ahead is the slowest of the heuristics.
+_LOOK_AHEAD = 400
+
+
+def auto(graph: ComputationalGraph) -> tuple[int, ...]:
+    """The order that :func:`graphax.jacve` takes when none is named.
+
+    What is known of the graph in this process or in the order store (see :func:`remember`) is taken. Else
+    the cheapest of :func:`forward`, :func:`reverse`, :func:`markowitz` and a few other heuristics is the
+    start of a short search; graphs of more than 2000 vertices are not searched. The result is remembered.
+
+    Cost is the number of multiplications that are executed. The order is never costlier than the best of
+    forward, reverse and Markowitz; it is one of these (in doubt reverse) unless the search saves 3 %. The
+    search is deterministic and limited by a count of its work, not by a clock, so that every process finds
+    the same order. (Where it takes longer than the search may to work out what the classical orders cost,
+    because edges are sums of dozens of terms or hold tables of many thousand indices, those that are not
+    priced in time are left out, reverse never.)
+
+    Args:
+        graph: the graph.
+
+    Returns:
+        vertex numbers.
+    """
+    if len(graph.eliminable) < 2:
+        return graph.eliminable
+    known = recall(graph)
+    if known is None:
+        found = _search(graph)
+        worth = len(found.order) >= _WORTH_KEEPING and found.cost < math.inf
+        known = keep(graph, found.order, found.cost, found.method, worth)
+    return known.order
+
+
+def remember(
+    graph: ComputationalGraph,
+    order: Sequence[int],
+    *,
+    method: str,
+    seed: int | None = None,
+    seconds: float | None = None,
+    task: str | None = None,
+) -> bool:
+    """Keep an order for :func:`auto`, if it is cheaper than the one that is kept.
+
+    Orders are kept in this process, and as files in the order store: the folder ``graphax/orders`` in the
+    user's cache directory, or the one that the environment variable ``GRAPHAX_ORDER_STORE`` names. Set to
+    ``off`` or to nothing, the variable disables the store.
+
+    Args:
+        graph: the graph that the order belongs to.
+        order: vertex numbers.
+        method: what found it.
+        seed: the seed of the search.
+        seconds: how long the search took.
+        task: the name of the task.
+
+    Returns:
+        whether the order is kept, because it takes fewer multiplications than the one kept before.
+
+    Raises:
+        ValueError: when the order is not one of the graph's.
+    """
+    vertices = check_order(graph, order)
+    if len(vertices) < 2:
+        return False
+    cost = graph.cost(vertices).mults
+    before = recall(graph)
+    if cost >= (before or _search(graph)).cost:
+        return False
+    return keep(graph, vertices, cost, method, True, seed=seed, seconds=seconds, task=task).order == vertices
+
+
+class _Found(NamedTuple):
+    """An order that a search found.
+
+    Attributes:
+        order: vertex numbers.
+        cost: its multiplications; infinity where it takes too long to count them.
+        method: what found it.
+    """
+
+    order: tuple[int, ...]
+    cost: float
+    method: str
+
+
+def _search(graph: ComputationalGraph) -> _Found:
+    """A cheap order, found without looking anything up."""
+    best = classical = _Found(reverse(graph), math.inf, "reverse")
+    with contextlib.suppress(OutOfWork):
+        for best in _ever_cheaper(graph):
+            if best.method in ("reverse", "forward", "markowitz"):
+                classical = best
+    return best if best.cost <= (1 - _MARGIN) * classical.cost else classical
+
+
+def _ever_cheaper(graph: ComputationalGraph) -> Iterator[_Found]:
+    """Orders, each cheaper than the one before: the classical ones come first, reverse first of all.
+
+    Raises:
+        OutOfWork: when it takes too much work to go on.
+    """
+    length = len(graph.eliminable)
+    costing = Costing(graph, undoable=True)
+    costing.allowance = _PRICING_SMALL if length <= _SMALL else _PRICING_LARGE
+    costing.run(reverse(graph))
+    best = _Found(reverse(graph), costing.mults, "reverse")
+    yield best
+    costing.rewind()
+    if not best.cost:
+        return
+    if costing.run(forward(graph), best.cost - 1):
+        best = _Found(forward(graph), costing.mults, "forward")
+        yield best
+    costing.rewind()
+    order = cheapest_first(costing, graph, limit=best.cost - 1)
+    if order is not None:
+        best = _Found(order, costing.mults, "markowitz")
+        yield best
+    costing.rewind()
+    # A quick look at a graph that is priced quickly.
+    longest, total = (_SEARCH_SMALL, _TOTAL_SMALL) if length <= _SMALL else (_SEARCH_LARGE, _TOTAL_LARGE)
+    work = min(100 * length**2 + 4 * costing.work, longest)
+    if length <= _FEW:
+        yield from _all_orders(costing, best, work)
+        return
+    classical = best
+    for method, heuristic in _HEURISTICS.items():
+        if method == "lookahead" and length > _LOOK_AHEAD:
+            continue
+        order = heuristic(costing, graph, best.cost - 1)
+        if order is not None:
+            best = _Found(order, costing.mults, method)
+            yield best
+        costing.rewind()
+    work = min(work, total - costing.work)
+    if length <= _LARGE and work > 0:
+        start = best if best.cost < _HEAD_START * classical.cost else classical
+        order, cost = sweeps(costing, start.order, work)
+        if cost < best.cost:
+            yield _Found(order, cost, "sweeps")
+
+
+_HEURISTICS: dict[str, Callable[[Costing, ComputationalGraph, float], tuple[int, ...] | None]] = {
+    "markowitz, last of ties": lambda costing, graph, limit: cheapest_first(costing, graph, "last", limit),
+    "relative markowitz": relatively_cheapest_first,
+    "lookahead": lambda costing, graph, limit: looking_ahead(costing, graph, 8, limit),
+}
+
+
+def _all_orders(costing: Costing, best: _Found, work: int) -> Iterator[_Found]:
+    """Ever cheaper orders, until all have been tried, or the work has been done."""
+    limit = costing.work + work
+    least = best.cost
+    prefix: list[int] = []
+
+    def extend(left: set[int], last: int, next_to_last: set[int]) -> Iterator[_Found]:
+        nonlocal least
+        if not left:
+            least = costing.mults
+            yield _Found(tuple(prefix), least, "exhaustive")
+        for vertex in sorted(left):
+            # Vertices that share no edge can go in either order: the smaller number first will do.
+            if (vertex < last and vertex not in next_to_last) or costing.work > limit:
+                continue
+            neighbours = costing.neighbours(vertex)
+            costing.eliminate(vertex)
+            prefix.append(vertex)
+            if costing.mults < least:
+                yield from extend(left - {vertex}, vertex, neighbours)
+            prefix.pop()
+            costing.undo()
+
+    yield from extend(set(best.order), 0, set())

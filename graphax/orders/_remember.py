@@ -1,0 +1,169 @@
+"""Orders that are known already: those of this process, and files in a folder that processes share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+from .._elimination import order_cost
+from .._graph import ComputationalGraph
+from ..files import write_atomically
+from ._check import check_order
+from ._store import Order, load_order, record
+
+# How many graphs a process remembers.
+_MEMORY = 1024
+_VARIABLE = "GRAPHAX_ORDER_STORE"
+
+
+class Known(NamedTuple):
+    """An order that is kept.
+
+    Attributes:
+        order: vertex numbers.
+        cost: the multiplications executed; infinity where it takes too long to count them.
+    """
+
+    order: tuple[int, ...]
+    cost: float
+
+
+_known: OrderedDict[Hashable, Known] = OrderedDict()
+_lock = threading.Lock()
+
+
+def recall(graph: ComputationalGraph) -> Known | None:
+    """The order kept for a graph, in this process or in the store."""
+    key = _key(graph)
+    with _lock:
+        known = _known.get(key)
+        if known is not None:
+            _known.move_to_end(key)
+            return known
+    known = _read(graph)
+    return known and _put(key, known)
+
+
+def keep(
+    graph: ComputationalGraph,
+    order: tuple[int, ...],
+    cost: float,
+    method: str,
+    write: bool,
+    *,
+    seed: int | None = None,
+    seconds: float | None = None,
+    task: str | None = None,
+) -> Known:
+    """Keep an order, unless one that costs no more is kept already.
+
+    Args:
+        graph: the graph.
+        order: vertex numbers.
+        cost: the multiplications executed.
+        method: what found it.
+        write: whether to write it into the store, too.
+        seed, seconds, task: as for :func:`graphax.save_order`.
+
+    Returns:
+        what is kept now.
+    """
+    known = _put(_key(graph), Known(order, cost))
+    if write and known.order == order:
+        _write(graph, record(graph, order, method=method, seed=seed, seconds=seconds, task=task))
+    return known
+
+
+def forget() -> None:
+    """Forget what this process remembers; the store stays."""
+    with _lock:
+        _known.clear()
+
+
+def _put(key: Hashable, known: Known) -> Known:
+    with _lock:
+        before = _known.get(key)
+        if before is not None and before.cost <= known.cost:
+            return before
+        _known[key] = known
+        _known.move_to_end(key)
+        while len(_known) > _MEMORY:
+            _known.popitem(last=False)
+        return known
+
+
+def _key(graph: ComputationalGraph) -> Hashable:
+    """What tells graphs apart: tables of indices that a function closes over are in no fingerprint."""
+    return graph.fingerprint, tuple(graph.edges.items())
+
+
+def _read(graph: ComputationalGraph) -> Known | None:
+    """The order in the store; None where there is none, or not one of this graph that costs what it says."""
+    path = _path(graph)
+    if path is None:
+        return None
+    try:
+        order = load_order(path)
+        vertices = order.for_graph(graph)
+        check_order(graph, vertices)
+        cost = order_cost(graph, vertices).mults
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None  # whatever it is, what is found instead replaces it
+    return Known(vertices, cost) if type(order.free) is int and cost == order.free else None
+
+
+def _write(graph: ComputationalGraph, order: Order) -> None:
+    path = _path(graph)
+    if path is None:
+        return
+    try:
+        write_atomically(path, json.dumps(asdict(order)) + "\n")
+    except OSError as error:
+        # Without a store orders are found again in every process: no harm to those who did not ask for one.
+        if os.environ.get(_VARIABLE):
+            _warn(f"cannot keep orders in {path.parent} ({error}); {_VARIABLE} names the folder")
+
+
+_warned = False
+
+
+def _warn(text: str) -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(text, stacklevel=2)
+
+
+def _path(graph: ComputationalGraph) -> Path | None:
+    """The file of a graph in the store; None where there is no store."""
+    folder = store_folder()
+    if folder is None:
+        return None
+    lines = [f"{source} {target} {structure!r}" for (source, target), structure in graph.edges.items()]
+    edges = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return folder / f"{graph.fingerprint[:32]}-{edges[:16]}.json"
+
+
+def store_folder() -> Path | None:
+    """The folder of the order store, which need not exist; None where it is disabled, or there is no home."""
+    named = os.environ.get(_VARIABLE)
+    if named is not None:
+        return None if named.strip().lower() in ("", "off") else Path(named).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    if sys.platform == "win32":
+        cache = os.environ.get("LOCALAPPDATA", "")
+    elif sys.platform == "darwin":
+        cache = "~/Library/Caches"
+    elif not os.path.isabs(cache):
+        cache = "~/.cache"
+    folder = os.path.expanduser(cache)
+    return Path(folder, "graphax", "orders") if os.path.isabs(folder) else None
