@@ -1,5 +1,6 @@
 """Elimination orders: the classical ones, and orders kept in files."""
 
+from ._bound import lower_bound
 from ._check import check_order
 from ._heuristics import forward, markowitz, reverse
 from ._resolve import OrderLike, resolve_order
@@ -11,6 +12,7 @@ __all__ = [
     "check_order",
     "forward",
     "load_order",
+    "lower_bound",
     "markowitz",
     "resolve_order",
     "reverse",

@@ -1,0 +1,476 @@
+"""A lower bound on what any elimination order costs."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from .._graph import ComputationalGraph
+from ..sparse import Kind, Structure, Term, UnitEdges
+from ..sparse._compose import Composition, compose
+from ..sparse._steps import Gather, Scatter
+
+# Up to this many entries two terms of a Jacobian between two arrays always become one.
+_ONE_TERM = 1024
+_ZERO = -1  # the tail of a path whose product is zero, or about which nothing is known
+# More pairs of tails than this are priced by their least only.
+_MANY_TAILS = 256
+
+Neighbours = dict[int, list[tuple[int, int]]]  # for every node its neighbours and the ids of the edges' tails
+
+
+def lower_bound(graph: ComputationalGraph, unit_edges: UnitEdges = "free") -> int:
+    """Multiplications that no elimination order can beat: for every vertex a product of two cuts, summed.
+
+    Args:
+        graph: the graph.
+        unit_edges: the convention, as for :func:`graphax.count_ops`.
+
+    Raises:
+        ValueError: for another word for ``unit_edges``.
+
+    **Scalars, counted.** Let v be eliminated after the vertices S. A path from an input to v has a last node
+    that is not in S, and that node is a predecessor of v by now. So the predecessors are a vertex cut between
+    the inputs and v; an input may lie in it, v may not. On every path from v to an output, the first node
+    that is not in S, or else the output itself, whose in-edges stay, is a successor. So v costs at least the
+    product of the two minimum cuts, whatever S is. An order costs the sum over all its vertices.
+
+    **Prices.** In general an edge (u, v) holds, at that moment, the sum over all paths from u to v through S.
+    The matrices that its structure can hold, whatever the numbers are, include the products along each
+    single path P, since the edges that are not on P may be zero. Call J the structure of the product along P
+    and say that an edge *refines* it: it has J's places, and numbers that tell apart all places that J's
+    tell apart. Likewise for an edge (v, w) and a path Q from v to w. Then the product of the two edges costs at
+    least ``price(Q, P)``, namely, where k, m and l are places of w, v and u:
+
+    - Counted: the price is the number of different pairs (number of Q at (k, m), number of P at (m, l)), all
+      pairs where both are there. Refined edges have these (k, m, l) among theirs and tell apart at least as
+      much. It is 0 if one of the paths is all copies, as the edge may then be a copy; no other edge is.
+    - Free, edges of a single term: one multiplication is executed for each kept label and each label that is
+      summed and along which both sides vary. So the multiplications for an entry (k, l) are the rank of the
+      bilinear form ``sum_m Q[k, m] P[m, l]`` in the numbers of both sides, and the total is the sum of the
+      ranks over the numbers of the product. For refined edges the form restricts to that of the paths, so
+      that its rank is no less, and each number of the product becomes at least one.
+      A term is single for good if its arrays are so small that sums always merge; that is checked.
+    - Free, edges of several terms: a multiplication is a function of the numbers of one side times one of the
+      other side. Products with units are linear in one side alone. So at least as many are executed as the
+      rank of the trilinear form ``sum Z[k, l] Q[k, m] P[m, l]`` flattened in any of its three ways, that is the
+      numbers that the product holds, and those of each side that have a part in it.
+    - Free: zero if one path is all unit edges, or none has a value. A path with a constant edge is a constant
+      or a value: not a unit. A constant takes one multiplication for each number of the product.
+
+    **Weights.** Let p and q be functions of paths with ``p(P) q(Q) <= price(Q, P)``. Choose any subgraph of the
+    paths to v and give each node u in it the least p of its paths to v there. The last nodes not in S on the
+    subgraph's paths are a vertex cut in it, and each adds its p or more for at least one path through S. So
+    the sum of p over the predecessors is at least the cut of least weight; the same goes for q, and v costs
+    at least the product. Dropping paths of low p from the subgraph raises weights: paths whose product is zero
+    and paths that end in unit edges need no separation. All choices are sound; the best of several is taken.
+    """
+    return sum(vertex_bounds(graph, unit_edges).values())
+
+
+def vertex_bounds(graph: ComputationalGraph, unit_edges: UnitEdges = "free") -> dict[int, int]:
+    """For every eliminable vertex the multiplications that it takes in any order (see :func:`lower_bound`)."""
+    edges = graph.edges_as(unit_edges)
+    sizes = _sizes(edges)
+    if all(size == 1 for size in sizes.values()):
+        return _scalar_bounds(graph, edges)
+    return _Tails(graph, edges, unit_edges == "counted", _single_terms(edges, sizes)).bounds()
+
+
+def _sizes(edges: Mapping[tuple[int, int], Structure]) -> dict[int, int]:
+    """How many entries the array of each node has."""
+    sizes = {}
+    for (source, target), structure in edges.items():
+        sizes[source] = math.prod(structure.in_shape)
+        sizes[target] = math.prod(structure.out_shape)
+    return sizes
+
+
+def _single_terms(edges: Mapping[tuple[int, int], Structure], sizes: Mapping[int, int]) -> bool:
+    """Whether every edge is a single term in every order."""
+    largest = dict.fromkeys(sizes, 1)  # among the descendants
+    for source, target in sorted(edges, reverse=True):
+        largest[source] = max(largest[source], largest[target], sizes[target])
+    return all(len(structure.terms) == 1 for structure in edges.values()) and all(
+        sizes[node] * largest[node] <= _ONE_TERM for node in sizes
+    )
+
+
+# Scalars ------------------------------------------------------------------------------------------------
+
+
+def _scalar_bounds(graph: ComputationalGraph, edges: Mapping[tuple[int, int], Structure]) -> dict[int, int]:
+    """Cuts of unit weights: how many edges hold a value at least, and how many a value or a constant.
+
+    With V values and N values and constants among the predecessors, and V' and N' among the successors,
+    a vertex takes ``V N' + (N - V) V'`` multiplications, which grows with all four numbers.
+    """
+    kinds = {edge: structure.terms[0].kind for edge, structure in edges.items()}
+    before: Neighbours = {}
+    after: Neighbours = {}
+    for (source, target), kind in kinds.items():
+        before.setdefault(target, []).append((source, kind))
+        after.setdefault(source, []).append((target, kind))
+    inputs, outputs = set(graph.inputs), graph.output_vertices
+    plain = {node: [other for other, _ in found] for node, found in before.items()}
+    ahead = {node: [other for other, _ in found] for node, found in after.items()}
+
+    def cuts(vertex: int, near: Neighbours, step: dict[int, list[int]], ends: Collection[int]) -> list[int]:
+        found = []
+        for least in (Kind.VALUE, Kind.CONSTANT):
+            first = [other for other, kind in near[vertex] if kind >= least]
+            if found and len(first) == len(previous):
+                found.append(found[0])
+            else:
+                found.append(disjoint_paths(vertex, first, step, ends))
+            previous = first
+        return found
+
+    bounds = {}
+    for vertex in graph.eliminable:
+        values, numbers = cuts(vertex, before, plain, inputs)
+        to_values, to_numbers = cuts(vertex, after, ahead, outputs)
+        bounds[vertex] = values * to_numbers + (numbers - values) * to_values
+    return bounds
+
+
+def disjoint_paths(
+    vertex: int, first: list[int], step: Mapping[int, list[int]], ends: Collection[int]
+) -> int:
+    """The largest number of paths from a vertex to ends that share nothing but the vertex.
+
+    Args:
+        vertex: where all paths start.
+        first: the nodes they may go to first.
+        step: for every node where a path may go from there.
+        ends: the nodes where it may end.
+
+    By Menger's theorem that is the smallest vertex cut. Paths are augmented one by one; as they all go
+    through different nodes first, there are no more than those.
+    """
+    before: dict[int, int] = {}  # on every used node: the node before and the node after on its path
+    after: dict[int, int] = {}
+    count = 0
+    if len(first) <= 1:
+        return len(first)  # every vertex lies on a path
+    for start in first:
+        if before.get(start) == vertex:
+            continue
+        # A state is a node and whether its capacity has been passed; reached from which state.
+        parent: dict[tuple[int, bool], tuple[int, bool] | None] = {(start, False): None}
+        stack = [(start, False)]
+        end = None
+        while stack and end is None:
+            state = stack.pop()
+            node, passed = state
+            if passed:
+                if node in ends and after.get(node) != vertex:
+                    end = state
+                    break
+                moves = [(other, False) for other in step.get(node, ()) if after.get(node) != other]
+                if node in before:
+                    moves.append((node, False))
+            elif node not in before:
+                moves = [(node, True)]
+            elif before[node] != vertex:
+                moves = [(before[node], True)]
+            else:
+                moves = []
+            for move in moves:
+                if move not in parent:
+                    parent[move] = state
+                    stack.append(move)
+        if end is None:
+            continue
+        count += 1
+        _augment(end, parent, before, after, vertex)
+    return count
+
+
+def _augment(
+    end: tuple[int, bool],
+    parent: Mapping[tuple[int, bool], tuple[int, bool] | None],
+    before: dict[int, int],
+    after: dict[int, int],
+    vertex: int,
+) -> None:
+    """Exchange the arcs of a residual path: new ones are taken up, those run against are given up."""
+    taken, given_up = [(end[0], vertex)], []  # an end is followed by the vertex
+    state = end
+    while (previous := parent[state]) is not None:
+        if previous[0] != state[0]:
+            if state[1]:
+                given_up.append((state[0], previous[0]))
+            else:
+                taken.append((previous[0], state[0]))
+        state = previous
+    taken.append((vertex, state[0]))
+    for source, target in given_up:
+        del after[source], before[target]
+    for source, target in taken:
+        if source != vertex:
+            after[source] = target
+        if target != vertex:
+            before[target] = source
+
+
+# Arrays -------------------------------------------------------------------------------------------------
+
+
+class _Tail(NamedTuple):
+    """The product along a path: its structure, and the largest kind of an edge on it."""
+
+    term: Term
+    kind: Kind
+
+
+class _Side(NamedTuple):
+    """Predecessors or successors: how to walk away from a vertex, and where walks end."""
+
+    near: Neighbours
+    ends: Collection[int]
+    sign: int  # of the direction in which node numbers change
+    extend: Callable[[int, int], int]
+
+
+class _Tails:
+    """The tails of paths as small integers, with remembered products and prices."""
+
+    def __init__(
+        self,
+        graph: ComputationalGraph,
+        edges: Mapping[tuple[int, int], Structure],
+        is_counted: bool,
+        single: bool,
+    ) -> None:
+        self._counted = is_counted
+        self._single = single
+        self._eliminable = graph.eliminable
+        self._tails: list[_Tail] = []
+        self._ids: dict[_Tail, int] = {}
+        self._longer: dict[tuple[int, int], int] = {}
+        self._prices: dict[tuple[int, int], int] = {}
+        before: Neighbours = {}
+        after: Neighbours = {}
+        for (source, target), structure in edges.items():
+            # One term of several will do: the others may be zero.
+            term = max(structure.terms, key=lambda term: (term.kind, term.numbers))
+            tail = self._intern(_Tail(term, term.kind))
+            before.setdefault(target, []).append((source, tail))
+            after.setdefault(source, []).append((target, tail))
+        self._before = _Side(before, set(graph.inputs), -1, self._product)
+        self._after = _Side(after, graph.output_vertices, 1, lambda tail, edge: self._product(edge, tail))
+
+    def bounds(self) -> dict[int, int]:
+        return {vertex: self._bound(vertex) for vertex in self._eliminable}
+
+    def _intern(self, tail: _Tail) -> int:
+        found = self._ids.get(tail)
+        if found is None:
+            found = self._ids[tail] = len(self._tails)
+            self._tails.append(tail)
+        return found
+
+    def _product(self, outer: int, inner: int) -> int:
+        """The tail that two tails make."""
+        if outer == _ZERO or inner == _ZERO:
+            return _ZERO
+        found = self._longer.get((outer, inner))
+        if found is None:
+            b, a = self._tails[outer], self._tails[inner]
+            plan = compose(b.term, a.term)
+            found = _ZERO
+            if plan is not None and not _repeats(plan):
+                found = self._intern(_Tail(plan.term, max(a.kind, b.kind)))
+            self._longer[outer, inner] = found
+        return found
+
+    def _price(self, outer: int, inner: int) -> int:
+        """What the product of two edges takes at least that stand for these tails, among others."""
+        if outer == _ZERO or inner == _ZERO:
+            return 0
+        found = self._prices.get((outer, inner))
+        if found is None:
+            b, a = self._tails[outer], self._tails[inner]
+            plan = compose(b.term, a.term)
+            found = 0
+            if plan is not None and not _repeats(plan):
+                found = self._price_of(plan, b.kind, a.kind)
+            self._prices[outer, inner] = found
+        return found
+
+    def _price_of(self, plan: Composition, outer: Kind, inner: Kind) -> int:
+        if self._counted:
+            return plan.mults_counted if outer is inner is Kind.VALUE else 0
+        if Kind.UNIT in (outer, inner) or Kind.VALUE not in (outer, inner):
+            return 0
+
+        def count(labels: Collection[int]) -> int:
+            return math.prod(plan.sizes[label] for label in labels)
+
+        kept = count(plan.kept)
+        if outer is not inner:
+            return kept
+        if self._single:
+            return kept * count(plan.contracted)
+        return max(kept, count(plan.outer.axes), count(plan.inner.axes))
+
+    def _bound(self, vertex: int) -> int:
+        inner = sorted(_reach(vertex, self._before))
+        outer = sorted(_reach(vertex, self._after))
+        best = 0.0
+        tried = set()
+        for p, q in self._weights(outer, inner):
+            key = (tuple(p.items()), tuple(q.items()))
+            if key not in tried:
+                tried.add(key)
+                least = best
+                before = _heaviest_cut(vertex, self._before, p)
+                best = max(least, before * _heaviest_cut(vertex, self._after, q)) if before else least
+        return math.ceil(best - 1e-6 * max(1.0, best))
+
+    def _weights(
+        self, outer: Sequence[int], inner: Sequence[int]
+    ) -> list[tuple[dict[int, float], dict[int, float]]]:
+        """Pairs of weights for inner and outer tails whose product is at most the price."""
+        prices = {(b, a): float(self._price(b, a)) for b in outer for a in inner}
+        inner = [a for a in inner if any(prices[b, a] for b in outer)]
+        outer = [b for b in outer if any(prices[b, a] for a in inner)]
+        if not inner or not outer:
+            return []
+
+        def rest_inner(q: Mapping[int, float]) -> dict[int, float]:
+            return {a: min(prices[b, a] / q[b] for b in outer if q[b]) for a in inner}
+
+        def rest_outer(p: Mapping[int, float]) -> dict[int, float]:
+            return {b: min(prices[b, a] / p[a] for a in inner if p[a]) for b in outer}
+
+        ones_outer, ones_inner = dict.fromkeys(outer, 1.0), dict.fromkeys(inner, 1.0)
+        found = [(rest_inner(ones_outer), ones_outer), (ones_inner, rest_outer(ones_inner))]
+        if len(inner) * len(outer) <= _MANY_TAILS:
+            for b in outer:
+                p = {a: prices[b, a] for a in inner}
+                found.append((p, rest_outer(p)))
+            for a in inner:
+                q = {b: prices[b, a] for b in outer}
+                found.append((rest_inner(q), q))
+        return found
+
+
+def _repeats(plan: Composition) -> bool:
+    """Whether values are copied or added up on the way, so that the product's numbers are not independent."""
+    steps = (*plan.outer.steps, *plan.inner.steps, *plan.steps)
+    return any(isinstance(step, Gather | Scatter) for step in steps)
+
+
+def _reach(vertex: int, side: _Side) -> set[int]:
+    """All tails of paths to a vertex."""
+    tails, _ = _region(vertex, side, None, 0.0)
+    return {tail for node, found in tails.items() if node != vertex for tail in found}
+
+
+def _region(
+    vertex: int, side: _Side, weights: Mapping[int, float] | None, least: float
+) -> tuple[dict[int, set[int]], dict[int, list[int]]]:
+    """The paths between a vertex and the ends of a side, without edges where a tail weighs too little.
+
+    Returns:
+        for every node its tails, and for every node where paths go from there.
+    """
+    tails: dict[int, set[int]] = {}
+    steps: dict[int, list[int]] = {}
+    heap: list[int] = []
+
+    def visit(node: int, other: int, found: set[int]) -> None:
+        if weights is not None and min(weights.get(tail, 0.0) for tail in found) < least:
+            return
+        if other not in tails:
+            tails[other] = set()
+            heapq.heappush(heap, side.sign * other)
+        tails[other] |= found
+        steps.setdefault(node, []).append(other)
+
+    for other, edge in side.near.get(vertex, ()):
+        visit(vertex, other, {edge})
+    while heap:
+        node = side.sign * heapq.heappop(heap)
+        for other, edge in side.near.get(node, ()):
+            visit(node, other, {side.extend(tail, edge) for tail in tails[node]})
+    return tails, steps
+
+
+def _heaviest_cut(vertex: int, side: _Side, weights: Mapping[int, float]) -> float:
+    """The best of the least cuts in subgraphs without light tails."""
+    best = 0.0
+    for least in sorted({weight for weight in weights.values() if weight > 0}):
+        tails, steps = _region(vertex, side, weights, least)
+        if vertex not in steps:
+            break
+        capacity = {node: min(weights[tail] for tail in found) for node, found in tails.items()}
+        best = max(best, _least_cut(vertex, steps, capacity, side.ends))
+    return best
+
+
+def _least_cut(
+    vertex: int, steps: Mapping[int, list[int]], capacity: Mapping[int, float], ends: Collection[int]
+) -> float:
+    """The least weight of nodes that separate a vertex from the ends, as the largest flow."""
+    through = dict.fromkeys(capacity, 0.0)
+    along: dict[int, dict[int, float]] = {}  # for every node the flow that comes from other nodes
+    total = 0.0
+    tiny = 1e-9 * max(capacity.values())
+    while True:
+        # A state is a node and whether its capacity has been passed; reached from which, and how much fits.
+        parent: dict[tuple[int, bool], tuple[int, bool]] = {}
+        start = (vertex, True)
+        queue = deque([start])
+        end = None
+        while queue and end is None:
+            state = queue.popleft()
+            node, passed = state
+            moves: list[tuple[int, bool]] = []
+            if passed:
+                if node in ends and node != vertex:
+                    end = state
+                    break
+                moves += [(other, False) for other in steps.get(node, ())]
+                if node != vertex and through[node] > tiny:
+                    moves.append((node, False))
+            else:
+                if capacity[node] - through[node] > tiny:
+                    moves.append((node, True))
+                moves += [
+                    (other, True)
+                    for other, flow in along.get(node, {}).items()
+                    if flow > tiny and other != vertex
+                ]
+            for move in moves:
+                if move not in parent and move != start:
+                    parent[move] = state
+                    queue.append(move)
+        if end is None:
+            return total
+        path = [end]
+        while path[-1] != start:
+            path.append(parent[path[-1]])
+        arcs = [(path[at + 1], path[at]) for at in range(len(path) - 1)]
+
+        def room(source: tuple[int, bool], target: tuple[int, bool]) -> float:
+            if source[0] == target[0]:
+                node = source[0]
+                return through[node] if source[1] else capacity[node] - through[node]
+            return math.inf if source[1] else along[source[0]][target[0]]
+
+        amount = min(room(source, target) for source, target in arcs)
+        for source, target in arcs:
+            if source[0] == target[0]:
+                through[source[0]] += -amount if source[1] else amount
+            elif source[1]:
+                flows = along.setdefault(target[0], {})
+                flows[source[0]] = flows.get(source[0], 0.0) + amount
+            else:
+                along[source[0]][target[0]] -= amount
+        total += amount
