@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from .._graph import ComputationalGraph
 from ..sparse import Kind, Structure, Term, UnitEdges
 from ..sparse._compose import Composition, compose
@@ -18,6 +20,8 @@ _ONE_TERM = 1024
 _ZERO = -1  # the tail of a path whose product is zero, or about which nothing is known
 # More pairs of tails than this are priced by their least only.
 _MANY_TAILS = 256
+# Vertices of graphs with more nodes than this are not grouped.
+_MOST_NODES = 400
 
 Neighbours = dict[int, list[tuple[int, int]]]  # for every node its neighbours and the ids of the edges' tails
 
@@ -68,16 +72,59 @@ def lower_bound(graph: ComputationalGraph, unit_edges: UnitEdges = "free") -> in
     at least the product. Dropping paths of low p from the subgraph raises weights: paths whose product is zero
     and paths that end in unit edges need no separation. All choices are sound; the best of several is taken.
     """
-    return sum(vertex_bounds(graph, unit_edges).values())
+    return sum(int(group.table[0]) for group in group_bounds(graph, unit_edges))
 
 
-def vertex_bounds(graph: ComputationalGraph, unit_edges: UnitEdges = "free") -> dict[int, int]:
-    """For every eliminable vertex the multiplications that it takes in any order (see :func:`lower_bound`)."""
+class Group(NamedTuple):
+    """A few vertices, and what they cost together in any order.
+
+    Attributes:
+        vertices: the members.
+        table: for every subset of them that is gone (bit i for member i), the multiplications that the others
+            take at least.
+    """
+
+    vertices: tuple[int, ...]
+    table: np.ndarray
+
+
+def group_bounds(graph: ComputationalGraph, unit_edges: UnitEdges = "free") -> list[Group]:
+    """The eliminable vertices in groups, with bounds on what each takes in any order (see :func:`lower_bound`)."""
     edges = graph.edges_as(unit_edges)
     sizes = _sizes(edges)
+    if not graph.eliminable:
+        return []
     if all(size == 1 for size in sizes.values()):
-        return _scalar_bounds(graph, edges)
-    return _Tails(graph, edges, unit_edges == "counted", _single_terms(edges, sizes)).bounds()
+        if len(sizes) > _MOST_NODES:
+            bounds = _scalar_bounds(graph, edges)
+            return [Group((vertex,), np.array([bound, 0])) for vertex, bound in bounds.items()]
+        return _grouped(graph, edges, *_scalar_table(graph, edges, unit_edges == "counted"))
+    tails = _Tails(graph, edges, unit_edges == "counted", _single_terms(edges, sizes))
+    most = 1 if len(sizes) > _MOST_NODES else 4 if len(sizes) > 60 else 5
+    return _grouped(graph, edges, tails.table, most)
+
+
+def _grouped(
+    graph: ComputationalGraph,
+    edges: Collection[tuple[int, int]],
+    table: Callable[[tuple[int, ...]], np.ndarray],
+    most: int,
+) -> list[Group]:
+    """Neighbours that cost more together than alone come into one group, if they are not more than ``most``."""
+    group = {vertex: (vertex,) for vertex in graph.eliminable}
+    alone = {vertex: int(table((vertex,))[0]) for vertex in graph.eliminable}
+    if most > 1:
+        gains = []
+        for source, target in edges:
+            if source in group and target in group:
+                gain = int(table((source, target))[0]) - alone[source] - alone[target]
+                gains.append((-gain, source, target))
+        for _, source, target in sorted(gains):
+            joined = group[source], group[target]
+            if joined[0] != joined[1] and len(joined[0]) + len(joined[1]) <= most:
+                union = tuple(sorted(joined[0] + joined[1]))
+                group.update(dict.fromkeys(union, union))
+    return [Group(members, table(members)) for members in sorted(set(group.values()))]
 
 
 def _sizes(edges: Mapping[tuple[int, int], Structure]) -> dict[int, int]:
@@ -99,6 +146,31 @@ def _single_terms(edges: Mapping[tuple[int, int], Structure], sizes: Mapping[int
     )
 
 
+def _scalar_table(
+    graph: ComputationalGraph, edges: Mapping[tuple[int, int], Structure], is_counted: bool
+) -> tuple[Callable[[tuple[int, ...]], np.ndarray], int]:
+    """What makes the tables of groups of scalars, and how large groups may be. A structure is its kind."""
+    from . import _branch
+
+    nodes = sorted({node for edge in edges for node in edge})
+    place = {node: at for at, node in enumerate(nodes)}
+    number = {Kind.UNIT: 1, Kind.COPY: 1, Kind.CONSTANT: 2, Kind.VALUE: 3}
+    matrix = np.zeros((len(nodes), len(nodes)), np.int32)
+    for (source, target), structure in edges.items():
+        matrix[place[source], place[target]] = number[structure.terms[0].kind]
+    kinds = np.array([0, 0, 1, 2], np.int8)
+    products = np.maximum.outer(np.arange(4), np.arange(4)).astype(np.int32)
+    sums = np.maximum(products, 3 if is_counted else 2)
+    is_input = np.array([node in graph.inputs for node in nodes])
+    is_output = np.array([node in graph.output_vertices for node in nodes])
+
+    def table(members: tuple[int, ...]) -> np.ndarray:
+        places = np.array([place[vertex] for vertex in members], np.int32)
+        return _branch.scalar_group(matrix, kinds, places, is_input, is_output, products, sums)
+
+    return table, 8
+
+
 # Scalars ------------------------------------------------------------------------------------------------
 
 
@@ -109,6 +181,7 @@ def _scalar_bounds(graph: ComputationalGraph, edges: Mapping[tuple[int, int], St
     a vertex takes ``V N' + (N - V) V'`` multiplications, which grows with all four numbers.
     """
     kinds = {edge: structure.terms[0].kind for edge, structure in edges.items()}
+    kinds = {edge: Kind.UNIT if kind is Kind.COPY else kind for edge, kind in kinds.items()}
     before: Neighbours = {}
     after: Neighbours = {}
     for (source, target), kind in kinds.items():
@@ -262,10 +335,26 @@ class _Tails:
             before.setdefault(target, []).append((source, tail))
             after.setdefault(source, []).append((target, tail))
         self._before = _Side(before, set(graph.inputs), -1, self._product)
+        self._known_cuts: dict[tuple[int, int, frozenset[int], frozenset[int]], _Cuts] = {}
         self._after = _Side(after, graph.output_vertices, 1, lambda tail, edge: self._product(edge, tail))
+        self._reached = {
+            (side.sign, vertex): _reached(vertex, side.near)
+            for side in (self._before, self._after)
+            for vertex in graph.eliminable
+        }
 
-    def bounds(self) -> dict[int, int]:
-        return {vertex: self._bound(vertex) for vertex in self._eliminable}
+    def table(self, members: tuple[int, ...]) -> np.ndarray:
+        """For every subset of a group of vertices that is gone, the least that the others cost."""
+        table = np.zeros(1 << len(members), np.int64)
+        for mask in range(len(table) - 2, -1, -1):
+            gone = frozenset(vertex for at, vertex in enumerate(members) if mask >> at & 1)
+            stay = frozenset(members) - gone
+            table[mask] = min(
+                self._bound(vertex, gone, stay) + table[mask | 1 << at]
+                for at, vertex in enumerate(members)
+                if vertex in stay
+            )
+        return table
 
     def _intern(self, tail: _Tail) -> int:
         found = self._ids.get(tail)
@@ -318,19 +407,24 @@ class _Tails:
             return kept * count(plan.contracted)
         return max(kept, count(plan.outer.axes), count(plan.inner.axes))
 
-    def _bound(self, vertex: int) -> int:
-        inner = sorted(_reach(vertex, self._before))
-        outer = sorted(_reach(vertex, self._after))
+    def _bound(self, vertex: int, gone: frozenset[int], stay: frozenset[int]) -> int:
+        """The least that a vertex costs when some vertices are gone and some are not."""
+        before = self._cuts(vertex, self._before, gone, stay)
+        after = self._cuts(vertex, self._after, gone, stay)
         best = 0.0
-        tried = set()
-        for p, q in self._weights(outer, inner):
-            key = (tuple(p.items()), tuple(q.items()))
-            if key not in tried:
-                tried.add(key)
-                least = best
-                before = _heaviest_cut(vertex, self._before, p)
-                best = max(least, before * _heaviest_cut(vertex, self._after, q)) if before else least
+        for p, q in self._weights(after.tails, before.tails):
+            if before.at_most(p) * after.at_most(q) > best:
+                cut = before.least(p)
+                if cut and cut * after.at_most(q) > best:
+                    best = max(best, cut * after.least(q))
         return math.ceil(best - 1e-6 * max(1.0, best))
+
+    def _cuts(self, vertex: int, side: _Side, gone: frozenset[int], stay: frozenset[int]) -> _Cuts:
+        between = self._reached[side.sign, vertex]
+        key = (side.sign, vertex, gone & between, stay & between)
+        if key not in self._known_cuts:
+            self._known_cuts[key] = _Cuts(vertex, side, gone & between, stay & between)
+        return self._known_cuts[key]
 
     def _weights(
         self, outer: Sequence[int], inner: Sequence[int]
@@ -360,58 +454,100 @@ class _Tails:
         return found
 
 
+def _reached(vertex: int, near: Neighbours) -> frozenset[int]:
+    """The nodes on the paths between a vertex and the ends of a side."""
+    found: set[int] = set()
+    stack = [vertex]
+    while stack:
+        for other, _ in near.get(stack.pop(), ()):
+            if other not in found:
+                found.add(other)
+                stack.append(other)
+    return frozenset(found)
+
+
 def _repeats(plan: Composition) -> bool:
     """Whether values are copied or added up on the way, so that the product's numbers are not independent."""
     steps = (*plan.outer.steps, *plan.inner.steps, *plan.steps)
     return any(isinstance(step, Gather | Scatter) for step in steps)
 
 
-def _reach(vertex: int, side: _Side) -> set[int]:
-    """All tails of paths to a vertex."""
-    tails, _ = _region(vertex, side, None, 0.0)
-    return {tail for node, found in tails.items() if node != vertex for tail in found}
+Weights = dict[int, float]
 
 
-def _region(
-    vertex: int, side: _Side, weights: Mapping[int, float] | None, least: float
-) -> tuple[dict[int, set[int]], dict[int, list[int]]]:
-    """The paths between a vertex and the ends of a side, without edges where a tail weighs too little.
+class _Cuts:
+    """The cuts between a vertex and the ends of a side, when some vertices are gone and some are not.
 
-    Returns:
-        for every node its tails, and for every node where paths go from there.
+    Attributes:
+        tails: of all paths.
     """
-    tails: dict[int, set[int]] = {}
-    steps: dict[int, list[int]] = {}
-    heap: list[int] = []
 
-    def visit(node: int, other: int, found: set[int]) -> None:
-        if weights is not None and min(weights.get(tail, 0.0) for tail in found) < least:
-            return
-        if other not in tails:
-            tails[other] = set()
-            heapq.heappush(heap, side.sign * other)
-        tails[other] |= found
-        steps.setdefault(node, []).append(other)
+    def __init__(self, vertex: int, side: _Side, gone: frozenset[int], stay: frozenset[int]) -> None:
+        self._vertex, self._side, self._gone, self._stay = vertex, side, gone, stay - {vertex}
+        self._ends = (set(side.ends) - gone) | self._stay
+        self._found: dict[tuple[tuple[int, float], ...], float] = {}
+        tails, _ = self._region(None, 0.0)
+        self.tails = sorted({tail for node, found in tails.items() if node not in gone for tail in found})
+        self._first = [
+            (other, edge) for other, edge in side.near.get(vertex, ()) if other not in gone
+        ] if not gone else None  # fmt: skip
 
-    for other, edge in side.near.get(vertex, ()):
-        visit(vertex, other, {edge})
-    while heap:
-        node = side.sign * heapq.heappop(heap)
-        for other, edge in side.near.get(node, ()):
-            visit(node, other, {side.extend(tail, edge) for tail in tails[node]})
-    return tails, steps
+    def at_most(self, weights: Weights) -> float:
+        """No cut weighs more: the neighbours are one, where none is gone."""
+        if self._first is None:
+            return math.inf
+        return sum(weights.get(edge, 0.0) for _, edge in self._first)
 
+    def least(self, weights: Weights) -> float:
+        """The best of the least cuts in subgraphs without light tails."""
+        key = tuple(weights.items())
+        best = self._found.get(key)
+        if best is None:
+            best = 0.0
+            for light in sorted({weight for weight in weights.values() if weight > 0}):
+                tails, steps = self._region(weights, light)
+                if self._vertex not in steps:
+                    break
+                capacity = {
+                    node: math.inf if node in self._gone else min(weights[tail] for tail in found)
+                    for node, found in tails.items()
+                }
+                best = max(best, _least_cut(self._vertex, steps, capacity, self._ends))
+            self._found[key] = best
+        return best
 
-def _heaviest_cut(vertex: int, side: _Side, weights: Mapping[int, float]) -> float:
-    """The best of the least cuts in subgraphs without light tails."""
-    best = 0.0
-    for least in sorted({weight for weight in weights.values() if weight > 0}):
-        tails, steps = _region(vertex, side, weights, least)
-        if vertex not in steps:
-            break
-        capacity = {node: min(weights[tail] for tail in found) for node, found in tails.items()}
-        best = max(best, _least_cut(vertex, steps, capacity, side.ends))
-    return best
+    def _region(
+        self, weights: Weights | None, least: float
+    ) -> tuple[dict[int, set[int]], dict[int, list[int]]]:
+        """The paths between the vertex and the ends, without those where a tail weighs too little.
+
+        Returns:
+            for every node its tails, and for every node where paths go from there.
+        """
+        side = self._side
+        tails: dict[int, set[int]] = {}
+        steps: dict[int, list[int]] = {}
+        heap: list[int] = []
+
+        def visit(node: int, other: int, found: set[int]) -> None:
+            light = weights is not None and min(weights.get(tail, 0.0) for tail in found) < least
+            if light and other not in self._gone:
+                return
+            if other not in tails:
+                tails[other] = set()
+                heapq.heappush(heap, side.sign * other)
+            tails[other] |= found
+            steps.setdefault(node, []).append(other)
+
+        for other, edge in side.near.get(self._vertex, ()):
+            visit(self._vertex, other, {edge})
+        while heap:
+            node = side.sign * heapq.heappop(heap)
+            if node in self._stay:
+                continue
+            for other, edge in side.near.get(node, ()):
+                visit(node, other, {side.extend(tail, edge) for tail in tails[node]})
+        return tails, steps
 
 
 def _least_cut(
@@ -421,7 +557,7 @@ def _least_cut(
     through = dict.fromkeys(capacity, 0.0)
     along: dict[int, dict[int, float]] = {}  # for every node the flow that comes from other nodes
     total = 0.0
-    tiny = 1e-9 * max(capacity.values())
+    tiny = 1e-9 * max((c for c in capacity.values() if c < math.inf), default=0.0)
     while True:
         # A state is a node and whether its capacity has been passed; reached from which, and how much fits.
         parent: dict[tuple[int, bool], tuple[int, bool]] = {}

@@ -208,6 +208,33 @@ def _scalar_bounds(edges, kind_of, left, num_left, is_input, is_output, bounds):
 
 
 @njit(cache=True, nogil=True)
+def scalar_group(edges, kind_of, members, is_input, is_output, products, sums):
+    """For every subset of a group of vertices that is gone, the least that the others cost, for scalars."""
+    n, k = edges.shape[0], members.shape[0]
+    table = np.zeros(1 << k, np.int64)
+    key, missing = np.zeros(2, np.uint64), np.zeros(3, np.int64)
+    left, bounds = np.empty(k, np.int32), np.zeros(n, np.int64)
+    for gone in range((1 << k) - 2, -1, -1):
+        state = edges.copy()
+        sources, sinks = is_input.copy(), is_output.copy()
+        size = 0
+        for at in range(k):
+            if gone >> at & 1:
+                eliminate(state, key, members[at], is_output, products, sums, missing)
+            else:
+                sources[members[at]] = sinks[members[at]] = True
+                left[size] = members[at]
+                size += 1
+        _scalar_bounds(state, kind_of, left, size, sources, sinks, bounds)
+        best = _INFINITE
+        for at in range(k):
+            if not gone >> at & 1:
+                best = min(best, bounds[members[at]] + table[gone | 1 << at])
+        table[gone] = best
+    return table
+
+
+@njit(cache=True, nogil=True)
 def remember(keys, costs, key, cost):
     """Whether a state is new or was never reached so cheaply; it is noted then."""
     mask = np.uint64(costs.shape[0] - 1)
@@ -232,25 +259,33 @@ def rehash(old_keys, old_costs, keys, costs):
 
 
 @njit(cache=True, nogil=True)
-def _expand(edges, depth, cost, left, num_left, bounds, is_input, is_output, mults, missing, moves, floors):
+def _expand(
+    edges, cost, left, num_left, bounds, gone, group, bit, tables, is_input, mults, missing, moves, floors
+):  # fmt: skip
     """The moves from a state and the least that orders through each can cost, the most promising first.
 
     A vertex between inputs and mere outputs costs the same whenever it goes and touches no other, so it goes
     at once. Returns the number of moves, or -1 where a table's entry is missing.
     """
     n = edges.shape[0]
-    rest = 0
-    for at in range(num_left):
-        rest += bounds[left[at]]
+    rest = 0  # by the bounds of the vertices, and by those of the groups
     alive = np.zeros(n, np.bool_)
     for at in range(num_left):
+        rest += bounds[left[at]]
         alive[left[at]] = True
+    grouped = 0
+    for at in range(gone.shape[0]):
+        grouped += tables[at, gone[at]]
     for at in range(num_left):
         vertex = left[at]
         price = _cost(edges, vertex, mults, missing)
         if price < 0:
             return -1
-        floor = cost + price + rest - bounds[vertex]
+        mine = gone[group[vertex]]
+        table = tables[group[vertex]]
+        floor = cost + price + max(
+            rest - bounds[vertex], grouped - table[mine] + table[mine | bit[vertex]]
+        )  # fmt: skip
         settled = True
         for node in range(n):
             if (edges[node, vertex] and alive[node]) or (edges[vertex, node] and alive[node]):
@@ -270,7 +305,7 @@ def _expand(edges, depth, cost, left, num_left, bounds, is_input, is_output, mul
 @njit(cache=True, nogil=True)
 def search(
     edges, keys, costs, bounds, left, num_left, moves, floors, num_moves, next_move,
-    is_input, is_output, kind_of, products, mults, sums,
+    gone, group, bit, tables, is_input, is_output, kind_of, products, mults, sums,
     memory_keys, memory_costs, best_order, counters, missing, scalar, steps,
 ):  # fmt: skip
     """Search until the tree is exhausted, something is missing, or so many states have been seen.
@@ -280,6 +315,8 @@ def search(
         left: ``[depth, :]`` the vertices that are left, ``num_left`` their number.
         moves: ``[depth, :]`` vertices to be eliminated, ``floors`` the least cost of any order through each;
             ``num_moves`` is -1 where a state is not expanded yet; ``next_move`` says where to go on.
+        gone: ``[depth, group]`` which members of each group are gone, as bits; ``group`` and ``bit`` of every vertex,
+            and ``tables[group, gone]``, the least that the others of a group cost then.
         kind_of: for scalars, 0, 1 or 2 for structures that are units, constants or values.
         counters: depth, best cost, states in memory.
     """
@@ -292,8 +329,8 @@ def search(
                 break
             steps -= 1
             count = _expand(
-                edges[depth], depth, costs[depth], left[depth], num_left[depth], bounds[depth],
-                is_input, is_output, mults, missing, moves[depth], floors[depth],
+                edges[depth], costs[depth], left[depth], num_left[depth], bounds[depth],
+                gone[depth], group, bit, tables, is_input, mults, missing, moves[depth], floors[depth],
             )  # fmt: skip
             if count < 0:
                 status = missing[0]
@@ -314,12 +351,11 @@ def search(
             status = missing[0]
             break
         next_move[depth] += 1
-        price = floors[depth, at] - costs[depth]  # with the bounds of all other vertices
+        price = _cost(edges[depth], vertex, mults, missing)
         size = 0
         for other in range(num_left[depth]):
             if left[depth, other] != vertex:
                 left[below, size] = left[depth, other]
-                price -= bounds[depth, left[depth, other]]
                 size += 1
         num_left[below] = size
         costs[below] = costs[depth] + price
@@ -333,7 +369,8 @@ def search(
         known += new
         if not promising:
             continue
-        bounds[below] = bounds[depth]
+        gone[below] = gone[depth]
+        gone[below, group[vertex]] |= bit[vertex]
         if scalar:
             rest = _scalar_bounds(
                 edges[below], kind_of, left[below], size, is_input, is_output, bounds[below]

@@ -11,7 +11,7 @@ import numpy as np
 from .._elimination import order_cost
 from .._graph import ComputationalGraph
 from ..sparse import ZERO, Kind, StructureTable, UnitEdges
-from ._bound import vertex_bounds
+from ._bound import Group, group_bounds
 from ._check import check_order
 from ._heuristics import forward, markowitz, reverse
 
@@ -80,12 +80,12 @@ def exact(
     else:
         candidates = [forward(graph), reverse(graph), markowitz(graph, unit_edges=unit_edges)]
     cost, order = min((order_cost(graph, order, unit_edges).mults, order) for order in candidates)
-    bounds = vertex_bounds(graph, unit_edges)
-    bound = sum(bounds.values())
+    groups = group_bounds(graph, unit_edges)
+    bound = sum(int(group.table[0]) for group in groups)
     nodes = {node for edge in graph.edges for node in edge}
     if bound == cost or len(nodes) > _MOST_NODES:
         return Proof(order, cost, bound)
-    search = _Search(graph, unit_edges, bounds, sorted(nodes), order, cost)
+    search = _Search(graph, unit_edges, groups, sorted(nodes), order, cost)
     search.run(None if seconds is None else began + seconds)
     return Proof(search.order(), search.cost, max(bound, search.bound()))
 
@@ -97,7 +97,7 @@ class _Search:
         self,
         graph: ComputationalGraph,
         unit_edges: UnitEdges,
-        bounds: dict[int, int],
+        groups: list[Group],
         nodes: list[int],
         order: tuple[int, ...],
         cost: int,
@@ -116,9 +116,15 @@ class _Search:
         self._left = np.zeros((depth, n), np.int32)
         self._num_left = np.zeros(depth, np.int32)
         for at, vertex in enumerate(graph.eliminable):
-            self._bounds[0, place[vertex]] = bounds[vertex]
             self._left[0, at] = place[vertex]
         self._num_left[0] = len(graph.eliminable)
+        self._gone = np.zeros((depth, len(groups)), np.int32)
+        self._group, self._bit = np.zeros(n, np.int32), np.zeros(n, np.int32)
+        self._group_tables = np.zeros((len(groups), max(len(group.table) for group in groups)), np.int64)
+        for at, group in enumerate(groups):
+            self._group_tables[at, : len(group.table)] = group.table
+            for bit, vertex in enumerate(group.vertices):
+                self._group[place[vertex]], self._bit[place[vertex]] = at, 1 << bit
         self._moves = np.zeros((depth, n), np.int32)
         self._floors = np.zeros((depth, n), np.int64)
         self._num_moves = np.full(depth, -1, np.int32)
@@ -148,7 +154,8 @@ class _Search:
         for depth in range(self._counters[0] + 1):
             if self._num_moves[depth] < 0:
                 left = self._left[depth, : self._num_left[depth]]
-                floor = int(self._costs[depth] + self._bounds[depth, left].sum())
+                rest = self._group_tables[np.arange(len(self._group_tables)), self._gone[depth]].sum()
+                floor = int(self._costs[depth] + max(rest, self._bounds[depth, left].sum()))
             elif self._next_move[depth] < self._num_moves[depth]:
                 floor = int(self._floors[depth, self._next_move[depth]])
             else:
@@ -164,6 +171,7 @@ class _Search:
             status = _branch.search(
                 self._edges, self._keys, self._costs, self._bounds, self._left, self._num_left,
                 self._moves, self._floors, self._num_moves, self._next_move,
+                self._gone, self._group, self._bit, self._group_tables,
                 self._is_input, self._is_output, self._kinds, self._products, self._mults, self._sums,
                 self._memory_keys, self._memory_costs, self._best_order, self._counters, self._missing,
                 self._scalar, _STEPS,
