@@ -27,7 +27,7 @@ Neighbours = dict[int, list[tuple[int, int]]]  # for every node its neighbours a
 
 
 def lower_bound(graph: ComputationalGraph, unit_edges: UnitEdges = "free") -> int:
-    """Multiplications that no elimination order can beat: for every vertex a product of two cuts, summed.
+    """Multiplications that no elimination order can beat.
 
     Args:
         graph: the graph.
@@ -42,36 +42,47 @@ def lower_bound(graph: ComputationalGraph, unit_edges: UnitEdges = "free") -> in
     that is not in S, or else the output itself, whose in-edges stay, is a successor. So v costs at least the
     product of the two minimum cuts, whatever S is. An order costs the sum over all its vertices.
 
-    **Prices.** In general an edge (u, v) holds, at that moment, the sum over all paths from u to v through S.
-    The matrices that its structure can hold, whatever the numbers are, include the products along each
-    single path P, since the edges that are not on P may be zero. Call J the structure of the product along P
-    and say that an edge *refines* it: it has J's places, and numbers that tell apart all places that J's
-    tell apart. Likewise for an edge (v, w) and a path Q from v to w. Then the product of the two edges costs at
-    least ``price(Q, P)``, namely, where k, m and l are places of w, v and u:
+    **Scalars, free.** At that moment, (u, v) is a value if a path from u to v through S has an edge that is
+    one, and no unit if a path has an edge that is none. The last node not in S on a path from an input whose
+    last edge is a value is thus a value predecessor: the cut that only has to separate those paths bounds
+    their number; likewise for constants. The price grows with each of these numbers. In the counted
+    convention, edges that copy take the part of units.
 
-    - Counted: the price is the number of different pairs (number of Q at (k, m), number of P at (m, l)), all
-      pairs where both are there. Refined edges have these (k, m, l) among theirs and tell apart at least as
-      much. It is 0 if one of the paths is all copies, as the edge may then be a copy; no other edge is.
-    - Free, edges of a single term: one multiplication is executed for each kept label and each label that is
-      summed and along which both sides vary. So the multiplications for an entry (k, l) are the rank of the
-      bilinear form ``sum_m Q[k, m] P[m, l]`` in the numbers of both sides, and the total is the sum of the
-      ranks over the numbers of the product. For refined edges the form restricts to that of the paths, so
-      that its rank is no less, and each number of the product becomes at least one.
-      A term is single for good if its arrays are so small that sums always merge; that is checked.
-    - Free, edges of several terms: a multiplication is a function of the numbers of one side times one of the
-      other side. Products with units are linear in one side alone. So at least as many are executed as the
-      rank of the trilinear form ``sum Z[k, l] Q[k, m] P[m, l]`` flattened in any of its three ways, that is the
-      numbers that the product holds, and those of each side that have a part in it.
-    - Free: zero if one path is all unit edges, or none has a value. A path with a constant edge is a constant
-      or a value: not a unit. A constant takes one multiplication for each number of the product.
+    **Groups.** Let K be a group of vertices, A those of them that are in S when v in K goes. Then S contains
+    A and nothing of K - A: the bound for v holds with A eliminated first, and with K - A as nodes where paths
+    must be cut. The group costs at least the least sum of these bounds over all orders of K, found by
+    going through its subsets, and an order costs at least the sum over any groups that share no vertex.
 
-    **Weights.** Let p and q be functions of paths with ``p(P) q(Q) <= price(Q, P)``. Choose any subgraph of the
-    paths to v and give each node u in it the least p of its paths to v there. The last nodes not in S on the
-    subgraph's paths are a vertex cut in it, and each adds its p or more for at least one path through S. So
-    the sum of p over the predecessors is at least the cut of least weight; the same goes for q, and v costs
-    at least the product. Dropping paths of low p from the subgraph raises weights: paths whose product is zero
-    and paths that end in unit edges need no separation. All choices are sound; the best of several is taken.
-    """
+    **Arrays: prices.** The edge (u, v) holds, when v goes, the sum over all paths from u to v through S. What
+    its structure can hold, whatever the numbers are, includes the products along each single path P: all
+    edges that are not on P may be zero. So it *refines* the structure of the product along P: it has all the
+    places of P's numbers, and tells apart what they tell apart. Likewise an edge (v, w) and a path Q from v
+    to w. The product of the two edges takes at least ``price(Q, P)``; k, m and l are places of w, v and u:
+
+    - Counted: the price is the number of different pairs of a number of Q at (k, m) and one of P at (m, l),
+      over all k, m and l where both are. Edges that refine them have all these places and tell no fewer pairs
+      apart. If one path is all copies the edge may be a copy, and the price is 0; else it is a value.
+    - Free, edges of one term: for every number of the product, one multiplication is executed for each summed
+      label along which both sides vary. That is the rank, for one of its places, of the bilinear form
+      ``sum_m Q[k, m] P[m, l]`` in the numbers of the two sides. The form of the refining edges, restricted
+      to the numbers of P and Q, is the same, so that its rank is no less, and no two numbers of the product
+      become one. (Terms between small arrays always merge when added; it is checked that all are small.)
+    - Free, edges of several terms: a multiplication is a function of one side's numbers times one of the
+      other's, and products with units are linear in one side. So the rank of the trilinear form
+      ``sum Z[k, l] Q[k, m] P[m, l]`` is a bound, which is no less than that of each of its three flattenings:
+      the numbers of the product, and those of each side that have a part in it.
+    - Free: 0 if a path is all units or neither has a value. A path with a constant edge is no unit, and
+      takes a multiplication for each number of its product with a value.
+
+    Where numbers are gathered or added up along a path, nothing is claimed: the price is 0.
+
+    **Arrays: weights.** Let p and q be functions of paths with ``p(P) q(Q) <= price(Q, P)``. Choose any
+    subgraph of the paths to v and give each node u in it the least p of its paths to v there, but infinity
+    if it is known to be in S. The last nodes not in S are a vertex cut of the subgraph, and each has p or
+    more for a path through S. So the sum of p over the predecessors is at least the least weight of a cut.
+    The same goes for q, and v costs at least the product of the two cuts. Paths that weigh little (units,
+    products that are zero) are better left out of the subgraph. All choices are sound; the best of several
+    is taken."""
     return sum(int(group.table[0]) for group in group_bounds(graph, unit_edges))
 
 
@@ -88,8 +99,16 @@ class Group(NamedTuple):
     table: np.ndarray
 
 
-def group_bounds(graph: ComputationalGraph, unit_edges: UnitEdges = "free") -> list[Group]:
-    """The eliminable vertices in groups, with bounds on what each takes in any order (see :func:`lower_bound`)."""
+def group_bounds(
+    graph: ComputationalGraph, unit_edges: UnitEdges = "free", most: int | None = None
+) -> list[Group]:
+    """The eliminable vertices in groups, with bounds on what each takes in any order.
+
+    Args:
+        graph: the graph.
+        unit_edges: the convention.
+        most: how many vertices may come into a group; work grows exponentially with it.
+    """
     edges = graph.edges_as(unit_edges)
     sizes = _sizes(edges)
     if not graph.eliminable:
@@ -98,10 +117,11 @@ def group_bounds(graph: ComputationalGraph, unit_edges: UnitEdges = "free") -> l
         if len(sizes) > _MOST_NODES:
             bounds = _scalar_bounds(graph, edges)
             return [Group((vertex,), np.array([bound, 0])) for vertex, bound in bounds.items()]
-        return _grouped(graph, edges, *_scalar_table(graph, edges, unit_edges == "counted"))
+        return _grouped(graph, edges, _scalar_table(graph, edges, unit_edges == "counted"), most or 8)
     tails = _Tails(graph, edges, unit_edges == "counted", _single_terms(edges, sizes))
-    most = 1 if len(sizes) > _MOST_NODES else 4 if len(sizes) > 60 else 5
-    return _grouped(graph, edges, tails.table, most)
+    if len(sizes) > _MOST_NODES:
+        most = 1
+    return _grouped(graph, edges, tails.table, min(most or 9, 4 if len(sizes) > 60 else 9 if most else 5))
 
 
 def _grouped(
@@ -110,8 +130,8 @@ def _grouped(
     table: Callable[[tuple[int, ...]], np.ndarray],
     most: int,
 ) -> list[Group]:
-    """Neighbours that cost more together than alone come into one group, if they are not more than ``most``."""
-    group = {vertex: (vertex,) for vertex in graph.eliminable}
+    """Neighbours that cost more together than alone come into one group of ``most`` vertices at the most."""
+    group: dict[int, tuple[int, ...]] = {vertex: (vertex,) for vertex in graph.eliminable}
     alone = {vertex: int(table((vertex,))[0]) for vertex in graph.eliminable}
     if most > 1:
         gains = []
@@ -148,7 +168,7 @@ def _single_terms(edges: Mapping[tuple[int, int], Structure], sizes: Mapping[int
 
 def _scalar_table(
     graph: ComputationalGraph, edges: Mapping[tuple[int, int], Structure], is_counted: bool
-) -> tuple[Callable[[tuple[int, ...]], np.ndarray], int]:
+) -> Callable[[tuple[int, ...]], np.ndarray]:
     """What makes the tables of groups of scalars, and how large groups may be. A structure is its kind."""
     from . import _branch
 
@@ -168,7 +188,7 @@ def _scalar_table(
         places = np.array([place[vertex] for vertex in members], np.int32)
         return _branch.scalar_group(matrix, kinds, places, is_input, is_output, products, sums)
 
-    return table, 8
+    return table
 
 
 # Scalars ------------------------------------------------------------------------------------------------
@@ -192,15 +212,11 @@ def _scalar_bounds(graph: ComputationalGraph, edges: Mapping[tuple[int, int], St
     ahead = {node: [other for other, _ in found] for node, found in after.items()}
 
     def cuts(vertex: int, near: Neighbours, step: dict[int, list[int]], ends: Collection[int]) -> list[int]:
-        found = []
-        for least in (Kind.VALUE, Kind.CONSTANT):
-            first = [other for other, kind in near[vertex] if kind >= least]
-            if found and len(first) == len(previous):
-                found.append(found[0])
-            else:
-                found.append(disjoint_paths(vertex, first, step, ends))
-            previous = first
-        return found
+        first = {
+            least: [other for other, kind in near[vertex] if kind >= least]
+            for least in (Kind.VALUE, Kind.CONSTANT)
+        }
+        return [disjoint_paths(vertex, found, step, ends) for found in first.values()]
 
     bounds = {}
     for vertex in graph.eliminable:
@@ -561,9 +577,9 @@ def _least_cut(
     while True:
         # A state is a node and whether its capacity has been passed; reached from which, and how much fits.
         parent: dict[tuple[int, bool], tuple[int, bool]] = {}
-        start = (vertex, True)
+        start: tuple[int, bool] = (vertex, True)
         queue = deque([start])
-        end = None
+        end: tuple[int, bool] | None = None
         while queue and end is None:
             state = queue.popleft()
             node, passed = state
@@ -589,7 +605,7 @@ def _least_cut(
                     queue.append(move)
         if end is None:
             return total
-        path = [end]
+        path: list[tuple[int, bool]] = [end]
         while path[-1] != start:
             path.append(parent[path[-1]])
         arcs = [(path[at + 1], path[at]) for at in range(len(path) - 1)]

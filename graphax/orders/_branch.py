@@ -1,8 +1,8 @@
 """The compiled half of the exact search: depth first, with a memory of the states that it has seen.
 
 A state is a matrix of edges, `edges[source, target]` being 0 or a structure's number, counted from 1. Nothing
-else bears on what the vertices that are left will cost. Everything lies in arrays that the caller owns, so that
-the search can be left at any moment, for a table entry that is missing or for a look at the clock, and
+else bears on what the vertices that are left will cost. Everything lies in arrays that the caller owns, so
+that the search can be left at any moment, for a table entry that is missing or for a look at the clock, and
 taken up again.
 """
 
@@ -311,12 +311,13 @@ def search(
     """Search until the tree is exhausted, something is missing, or so many states have been seen.
 
     Args:
-        edges: ``[depth, node, node]``; ``keys`` (128 bits), ``costs`` so far and ``bounds`` of the vertices alike.
+        edges: ``[depth, node, node]``; likewise ``keys`` (128 bits), ``costs`` so far and ``bounds`` of the
+            vertices.
         left: ``[depth, :]`` the vertices that are left, ``num_left`` their number.
         moves: ``[depth, :]`` vertices to be eliminated, ``floors`` the least cost of any order through each;
             ``num_moves`` is -1 where a state is not expanded yet; ``next_move`` says where to go on.
-        gone: ``[depth, group]`` which members of each group are gone, as bits; ``group`` and ``bit`` of every vertex,
-            and ``tables[group, gone]``, the least that the others of a group cost then.
+        gone: ``[depth, group]`` which members of each group are gone, as bits; ``group`` and ``bit`` of every
+            vertex, and ``tables[group, gone]``, the least that the others of a group cost then.
         kind_of: for scalars, 0, 1 or 2 for structures that are units, constants or values.
         counters: depth, best cost, states in memory.
     """

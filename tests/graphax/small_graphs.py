@@ -9,7 +9,7 @@ from graphax.sparse import ZERO, StructureTable
 
 @functools.cache
 def small_graphs(count, most=9):
-    """The first graphs of random programs with 1 to ``most`` eliminable vertices, scalar and tensor by turns."""
+    """The first graphs of random programs with 1 to ``most`` vertices to eliminate, of numbers or arrays."""
     found = []
     seed = 0
     while len(found) < count:
@@ -25,7 +25,7 @@ def small_graphs(count, most=9):
 
 
 def least_cost(graph, unit_edges="free"):
-    """The multiplications of the cheapest of all orders. Every order is followed; equal remainders only once."""
+    """The multiplications of the cheapest of all orders: all are followed, equal remainders once."""
     table = StructureTable(unit_edges)
     edges = {edge: table.intern(structure) for edge, structure in graph.edges_as(unit_edges).items()}
 
