@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -20,8 +21,8 @@ _ONE_TERM = 1024
 _ZERO = -1  # the tail of a path whose product is zero, or about which nothing is known
 # More pairs of tails than this are priced by their least only.
 _MANY_TAILS = 256
-# Vertices of graphs with more nodes than this are not grouped.
-_MOST_NODES = 400
+# In graphs with more nodes than this vertices are not grouped: of scalars, and with arrays.
+_MOST_SCALARS, _MOST_ARRAYS = 400, 150
 
 Neighbours = dict[int, list[tuple[int, int]]]  # for every node its neighbours and the ids of the edges' tails
 
@@ -82,7 +83,12 @@ def lower_bound(graph: ComputationalGraph, unit_edges: UnitEdges = "free") -> in
     more for a path through S. So the sum of p over the predecessors is at least the least weight of a cut.
     The same goes for q, and v costs at least the product of the two cuts. Paths that weigh little (units,
     products that are zero) are better left out of the subgraph. All choices are sound; the best of several
-    is taken."""
+    is taken.
+
+    **Large graphs.** With more than 400 nodes, or 150 if there are arrays, vertices are not grouped. With
+    arrays the cuts are then replaced by some paths that share no node: each has a last node not in S of its
+    own, so the least prices of all pairs of paths add up.
+    """
     return sum(int(group.table[0]) for group in group_bounds(graph, unit_edges))
 
 
@@ -114,13 +120,13 @@ def group_bounds(
     if not graph.eliminable:
         return []
     if all(size == 1 for size in sizes.values()):
-        if len(sizes) > _MOST_NODES:
+        if len(sizes) > _MOST_SCALARS:
             bounds = _scalar_bounds(graph, edges)
             return [Group((vertex,), np.array([bound, 0])) for vertex, bound in bounds.items()]
         return _grouped(graph, edges, _scalar_table(graph, edges, unit_edges == "counted"), most or 8)
     tails = _Tails(graph, edges, unit_edges == "counted", _single_terms(edges, sizes))
-    if len(sizes) > _MOST_NODES:
-        most = 1
+    if len(sizes) > _MOST_ARRAYS:
+        return [Group((vertex,), np.array([tails.quick_bound(vertex), 0])) for vertex in graph.eliminable]
     return _grouped(graph, edges, tails.table, min(most or 9, 4 if len(sizes) > 60 else 9 if most else 5))
 
 
@@ -423,6 +429,42 @@ class _Tails:
             return kept * count(plan.contracted)
         return max(kept, count(plan.outer.axes), count(plan.inner.axes))
 
+    def quick_bound(self, vertex: int) -> int:
+        """The least that a vertex costs, from paths that share no node."""
+        before = self._paths(vertex, self._before)
+        after = self._paths(vertex, self._after)
+        pairs = itertools.product(after, before)
+        return sum(min(self._price(b, a) for b in outer for a in inner) for outer, inner in pairs)
+
+    def _paths(self, vertex: int, side: _Side) -> list[set[int]]:
+        """The tails of some paths that share no node, each going where its tail has the most numbers."""
+        used: set[int] = set()
+        found = []
+        for node, tail in side.near[vertex]:
+            path, tails = {node}, {tail}
+            while node not in side.ends and node not in used and tail != _ZERO:
+                moves = [
+                    (other, side.extend(tail, edge))
+                    for other, edge in side.near.get(node, ())
+                    if other not in used
+                ]
+                if not moves:
+                    break
+                node, tail = max(moves, key=lambda move: self._size(move[1]))
+                path.add(node)
+                tails.add(tail)
+            if node in side.ends and node not in used and tail != _ZERO:
+                used |= path
+                found.append(tails)
+        return found
+
+    def _size(self, tail: int) -> tuple[int, int]:
+        """The kind and the numbers of a tail, to choose the heavier one."""
+        if tail == _ZERO:
+            return -1, 0
+        term, kind = self._tails[tail]
+        return kind, term.numbers
+
     def _bound(self, vertex: int, gone: frozenset[int], stay: frozenset[int]) -> int:
         """The least that a vertex costs when some vertices are gone and some are not."""
         before = self._cuts(vertex, self._before, gone, stay)
@@ -578,7 +620,7 @@ def _least_cut(
         # A state is a node and whether its capacity has been passed; reached from which, and how much fits.
         parent: dict[tuple[int, bool], tuple[int, bool]] = {}
         start: tuple[int, bool] = (vertex, True)
-        queue = deque([start])
+        queue: deque[tuple[int, bool]] = deque([start])
         end: tuple[int, bool] | None = None
         while queue and end is None:
             state = queue.popleft()

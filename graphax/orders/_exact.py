@@ -67,7 +67,8 @@ def exact(
 
     Args:
         graph: the graph.
-        seconds: when to stop; without it the search ends with the proof, which may take exponential time.
+        seconds: when to stop the search, whose first bound may take some seconds by itself for graphs of
+            arrays; without it the search ends with the proof, which may take exponential time.
         unit_edges: the convention, as for :func:`graphax.count_ops`.
         start: an order to start from; without it, the best of forward, reverse and Markowitz.
 
