@@ -6,6 +6,7 @@ import random
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_graphs import least_cost, small_graphs
 
 import graphax
 import tasks
@@ -184,3 +185,20 @@ def test_annealing_meets_them_from_every_seed(name, unit_edges, seed):
     graph = graph_of(name)
     found = orders.anneal(graph, steps=1_000_000, seed=seed, unit_edges=unit_edges, workers=2)
     assert graph.cost(found, unit_edges).mults <= GOALS[name][unit_edges == "free"]
+
+
+def check_that_annealing_finds_the_least(graphs, unit_edges):
+    for graph in graphs:
+        found = orders.anneal(graph, steps=20_000, unit_edges=unit_edges)
+        assert graph.cost(found, unit_edges).mults == least_cost(graph, unit_edges)
+
+
+@pytest.mark.parametrize("unit_edges", ["counted", "free"])
+def test_on_small_graphs_annealing_finds_the_least_of_all_orders(unit_edges):
+    check_that_annealing_finds_the_least(small_graphs(60), unit_edges)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unit_edges", ["counted", "free"])
+def test_on_300_small_graphs_annealing_finds_the_least_of_all_orders(unit_edges):
+    check_that_annealing_finds_the_least(small_graphs(300), unit_edges)
