@@ -45,7 +45,8 @@ def jacve(
             arrays, on the terms below.
         order: ``"auto"``, ``"forward"``, ``"reverse"``, ``"markowitz"``, a sequence of vertex numbers as
             :func:`graphax.trace` prints them, or an order from :func:`graphax.load_order`. ``"auto"`` is the
-            order that :func:`graphax.orders.auto` remembers or finds: never costlier than the other three.
+            order that :func:`graphax.orders.auto` remembers or finds: never of more multiplications than
+            the other three, unless these take too long to count.
             With ``fun`` left out, a decorator is returned: ``@jacve(order="markowitz")``.
         argnums: which positional arguments to differentiate, an integer or a sequence of integers; negative
             ones count from the end.
@@ -212,7 +213,7 @@ def _gradient(
     fun: Callable[..., Any], argnums: Argnums, has_aux: bool, holomorphic: bool
 ) -> Callable[..., Any]:
     """The Jacobian with no basis where there is none to speak of: a scalar takes one pullback."""
-    jacobian = jacve(fun, "reverse", argnums, has_aux=has_aux, holomorphic=holomorphic)
+    jacobian = jacve(fun, "reverse", argnums, has_aux=has_aux, holomorphic=holomorphic, body_order="reverse")
 
     def gradient(*args: Any, **kwargs: Any) -> Any:
         positions, single = _positions(argnums, len(args))

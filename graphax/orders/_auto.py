@@ -39,8 +39,9 @@ def auto(graph: ComputationalGraph) -> tuple[int, ...]:
     """The order that :func:`graphax.jacve` takes when none is named.
 
     What is known of the graph in this process or in the order store (see :func:`remember`) is taken. Else
-    the cheapest of :func:`forward`, :func:`reverse`, :func:`markowitz` and a few other heuristics is the
-    start of a short search; graphs of more than 2000 vertices are not searched. The result is remembered.
+    :func:`forward`, :func:`reverse`, :func:`markowitz` and a few other heuristics are tried, and a short
+    search starts from one of them; graphs of more than 2000 vertices are not searched. The result is
+    remembered.
 
     Cost is the number of multiplications that are executed. The order is never costlier than the best of
     forward, reverse and Markowitz; it is one of these (in doubt reverse) unless the search saves 3 %. The

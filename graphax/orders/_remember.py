@@ -64,7 +64,7 @@ def keep(
     seconds: float | None = None,
     task: str | None = None,
 ) -> Known:
-    """Keep an order, unless one that costs no more is kept already.
+    """Keep an order, unless this process knows one that costs no more, or the store holds a cheaper one.
 
     Args:
         graph: the graph.
@@ -77,7 +77,11 @@ def keep(
     Returns:
         what is kept now.
     """
-    known = _put(_key(graph), Known(order, cost))
+    key = _key(graph)
+    stored = _read(graph) if write else None  # another process may have found a cheaper one meanwhile
+    if stored is not None and stored.cost < cost:
+        return _put(key, stored)
+    known = _put(key, Known(order, cost))
     if write and known.order == order:
         _write(graph, record(graph, order, method=method, seed=seed, seconds=seconds, task=task))
     return known

@@ -237,9 +237,9 @@ def test_a_function_of_a_few_vertices_is_searched_in_milliseconds():
     best = np.inf
     for _ in range(5):
         _remember.forget()
-        start = time.perf_counter()
+        start = time.process_time()
         orders.auto(graph)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     assert best < 0.005
 
 
@@ -574,6 +574,16 @@ def test_no_order_is_remembered_that_is_not_cheaper():
     _remember.forget()
     assert not orders.remember(graph, orders.reverse(graph), method="mine")
     assert orders.auto(graph) == order
+
+
+def test_a_cheaper_order_of_another_process_is_not_overwritten(store):
+    graph = graph_of("KerrSen")
+    cheap, dear = _auto._search(graph).order, orders.forward(graph)
+    _remember.keep(graph, cheap, graph.cost(cheap).mults, "another process", True)
+    _remember.forget()
+    assert _remember.keep(graph, dear, graph.cost(dear).mults, "mine", True).order == cheap
+    assert graphax.load_order(the_file(store)).method == "another process"
+    assert orders.auto(graph) == cheap
 
 
 def test_even_orders_of_a_few_vertices_are_remembered(store, monkeypatch, no_search):
