@@ -25,9 +25,8 @@ _PROGRESS_SECONDS = 0.2
 
 # Temperatures are in units of the mean price of an elimination.
 _HOT, _COLD = 0.5, 0.03
-_FIRST_ROUND = 1_000  # orders for every vertex; each round is twice as long as the one before
-_QUENCH = 100  # the same, for the descent that comes before all rounds
-_LONGEST_ROUND = 1 << 24  # orders
+_QUENCH = 100  # orders for every vertex in the descent that comes before all rounds
+_ROUNDS = (1_000, 2_000, 4_000, 8_000)  # the same in rounds, again and again
 
 _RUNTIME_SHARE = 0.5  # of the time, to search for candidates whose run time is then measured
 
@@ -64,7 +63,7 @@ def anneal(
 
     A move takes a vertex to another place of the order; only the part of the order in between is evaluated,
     on interned structures, by compiled code that holds no lock. After a quick descent come rounds of cooling,
-    each twice as long as the one before and beginning at the best order so far.
+    short and long, that begin at the best order so far and, in turn, all over again.
 
     Args:
         graph: the graph.
@@ -154,6 +153,7 @@ class _Search:
             for order in starts[1:]:
                 walk.restart(order)
             walk.restart(walk.best)
+            self._start = walk.best
             walk.anneal(0, 0.0, 1)  # compile, before the clock is read
             self._walks.append(walk)
         self._size = len(graph.eliminable)
@@ -192,18 +192,19 @@ class _Search:
         far = max(64, min(256, self._size // 8))
         reaches = itertools.cycle((far // 4, far))
         self._cool(walk, budget, _QUENCH * self._size, 0.0, next(reaches))
-        length = _FIRST_ROUND * self._size
-        while not self._over(walk, budget):
-            left = budget.left(walk.evaluations)
-            count = int(left) if left < 2.5 * length else length
-            # A round too short to recover from heat begins cooler.
-            hot = _HOT * min(1.0, count / (_FIRST_ROUND * self._size))
-            self._cool(walk, budget, count, hot, next(reaches))
-            length = min(2 * length, max(_LONGEST_ROUND, _FIRST_ROUND * self._size))
+        for number, orders in enumerate(itertools.cycle(_ROUNDS)):
+            left = budget.left(walk.evaluations) / self._size
+            if left <= 0 or self._stop.is_set():
+                return
+            # The last round takes what is left; one too short to recover from heat begins cooler.
+            count = left if left < 2 * orders else orders
+            hot = _HOT * min(1.0, count / _ROUNDS[0])
+            # Every other whole round forgets what was found: it may find something else.
+            walk.restart(self._start if number % 2 and count >= orders else walk.best)
+            self._cool(walk, budget, math.ceil(count * self._size), hot, next(reaches))
 
     def _cool(self, walk: Walk, budget: _Budget, count: int, hot: float, reach: int) -> None:
         """Evaluate so many orders while the temperature falls."""
-        walk.restart(walk.best)
         unit, first = walk.mean_price, walk.evaluations
         end = first + min(count, budget.left(walk.evaluations))
         while walk.evaluations < end and not self._over(walk, budget):
