@@ -3,11 +3,9 @@
 import itertools
 import json
 import os
-import random
 import signal
 import threading
 import time
-from typing import NamedTuple
 
 import pytest
 
@@ -24,57 +22,11 @@ def residual(x, w):
 """
 
 
-class StandIn(NamedTuple):
-    seconds: float
-    evaluations: int
-    order: tuple
-    cost: int
-
-
-def _anneal(graph, *, seconds, seed, objective, unit_edges, start, workers, progress):
-    generator, begun = random.Random(seed), time.perf_counter()
-    best = start or orders.markowitz(graph, unit_edges=unit_edges)
-    cost = orders.evaluate(graph, best, objective, unit_edges)
-    for tried in itertools.count(1):
-        trial = list(best)
-        trial.insert(generator.randrange(len(trial)), trial.pop(generator.randrange(len(trial))))
-        found = orders.evaluate(graph, trial, objective, unit_edges)
-        if found <= cost:
-            best, cost = tuple(trial), found
-        now = time.perf_counter() - begun
-        if progress(StandIn(now, tried, best, cost)) or now > seconds:
-            return best
-
-
-class _Proof(NamedTuple):
-    order: tuple
-    cost: int
-    bound: int
-
-
-def _exact(graph, *, seconds, unit_edges, start):
-    best = min(itertools.permutations(graph.eliminable), key=lambda o: graph.cost(o, unit_edges).mults)
-    cost = graph.cost(best, unit_edges).mults
-    return _Proof(best, cost, cost)
-
-
-STAND_INS = {
-    "auto": lambda graph: orders.markowitz(graph),
-    "anneal": _anneal,
-    "exact": _exact,
-    "lower_bound": lambda graph, unit_edges="free": 0,
-    "remember": lambda graph, order, **more: True,
-}
-
-
 @pytest.fixture(autouse=True, scope="module")
 def order_store(tmp_path_factory):
-    """A store of the tests' own, and stand-ins for what is not there."""
+    """A store of the tests' own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRAPHAX_ORDER_STORE", str(tmp_path_factory.mktemp("store")))
-        for name, function in STAND_INS.items():
-            if not hasattr(orders, name):
-                patch.setattr(orders, name, function, raising=False)
         yield
 
 
