@@ -70,8 +70,10 @@ def benchmark(name: str, orders: Sequence[str], batch: int, rounds: int, compile
     running: dict[str, list[float]] = {key: [] for key in funs}
     for key in funs:
         run_seconds(compiled[key], args)
-    for _ in range(rounds):
-        for key in funs:
+    keys = list(funs)
+    for turn in range(rounds):
+        # Nobody always comes after the one that leaves the caches cold.
+        for key in np.random.default_rng(turn).permutation(keys):
             running[key].append(run_seconds(compiled[key], args))
     return {
         key: {
