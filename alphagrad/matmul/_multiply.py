@@ -41,7 +41,7 @@ def multiply(
     scheme: Scheme | Sequence[Scheme] | None = None,
     levels: int | None = None,
     *,
-    batched: bool = True,
+    batched: bool | None = None,
     precision: Any = None,
     preferred_element_type: Any = None,
 ) -> Num[Array, "*batch n p"]:
@@ -61,8 +61,9 @@ def multiply(
         scheme: over "Z" or "Q"; several of them for different levels, the outermost first. By default
             Winograd's for 2 x 2 blocks.
         levels: how many, for one scheme (by default 1).
-        batched: take all products of a level, and of those below, as one batched `jnp.matmul`, which suits
-            small blocks and accelerators; otherwise one by one.
+        batched: take all products of a level as one batched `jnp.matmul`, so that there is one in the end;
+            otherwise one by one, which takes longer to compile. By default one by one on CPUs, where it is
+            faster, up to 64 products in all.
         precision, preferred_element_type: of the innermost products, as in `jnp.matmul`.
 
     Returns:
@@ -85,6 +86,8 @@ def multiply(
             )
         # Sums of blocks must not wrap around before they get the wider type.
         dtype = dtype if preferred_element_type is None else preferred_element_type
+    if batched is None:
+        batched = jax.default_backend() != "cpu" or math.prod(scheme.rank for scheme in schemes) > 64
     if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[0 if b.ndim == 1 else -2]:
         raise ValueError(
             f"a of shape {a.shape} and b of shape {b.shape} can't be multiplied: sizes don't fit"
