@@ -1,8 +1,8 @@
 """Matrix products by schemes against `a @ b`: time to compile, time to run, memory and error.
 
 For square matrices of each size: `jnp.matmul` and `alphagrad.matmul.multiply` with every scheme and number
-of levels, with the products batched or one by one. Runs are interleaved, so that a busy machine is busy for all,
-and the table has their medians. What would not fit into memory is compiled, but not run.
+of levels, with the products batched or one by one. Runs are interleaved, so that a busy machine is busy for
+all, and the table has their medians. What would not fit into memory is compiled, but not run.
 
     python benchmarks/matmul.py --sizes 8192 16384 --levels 1 2 --schemes winograd best.npz --out results/gpu
 """

@@ -3,6 +3,7 @@
 from alphagrad.matmul._multiply import multiply as multiply
 from alphagrad.matmul._scheme import Scheme as Scheme
 from alphagrad.matmul._scheme import SchemeError as SchemeError
+from alphagrad.matmul._scheme import characteristic as characteristic
 from alphagrad.matmul._scheme import matmul_tensor as matmul_tensor
 from alphagrad.matmul._scheme import standard as standard
 from alphagrad.matmul._scheme import strassen as strassen
