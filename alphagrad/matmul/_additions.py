@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from itertools import combinations
 
 import numpy as np
 from jaxtyping import Int
@@ -18,6 +18,8 @@ from alphagrad.matmul._scheme import Scheme, characteristic
 # A value's number and its coefficient.
 Term = tuple[int, Fraction | int]
 Terms = tuple[Term, ...]
+# Two values with the ratio of their coefficients: first, its coefficient, second, its coefficient.
+Pair = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -97,32 +99,49 @@ def additions_of(scheme: Scheme) -> tuple[Additions, Additions, Additions]:
 def _greedy(forms: Int[np.ndarray, "forms inputs"]) -> Additions:
     inputs = forms.shape[1]
     rows = [{int(at): int(row[at]) for at in np.flatnonzero(row)} for row in forms]
-    frequency = Counter(pair for row in rows for pair in _pairs(row))
+    users = [{int(row) for row in np.flatnonzero(column)} for column in forms.T]
+    frequency = Counter(pair for row in rows for pair in _pairs(row, row))
+    # The first of the most frequent pairs comes first: the outcome depends on the forms alone.
+    queue = [(-count, pair) for pair, count in frequency.items() if count > 1]
+    heapq.heapify(queue)
     sums: list[Terms] = []
-    while frequency:
-        # The first of the most frequent pairs: the outcome depends on the forms alone.
-        pair = max(frequency, key=lambda pair: (frequency[pair], tuple(-number for number in pair)))
-        if frequency[pair] < 2:
-            break
+    while queue:
+        count, pair = heapq.heappop(queue)
+        if frequency[pair] != -count:
+            # Other pairs have used it up, in part, since it was queued.
+            if frequency[pair] > 1:
+                heapq.heappush(queue, (-frequency[pair], pair))
+            continue
         first, one, second, other = pair
         new = inputs + len(sums)
         sums.append(((first, one), (second, other)))
-        for row in rows:
-            if first in row and second in row and _pair(row, first, second) == pair:
-                before = Counter(_pairs(row))
-                row[new] = row.pop(first) // one
-                del row[second]
-                frequency.subtract(before)
-                frequency.update(_pairs(row))
-        frequency = +frequency
+        using = [at for at in users[first] & users[second] if _pair(rows[at], first, second) == pair]
+        users.append(set(using))
+        gained: Counter[Pair] = Counter()
+        for at in using:
+            row = rows[at]
+            frequency.subtract(_pairs(row, (first, second)))
+            row[new] = row.pop(first) // one
+            del row[second]
+            users[first].remove(at)
+            users[second].remove(at)
+            gained.update(_pairs(row, (new,)))
+        frequency.update(gained)
+        for gain, number in gained.items():
+            if number > 1:
+                heapq.heappush(queue, (-number, gain))
     return Additions(inputs, tuple(sums), tuple(tuple(sorted(row.items())) for row in rows))
 
 
-def _pairs(row: dict[int, int]) -> Iterator[tuple[int, int, int, int]]:
-    return (_pair(row, first, second) for first, second in combinations(sorted(row), 2))
+def _pairs(row: dict[int, int], values: Iterable[int]) -> Iterator[Pair]:
+    """The pairs that some values form with the others of a row; each once."""
+    done: set[int] = set()
+    for value in values:
+        done.add(value)
+        yield from (_pair(row, *sorted((value, other))) for other in row if other not in done)
 
 
-def _pair(row: dict[int, int], first: int, second: int) -> tuple[int, int, int, int]:
+def _pair(row: dict[int, int], first: int, second: int) -> Pair:
     """Two values with their coefficients, up to a common factor: the first is positive, the divisor 1."""
     one, other = row[first], row[second]
     divisor = math.gcd(one, other) if one > 0 else -math.gcd(one, other)
