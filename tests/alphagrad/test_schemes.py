@@ -98,7 +98,8 @@ def test_verification_names_the_entry_at_fault(scheme, data):
     row = data.draw(st.integers(0, scheme.rank - 1))
     column = data.draw(st.integers(0, factors[which].shape[1] - 1))
     factors[which][row, column] += 1
-    wrong = matmul.Scheme(scheme.format, *factors, scheme.ring, scheme.denominators)
+    u, v, w = factors
+    wrong = matmul.Scheme(scheme.format, u, v, w, scheme.ring, scheme.denominators)
     with pytest.raises(matmul.SchemeError, match=r"entry \(i, j, k\) = ") as error:
         wrong.verify()
     n, m, p = scheme.format
@@ -213,17 +214,14 @@ def test_schemes_are_immutable():
 @given(schemes(ring="Q"))
 def test_fractions_are_kept_in_lowest_terms(scheme):
     factors = (scheme.u, scheme.v, scheme.w)
-    fractions = [
+    u, v, w = (
         factor.astype(object) * Fraction(1, denominator)
         for factor, denominator in zip(factors, scheme.denominators, strict=True)
-    ]
-    assert matmul.Scheme(scheme.format, *fractions, "Q") == scheme
-    assert (
-        matmul.Scheme(
-            scheme.format, *(6 * f for f in factors), "Q", tuple(6 * d for d in scheme.denominators)
-        )
-        == scheme
     )
+    assert matmul.Scheme(scheme.format, u, v, w, "Q") == scheme
+    u, v, w = (6 * factor for factor in factors)
+    d, e, f = (6 * denominator for denominator in scheme.denominators)
+    assert matmul.Scheme(scheme.format, u, v, w, "Q", (d, e, f)) == scheme
 
 
 @settings(deadline=None, max_examples=40)
