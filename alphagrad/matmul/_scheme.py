@@ -316,7 +316,10 @@ def _two_by_two(*products: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Scheme:
 
 
 def _as_format(format: Any) -> Format:
-    sizes = tuple(operator.index(size) for size in format)
+    try:
+        sizes = tuple(operator.index(size) for size in format)
+    except TypeError:
+        raise TypeError(f"the format is {format!r}; expected three positive sizes (n, m, p)") from None
     if len(sizes) != 3 or min(sizes) < 1:
         raise ValueError(f"the format is {tuple(format)}; expected three positive sizes (n, m, p)")
     return sizes
