@@ -123,8 +123,9 @@ class DimensionAttention(eqx.Module):
 
     where the softmax makes every column of the size x size matrix a distribution over the features of V. The
     cost grows with length size^2 instead of length^2 size, and no parameter depends on the length.
-    (Zhang et al. 2020, TensorCoder: dimension-wise attention via tensor representation for natural language
-    modeling, arXiv 2008.01547.)
+    (After Zhang et al. 2020, TensorCoder: dimension-wise attention via tensor representation for natural
+    language modeling, arXiv 2008.01547. The square root is of what the products are summed over, as in
+    attention between tokens.)
 
     Attributes:
         query_proj: from the width to the sizes of all heads; likewise `key_proj` and `value_proj`.
