@@ -1,22 +1,77 @@
-"""Fast matrix multiplication: bilinear schemes, exactly verified."""
+"""Matrix multiplication as a tensor: schemes, exactly verified, how to run them, bounds on the exponent."""
 
-from alphagrad.matmul._multiply import multiply as multiply
-from alphagrad.matmul._scheme import Scheme as Scheme
-from alphagrad.matmul._scheme import SchemeError as SchemeError
-from alphagrad.matmul._scheme import characteristic as characteristic
-from alphagrad.matmul._scheme import matmul_tensor as matmul_tensor
-from alphagrad.matmul._scheme import standard as standard
-from alphagrad.matmul._scheme import strassen as strassen
-from alphagrad.matmul._scheme import winograd as winograd
-from alphagrad.matmul._transform import canonical as canonical
-from alphagrad.matmul._transform import change_basis as change_basis
-from alphagrad.matmul._transform import concatenate as concatenate
-from alphagrad.matmul._transform import direct_sum as direct_sum
-from alphagrad.matmul._transform import equivalent as equivalent
-from alphagrad.matmul._transform import extend as extend
-from alphagrad.matmul._transform import kronecker as kronecker
-from alphagrad.matmul._transform import project as project
-from alphagrad.matmul._transform import rank_triples as rank_triples
-from alphagrad.matmul._transform import reduce_modulo as reduce_modulo
-from alphagrad.matmul._transform import rotate as rotate
-from alphagrad.matmul._transform import transpose as transpose
+from ._block_tensor import (
+    BlockTensor,
+    BorderScheme,
+    border_coppersmith_winograd,
+    border_schoenhage,
+    coppersmith_winograd,
+    matmul_format,
+    schoenhage_sum,
+    small_coppersmith_winograd,
+)
+from ._bounds import (
+    OmegaRow,
+    coppersmith_winograd_power,
+    direct_sum_exponent,
+    exponent,
+    laser_exponent,
+    log_value,
+    omega_table,
+    partition,
+)
+from ._multiply import multiply
+from ._scheme import Scheme, SchemeError, characteristic, matmul_tensor, standard, strassen, winograd
+from ._transform import (
+    canonical,
+    change_basis,
+    concatenate,
+    direct_sum,
+    equivalent,
+    extend,
+    kronecker,
+    project,
+    rank_triples,
+    reduce_modulo,
+    rotate,
+    transpose,
+)
+
+__all__ = [
+    "BlockTensor",
+    "BorderScheme",
+    "OmegaRow",
+    "Scheme",
+    "SchemeError",
+    "border_coppersmith_winograd",
+    "border_schoenhage",
+    "canonical",
+    "change_basis",
+    "characteristic",
+    "concatenate",
+    "coppersmith_winograd",
+    "coppersmith_winograd_power",
+    "direct_sum",
+    "direct_sum_exponent",
+    "equivalent",
+    "exponent",
+    "extend",
+    "kronecker",
+    "laser_exponent",
+    "log_value",
+    "matmul_format",
+    "matmul_tensor",
+    "multiply",
+    "omega_table",
+    "partition",
+    "project",
+    "rank_triples",
+    "reduce_modulo",
+    "rotate",
+    "schoenhage_sum",
+    "small_coppersmith_winograd",
+    "standard",
+    "strassen",
+    "transpose",
+    "winograd",
+]

@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 from jaxtyping import Int
 
-from alphagrad.files import write_atomically
+from graphax.files import write_atomically
 
 Format = tuple[int, int, int]
 
@@ -224,7 +224,7 @@ class Scheme:
             rows = ",\n".join(f"  {json.dumps(row)}" for row in factor.tolist())
             lines.append(f' "{name}": [\n{rows}\n ]')
         text = "{\n" + ",\n".join(lines) + "\n}\n"
-        write_atomically(path, lambda file: file.write(text.encode()))
+        write_atomically(path, text)
 
     @classmethod
     def load(cls, path: str | Path) -> Scheme:
