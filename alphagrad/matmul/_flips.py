@@ -30,8 +30,8 @@ import numpy as np
 
 # Places in `Walk.top`: how many products there are, how many pairs of them share a factor, the state of the
 # random numbers, the flips and the plus transitions so far, the flips since the rank last changed, the flips
-# between plus transitions, and the rank up to which they lead.
-RANK, PAIRS, RANDOM, FLIPS, PLUSES, SINCE, PATIENCE, CEILING, _TOP_WIDTH = range(9)
+# between plus transitions, the rank up to which they lead, and the bits of a product's number in a code.
+RANK, PAIRS, RANDOM, FLIPS, PLUSES, SINCE, PATIENCE, CEILING, BITS, _TOP_WIDTH = range(10)
 
 _WORD = 64
 _U = np.uint64
@@ -47,7 +47,7 @@ class Walk(NamedTuple):
     """A scheme and what is known of its neighbours.
 
     Attributes:
-        factors: (3, capacity) u, v and w of every product; zeros behind the last.
+        factors: (3, capacity) u, v and w of every product, zeros behind the last.
         pairs: codes of the pairs of products that share a factor, in no order.
         places: for every code where in `pairs` it stands; a code is axis, lower and upper product, one after
             the other in its bits.
