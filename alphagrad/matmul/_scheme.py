@@ -1,0 +1,358 @@
+"""Bilinear schemes for the product of two matrices: what they are, whether they hold, and their files."""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from jaxtyping import Int
+
+from alphagrad.files import write_atomically
+
+Format = tuple[int, int, int]
+
+# What reading a damaged file, or making a scheme of what it holds, may raise.
+_UNREADABLE = (ValueError, TypeError, OverflowError, RuntimeError, OSError, EOFError, BadZipFile, zlib.error)
+
+
+class SchemeError(ValueError):
+    """A scheme that does not multiply matrices, or a file that holds none.
+
+    Attributes:
+        entry: the indices (i, j, k) of the tensor where the scheme fails first; None if there is no scheme.
+        found: what the scheme's products sum to there.
+        expected: what the tensor of the multiplication has there.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        entry: tuple[int, int, int] | None = None,
+        found: Fraction | int | None = None,
+        expected: int | None = None,
+    ):
+        super().__init__(message)
+        self.entry = entry
+        self.found = found
+        self.expected = expected
+
+
+def characteristic(ring: str) -> int:
+    """The prime p of a ring "Zp", and 0 for the integers "Z" and the rationals "Q"."""
+    if ring in ("Z", "Q"):
+        return 0
+    digits = ring[1:] if isinstance(ring, str) and ring.startswith("Z") else ""
+    prime = int(digits) if digits.isdecimal() else 0
+    if not 2 <= prime < 2**15 or any(prime % divisor == 0 for divisor in range(2, math.isqrt(prime) + 1)):
+        raise ValueError(
+            f'ring is {ring!r}; expected "Z", "Q" or "Zp" with a prime p below 2**15, such as "Z2"'
+        )
+    return prime
+
+
+@dataclass(frozen=True, eq=False)
+class Scheme:
+    """A way to multiply an n x m by an m x p matrix with `rank` products of linear forms.
+
+    Product r is (u[r] . vec A)(v[r] . vec B), and the transpose of A B, which is p x n, gets w[r] times it;
+    all matrices are row-major. In other words, sum_r u[r, i] v[r, j] w[r, k] is the tensor of trace(A B C):
+    the form in which the three factors may be rotated (de Groote, "On varieties of optimal algorithms for the
+    computation of bilinear mappings", 1978).
+
+    Factors may be given as integers or, over "Q", as arrays of `fractions.Fraction`. They are kept as
+    read-only int64 arrays; over "Q" these are the numerators over one common denominator for each of u, v and
+    w, in lowest terms. Modulo a prime p they are 0 ... p - 1. Nothing is verified until `verify`, `save` or
+    `load`.
+
+    Attributes:
+        format: (n, m, p).
+        u, v, w: the factors, with one row for each product.
+        ring: "Z", "Q", or "Zp" for the integers modulo a prime p: "Z2", "Z3" ...
+        denominators: of u, v and w.
+
+    Raises:
+        ValueError, TypeError: for factors whose shapes, entries or denominators don't suit format and ring.
+    """
+
+    format: Format
+    u: Int[np.ndarray, "rank n*m"]
+    v: Int[np.ndarray, "rank m*p"]
+    w: Int[np.ndarray, "rank p*n"]
+    ring: str = "Z"
+    denominators: tuple[int, int, int] = (1, 1, 1)
+
+    def __post_init__(self) -> None:
+        format = _as_format(self.format)
+        prime = characteristic(self.ring)
+        n, m, p = format
+        denominators = []
+        rank = len(self.u)
+        for name, width, denominator in zip("uvw", (n * m, m * p, p * n), self.denominators, strict=True):
+            numerators, denominator = _lowest_terms(name, getattr(self, name), denominator)
+            if numerators.shape != (rank, width):
+                raise ValueError(
+                    f"{name} has the shape {numerators.shape}; the format {n}x{m}x{p} and rank {rank} "
+                    f"need {(rank, width)}"
+                )
+            if denominator != 1 and self.ring != "Q":
+                raise ValueError(
+                    f'{name} has the denominator {denominator} in the ring {self.ring}; use ring="Q"'
+                )
+            if prime:
+                numerators %= prime
+            numerators.setflags(write=False)
+            object.__setattr__(self, name, numerators)
+            denominators.append(denominator)
+        object.__setattr__(self, "format", format)
+        object.__setattr__(self, "denominators", tuple(denominators))
+
+    @property
+    def rank(self) -> int:
+        """The number of products."""
+        return len(self.u)
+
+    @property
+    def matrices(
+        self,
+    ) -> tuple[Int[np.ndarray, "rank n m"], Int[np.ndarray, "rank m p"], Int[np.ndarray, "rank p n"]]:
+        """The factors as matrices (their numerators)."""
+        n, m, p = self.format
+        return self.u.reshape(-1, n, m), self.v.reshape(-1, m, p), self.w.reshape(-1, p, n)
+
+    @cached_property
+    def _key(self) -> tuple[Any, ...]:
+        factors = tuple(factor.tobytes() for factor in (self.u, self.v, self.w))
+        return self.format, self.ring, self.denominators, *factors
+
+    def __eq__(self, other: object) -> bool:
+        """The same factors in the same order; `equivalent` asks for less."""
+        return isinstance(other, Scheme) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __repr__(self) -> str:
+        return f"Scheme({'x'.join(map(str, self.format))}, rank {self.rank}, {self.ring})"
+
+    def verify(self) -> None:
+        """Check, exactly, that the products sum to the tensor of the multiplication.
+
+        Raises:
+            SchemeError: names the first entry (i, j, k) at fault, what is there and what should be.
+        """
+        n, m, p = self.format
+        prime = characteristic(self.ring)
+        scale = math.prod(self.denominators)
+        largest = [max(int(f.max(initial=0)), -int(f.min(initial=0))) for f in (self.u, self.v, self.w)]
+        # Sums of integers below 2**53 are exact in float64, whose matrix products are the fast ones.
+        dtype = np.float64 if math.prod(largest) * self.rank < 2**53 else object
+        u, v, w = (factor.astype(dtype) for factor in (self.u, self.v, self.w))
+        for i in range(n * m):
+            used = np.flatnonzero(self.u[:, i])
+            found = (u[used, i, None] * v[used]).T @ w[used]
+            if prime:
+                found = found % prime
+            expected = np.zeros((m * p, p * n), np.int64)
+            a, b = divmod(i, m)
+            for c in range(p):
+                expected[b * p + c, c * n + a] = 1
+            wrong = np.argwhere(found != expected * scale)
+            if len(wrong):
+                j, k = map(int, wrong[0])
+                value = Fraction(int(found[j, k]), scale)
+                right = int(expected[j, k])
+                raise SchemeError(
+                    f"entry (i, j, k) = ({i}, {j}, {k}) of the {n}x{m}x{p} scheme of rank {self.rank} over "
+                    f"{self.ring} is {value} and should be {right}: the coefficient of A[{a}, {b}] "
+                    f"B[{j // p}, {j % p}] in (A B)[{k % n}, {k // n}]",
+                    (i, j, k),
+                    value,
+                    right,
+                )
+
+    def additions(self, shared: bool = False) -> int:
+        """How many additions and subtractions of blocks one level of the scheme takes.
+
+        Args:
+            shared: count them after common subexpressions have been removed, as `multiply` evaluates the
+                scheme; otherwise each linear form is summed by itself.
+        """
+        if shared:
+            from alphagrad.matmul._additions import additions_of
+
+            return sum(additions.count for additions in additions_of(self))
+        forms = (self.u, self.v, self.w.T)
+        return sum(int(np.maximum(np.count_nonzero(form, axis=1) - 1, 0).sum()) for form in forms)
+
+    def save(self, path: str | Path) -> None:
+        """Verify the scheme and write it, whole or not at all.
+
+        Args:
+            path: a file that ends in .json or .npz.
+
+        Raises:
+            SchemeError: for a scheme that is wrong; nothing is written.
+            ValueError: for another kind of file.
+        """
+        path = Path(path)
+        kind = _kind_of(path)
+        self.verify()
+        head = {
+            "format": list(self.format),
+            "rank": self.rank,
+            "ring": self.ring,
+            "denominators": list(self.denominators),
+        }
+        factors = {"u": self.u, "v": self.v, "w": self.w}
+        if kind == ".npz":
+            arrays: dict[str, Any] = {**head, **factors}
+            write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
+            return
+        lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in head.items()]
+        for name, factor in factors.items():
+            rows = ",\n".join(f"  {json.dumps(row)}" for row in factor.tolist())
+            lines.append(f' "{name}": [\n{rows}\n ]')
+        text = "{\n" + ",\n".join(lines) + "\n}\n"
+        write_atomically(path, lambda file: file.write(text.encode()))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Scheme:
+        """Read a scheme and verify it.
+
+        Args:
+            path: a file that `save` wrote.
+
+        Raises:
+            SchemeError: for a file that holds no scheme, and for a wrong scheme, with the entry at fault.
+            FileNotFoundError: if there is no such file.
+        """
+        path = Path(path)
+        try:
+            table = _read(path, _kind_of(path))
+            format, rank, ring = table["format"], table["rank"], table["ring"]
+            scheme = cls(format, table["u"], table["v"], table["w"], str(ring), tuple(table["denominators"]))
+            if scheme.rank != int(rank):
+                raise ValueError(f"it says rank {rank} and holds {scheme.rank} products")
+        except FileNotFoundError:
+            raise
+        except KeyError as error:
+            raise SchemeError(f"{path} holds no scheme: {error} is missing") from error
+        except _UNREADABLE as error:
+            raise SchemeError(f"{path} holds no scheme: {error}") from error
+        try:
+            scheme.verify()
+        except SchemeError as error:
+            raise SchemeError(f"{path}: {error}", error.entry, error.found, error.expected) from None
+        return scheme
+
+
+def matmul_tensor(n: int, m: int, p: int) -> Int[np.ndarray, "n*m m*p p*n"]:
+    """The tensor of trace(A B C) for A: n x m, B: m x p, C: p x n: T[(a, b), (b, c), (c, a)] = 1."""
+    n, m, p = _as_format((n, m, p))
+    a, b, c = np.indices((n, m, p)).reshape(3, -1)
+    tensor = np.zeros((n * m, m * p, p * n), np.int64)
+    tensor[a * m + b, b * p + c, c * n + a] = 1
+    return tensor
+
+
+def standard(n: int, m: int, p: int, ring: str = "Z") -> Scheme:
+    """Rows times columns: n m p products, each of two entries."""
+    n, m, p = _as_format((n, m, p))
+    a, b, c = np.indices((n, m, p)).reshape(3, -1)
+    u, v, w = np.eye(n * m, dtype=np.int64), np.eye(m * p, dtype=np.int64), np.eye(p * n, dtype=np.int64)
+    return Scheme((n, m, p), u[a * m + b], v[b * p + c], w[c * n + a], ring)
+
+
+def strassen() -> Scheme:
+    """Two by two matrices with 7 products and 18 additions.
+
+    Strassen, "Gaussian elimination is not optimal" (1969).
+    """
+    a11, a12, a21, a22 = b11, b12, b21, b22 = c11, c12, c21, c22 = np.eye(4, dtype=np.int64)
+    return _two_by_two(
+        (a11 + a22, b11 + b22, c11 + c22),
+        (a21 + a22, b11, c21 - c22),
+        (a11, b12 - b22, c12 + c22),
+        (a22, b21 - b11, c11 + c21),
+        (a11 + a12, b22, c12 - c11),
+        (a21 - a11, b11 + b12, c22),
+        (a12 - a22, b21 + b22, c11),
+    )
+
+
+def winograd() -> Scheme:
+    """Two by two matrices with 7 products and, when sums are shared, 15 additions.
+
+    Winograd's variant, with the fewest additions that 7 products allow in the given basis (Probert, "On the
+    additive complexity of matrix multiplication", 1976).
+    """
+    a11, a12, a21, a22 = b11, b12, b21, b22 = c11, c12, c21, c22 = np.eye(4, dtype=np.int64)
+    return _two_by_two(
+        (a11, b11, c11 + c12 + c21 + c22),
+        (a12, b21, c11),
+        (a11 + a12 - a21 - a22, b22, c12),
+        (a22, b11 - b12 - b21 + b22, -c21),
+        (a21 + a22, b12 - b11, c12 + c22),
+        (a21 + a22 - a11, b11 - b12 + b22, c12 + c21 + c22),
+        (a11 - a21, b22 - b12, c21 + c22),
+    )
+
+
+def _two_by_two(*products: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Scheme:
+    """A scheme from its products, each a form in A, a form in B, and its share in the entries of A B."""
+    u, v, w = (np.stack(factor) for factor in zip(*products, strict=True))
+    return Scheme((2, 2, 2), u, v, w.reshape(-1, 2, 2).swapaxes(1, 2).reshape(-1, 4))
+
+
+def _as_format(format: Any) -> Format:
+    sizes = tuple(int(size) for size in format)
+    if len(sizes) != 3 or min(sizes) < 1:
+        raise ValueError(f"the format is {tuple(format)}; expected three positive sizes (n, m, p)")
+    return sizes
+
+
+def _lowest_terms(name: str, factor: Any, denominator: int) -> tuple[np.ndarray, int]:
+    """A factor as int64 numerators over a common denominator."""
+    array = np.asarray(factor)
+    denominator = int(denominator)
+    if denominator < 1:
+        raise ValueError(f"the denominator of {name} is {denominator}; expected a positive integer")
+    if array.dtype == object:
+        if not all(isinstance(entry, int | np.integer | Fraction) for entry in array.flat):
+            raise TypeError(f"{name} has entries that are neither integers nor fractions")
+        own = math.lcm(*(Fraction(entry).denominator for entry in array.flat))
+        numerators = [int(entry * own) for entry in array.flat]
+        array = np.array(numerators, dtype=np.int64).reshape(array.shape)
+        denominator *= own
+    elif array.size == 0:
+        array = array.astype(np.int64)
+    elif array.dtype.kind not in "iub":
+        raise TypeError(f"{name} has entries of type {array.dtype}; expected integers or fractions")
+    if denominator == 1:
+        return array.astype(np.int64), 1
+    common = math.gcd(denominator, *map(int, array.flat))
+    return array.astype(np.int64) // common, denominator // common
+
+
+def _kind_of(path: Path) -> str:
+    if path.suffix not in (".json", ".npz"):
+        raise ValueError(f"{path} ends in {path.suffix!r}; scheme files end in .json or .npz")
+    return path.suffix
+
+
+def _read(path: Path, kind: str) -> dict[str, Any]:
+    if kind == ".json":
+        table = json.loads(path.read_text())
+        if not isinstance(table, dict):
+            raise ValueError("it is not a table")
+        return table
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
