@@ -29,8 +29,8 @@ import numba
 import numpy as np
 
 # Places in `Walk.top`: how many products there are, how many pairs of them share a factor, the state of the
-# random numbers, the flips and the plus transitions so far, the flips since the rank last changed, the flips
-# between plus transitions, the rank up to which they lead, and the bits of a product's number in a code.
+# random numbers, the moves so far, the plus transitions among them, the flips since the rank last changed,
+# the flips between plus transitions, the rank up to which they lead, and the bits of a product's number.
 RANK, PAIRS, RANDOM, FLIPS, PLUSES, SINCE, PATIENCE, CEILING, BITS, _TOP_WIDTH = range(10)
 
 _WORD = 64
@@ -151,21 +151,17 @@ def _take(walk, axis, row):
 
 @compiled
 def _append(walk, u, v, w):
-    """Add a product; return one to merge it with, or itself."""
+    """Add a product."""
     row = walk.top[RANK]
     walk.top[RANK] += _ONE
-    partner = row
-    _put(walk, _U(0), row, u)
-    for axis, value in ((_U(1), v), (_U(2), w)):
-        other = _put(walk, axis, row, value)
-        partner = other if other != row else partner
-    return partner
+    for axis, value in ((_U(0), u), (_U(1), v), (_U(2), w)):
+        _put(walk, axis, row, value)
 
 
 @compiled
 def _remove(walk, row):
     """Take a product away; the last one moves into its place."""
-    factors, top = walk.factors, walk.top
+    top = walk.top
     last = top[RANK] - _ONE
     for axis in range(3):
         _take(walk, _U(axis), row)
@@ -190,27 +186,25 @@ def _double(walk, row):
 
 @compiled
 def _merge(walk, row, other):
-    """Make two products that share two factors one, and go on while that makes more such products."""
+    """Make two products that share two factors one, or none if it vanishes."""
     factors = walk.factors
-    while other != row:
-        axis = _U(0)
-        for i in range(3):
-            if factors[i, row] != factors[i, other]:
-                axis = _U(i)
-        value = factors[axis, row] ^ factors[axis, other]
-        upper, row = max(row, other), min(row, other)
-        _remove(walk, upper)
-        if value == 0:
-            _remove(walk, row)
-            return
-        _take(walk, axis, row)
-        _put(walk, axis, row, value)
-        other = _double(walk, row)
+    axis = _U(0)
+    for i in range(3):
+        if factors[i, row] != factors[i, other]:
+            axis = _U(i)
+    value = factors[axis, row] ^ factors[axis, other]
+    lower = min(row, other)
+    _remove(walk, max(row, other))
+    if value == 0:
+        _remove(walk, lower)
+    else:
+        _take(walk, axis, lower)
+        _put(walk, axis, lower, value)
 
 
 @compiled
 def reduce(walk):
-    """Merge products until no two share two factors and none has a factor that is zero."""
+    """Merge products until no two share two factors."""
     row = _U(0)
     while row < walk.top[RANK]:
         other = _double(walk, row)
@@ -244,7 +238,6 @@ def flip(walk):
     there = _put(walk, two, second, _take(walk, two, second) ^ taken)
     if here != first or there != second:
         top[SINCE] = 0
-        _merge(walk, first, here if here != first else _double(walk, first))
         reduce(walk)
     return True
 
@@ -268,15 +261,14 @@ def plus(walk):
             continue
         u, v, w = factors[a, first], factors[b, first], factors[c, first]
         x, y, z = factors[a, second], factors[b, second], factors[c, second]
-        new = (u, y, z ^ w)
-        ordered = [_U(0), _U(0), _U(0)]
-        ordered[a], ordered[b], ordered[c] = new
-        _take(walk, b, first)
-        _put(walk, b, first, v ^ y)
-        _take(walk, a, second)
-        _put(walk, a, second, x ^ u)
-        _append(walk, ordered[0], ordered[1], ordered[2])
+        for axis, row, value in ((b, first, v ^ y), (a, second, x ^ u)):
+            _take(walk, axis, row)
+            _put(walk, axis, row, value)
+        top[RANK] = rank + _ONE
+        for axis, value in ((a, u), (b, y), (c, z ^ w)):
+            _put(walk, axis, rank, value)
         top[PLUSES] += _ONE
+        top[FLIPS] += _ONE
         top[SINCE] = 0
         reduce(walk)
         return True
@@ -301,6 +293,7 @@ def wander(walk, flips, goal):
             if top[RANK] < top[CEILING]:
                 plus(walk)
         if not flip(walk) and (top[RANK] >= top[CEILING] or not plus(walk)):
+            top[FLIPS] += _ONE
             return False
     return True
 

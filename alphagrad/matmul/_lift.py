@@ -50,8 +50,8 @@ def lift(scheme: Scheme, *, steps: int = 20, seed: int = 0) -> Scheme:
         a scheme over "Z", or over "Q" with odd denominators, verified exactly.
 
     Raises:
-        LiftError: if the scheme has no counterpart modulo 4 (then there is none over the integers, nor over the
-            rationals with odd denominators), or none was found later on.
+        LiftError: if the scheme has no counterpart modulo 4 (then there is none over the integers, nor over
+            the rationals with odd denominators), or none was found later on.
         SchemeError: if the scheme is wrong.
         ValueError: for a scheme over another ring, or steps out of range.
     """
@@ -92,15 +92,16 @@ def _lift_once(scheme: Scheme, steps: int, random: np.random.Generator | None) -
         if found is not None:
             return found
     raise LiftError(
-        f"{scheme!r} has a counterpart modulo {2**steps}, but it is not that of small rational numbers", 2**steps
+        f"{scheme!r} has a counterpart modulo {2**steps}, but it is not that of small rational numbers",
+        2**steps,
     )
 
 
 class _System:
     """The linear equations of a step, eliminated.
 
-    Every unknown is a long integer: the bits of its column, and below them one bit that names it. Combinations
-    of these with different leading bits are a basis of what the left side can be.
+    Every unknown is a long integer: the bits of its column, and below them one bit that names it.
+    Combinations of these with different leading bits are a basis of what the left side can be.
     """
 
     def __init__(self, scheme: Scheme, random: np.random.Generator | None) -> None:
@@ -176,7 +177,7 @@ def _over_rationals(scheme: Scheme, factors: Sequence[np.ndarray], power: int) -
     """The scheme of the fractions of small numerators and denominators, if there are such and it is right."""
     modulus = 1 << power
     table: dict[int, Fraction | None] = {}
-    fractions = []
+    fractions: list[np.ndarray] = []
     for factor in factors:
         entries = (factor % modulus).ravel().tolist()
         for entry in set(entries) - table.keys():
@@ -187,7 +188,8 @@ def _over_rationals(scheme: Scheme, factors: Sequence[np.ndarray], power: int) -
         array[:] = [table[entry] for entry in entries]
         fractions.append(array.reshape(factor.shape))
     try:
-        return _verified(Scheme(scheme.format, *fractions, "Q"))
+        u, v, w = fractions
+        return _verified(Scheme(scheme.format, u, v, w, "Q"))
     except OverflowError:  # a common denominator beyond what a scheme holds
         return None
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from alphagrad.matmul._scheme import Format, Scheme, standard
-from alphagrad.matmul._transform import extend, project
+from alphagrad.matmul._transform import extend, project, reduce_modulo
 
 if TYPE_CHECKING:
     from alphagrad.matmul._flips import Walk
@@ -21,9 +21,11 @@ _PROGRESS_SECONDS = 0.2
 _SLICE = 500_000  # flips between two looks at the clock and at what other walks found
 _LENGTH = 20_000_000  # flips of a walk, after which it begins again somewhere else
 _PATIENCE = (3e3, 3e5)  # flips until a plus transition; drawn for every walk
-_MARGIN = 3  # products above the best rank to which plus transitions may lead, at most
-_POOL = 1000  # schemes kept of the best rank
-_SHARE = 0.25  # of the budget that is left, for each format on the way to the last
+_MARGIN = 4  # products above the best rank to which plus transitions may lead, at most
+_POOL = 1000  # schemes kept of the lowest rank
+_SHARE = 0.25  # of the budget that is left, for each format on the way to the last, at most
+_FRUITLESS = 4_000_000  # flips for every product, after which a search without a lower rank begins anew ...
+_GROWTH = 1.3  # ... and by how much longer it may take the next time
 
 # The lowest ranks modulo 2 in the literature (the catalogue at fmm.univ-lille.fr; Kauers and Moosbauer, "Flip
 # graphs for matrix multiplication", 2022): the search stays with a format on the way no longer than that.
@@ -57,14 +59,14 @@ class FlipProgress(NamedTuple):
         flips: made so far, by all workers.
         format: the format that is being searched; on the way to the last one, a smaller one.
         rank: the lowest so far in that format.
-        scheme: the best scheme so far of the format that was asked for, verified; None before there is one.
+        scheme: the best scheme so far of the format that was asked for, verified.
     """
 
     seconds: float
     flips: int
     format: Format
     rank: int
-    scheme: Scheme | None
+    scheme: Scheme
 
 
 def flip_search(
@@ -112,7 +114,7 @@ def flip_search(
     n, m, p = sizes
     if max(n * m, m * p, p * n) > 64:
         raise ValueError(
-            f"the format {n}x{m}x{p} has matrices of more than 64 entries, which is as many as a walk can hold"
+            f"the format {n}x{m}x{p} has matrices of more than 64 entries, the most that a walk can hold"
         )
     for name, value in (("seconds", seconds), ("steps", steps), ("workers", workers), ("target", target)):
         if value is not None and not value > 0:
@@ -121,21 +123,23 @@ def flip_search(
         raise ValueError(f"seed must not be negative, got {seed!r}")
     if seconds is None and steps is None and target is None:
         raise ValueError("the search has no end: give seconds, steps or a target")
-    if start is None:
-        route = _route(sizes)
-        starts = [standard(*route[0], ring="Z2")]
-    else:
-        route = [sizes]
+    search = _Search(sizes, seed, workers, seconds, steps, target, progress)
+    if start is not None:
         starts = [_brought_to(_modulo_2(scheme), sizes) for scheme in _several(start)]
-    search = _Search(seed, workers, seconds, steps, progress)
-    for place, stage in enumerate(route):
-        last = stage == sizes
-        goal = (target or 0) if last else _KNOWN.get(_sorted(stage), 0)
-        found = search.stage(stage, starts, goal, 1.0 if last else _SHARE, last)
-        if not last:
-            axis = next(i for i in range(3) if stage[i] != route[place + 1][i])
-            starts = [extend(scheme, axis) for scheme in found]
-    assert search.best is not None
+        search.stage(sizes, starts, math.inf)
+        return search.best
+    random = np.random.default_rng(seed)
+    patience, first = float(_FRUITLESS), True
+    while not search.over:
+        # The first time all sizes grow together, later on in any order.
+        route = _route(sizes, None if first else random)
+        schemes = [standard(*route[0], ring="Z2")]
+        for before, stage in zip([route[0], *route], route, strict=False):
+            grown = [axis for axis in range(3) if stage[axis] != before[axis]]
+            schemes = search.stage(
+                stage, [extend(scheme, *grown) if grown else scheme for scheme in schemes], patience
+            )
+        patience, first = patience * _GROWTH, False
     return search.best
 
 
@@ -144,91 +148,102 @@ class _Search:
 
     def __init__(
         self,
+        format: Format,
         seed: int,
         workers: int,
         seconds: float | None,
         steps: int | None,
+        target: int | None,
         progress: Callable[[FlipProgress], Any] | None,
     ) -> None:
         # Numba takes half a second to import, which only those who search shall pay.
         from alphagrad.matmul import _flips
 
-        self._flips = _flips
+        self._format, self._target = format, max(_least(format), target or 0)
+        self.best = standard(*format, ring="Z2")
         self._walkers = [_Walker(_flips, seed, worker) for worker in range(workers)]
         for walker in self._walkers:
             walker.compile()  # before the clock is read
-        self._seconds, self._steps, self._report = seconds, steps, progress
+        self._steps, self._report = steps, progress
         self._begin = time.monotonic()
+        self._end = math.inf if seconds is None else self._begin + seconds
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._pool: list[np.ndarray] = []
         self._rank = 0
-        self._goal = 0
-        self.best: Scheme | None = None
+        self._improved = 0  # flips when the rank last fell
 
-    def stage(
-        self, format: Format, starts: Sequence[Scheme], goal: int, share: float, last: bool
-    ) -> list[Scheme]:
-        """Search one format for a share of the budget that is left; returns the schemes of the lowest rank.
+    @property
+    def over(self) -> bool:
+        """Whether the budget is spent, the target reached, or someone asked to stop."""
+        spent = self._steps is not None and all(walker.flips >= self._steps for walker in self._walkers)
+        return spent or self._stop.is_set() or self.best.rank <= self._target or time.monotonic() >= self._end
+
+    def stage(self, format: Format, starts: Sequence[Scheme], patience: float) -> list[Scheme]:
+        """Search one format, with a share of the budget if it is not the one that was asked for.
 
         Args:
             format: of the schemes.
             starts: schemes to begin with.
-            goal: the rank that is enough.
-            share: of seconds and steps that are left.
-            last: whether this is the format that was asked for.
+            patience: flips for every product without a lower rank, after which the search ends.
+
+        Returns:
+            the schemes of the lowest rank, of which one is verified.
         """
+        last = format == self._format
         packed = [self._walkers[0].reduced(pack(scheme)) for scheme in starts]
         self._rank = min(factors.shape[1] for factors in packed)
         self._pool = [factors for factors in packed if factors.shape[1] == self._rank][:_POOL]
-        self._goal = goal
-        now = time.monotonic()
-        until = math.inf
-        if self._seconds is not None:
-            until = now + share * max(0.0, self._begin + self._seconds - now)
+        self._improved = self._flips
+        self._keep(format)
+        goal = self._target if last else max(_least(format), _KNOWN.get(_sorted(format), 0))
+        share, now = 1.0 if last else _SHARE, time.monotonic()
+        until = now + share * max(0.0, self._end - now)
         with ThreadPoolExecutor(len(self._walkers)) as threads:
             pending = set()
             for walker in self._walkers:
-                left = math.inf if self._steps is None else math.ceil(share * (self._steps - walker.flips))
-                pending.add(threads.submit(self._walk, walker, until, left))
+                left = math.inf if self._steps is None else share * max(0, self._steps - walker.flips)
+                limits = _Limits(goal, until, walker.flips + left, patience)
+                pending.add(threads.submit(self._walk, walker, limits))
             try:
                 while pending:
                     done, pending = wait(pending, _PROGRESS_SECONDS)
                     for future in done:
                         future.result()
-                    if last:
-                        self._keep(format)
+                    self._keep(format)
                     if self._report and not self._stop.is_set() and self._report(self._progress(format)):
                         self._stop.set()
-            finally:
-                self._stop.set() if pending else None
-        found = [unpack(format, factors) for factors in self._pool]
-        found[0].verify()
-        return found
+            except BaseException:
+                self._stop.set()
+                raise
+        return [unpack(format, factors) for factors in self._pool]
+
+    @property
+    def _flips(self) -> int:
+        return sum(walker.flips for walker in self._walkers)
 
     def _keep(self, format: Format) -> None:
+        """Verify what was found, and keep it if it is the best of the format that was asked for."""
         with self._lock:
             factors = self._pool[0]
-        if self.best is None or factors.shape[1] < self.best.rank:
-            scheme = unpack(format, factors)
-            scheme.verify()
+        scheme = unpack(format, factors)
+        scheme.verify()
+        if format == self._format and scheme.rank < self.best.rank:
             self.best = scheme
 
     def _progress(self, format: Format) -> FlipProgress:
-        flips = sum(walker.flips for walker in self._walkers)
-        return FlipProgress(time.monotonic() - self._begin, flips, format, self._rank, self.best)
+        return FlipProgress(time.monotonic() - self._begin, self._flips, format, self._rank, self.best)
 
-    def _walk(self, walker: _Walker, until: float, flips: float) -> None:
-        """Walk again and again, until the time or the flips are over or the goal is reached."""
-        flips += walker.flips
+    def _walk(self, walker: _Walker, limits: _Limits) -> None:
+        """Walk again and again, until a limit or the goal is reached."""
         length = 0
-        while not self._over(until) and walker.flips < flips:
+        while not self._over(walker, limits):
             with self._lock:
                 rank, pool = self._rank, self._pool
                 if length <= 0 or walker.rank > rank + _MARGIN:
                     walker.begin(pool[walker.random.integers(len(pool))])
                     length = _LENGTH
-            count = int(min(_SLICE, flips - walker.flips))
+            count = math.ceil(min(_SLICE, limits.flips - walker.flips))
             length = length - count if walker.wander(count, rank) else 0
             with self._lock:
                 if self._offer(walker):
@@ -240,15 +255,26 @@ class _Search:
             return False
         better = walker.rank < self._rank
         if better:
-            self._rank, self._pool = walker.rank, []
+            self._rank, self._pool, self._improved = walker.rank, [], self._flips
         if len(self._pool) < _POOL:
             self._pool.append(walker.factors())
         else:
-            self._pool[walker.random.integers(_POOL)] = walker.factors()
+            self._pool[walker.random.integers(1, _POOL)] = walker.factors()
         return better
 
-    def _over(self, until: float) -> bool:
-        return self._stop.is_set() or self._rank <= self._goal or time.monotonic() >= until
+    def _over(self, walker: _Walker, limits: _Limits) -> bool:
+        fruitless = self._flips - self._improved > limits.patience * self._rank
+        spent = walker.flips >= limits.flips or time.monotonic() >= limits.until
+        return fruitless or spent or self._rank <= limits.goal or self._stop.is_set()
+
+
+class _Limits(NamedTuple):
+    """What ends a walk: a rank, a time, a count of its flips, and flips without a lower rank per product."""
+
+    goal: int
+    until: float
+    flips: float
+    patience: float
 
 
 class _Walker:
@@ -300,7 +326,7 @@ class _Walker:
 
 
 def pack(scheme: Scheme) -> np.ndarray:
-    """The factors of a scheme modulo 2 as bits, (3, rank) integers of 64 bits; products that vanish left out."""
+    """The factors of a scheme modulo 2 as bits: (3, rank) integers; products that vanish are left out."""
     factors = [
         (factor.astype(np.uint64) << np.arange(factor.shape[1], dtype=np.uint64)).sum(axis=1, dtype=np.uint64)
         for factor in (scheme.u & 1, scheme.v & 1, scheme.w & 1)
@@ -335,12 +361,7 @@ def _several(start: Scheme | Sequence[Scheme]) -> Sequence[Scheme]:
 
 
 def _modulo_2(scheme: Scheme) -> Scheme:
-    """A scheme over the integers, the rationals or modulo 2 as one modulo 2."""
-    if scheme.ring not in ("Z", "Q", "Z2") or any(denominator % 2 == 0 for denominator in scheme.denominators):
-        raise ValueError(
-            f"start is {scheme!r}; expected a scheme over Z2 or Z, or over Q with odd denominators"
-        )
-    reduced = Scheme(scheme.format, scheme.u, scheme.v, scheme.w, "Z2")
+    reduced = reduce_modulo(scheme, 2)
     reduced.verify()
     return reduced
 
@@ -356,15 +377,27 @@ def _brought_to(scheme: Scheme, format: Format) -> Scheme:
     return scheme
 
 
-def _route(format: Format) -> list[Format]:
-    """Formats from a small one to the given one, each with one row or column more, as square as may be."""
-    route: list[Format] = [tuple(min(size, 2) for size in format)]  # type: ignore[list-item]
+def _route(format: Format, random: np.random.Generator | None) -> list[Format]:
+    """Formats from a small one to the given one, each with one row or column more.
+
+    Args:
+        format: the last one.
+        random: draws which size grows; if there is none, it is the smallest.
+    """
+    sizes = [min(size, 2) for size in format]
+    route = [_three(sizes)]
     while route[-1] != format:
-        sizes = list(route[-1])
-        axis = min((i for i in range(3) if sizes[i] < format[i]), key=lambda i: sizes[i])
+        growing = [axis for axis in range(3) if sizes[axis] < format[axis]]
+        axis = min(growing, key=lambda axis: sizes[axis]) if random is None else random.choice(growing)
         sizes[axis] += 1
-        route.append((sizes[0], sizes[1], sizes[2]))
+        route.append(_three(sizes))
     return route
+
+
+def _least(format: Format) -> int:
+    """A rank that no scheme is below: the entries of the largest matrix."""
+    n, m, p = format
+    return max(n * m, m * p, p * n)
 
 
 def _sorted(format: Format) -> Format:
