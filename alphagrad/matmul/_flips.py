@@ -229,8 +229,6 @@ def flip(walk):
     if number & _U(1 << 20):
         first, second = second, first
     one, two = (axis + _ONE) % _U(3), (axis + _U(2)) % _U(3)
-    if number & _U(1 << 21):
-        one, two = two, one
     top[FLIPS] += _ONE
     top[SINCE] += _ONE
     added, taken = factors[one, second], factors[two, first]
@@ -321,5 +319,7 @@ def new_walk(capacity: int, seed: int) -> Walk:
     top = np.zeros(_TOP_WIDTH, np.uint64)
     top[RANDOM] = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] | _ONE
     top[BITS] = bits
-    codes, width = 3 << (2 * bits), np.uint16 if bits <= 7 else np.uint32
-    return Walk(np.zeros((3, 1 << bits), np.uint64), np.zeros(codes, width), np.zeros(codes, width), top)
+    codes = 3 << (2 * bits)
+    return Walk(
+        np.zeros((3, 1 << bits), np.uint64), np.zeros(codes, np.uint32), np.zeros(codes, np.uint32), top
+    )
