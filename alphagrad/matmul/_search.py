@@ -24,8 +24,11 @@ _PATIENCE = (3e3, 3e5)  # flips until a plus transition; drawn for every walk
 _MARGIN = 4  # products above the best rank to which plus transitions may lead, at most
 _POOL = 1000  # schemes kept of the lowest rank
 _SHARE = 0.25  # of the budget that is left, for each format on the way to the last, at most
-_FRUITLESS = 4_000_000  # flips for every product, after which a search without a lower rank begins anew ...
-_GROWTH = 1.3  # ... and by how much longer it may take the next time
+_FRUITLESS = 1_000_000  # flips for every product, after which a search without a lower rank begins anew ...
+_GROWTH = 1.2  # ... and by how much longer it may take the next time
+_ANEW = (0.2, 0.5)  # how often a format is searched anew, not from its best schemes: on the way, and the last
+_STROLL = 10_000_000  # flips from the best schemes of a format on the way to others as good
+_HANDED = 32  # schemes of a format that are kept for later
 
 # The lowest ranks modulo 2 in the literature (the catalogue at fmm.univ-lille.fr; Kauers and Moosbauer, "Flip
 # graphs for matrix multiplication", 2022): the search stays with a format on the way no longer than that.
@@ -129,18 +132,44 @@ def flip_search(
         search.stage(sizes, starts, math.inf)
         return search.best
     random = np.random.default_rng(seed)
-    patience, first = float(_FRUITLESS), True
+    patience, reached = float(_FRUITLESS), {}
     while not search.over:
-        # The first time all sizes grow together, later on in any order.
-        route = _route(sizes, None if first else random)
-        schemes = [standard(*route[0], ring="Z2")]
-        for before, stage in zip([route[0], *route], route, strict=False):
-            grown = [axis for axis in range(3) if stage[axis] != before[axis]]
-            schemes = search.stage(
-                stage, [extend(scheme, *grown) if grown else scheme for scheme in schemes], patience
-            )
-        patience, first = patience * _GROWTH, False
+        _arrive(search, sizes, reached, patience, random)
+        patience *= _GROWTH
     return search.best
+
+
+def _arrive(
+    search: _Search,
+    format: Format,
+    reached: dict[Format, list[Scheme]],
+    patience: float,
+    random: np.random.Generator,
+) -> list[Scheme]:
+    """Search a format, from extensions of what is found, in the same way, for a smaller one.
+
+    Args:
+        search: what walks.
+        format: the format.
+        reached: the best schemes so far of formats that were searched before; brought up to date.
+        patience: see `_Search.stage`.
+        random: draws the smaller format, and whether a format is begun anew.
+
+    Returns:
+        schemes of the lowest rank so far.
+    """
+    before = reached.get(format, [])
+    if before and random.random() > _ANEW[format == search.format]:
+        starts = before
+    elif max(format) > 2:
+        smaller, axis = _smaller(format, random)
+        starts = [extend(scheme, axis) for scheme in _arrive(search, smaller, reached, patience, random)]
+    else:
+        starts = [standard(*format, ring="Z2")]
+    found = search.stage(format, starts, patience)
+    lowest = min(scheme.rank for scheme in found + before)
+    reached[format] = [scheme for scheme in found + before if scheme.rank == lowest][:_HANDED]
+    return reached[format]
 
 
 class _Search:
@@ -159,7 +188,7 @@ class _Search:
         # Numba takes half a second to import, which only those who search shall pay.
         from alphagrad.matmul import _flips
 
-        self._format, self._target = format, max(_least(format), target or 0)
+        self.format, self._target = format, max(_least(format), target or 0)
         self.best = standard(*format, ring="Z2")
         self._walkers = [_Walker(_flips, seed, worker) for worker in range(workers)]
         for walker in self._walkers:
@@ -188,22 +217,25 @@ class _Search:
             patience: flips for every product without a lower rank, after which the search ends.
 
         Returns:
-            the schemes of the lowest rank, of which one is verified.
+            some schemes of the lowest rank, of which one is verified.
         """
-        last = format == self._format
+        last = format == self.format
         packed = [self._walkers[0].reduced(pack(scheme)) for scheme in starts]
         self._rank = min(factors.shape[1] for factors in packed)
         self._pool = [factors for factors in packed if factors.shape[1] == self._rank][:_POOL]
         self._improved = self._flips
         self._keep(format)
         goal = self._target if last else max(_least(format), _KNOWN.get(_sorted(format), 0))
+        stroll = math.inf
+        if not last and self._rank <= goal:
+            goal, stroll = 0, _STROLL / len(self._walkers)
         share, now = 1.0 if last else _SHARE, time.monotonic()
         until = now + share * max(0.0, self._end - now)
         with ThreadPoolExecutor(len(self._walkers)) as threads:
             pending = set()
             for walker in self._walkers:
                 left = math.inf if self._steps is None else share * max(0, self._steps - walker.flips)
-                limits = _Limits(goal, until, walker.flips + left, patience)
+                limits = _Limits(goal, until, walker.flips + min(left, stroll), patience)
                 pending.add(threads.submit(self._walk, walker, limits))
             try:
                 while pending:
@@ -216,7 +248,8 @@ class _Search:
             except BaseException:
                 self._stop.set()
                 raise
-        return [unpack(format, factors) for factors in self._pool]
+        chosen = self._walkers[0].random.permutation(len(self._pool))[:_HANDED]
+        return [unpack(format, self._pool[at]) for at in chosen]
 
     @property
     def _flips(self) -> int:
@@ -228,7 +261,7 @@ class _Search:
             factors = self._pool[0]
         scheme = unpack(format, factors)
         scheme.verify()
-        if format == self._format and scheme.rank < self.best.rank:
+        if format == self.format and scheme.rank < self.best.rank:
             self.best = scheme
 
     def _progress(self, format: Format) -> FlipProgress:
@@ -377,21 +410,18 @@ def _brought_to(scheme: Scheme, format: Format) -> Scheme:
     return scheme
 
 
-def _route(format: Format, random: np.random.Generator | None) -> list[Format]:
-    """Formats from a small one to the given one, each with one row or column more.
-
-    Args:
-        format: the last one.
-        random: draws which size grows; if there is none, it is the smallest.
-    """
-    sizes = [min(size, 2) for size in format]
-    route = [_three(sizes)]
-    while route[-1] != format:
-        growing = [axis for axis in range(3) if sizes[axis] < format[axis]]
-        axis = min(growing, key=lambda axis: sizes[axis]) if random is None else random.choice(growing)
-        sizes[axis] += 1
-        route.append(_three(sizes))
-    return route
+def _smaller(format: Format, random: np.random.Generator) -> tuple[Format, int]:
+    """A format with one row or column less, and where; one of those whose extension has low rank."""
+    choices = []
+    for axis in range(3):
+        if format[axis] > 2:
+            smaller = _three(size - (i == axis) for i, size in enumerate(format))
+            rank = _KNOWN.get(_sorted(smaller), math.prod(smaller))
+            choices.append((rank + math.prod(format) // format[axis], smaller, axis))
+    lowest = min(choices)[0]
+    good = [choice for choice in choices if choice[0] <= lowest + 1]
+    _, smaller, axis = good[random.integers(len(good))]
+    return smaller, axis
 
 
 def _least(format: Format) -> int:
