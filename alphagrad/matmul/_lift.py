@@ -20,7 +20,7 @@ import numpy as np
 
 from alphagrad.matmul._scheme import Scheme, SchemeError, matmul_tensor
 
-_ATTEMPTS = 4  # orders of the unknowns, which decide which of them stay as they are
+_ATTEMPTS = 8  # orders of the unknowns, which decide which of them stay as they are
 
 
 class LiftError(ValueError):
@@ -38,8 +38,9 @@ class LiftError(ValueError):
 def lift(scheme: Scheme, *, steps: int = 20, seed: int = 0) -> Scheme:
     """The scheme over the integers, or else the rationals, that is a given one modulo 2.
 
-    Of all solutions of a step, one is taken that changes few entries, and zeros last: most schemes then come
-    out with entries -1, 0 and 1. Several orders of the unknowns are tried.
+    Of all solutions of a step, one is taken that changes zeros last. Some orders of the unknowns are tried
+    until one leads to entries -1, 0 and 1; otherwise the simplest scheme is returned: one over the integers
+    rather than the rationals, with small entries.
 
     Args:
         scheme: over "Z2".
@@ -61,16 +62,21 @@ def lift(scheme: Scheme, *, steps: int = 20, seed: int = 0) -> Scheme:
         raise ValueError(f"steps must be between 2 and 60, got {steps!r}")
     scheme.verify()
     random = np.random.default_rng(seed)
-    failure = None
+    found: list[Scheme] = []
+    failures: list[LiftError] = []
     for attempt in range(_ATTEMPTS):
         try:
-            return _lift_once(scheme, steps, random if attempt else None)
+            found.append(_lift_once(scheme, steps, random if attempt else None))
         except LiftError as error:
+            failures.append(error)
             if error.modulus == 2:
-                raise
-            failure = failure or error
-    assert failure is not None
-    raise failure
+                break
+        else:
+            if _plainness(found[-1])[:2] == (1, 1):
+                break
+    if not found:
+        raise max(failures, key=lambda error: error.modulus)
+    return min(found, key=_plainness)
 
 
 def _lift_once(scheme: Scheme, steps: int, random: np.random.Generator | None) -> Scheme:
@@ -95,6 +101,13 @@ def _lift_once(scheme: Scheme, steps: int, random: np.random.Generator | None) -
         f"{scheme!r} has a counterpart modulo {2**steps}, but it is not that of small rational numbers",
         2**steps,
     )
+
+
+def _plainness(scheme: Scheme) -> tuple[int, int, int]:
+    """Small for schemes with small denominators, then for small entries."""
+    factors = (scheme.u, scheme.v, scheme.w)
+    largest = max(int(np.abs(factor).max()) for factor in factors)
+    return math.prod(scheme.denominators), largest, sum(int(np.abs(factor).sum()) for factor in factors)
 
 
 class _System:
