@@ -12,6 +12,7 @@ from alphagrad.matmul._scheme import strassen as strassen
 from alphagrad.matmul._scheme import winograd as winograd
 from alphagrad.matmul._search import FlipProgress as FlipProgress
 from alphagrad.matmul._search import flip_search as flip_search
+from alphagrad.matmul._search import lift_nearby as lift_nearby
 from alphagrad.matmul._transform import canonical as canonical
 from alphagrad.matmul._transform import change_basis as change_basis
 from alphagrad.matmul._transform import concatenate as concatenate

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from alphagrad.matmul._lift import LiftError, lift
 from alphagrad.matmul._scheme import Format, Scheme, standard
 from alphagrad.matmul._transform import extend, project, reduce_modulo
 
@@ -137,6 +138,54 @@ def flip_search(
         _arrive(search, sizes, reached, patience, random)
         patience *= _GROWTH
     return search.best
+
+
+def lift_nearby(
+    scheme: Scheme, *, seconds: float | None = None, steps: int | None = None, seed: int = 0
+) -> Scheme:
+    """Lift a scheme modulo 2, or one of the same rank that walks from it lead to.
+
+    Not every scheme lifts; plus transitions lead to schemes of the same rank that may.
+
+    Args:
+        scheme: over "Z2".
+        seconds: how long to walk, at most.
+        steps: flips, at most.
+        seed: of the random moves.
+
+    Returns:
+        a scheme over "Z" or "Q", verified, of the same rank or a lower one.
+
+    Raises:
+        LiftError: if none was found in time; that of the scheme itself.
+        ValueError: if neither `seconds` nor `steps` is given.
+    """
+    if seconds is None and steps is None:
+        raise ValueError("the walks have no end: give seconds or steps")
+    try:
+        return lift(scheme)
+    except LiftError as error:
+        failure = error
+    from alphagrad.matmul import _flips
+
+    walker = _Walker(_flips, seed, 0)
+    walker.compile()
+    end = math.inf if seconds is None else time.monotonic() + seconds
+    pool = [pack(scheme)]
+    while time.monotonic() < end and (steps is None or walker.flips < steps):
+        walker.begin(pool[walker.random.integers(len(pool))])
+        rank = pool[0].shape[1]
+        for _ in range(_LENGTH // _SLICE):
+            walker.wander(_SLICE, rank)
+            if walker.rank > rank:
+                continue
+            found = unpack(scheme.format, walker.factors())
+            try:
+                return lift(found)
+            except LiftError:
+                pool = ([] if walker.rank < rank else pool[-_POOL:]) + [walker.factors()]
+            break
+    raise failure
 
 
 def _arrive(

@@ -14,6 +14,7 @@ from alphagrad.matmul import (
     extend,
     flip_search,
     lift,
+    lift_nearby,
     matmul_tensor,
     standard,
     strassen,
@@ -202,6 +203,13 @@ def test_a_scheme_that_holds_modulo_2_only_does_not_lift():
     with pytest.raises(LiftError, match="no counterpart modulo 4") as caught:
         lift(found)
     assert caught.value.modulus == 2
+
+
+def test_a_scheme_that_lifts_is_not_walked_away_from():
+    found = unpack((2, 2, 2), pack(strassen()))
+    assert lift_nearby(found, steps=1) == lift(found)
+    with pytest.raises(ValueError, match="no end"):
+        lift_nearby(found)
 
 
 def test_lifting_refuses_other_rings_and_wrong_schemes():
