@@ -224,12 +224,10 @@ def best_cut(sizes: Sizes, schemes: tuple[tuple[Format, int], ...]) -> tuple[flo
     for level in reversed(range(len(schemes))):
         format, rank = schemes[level]
         choices = [
-            {size // parts * parts, -(-size // parts) * parts} - {0}
+            sorted({size // parts * parts, -(-size // parts) * parts} - {0})
             for size, parts in zip(sizes, format, strict=True)
         ]
-        for core in itertools.product(*map(sorted, choices)):
-            if 0 in core:
-                continue
+        for core in itertools.product(*choices):
             n0, m0, p0 = core
             block = (n0 // format[0], m0 // format[1], p0 // format[2])
             peeled = n * m * p - math.prod(map(min, sizes, core))

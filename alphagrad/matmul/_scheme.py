@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import zlib
 from dataclasses import dataclass
 from fractions import Fraction
@@ -93,6 +94,8 @@ class Scheme:
         format = _as_format(self.format)
         prime = characteristic(self.ring)
         n, m, p = format
+        if len(self.denominators) != 3:
+            raise ValueError(f"denominators are {self.denominators}; expected three, of u, v and w")
         denominators = []
         rank = len(self.u)
         for name, width, denominator in zip("uvw", (n * m, m * p, p * n), self.denominators, strict=True):
@@ -313,7 +316,10 @@ def _two_by_two(*products: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Scheme:
 
 
 def _as_format(format: Any) -> Format:
-    sizes = tuple(int(size) for size in format)
+    try:
+        sizes = tuple(operator.index(size) for size in format)
+    except TypeError:
+        raise TypeError(f"the format is {format!r}; expected three positive sizes (n, m, p)") from None
     if len(sizes) != 3 or min(sizes) < 1:
         raise ValueError(f"the format is {tuple(format)}; expected three positive sizes (n, m, p)")
     return sizes

@@ -178,8 +178,8 @@ def reduce_modulo(scheme: Scheme, prime: int = 2) -> Scheme:
 def canonical(scheme: Scheme) -> Scheme:
     """The same products in a fixed order, with fixed scales.
 
-    In a field each u and v starts with a 1 (modulo a prime) or consists of integers without a common divisor
-    whose first is positive (over "Q"), and so it is over "Z"; w takes what is left. Rows are sorted. Products
+    Over "Z" and "Q" each u and v consists of integers without a common divisor, the first that is not zero
+    being positive; modulo a prime that first entry is 1. w takes what is left. Rows are sorted, and products
     that are zero are left out.
     """
     prime = characteristic(scheme.ring)

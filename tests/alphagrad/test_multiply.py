@@ -1,6 +1,7 @@
 """Products by schemes against `a @ b`."""
 
 from fractions import Fraction
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +27,7 @@ def wide():
     return matmul.extend(matmul.winograd(), 2)
 
 
-def random(shape, dtype=np.float64, seed=0):
+def random(shape, dtype: Any = np.float64, seed=0):
     rng = np.random.default_rng([seed, *shape])
     if np.issubdtype(dtype, np.integer):
         return rng.integers(np.iinfo(dtype).min, np.iinfo(dtype).max, shape, dtype, endpoint=True)
@@ -88,9 +89,7 @@ def test_padding_and_peeling_agree_with_the_plain_product(core, monkeypatch):
     monkeypatch.setattr(_multiply, "best_cut", cut)
     with jax.enable_x64(True):
         a, b = random((11, 13)), random((13, 17))
-        c = jax.jit(
-            lambda a, b: _multiply._multiply.__wrapped__(a, b, (matmul.winograd(),), True, None, None)
-        )(a, b)
+        c = jax.jit(lambda a, b: _multiply._by_schemes(a, b, (matmul.winograd(),), True, jnp.matmul))(a, b)
     np.testing.assert_allclose(c, a @ b, rtol=0, atol=1e-12)
 
 

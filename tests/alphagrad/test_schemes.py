@@ -1,6 +1,8 @@
 """Schemes: what verification finds, what files hold, and what transformations keep."""
 
 import json
+import subprocess
+import sys
 from fractions import Fraction
 from itertools import product
 
@@ -79,7 +81,7 @@ def test_the_known_schemes_have_the_published_ranks_and_additions():
     assert matmul.standard(3, 4, 5).additions() == 3 * (4 - 1) * 5
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(schemes())
 def test_verified_schemes_multiply_matrices(scheme):
     scheme.verify()
@@ -90,7 +92,7 @@ def test_verified_schemes_multiply_matrices(scheme):
     assert not (wrong % prime if prime else wrong).any()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(schemes(), st.data())
 def test_verification_names_the_entry_at_fault(scheme, data):
     factors = [np.array(factor) for factor in (scheme.u, scheme.v, scheme.w)]
@@ -98,7 +100,8 @@ def test_verification_names_the_entry_at_fault(scheme, data):
     row = data.draw(st.integers(0, scheme.rank - 1))
     column = data.draw(st.integers(0, factors[which].shape[1] - 1))
     factors[which][row, column] += 1
-    wrong = matmul.Scheme(scheme.format, *factors, scheme.ring, scheme.denominators)
+    u, v, w = factors
+    wrong = matmul.Scheme(scheme.format, u, v, w, scheme.ring, scheme.denominators)
     with pytest.raises(matmul.SchemeError, match=r"entry \(i, j, k\) = ") as error:
         wrong.verify()
     n, m, p = scheme.format
@@ -209,21 +212,18 @@ def test_schemes_are_immutable():
         matmul.strassen().u[0, 0] = 5
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(schemes(ring="Q"))
 def test_fractions_are_kept_in_lowest_terms(scheme):
     factors = (scheme.u, scheme.v, scheme.w)
-    fractions = [
+    u, v, w = (
         factor.astype(object) * Fraction(1, denominator)
         for factor, denominator in zip(factors, scheme.denominators, strict=True)
-    ]
-    assert matmul.Scheme(scheme.format, *fractions, "Q") == scheme
-    assert (
-        matmul.Scheme(
-            scheme.format, *(6 * f for f in factors), "Q", tuple(6 * d for d in scheme.denominators)
-        )
-        == scheme
     )
+    assert matmul.Scheme(scheme.format, u, v, w, "Q") == scheme
+    u, v, w = (6 * factor for factor in factors)
+    d, e, f = (6 * denominator for denominator in scheme.denominators)
+    assert matmul.Scheme(scheme.format, u, v, w, "Q", (d, e, f)) == scheme
 
 
 @settings(deadline=None, max_examples=40)
@@ -236,7 +236,7 @@ def test_kronecker_products_are_valid_and_ranks_and_formats_multiply(pair):
     assert both.format == tuple(np.multiply(first.format, second.format))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(schemes(), st.integers(0, 2), st.integers(1, 3), st.booleans())
 def test_concatenation_adds_formats_and_ranks(scheme, axis, size, swapped):
     format = list(scheme.format)
@@ -251,7 +251,7 @@ def test_concatenation_adds_formats_and_ranks(scheme, axis, size, swapped):
         assert both == matmul.extend(scheme, axis, size)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(schemes(), st.integers(0, 2), st.data())
 def test_projection_is_valid_and_undoes_extension(scheme, axis, data):
     index = data.draw(st.integers(0, scheme.format[axis]))
@@ -262,7 +262,7 @@ def test_projection_is_valid_and_undoes_extension(scheme, axis, data):
         assert matmul.equivalent(smaller, scheme)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(schemes())
 def test_symmetries_have_their_orders(scheme):
     rotated = matmul.rotate(scheme)
@@ -275,7 +275,7 @@ def test_symmetries_have_their_orders(scheme):
     assert matmul.transpose(transposed) == scheme
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.data())
 def test_change_of_basis_acts_on_the_matrices(data):
     scheme = data.draw(schemes(ring="Q"))
@@ -291,7 +291,7 @@ def test_change_of_basis_acts_on_the_matrices(data):
     assert (old == new).all()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(schemes(), st.sampled_from([2, 3, 5]))
 def test_reduction_modulo_a_prime_is_valid(scheme, prime):
     if matmul.characteristic(scheme.ring) not in (0, prime) or any(
@@ -305,7 +305,7 @@ def test_reduction_modulo_a_prime_is_valid(scheme, prime):
     assert reduced.ring == f"Z{prime}" and reduced.rank <= scheme.rank
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(schemes(), st.data())
 def test_order_and_scales_of_products_do_not_matter_to_equivalence(scheme, data):
     order = data.draw(st.permutations(range(scheme.rank)))
@@ -367,6 +367,13 @@ def test_what_does_not_fit_is_refused():
         matmul.Scheme((2, 2, 2), strassen.u, strassen.v[:6], strassen.w)
     with pytest.raises(TypeError, match="integers or fractions"):
         matmul.Scheme((2, 2, 2), strassen.u * 1.0, strassen.v, strassen.w)
+
+
+def test_schemes_need_neither_games_nor_agents():
+    code = "import alphagrad.matmul, sys; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    others = ("alphagrad.games", "alphagrad.agents", "alphagrad.training", "graphax", "numba")
+    assert not [name for name in modules.split() if name.startswith(others)]
 
 
 def coefficients(additions):
