@@ -20,8 +20,10 @@ from ._bounds import (
     omega_table,
     partition,
 )
+from ._lift import LiftError, lift
 from ._multiply import multiply
 from ._scheme import Scheme, SchemeError, characteristic, matmul_tensor, standard, strassen, winograd
+from ._search import FlipProgress, flip_search, lift_nearby
 from ._transform import (
     canonical,
     change_basis,
@@ -40,6 +42,8 @@ from ._transform import (
 __all__ = [
     "BlockTensor",
     "BorderScheme",
+    "FlipProgress",
+    "LiftError",
     "OmegaRow",
     "Scheme",
     "SchemeError",
@@ -56,8 +60,11 @@ __all__ = [
     "equivalent",
     "exponent",
     "extend",
+    "flip_search",
     "kronecker",
     "laser_exponent",
+    "lift",
+    "lift_nearby",
     "log_value",
     "matmul_format",
     "matmul_tensor",

@@ -495,7 +495,7 @@ def test_an_unwritable_folder_is_warned_of_once(tmp_path, monkeypatch):
     assert (tmp_path / "file").read_text() == "text"
 
 
-@pytest.mark.parametrize("function", ["os.replace", "tempfile.mkstemp", "os.fdopen"])
+@pytest.mark.parametrize("function", ["os.replace", "pathlib.Path.open", "pathlib.Path.mkdir"])
 def test_a_disk_that_cannot_be_written_to_is_survived(function, store, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError(30, "Read-only file system")

@@ -1,0 +1,484 @@
+"""Search for schemes modulo 2 of low rank by walks through flip graphs."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from alphagrad.matmul._lift import LiftError, lift
+from alphagrad.matmul._scheme import Format, Scheme, standard
+from alphagrad.matmul._transform import extend, project, reduce_modulo
+
+if TYPE_CHECKING:
+    from alphagrad.matmul._flips import Walk
+
+_PROGRESS_SECONDS = 0.2
+_SLICE = 500_000  # flips between two looks at the clock and at what other walks found
+_LENGTH = 20_000_000  # flips of a walk, after which it begins again somewhere else
+_PATIENCE = (3e3, 3e5)  # flips until a plus transition; drawn for every walk
+_MARGIN = 4  # products above the best rank to which plus transitions may lead, at most
+_POOL = 1000  # schemes kept of the lowest rank
+_SHARE = 0.25  # of the budget that is left, for each format on the way to the last, at most
+_FRUITLESS = 1_000_000  # flips for every product, after which a search without a lower rank begins anew ...
+_GROWTH = 1.2  # ... and by how much longer it may take the next time
+_ANEW = (0.2, 0.5)  # how often a format is searched anew, not from its best schemes: on the way, and the last
+_STROLL = 10_000_000  # flips from the best schemes of a format on the way to others as good
+_HANDED = 32  # schemes of a format that are kept for later
+
+# The lowest ranks modulo 2 in the literature (the catalogue at fmm.univ-lille.fr; Kauers and Moosbauer, "Flip
+# graphs for matrix multiplication", 2022): the search stays with a format on the way no longer than that.
+_KNOWN = {
+    (2, 2, 2): 7,
+    (2, 2, 3): 11,
+    (2, 2, 4): 14,
+    (2, 2, 5): 18,
+    (2, 3, 3): 15,
+    (2, 3, 4): 20,
+    (2, 3, 5): 25,
+    (2, 4, 4): 26,
+    (2, 4, 5): 33,
+    (2, 5, 5): 40,
+    (3, 3, 3): 23,
+    (3, 3, 4): 29,
+    (3, 3, 5): 36,
+    (3, 4, 4): 38,
+    (3, 4, 5): 47,
+    (3, 5, 5): 58,
+    (4, 4, 4): 47,
+    (4, 4, 5): 60,
+}
+
+
+class FlipProgress(NamedTuple):
+    """Where a search is.
+
+    Attributes:
+        seconds: since it began.
+        flips: made so far, by all workers.
+        format: the format that is being searched; on the way to the last one, a smaller one.
+        rank: the lowest so far in that format.
+        scheme: the best scheme so far of the format that was asked for, verified.
+    """
+
+    seconds: float
+    flips: int
+    format: Format
+    rank: int
+    scheme: Scheme
+
+
+def flip_search(
+    format: Format,
+    *,
+    seconds: float | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    start: Scheme | Sequence[Scheme] | None = None,
+    workers: int = 2,
+    target: int | None = None,
+    progress: Callable[[FlipProgress], Any] | None = None,
+) -> Scheme:
+    """Search for a scheme modulo 2 of low rank.
+
+    Walks begin at random schemes of the lowest rank so far, flip pairs of products, and merge products where
+    they can; plus transitions lead out of where they can't. Without a `start`, the search begins with the
+    standard algorithm of a small format and extends the best schemes, one row or column at a time.
+
+    Args:
+        format: (n, m, p), for an n x m by an m x p matrix.
+        seconds: how long to search. The first search on a machine also compiles, some ten seconds more.
+        steps: flips of every worker. With `steps` alone and one worker the result depends on the seed only.
+        seed: of the random moves.
+        start: schemes to begin with, of this or another format: rows and columns are then struck out, or
+            left to the standard algorithm. Their entries are taken modulo 2.
+        workers: threads, one for each core, if you like.
+        target: the search ends when it reaches this rank.
+        progress: called about five times a second; the search ends when it returns something true.
+
+    Returns:
+        the best scheme found, verified, over "Z2"; never one of higher rank than the best of `start`.
+
+    Raises:
+        ValueError: for a format that is not three positive sizes or has matrices of more than 64 entries;
+            budgets, seeds, workers or targets out of range; neither `seconds` nor `steps`, nor a `target`.
+        SchemeError: for a `start` that is wrong modulo 2.
+
+    Flips: M. Kauers and J. Moosbauer, "Flip graphs for matrix multiplication", 2022 (arXiv 2212.01175). Plus
+    transitions: Y. Arai, Y. Ichikawa and K. Hukushima, "Adaptive flip graph algorithm for matrix
+    multiplication", 2024 (arXiv 2312.16960). Extension and projection: M. Kauers and I. Wood, "Exploring the
+    meta flip graph for matrix multiplication", 2025 (arXiv 2510.19787).
+    """
+    sizes = standard(*_three(format)).format
+    n, m, p = sizes
+    if max(n * m, m * p, p * n) > 64:
+        raise ValueError(
+            f"the format {n}x{m}x{p} has matrices of more than 64 entries, the most that a walk can hold"
+        )
+    for name, value in (("seconds", seconds), ("steps", steps), ("workers", workers), ("target", target)):
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} must be positive, got {value!r}")
+    if seed < 0:
+        raise ValueError(f"seed must not be negative, got {seed!r}")
+    if seconds is None and steps is None and target is None:
+        raise ValueError("the search has no end: give seconds, steps or a target")
+    search = _Search(sizes, seed, workers, seconds, steps, target, progress)
+    if start is not None:
+        starts = [_brought_to(_modulo_2(scheme), sizes) for scheme in _several(start)]
+        search.stage(sizes, starts, math.inf)
+        return search.best
+    random = np.random.default_rng(seed)
+    patience, reached = float(_FRUITLESS), {}
+    while not search.over:
+        _arrive(search, sizes, reached, patience, random)
+        patience *= _GROWTH
+    return search.best
+
+
+def lift_nearby(
+    scheme: Scheme, *, seconds: float | None = None, steps: int | None = None, seed: int = 0
+) -> Scheme:
+    """Lift a scheme modulo 2, or one of the same rank that walks from it lead to.
+
+    Not every scheme lifts; plus transitions lead to schemes of the same rank that may.
+
+    Args:
+        scheme: over "Z2".
+        seconds: how long to walk, at most.
+        steps: flips, at most.
+        seed: of the random moves.
+
+    Returns:
+        a scheme over "Z" or "Q", verified, of the same rank or a lower one.
+
+    Raises:
+        LiftError: if none was found in time; that of the scheme itself.
+        ValueError: if neither `seconds` nor `steps` is given.
+    """
+    if seconds is None and steps is None:
+        raise ValueError("the walks have no end: give seconds or steps")
+    try:
+        return lift(scheme)
+    except LiftError as error:
+        failure = error
+    from alphagrad.matmul import _flips
+
+    walker = _Walker(_flips, seed, 0)
+    walker.compile()
+    end = math.inf if seconds is None else time.monotonic() + seconds
+    pool = [pack(scheme)]
+    while time.monotonic() < end and (steps is None or walker.flips < steps):
+        walker.begin(pool[walker.random.integers(len(pool))])
+        rank = pool[0].shape[1]
+        for _ in range(_LENGTH // _SLICE):
+            walker.wander(_SLICE, rank)
+            if walker.rank > rank:
+                continue
+            found = unpack(scheme.format, walker.factors())
+            try:
+                return lift(found)
+            except LiftError:
+                pool = ([] if walker.rank < rank else pool[-_POOL:]) + [walker.factors()]
+            break
+    raise failure
+
+
+def _arrive(
+    search: _Search,
+    format: Format,
+    reached: dict[Format, list[Scheme]],
+    patience: float,
+    random: np.random.Generator,
+) -> list[Scheme]:
+    """Search a format, from extensions of what is found, in the same way, for a smaller one.
+
+    Args:
+        search: what walks.
+        format: the format.
+        reached: the best schemes so far of formats that were searched before; brought up to date.
+        patience: see `_Search.stage`.
+        random: draws the smaller format, and whether a format is begun anew.
+
+    Returns:
+        schemes of the lowest rank so far.
+    """
+    before = reached.get(format, [])
+    if before and random.random() > _ANEW[format == search.format]:
+        starts = before
+    elif max(format) > 2:
+        smaller, axis = _smaller(format, random)
+        starts = [extend(scheme, axis) for scheme in _arrive(search, smaller, reached, patience, random)]
+    else:
+        starts = [standard(*format, ring="Z2")]
+    found = search.stage(format, starts, patience)
+    lowest = min(scheme.rank for scheme in found + before)
+    reached[format] = [scheme for scheme in found + before if scheme.rank == lowest][:_HANDED]
+    return reached[format]
+
+
+class _Search:
+    """Walks side by side, one in every thread, and the schemes that they have found."""
+
+    def __init__(
+        self,
+        format: Format,
+        seed: int,
+        workers: int,
+        seconds: float | None,
+        steps: int | None,
+        target: int | None,
+        progress: Callable[[FlipProgress], Any] | None,
+    ) -> None:
+        # Numba takes half a second to import, which only those who search shall pay.
+        from alphagrad.matmul import _flips
+
+        self.format, self._target = format, max(_least(format), target or 0)
+        self.best = standard(*format, ring="Z2")
+        self._walkers = [_Walker(_flips, seed, worker) for worker in range(workers)]
+        for walker in self._walkers:
+            walker.compile()  # before the clock is read
+        self._steps, self._report = steps, progress
+        self._begin = time.monotonic()
+        self._end = math.inf if seconds is None else self._begin + seconds
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._pool: list[np.ndarray] = []
+        self._rank = 0
+        self._improved = 0  # flips when the rank last fell
+
+    @property
+    def over(self) -> bool:
+        """Whether the budget is spent, the target reached, or someone asked to stop."""
+        spent = self._steps is not None and all(walker.flips >= self._steps for walker in self._walkers)
+        return spent or self._stop.is_set() or self.best.rank <= self._target or time.monotonic() >= self._end
+
+    def stage(self, format: Format, starts: Sequence[Scheme], patience: float) -> list[Scheme]:
+        """Search one format, with a share of the budget if it is not the one that was asked for.
+
+        Args:
+            format: of the schemes.
+            starts: schemes to begin with.
+            patience: flips for every product without a lower rank, after which the search ends.
+
+        Returns:
+            some schemes of the lowest rank, of which one is verified.
+        """
+        last = format == self.format
+        packed = [self._walkers[0].reduced(pack(scheme)) for scheme in starts]
+        self._rank = min(factors.shape[1] for factors in packed)
+        self._pool = [factors for factors in packed if factors.shape[1] == self._rank][:_POOL]
+        self._improved = self._flips
+        self._keep(format)
+        goal = self._target if last else max(_least(format), _KNOWN.get(_sorted(format), 0))
+        stroll = math.inf
+        if not last and self._rank <= goal:
+            goal, stroll = 0, _STROLL / len(self._walkers)
+        share, now = 1.0 if last else _SHARE, time.monotonic()
+        until = now + share * max(0.0, self._end - now)
+        with ThreadPoolExecutor(len(self._walkers)) as threads:
+            pending = set()
+            for walker in self._walkers:
+                left = math.inf if self._steps is None else share * max(0, self._steps - walker.flips)
+                limits = _Limits(goal, until, walker.flips + min(left, stroll), patience)
+                pending.add(threads.submit(self._walk, walker, limits))
+            try:
+                while pending:
+                    done, pending = wait(pending, _PROGRESS_SECONDS)
+                    for future in done:
+                        future.result()
+                    self._keep(format)
+                    if self._report and not self._stop.is_set() and self._report(self._progress(format)):
+                        self._stop.set()
+            except BaseException:
+                self._stop.set()
+                raise
+        chosen = self._walkers[0].random.permutation(len(self._pool))[:_HANDED]
+        return [unpack(format, self._pool[at]) for at in chosen]
+
+    @property
+    def _flips(self) -> int:
+        return sum(walker.flips for walker in self._walkers)
+
+    def _keep(self, format: Format) -> None:
+        """Verify what was found, and keep it if it is the best of the format that was asked for."""
+        with self._lock:
+            factors = self._pool[0]
+        scheme = unpack(format, factors)
+        scheme.verify()
+        if format == self.format and scheme.rank < self.best.rank:
+            self.best = scheme
+
+    def _progress(self, format: Format) -> FlipProgress:
+        return FlipProgress(time.monotonic() - self._begin, self._flips, format, self._rank, self.best)
+
+    def _walk(self, walker: _Walker, limits: _Limits) -> None:
+        """Walk again and again, until a limit or the goal is reached."""
+        length = 0
+        while not self._over(walker, limits):
+            with self._lock:
+                rank, pool = self._rank, self._pool
+                if length <= 0 or walker.rank > rank + _MARGIN:
+                    walker.begin(pool[walker.random.integers(len(pool))])
+                    length = _LENGTH
+            count = math.ceil(min(_SLICE, limits.flips - walker.flips))
+            length = length - count if walker.wander(count, rank) else 0
+            with self._lock:
+                if self._offer(walker):
+                    length = 0
+
+    def _offer(self, walker: _Walker) -> bool:
+        """Take a scheme into the pool if it is as good as those in there; True if it is better."""
+        if walker.rank > self._rank:
+            return False
+        better = walker.rank < self._rank
+        if better:
+            self._rank, self._pool, self._improved = walker.rank, [], self._flips
+        if len(self._pool) < _POOL:
+            self._pool.append(walker.factors())
+        else:
+            self._pool[walker.random.integers(1, _POOL)] = walker.factors()
+        return better
+
+    def _over(self, walker: _Walker, limits: _Limits) -> bool:
+        fruitless = self._flips - self._improved > limits.patience * self._rank
+        spent = walker.flips >= limits.flips or time.monotonic() >= limits.until
+        return fruitless or spent or self._rank <= limits.goal or self._stop.is_set()
+
+
+class _Limits(NamedTuple):
+    """What ends a walk: a rank, a time, a count of its flips, and flips without a lower rank per product."""
+
+    goal: int
+    until: float
+    flips: float
+    patience: float
+
+
+class _Walker:
+    """One walk and its random choices."""
+
+    def __init__(self, flips: Any, seed: int, number: int) -> None:
+        self._module = flips
+        self.random = np.random.default_rng((seed, number))
+        self._walk: Walk = flips.new_walk(2, int(self.random.integers(2**62)))
+
+    @property
+    def rank(self) -> int:
+        return int(self._walk.top[self._module.RANK])
+
+    @property
+    def flips(self) -> int:
+        return int(self._walk.top[self._module.FLIPS])
+
+    def factors(self) -> np.ndarray:
+        return self._walk.factors[:, : self.rank].copy()
+
+    def compile(self) -> None:
+        self.begin(pack(standard(1, 1, 2)))
+        self.wander(0, 2)
+
+    def reduced(self, factors: np.ndarray) -> np.ndarray:
+        self.begin(factors)
+        return self.factors()
+
+    def begin(self, factors: np.ndarray) -> None:
+        """Go to a scheme, and draw when plus transitions are made."""
+        module, need = self._module, factors.shape[1] + _MARGIN + 2
+        # The tables are the faster the smaller they are.
+        if not need <= self._walk.factors.shape[1] <= max(64, 2 * need):
+            top = self._walk.top
+            self._walk = module.new_walk(need, 0)
+            self._walk.top[module.RANDOM] = top[module.RANDOM]
+            self._walk.top[module.FLIPS] = top[module.FLIPS]
+        module.begin(self._walk, factors)
+        lower, upper = np.log(_PATIENCE)
+        self._walk.top[module.PATIENCE] = int(np.exp(self.random.uniform(lower, upper)))
+        self._margin = int(self.random.integers(1, _MARGIN + 1))
+
+    def wander(self, flips: int, rank: int) -> bool:
+        """Walk for some flips or until the rank is below the given one; False at a dead end."""
+        module, top = self._module, self._walk.top
+        top[module.CEILING] = rank + self._margin
+        return bool(module.wander(self._walk, np.uint64(flips), np.uint64(rank - 1)))
+
+
+def pack(scheme: Scheme) -> np.ndarray:
+    """The factors of a scheme modulo 2 as bits: (3, rank) integers; products that vanish are left out."""
+    factors = [
+        (factor.astype(np.uint64) << np.arange(factor.shape[1], dtype=np.uint64)).sum(axis=1, dtype=np.uint64)
+        for factor in (scheme.u & 1, scheme.v & 1, scheme.w & 1)
+    ]
+    packed = np.stack(factors)
+    return packed[:, packed.all(axis=0)]
+
+
+def unpack(format: Format, factors: np.ndarray) -> Scheme:
+    """The scheme over "Z2" of factors as bits."""
+    n, m, p = format
+    u, v, w = (
+        (factor[:, None] >> np.arange(width, dtype=np.uint64) & np.uint64(1)).astype(np.int64)
+        for factor, width in zip(factors, (n * m, m * p, p * n), strict=True)
+    )
+    return Scheme(format, u, v, w, "Z2")
+
+
+def _three(format: Iterable[int]) -> tuple[int, int, int]:
+    try:
+        n, m, p = format
+    except (TypeError, ValueError):
+        raise ValueError(f"the format is {format!r}; expected three positive sizes (n, m, p)") from None
+    return n, m, p
+
+
+def _several(start: Scheme | Sequence[Scheme]) -> Sequence[Scheme]:
+    schemes = [start] if isinstance(start, Scheme) else list(start)
+    if not schemes or not all(isinstance(scheme, Scheme) for scheme in schemes):
+        raise TypeError(f"start is {start!r}; expected a Scheme or a sequence of them")
+    return schemes
+
+
+def _modulo_2(scheme: Scheme) -> Scheme:
+    reduced = reduce_modulo(scheme, 2)
+    reduced.verify()
+    return reduced
+
+
+def _brought_to(scheme: Scheme, format: Format) -> Scheme:
+    """A scheme extended and projected to a format; what is struck out is what leaves the lowest rank."""
+    for axis in range(3):
+        while scheme.format[axis] > format[axis]:
+            smaller = [project(scheme, axis, index) for index in range(scheme.format[axis])]
+            scheme = min(smaller, key=lambda one: one.rank)
+        if scheme.format[axis] < format[axis]:
+            scheme = extend(scheme, axis, format[axis] - scheme.format[axis])
+    return scheme
+
+
+def _smaller(format: Format, random: np.random.Generator) -> tuple[Format, int]:
+    """A format with one row or column less, and where; one of those whose extension has low rank."""
+    choices = []
+    for axis in range(3):
+        if format[axis] > 2:
+            smaller = _three(size - (i == axis) for i, size in enumerate(format))
+            rank = _KNOWN.get(_sorted(smaller), math.prod(smaller))
+            choices.append((rank + math.prod(format) // format[axis], smaller, axis))
+    lowest = min(choices)[0]
+    good = [choice for choice in choices if choice[0] <= lowest + 1]
+    _, smaller, axis = good[random.integers(len(good))]
+    return smaller, axis
+
+
+def _least(format: Format) -> int:
+    """A rank that no scheme is below: the entries of the largest matrix."""
+    n, m, p = format
+    return max(n * m, m * p, p * n)
+
+
+def _sorted(format: Format) -> Format:
+    n, m, p = sorted(format)
+    return n, m, p
