@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from rich.console import Console
 import graphax
 
 from .config import ConfigError, TrainConfig, load_task, to_yaml, trace_task
-from .games import CompressedVertexGame, VertexGame
+from .games.compressed import CompressedVertexGame
+from .games.vertex import VertexGame
 from .report import (
     ProgressLine,
     TrainingFolder,
@@ -28,6 +28,7 @@ from .report import (
 from .training import Training, alphazero, begin
 from .training.checkpoint import load_checkpoint, save_checkpoint
 from .training.loop import Metrics, Watch, run
+from .training.records import Records
 
 _CLOSING_SECONDS = 6.0  # for the last checkpoint, the table and the report
 _CHECKPOINT_SECONDS = 30.0
@@ -113,9 +114,9 @@ class _Learner:
         self.progress = ProgressLine(console)
         self._saved = time.perf_counter()
 
-    def on_best(self, actions: Sequence[int], best: float) -> None:
+    def on_best(self, target: int, game: Records, best: float) -> None:
         """Save a game that is better than all before."""
-        self.order = tuple(self._game.vertices[action] for action in actions)
+        self.order = tuple(self._game.vertices[action] for action in game.actions.tolist())
         graphax.save_order(
             self._folder.order,
             self._graph,

@@ -1,7 +1,18 @@
-"""Networks that play games, as Equinox modules."""
+"""Networks that play games, as Equinox modules.
 
-from ._agent import Agent, AgentConfig, Prediction, make_agent
+The networks themselves are in the modules `vertex` and `tensor`, which need nothing of each other.
+"""
+
+from ._agent import Agent, AgentConfig, Lesson, Losses, Prediction, make_agent, register_network
 from .transformer import TransformerLayer
-from .vertex import VertexAgent
 
-__all__ = ["Agent", "AgentConfig", "Prediction", "TransformerLayer", "VertexAgent", "make_agent"]
+__all__ = [
+    "Agent",
+    "AgentConfig",
+    "Lesson",
+    "Losses",
+    "Prediction",
+    "TransformerLayer",
+    "make_agent",
+    "register_network",
+]

@@ -9,11 +9,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Bool, Float
 
 from ..games.compressed import AdjacencyTensor
 from ..games.vertex import VertexGame
-from ._agent import AgentConfig, Prediction, make_agent
+from ._agent import AgentConfig, Lesson, Losses, Prediction, register_network
 from .transformer import TransformerLayer
 
 ILLEGAL = -1e9
@@ -84,12 +85,16 @@ class VertexAgent(eqx.Module):
         costs = sizes.sum(axis=0) * sizes[self.num_inputs :].sum(axis=1)
         self.reference = float(costs[list(self.action_columns)].sum())
 
-    def __call__(self, observation: Observation, legal: Bool[Array, "num_actions"]) -> Prediction:
+    def __call__(
+        self, observation: Observation, legal: Bool[Array, "num_actions"], key: Array | None = None
+    ) -> Prediction:
         """
         Args:
             observation: the adjacency tensor, dense or compressed.
             legal: the actions that may be taken.
+            key: not used; the menu holds all actions.
         """
+        del key
         actions = jnp.array(self.action_columns)
         remaining = jnp.zeros(len(self.preference)).at[actions].set(legal.astype(jnp.float32))
         sums, degrees = self._edge_sums(observation)
@@ -117,6 +122,23 @@ class VertexAgent(eqx.Module):
             ]
         )
         return Prediction(logits, self.value(summary))
+
+    def losses(
+        self,
+        observation: Observation,
+        legal: Bool[Array, "num_actions"],
+        lesson: Lesson,
+        key: Array | None = None,
+    ) -> Losses:
+        """The cross-entropy to the lesson's policy, and the Huber loss of the value."""
+        prediction = self(observation, legal, key)
+        logits = jax.nn.log_softmax(prediction.logits)
+        # Of an illegal action the logarithm is huge and the share is none.
+        cross = -jnp.sum(jnp.where(legal, lesson.policy * logits, 0.0))
+        entropy = -jnp.sum(jnp.where(legal, jnp.exp(logits) * logits, 0.0))
+        # Linear for large errors: of a game that went wrong only so much is to be learned.
+        error = optax.huber_loss(prediction.value, lesson.value, delta=0.2)
+        return Losses(cross, 2 * error, entropy)
 
     def _edge_sums(self, observation):
         """Channels of the edges summed over the in-edges and the out-edges of every vertex.
@@ -212,7 +234,7 @@ def _zeroed(linear: eqx.nn.Linear) -> eqx.nn.Linear:
     return cast(eqx.nn.Linear, jax.tree.map(jnp.zeros_like, linear))
 
 
-@make_agent.register
+@register_network
 def _(game: VertexGame, config: AgentConfig, key: Array) -> VertexAgent:
     with jax.ensure_compile_time_eval():
         seen = game.observe(game.init(key))

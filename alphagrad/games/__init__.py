@@ -1,14 +1,8 @@
-"""Games that the agents play."""
+"""Games that the agents play.
 
-from ._game import Game, advance
-from .compressed import AdjacencyTensor, CompressedVertexGame
-from .vertex import VertexGame, VertexState
+The games themselves are in the modules `vertex`, `compressed` and `tensor`; neither game needs the other.
+"""
 
-__all__ = [
-    "AdjacencyTensor",
-    "CompressedVertexGame",
-    "Game",
-    "VertexGame",
-    "VertexState",
-    "advance",
-]
+from ._game import Game, State, advance
+
+__all__ = ["Game", "State", "advance"]

@@ -11,28 +11,40 @@ from jaxtyping import Array, Bool, Float, Int
 State = Any
 """A pytree of arrays."""
 
+Action = Array
+"""An action: a number, or a vector that spells it."""
+
 
 class Game(Protocol):
     """A single-player game of finite length; its methods are pure and work under `jit` and `vmap`.
 
+    Where actions can be listed, the menu at every state holds the actions 0 ... num_actions - 1. Where they
+    are too many, an action is an integer vector, and the menu at a state is drawn by an agent.
+
     Attributes:
         num_actions: the width of the menu of actions at a state.
         max_steps: after how many steps every game is over.
+        num_targets: of how many problems the game may be about.
+        action: the shape and type of an action.
     """
 
     num_actions: int
     max_steps: int
+    num_targets: int
+
+    @property
+    def action(self) -> jax.ShapeDtypeStruct: ...
 
     def init(self, key: Array) -> State:
         """The first state; `key` is there for games that begin by chance."""
         ...
 
-    def step(self, state: State, action: Int[Array, ""]) -> tuple[State, Float[Array, ""]]:
+    def step(self, state: State, action: Action) -> tuple[State, Float[Array, ""]]:
         """The next state and the reward of a legal action."""
         ...
 
     def legal(self, state: State) -> Bool[Array, "num_actions"]:
-        """The actions that may be taken."""
+        """The actions of the menu that may be taken."""
         ...
 
     def is_over(self, state: State) -> Bool[Array, ""]:
@@ -43,8 +55,54 @@ class Game(Protocol):
         """What an agent sees: a pytree of arrays."""
         ...
 
+    def target(self, start: State) -> Int[Array, ""]:
+        """Which of its problems a game is about that begins like this; -1 for an exercise.
 
-def advance(game: Game, state: State, action: Int[Array, ""]) -> tuple[State, Float[Array, ""]]:
+        The best games on each problem are kept apart; exercises are learned from and not compared.
+        """
+        ...
+
+    def identify(self, actions: Int[Array, "max_steps ..."], length: Int[Array, ""]) -> Int[Array, "marks"]:
+        """Numbers by which games on a target are told apart: equal ones for what is the same game.
+
+        Args:
+            actions: the moves of a game.
+            length: how many of them were made before it was over.
+        """
+        ...
+
+    def demonstrate(self, key: Array, number: Int[Array, ""]) -> tuple[State, Int[Array, "max_steps ..."]]:
+        """A game to learn from before one can play: its first state and its moves.
+
+        Args:
+            key: for what is left to chance.
+            number: of the demonstration; games may show different things in turn.
+        """
+        ...
+
+    def reopen(
+        self,
+        key: Array,
+        start: State,
+        actions: Int[Array, "max_steps ..."],
+        length: Int[Array, ""],
+    ) -> tuple[State, Int[Array, "max_steps ..."]]:
+        """Another beginning of a game that was played, from which it can be played to the same end.
+
+        Args:
+            key: for what is left to chance.
+            start: the first state of the game.
+            actions: its moves.
+            length: how many of them were made before it was over.
+
+        Returns:
+            a first state, and `length` moves of the same return from there on. They are for those who want
+            to play only the last moves anew.
+        """
+        ...
+
+
+def advance(game: Game, state: State, action: Action) -> tuple[State, Float[Array, ""]]:
     """`game.step`, except that a finished game stays as it is and pays nothing.
 
     Games played side by side in one batch end after different numbers of steps.

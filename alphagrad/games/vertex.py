@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -74,6 +75,7 @@ class VertexGame:
         self.num_inputs = len(graph.inputs)
         self.num_vertices = len(graph.vertices)
         self.num_actions = self.max_steps = len(self.vertices)
+        self.num_targets = 1
         columns = {vertex: at for at, vertex in enumerate(graph.vertices)}
         self.action_columns = np.array([columns[vertex] for vertex in self.vertices], np.int32)
 
@@ -106,6 +108,11 @@ class VertexGame:
         features += [_features(structure) for structure in table.structures]
         self._features = np.array(features, np.float32)
         self.num_features = self._features.shape[1]
+
+    @property
+    def action(self) -> jax.ShapeDtypeStruct:
+        """An action is a number: that of its vertex among the eliminable ones."""
+        return jax.ShapeDtypeStruct((), jnp.int32)
 
     def init(self, key: Array | None = None) -> VertexState:
         """The whole graph; the game has no chance in it and ``key`` is not used."""
@@ -143,6 +150,48 @@ class VertexGame:
         10 of one plus the sizes of output, input and the numbers held.
         """
         return jnp.asarray(self._features)[state.edges.astype(jnp.int32)]
+
+    def target(self, start: VertexState) -> Int[Array, ""]:
+        """All games are about the one graph."""
+        del start
+        return jnp.zeros((), jnp.int32)
+
+    def identify(self, actions: Int[Array, "steps"], length: Int[Array, ""]) -> Int[Array, "steps"]:
+        """The moves themselves."""
+        del length
+        return actions
+
+    def demonstrate(self, key: Array, number: Int[Array, ""]) -> tuple[VertexState, Int[Array, "steps"]]:
+        """Reverse mode, forward mode and Markowitz's heuristic in turn, all with random deviations.
+
+        The first game of the first two kinds is exact; later on every vertex is displaced by normally
+        distributed noise. Markowitz's ties are broken at random.
+        """
+        kind = number % 3
+        key_spread, key_noise, key_ties = jax.random.split(key, 3)
+        spread = jax.random.uniform(key_spread, minval=0.01, maxval=0.1) * self.num_actions
+        noise = spread * jax.random.normal(key_noise, (self.num_actions,))
+        place = jnp.arange(self.num_actions) + jnp.where(number < 3, 0.0, noise)
+        start = self.init()
+
+        def move(state, key):
+            legal = self.legal(state)
+            paid = jax.vmap(lambda action: self.step(state, action)[1])(jnp.arange(self.num_actions))
+            paid = jnp.where(legal, paid, -jnp.inf)
+            greedy = jnp.where(paid == jnp.max(paid), jax.random.uniform(key, paid.shape), -1.0)
+            scores = jnp.select([kind == 0, kind == 1], [-place, place], greedy)
+            action = jnp.argmax(jnp.where(legal, scores, -jnp.inf))
+            return self.step(state, action)[0], action
+
+        _, actions = jax.lax.scan(move, start, jax.random.split(key_ties, self.max_steps))
+        return start, actions
+
+    def reopen(
+        self, key: Array, start: VertexState, actions: Int[Array, "steps"], length: Int[Array, ""]
+    ) -> tuple[VertexState, Int[Array, "steps"]]:
+        """The same game: the order of its moves is what it is about."""
+        del key, length
+        return start, actions
 
     def _joined(
         self, edges: Array, inner: Int[Array, "rows"], outer: Int[Array, "columns"]

@@ -36,6 +36,7 @@ from ._transform import (
     rank_triples,
     reduce_modulo,
     rotate,
+    sandwiches,
     transpose,
 )
 
@@ -75,6 +76,7 @@ __all__ = [
     "rank_triples",
     "reduce_modulo",
     "rotate",
+    "sandwiches",
     "schoenhage_sum",
     "small_coppersmith_winograd",
     "standard",

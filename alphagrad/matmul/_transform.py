@@ -38,6 +38,41 @@ def change_basis(scheme: Scheme, p: Any, q: Any, r: Any) -> Scheme:
     return _from_matrices(scheme.format, factors, scheme.ring)
 
 
+def sandwiches(format: Format, count: int, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Random integer matrices that turn the tensor of a multiplication into itself.
+
+    Those of `change_basis` with small p, q and r, as matrices that act on the three axes of the tensor: on a
+    scheme's rows u, v and w from the right, transposed.
+
+    Args:
+        format: (n, m, p).
+        count: how many triples.
+        seed: they are a function of.
+    """
+    random = np.random.default_rng(seed)
+    triples = []
+    for _ in range(count):
+        pairs = [_unimodular(size, random) for size in format]
+        ends = pairs[1:] + pairs[:1]
+        triples.append(
+            tuple(np.kron(matrix, inverse.T) for (matrix, _), (_, inverse) in zip(pairs, ends, strict=True))
+        )
+    return triples
+
+
+def _unimodular(size: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A signed permutation after a row operation or two, and the inverse."""
+    order, signs = random.permutation(size), random.choice((-1, 1), size)
+    matrix = np.eye(size, dtype=np.int64)[order] * signs
+    inverse = matrix.T.copy()
+    for _ in range(random.integers(0, 3) if size > 1 else 0):
+        to, of = random.choice(size, 2, replace=False)
+        sign = random.choice((-1, 1))
+        matrix[to] += sign * matrix[of]
+        inverse[:, of] -= sign * inverse[:, to]
+    return matrix, inverse
+
+
 def rotate(scheme: Scheme) -> Scheme:
     """The cyclic symmetry, trace(A B C) = trace(B C A): a scheme for (n, m, p) becomes one for (m, p, n)."""
     n, m, p = scheme.format

@@ -2,14 +2,13 @@
 
 from .alphazero import AlphaZeroConfig, SelfPlayConfig, Training, Turn, alphazero, begin
 from .demonstrations import DemonstrationConfig
-from .learning import LearningConfig, Losses
+from .learning import LearningConfig
 from .replay import ReplayConfig
 
 __all__ = [
     "AlphaZeroConfig",
     "DemonstrationConfig",
     "LearningConfig",
-    "Losses",
     "ReplayConfig",
     "SelfPlayConfig",
     "Training",

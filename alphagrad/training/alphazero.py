@@ -16,13 +16,14 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from ..agents import Agent, AgentConfig, make_agent
-from ..games._game import Game
+from ..agents import Agent, AgentConfig, Losses, make_agent
+from ..games import Game
 from ..search import SearchConfig
 from .demonstrations import DemonstrationConfig, demonstrate
-from .learning import LearningConfig, Losses, learn, optimizer
-from .replay import Replay, ReplayConfig, draw, empty_replay, honour, remember
-from .selfplay import play
+from .learning import LearningConfig, learn, optimizer
+from .records import Records
+from .replay import Replay, ReplayConfig, draw, draw_best, empty_replay, honour, remember
+from .selfplay import Openings, begin_anew, play
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,16 @@ class SelfPlayConfig:
     """How games are played."""
 
     games: int = field(default=8, metadata={"help": "games played side by side, then learned from"})
+    reopened: float = field(
+        default=0.0, metadata={"help": "part of the batches that play the last moves of best games anew"}
+    )
+    reopened_moves: int = field(default=8, metadata={"help": "how many of these moves, at most"})
 
     def __post_init__(self):
-        if self.games < 1:
-            raise ValueError("selfplay.games must be at least 1")
+        if min(self.games, self.reopened_moves) < 1:
+            raise ValueError("selfplay.games and selfplay.reopened_moves must be at least 1")
+        if not 0 <= self.reopened <= 1:
+            raise ValueError(f"selfplay.reopened={self.reopened} must lie between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -75,14 +82,15 @@ class Training(NamedTuple):
     iteration: Int[Array, ""]
 
     @property
-    def best_return(self) -> Float[Array, ""]:
-        """The highest return of a game that the agent has played; minus infinity before the first."""
-        return self.replay.returns[0]
+    def best_returns(self) -> Float[Array, "targets"]:
+        """The highest return of a game on each target that the agent has played; minus infinity before the
+        first."""
+        return self.replay.returns[:, 0]
 
     @property
-    def best_actions(self) -> Int[Array, "steps"]:
-        """The moves of that game."""
-        return self.replay.best.actions[0]
+    def best_games(self) -> Records:
+        """These games."""
+        return jax.tree.map(lambda leaf: leaf[:, 0], self.replay.best)
 
 
 class Turn(NamedTuple):
@@ -129,15 +137,16 @@ def alphazero(game: Game, config: AlphaZeroConfig, training: Training) -> Iterat
     Yields:
         what each turn did.
     """
+    games, share = config.learning.games, config.demonstrations.share
     if training.replay.count == 0:
         training = _introduce(game, config, training)
         if config.demonstrations.games:
             for _ in range(-(-config.demonstrations.updates // config.learning.updates)):
-                training, losses = _improve(game, config, training)
+                training, losses = _improve(game, config, training, games if share else 0)
                 yield Turn(training, losses, None)
     while True:
         training, returns = _play(game, config, training)
-        training, losses = _improve(game, config, training)
+        training, losses = _improve(game, config, training, round(games * share))
         yield Turn(training, losses, returns)
 
 
@@ -157,20 +166,53 @@ def _introduce(game: Game, config: AlphaZeroConfig, training: Training) -> Train
 @eqx.filter_jit
 def _play(game: Game, config: AlphaZeroConfig, training: Training) -> tuple[Training, Array]:
     training, key = _chance(training)
-    records = play(game, training.agent, key, config.selfplay.games, config.search, training.reward_scale)
-    replay = honour(remember(training.replay, records), records)
+    key_openings, key_play = jax.random.split(key)
+    openings = _openings(game, config.selfplay, training.replay, key_openings)
+    records = play(game, training.agent, key_play, openings, config.search, training.reward_scale)
+    replay = honour(game, remember(training.replay, records), records)
     return training._replace(replay=replay, iteration=training.iteration + 1), records.returns
 
 
+def _openings(game: Game, config: SelfPlayConfig, replay: Replay, key: Array) -> Openings:
+    """Either all games of a batch begin anew, or all repeat a best game but for its last moves."""
+    key_whether, key_start, key_best, key_again, key_left = jax.random.split(key, 5)
+    anew = begin_anew(game, key_start, config.games)
+    if not config.reopened:
+        return anew
+    best = draw_best(replay, key_best, config.games)
+    keys = jax.random.split(key_again, config.games)
+    start, actions = jax.vmap(game.reopen)(keys, best.start, best.actions, best.lengths)
+    least = min(2, config.reopened_moves)
+    left = jax.random.randint(key_left, (config.games,), least, config.reopened_moves + 1)
+    again = Openings(start, actions, jnp.maximum(best.lengths - left, 0))
+    whether = jax.random.bernoulli(key_whether, config.reopened) & jnp.any(jnp.isfinite(replay.returns))
+    return jax.tree.map(lambda new, old: jnp.where(whether, old, new), anew, again)
+
+
 @eqx.filter_jit
-def _improve(game: Game, config: AlphaZeroConfig, training: Training) -> tuple[Training, Losses]:
+def _improve(
+    game: Game, config: AlphaZeroConfig, training: Training, demonstrations: int = 0
+) -> tuple[Training, Losses]:
+    """Makes gradient steps.
+
+    Args:
+        game: the game.
+        config: of the method.
+        training: whose agent learns.
+        demonstrations: how many of the games of a step are new demonstrations; the others come out of the
+            buffer.
+    """
     training, key = _chance(training)
     parameters, rest = eqx.partition(training.agent, eqx.is_array)
 
     def update(carry: Any, key: Array) -> tuple[Any, Losses]:
         parameters, optimizer_state = carry
-        key_games, key_positions = jax.random.split(key)
-        records = draw(training.replay, key_games, config.learning.games, config.replay.best_share)
+        key_games, key_shown, key_positions = jax.random.split(key, 3)
+        played = config.learning.games - demonstrations
+        records = draw(training.replay, key_games, played, config.replay.best_share)
+        if demonstrations:
+            shown = demonstrate(game, key_shown, demonstrations)
+            records = jax.tree.map(lambda *parts: jnp.concatenate(parts), records, shown)
         agent, optimizer_state, losses = learn(
             game,
             eqx.combine(parameters, rest),

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from ..agents import Agent
-from ..games._game import Game
-from ..search import predict
+from ..agents import Agent, Lesson, Losses
+from ..games import Game
 from .records import Positions, Records, positions
 
 AgentT = TypeVar("AgentT", bound=Agent)
@@ -38,47 +37,30 @@ class LearningConfig:
             raise ValueError(f"learning.rate={self.rate} must be positive")
 
 
-class Losses(NamedTuple):
-    """What a gradient step measures.
-
-    Attributes:
-        policy: cross-entropy of the agent's policy to the policies of the games, in nats.
-        value: of the agent's value, in squared units of the reward scale.
-        entropy: of the agent's policy, in nats.
-    """
-
-    policy: Float[Array, ""]
-    value: Float[Array, ""]
-    entropy: Float[Array, ""]
-
-
 def optimizer(config: LearningConfig) -> optax.GradientTransformation:
     """AdamW on gradients of bounded norm."""
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(config.rate, weight_decay=config.decay))
 
 
-def losses(game: Game, agent: Agent, sample: Positions, reward_scale: Array | float) -> Losses:
+def losses(game: Game, agent: Agent, sample: Positions, key: Array, reward_scale: Array | float) -> Losses:
     """How far the agent is from what the games say, on average over positions before the end of their game.
 
     Args:
         game: the game.
         agent: the agent.
         sample: positions.
+        key: for agents that estimate their losses.
         reward_scale: the unit of the agent's values.
     """
-    prediction = predict(game, agent, sample.states)
-    legal = jax.vmap(game.legal)(sample.states)
+
+    def measure(state, policy, menu, value, key):
+        lesson = Lesson(policy, menu, value / reward_scale)
+        return agent.losses(game.observe(state), game.legal(state), lesson, key)
+
+    keys = jax.random.split(key, len(sample.values))
+    measured = jax.vmap(measure)(*sample, keys)
     counts = 1.0 - jax.vmap(game.is_over)(sample.states)
-    logits = jax.nn.log_softmax(prediction.logits)
-    # Of an illegal action the logarithm is huge and the share is none.
-    cross = -jnp.sum(jnp.where(legal, sample.policies * logits, 0.0), axis=1)
-    entropy = -jnp.sum(jnp.where(legal, jnp.exp(logits) * logits, 0.0), axis=1)
-    # Linear for large errors: of a game that went wrong only so much is to be learned.
-    error = optax.huber_loss(prediction.value, sample.values / reward_scale, delta=0.2)
-    return jax.tree.map(
-        lambda loss: jnp.sum(counts * loss) / jnp.maximum(jnp.sum(counts), 1.0),
-        Losses(cross, 2 * error, entropy),
-    )
+    return jax.tree.map(lambda loss: jnp.sum(counts * loss) / jnp.maximum(jnp.sum(counts), 1.0), measured)
 
 
 def learn(
@@ -97,19 +79,21 @@ def learn(
         agent: the agent before the step.
         optimizer_state: of `optimizer(config)`.
         records: the games.
-        key: for the choice of positions.
+        key: for the choice of positions, and for the agent.
         config: of the learning.
         reward_scale: the unit of the agent's values.
 
     Returns:
         the agent and the state of the optimizer after the step, and the losses before it.
     """
-    steps = jax.random.randint(key, (len(records.actions), config.positions), 0, game.max_steps)
+    key_steps, key_losses = jax.random.split(key)
+    place = jax.random.uniform(key_steps, (len(records.actions), config.positions))
+    steps = jnp.floor(place * records.lengths[:, None]).astype(jnp.int32)
     sample = positions(game, records, steps)
 
     @partial(eqx.filter_value_and_grad, has_aux=True)
     def objective(agent):
-        measured = losses(game, agent, sample, reward_scale)
+        measured = losses(game, agent, sample, key_losses, reward_scale)
         return measured.policy + config.value_weight * measured.value, measured
 
     (_, measured), gradient = objective(agent)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from .alphazero import Training, Turn
+from .records import Records
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Metrics:
         iteration: batches of games played so far; 0 while demonstrations are studied.
         games: games played so far.
         seconds: since the start of the run.
-        best: the highest return of a game so far, None before the first.
+        best: the highest return of a game so far, None before the first; where a game has several targets,
+            the sum over them, None before there is one for each.
         mean: the mean return of the games of this turn, None if none were played.
         policy_loss, value_loss, entropy: of the agent in this turn, in nats but for the value.
     """
@@ -87,8 +89,7 @@ def run(
     watch: Watch,
     start: float,
     on_turn: Callable[[Metrics, Training], None],
-    on_best: Callable[[Sequence[int], float], None],
-    best: float = -np.inf,
+    on_best: Callable[[int, Records, float], None],
 ) -> Training | None:
     """Trains until the watch says stop, though until the first games have been played in any case.
 
@@ -97,27 +98,29 @@ def run(
         watch: says when to stop.
         start: of the run, in seconds of `time.perf_counter`.
         on_turn: is told what every turn came to.
-        on_best: is given the actions and the return of every game that is better than all before.
-        best: the best return so far.
+        on_best: is given the number of the target, the game (alone in its records, as NumPy arrays) and the
+            return of every game that is better than all before on this target.
 
     Returns:
         where training stands; None if there was no turn.
     """
-    training, games = None, 0
+    training, games, best = None, 0, {}
     for turn in turns:
         training = turn.training
         returns = None if turn.returns is None else np.asarray(turn.returns)
         games += 0 if returns is None else len(returns)
-        reached = float(training.best_return)
-        if reached > best:
-            best = reached
-            on_best(np.asarray(training.best_actions).tolist(), best)
+        returned = np.asarray(training.best_returns)
+        for target, reached in enumerate(returned.tolist()):
+            if reached > best.get(target, -np.inf):
+                best[target] = reached
+                game = jax.tree.map(lambda leaf, at=target: np.asarray(leaf[at]), training.best_games)
+                on_best(target, game, reached)
         policy_loss, value_loss, entropy = (float(loss) for loss in jax.device_get(turn.losses))
         metrics = Metrics(
             iteration=int(training.iteration),
             games=games,
             seconds=time.perf_counter() - start,
-            best=best if np.isfinite(best) else None,
+            best=sum(best.values()) if len(best) == len(returned) else None,
             mean=None if returns is None else float(returns.mean()),
             policy_loss=policy_loss,
             value_loss=value_loss,

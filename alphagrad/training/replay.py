@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ..games._game import Game
-from .records import Records
+from ..games import Game
+from .records import Records, empty
 
 
 @dataclass(frozen=True)
@@ -38,32 +38,25 @@ class Replay(NamedTuple):
     Attributes:
         latest: a ring of games.
         count: how many games have ever been put in; the next goes to `count` modulo the size of the ring.
-        best: different games, the best first.
+        best: for each target of the game different games, the best first; of equal ones the latest.
         returns: of the best games; minus infinity where there is none yet.
     """
 
     latest: Records
     count: Int[Array, ""]
     best: Records
-    returns: Float[Array, "best"]
+    returns: Float[Array, "targets best"]
 
 
 def empty_replay(game: Game, config: ReplayConfig) -> Replay:
     """A buffer without games."""
-    state = jax.eval_shape(game.init, jax.random.key(0))
-
-    def records(games: int) -> Records:
-        start = jax.tree.map(lambda leaf: jnp.zeros((games, *leaf.shape), leaf.dtype), state)
-        steps = (games, game.max_steps)
-        return Records(
-            start, jnp.zeros(steps, jnp.int32), jnp.zeros(steps), jnp.zeros((*steps, game.num_actions))
-        )
-
+    best = empty(game, config.best)
+    targets = game.num_targets
     return Replay(
-        records(config.latest),
+        empty(game, config.latest),
         jnp.zeros((), jnp.int32),
-        records(config.best),
-        jnp.full(config.best, -jnp.inf),
+        jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (targets, *leaf.shape)), best),
+        jnp.full((targets, config.best), -jnp.inf),
     )
 
 
@@ -81,15 +74,31 @@ def remember(replay: Replay, records: Records) -> Replay:
     return replay._replace(latest=latest, count=replay.count + games)
 
 
-def honour(replay: Replay, records: Records) -> Replay:
-    """Keeps the best of the best games so far and of new ones, each sequence of moves only once."""
-    pool = jax.tree.map(lambda old, new: jnp.concatenate([old, new]), replay.best, records)
-    returns = jnp.concatenate([replay.returns, records.returns])
-    alike = jnp.all(pool.actions[:, None] == pool.actions[None], axis=-1)
-    filled = jnp.isfinite(returns)
-    repeated = jnp.any(jnp.tril(alike & filled[None], k=-1), axis=1)
-    returns, order = jax.lax.top_k(jnp.where(repeated, -jnp.inf, returns), len(replay.returns))
-    return replay._replace(best=pool.take(order), returns=returns)
+def honour(game: Game, replay: Replay, records: Records) -> Replay:
+    """Keeps the best of the best games so far and of new ones on each target, each game only once."""
+    reached = records.returns
+    targets = jax.vmap(game.target)(records.start)
+
+    def keep(target, best, returns):
+        pool = jax.tree.map(lambda old, new: jnp.concatenate([new, old]), best, records)
+        returns = jnp.concatenate([jnp.where(targets == target, reached, -jnp.inf), returns])
+        marks = jax.vmap(game.identify)(pool.actions, pool.lengths)
+        alike = jnp.all(marks[:, None] == marks[None], axis=-1)
+        filled = jnp.isfinite(returns)
+        repeated = jnp.any(jnp.tril(alike & filled[None], k=-1), axis=1)
+        returns, order = jax.lax.top_k(jnp.where(repeated, -jnp.inf, returns), replay.returns.shape[1])
+        return pool.take(order), returns
+
+    best, returns = jax.vmap(keep)(jnp.arange(len(replay.returns)), replay.best, replay.returns)
+    return replay._replace(best=best, returns=returns)
+
+
+def draw_best(replay: Replay, key: Array, games: int) -> Records:
+    """Some of the best games, each drawn with equal chance; games without moves if there are none."""
+    pool = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), replay.best)
+    weights = jnp.where(jnp.isfinite(replay.returns.reshape(-1)), 0.0, -jnp.inf)
+    weights = jnp.where(jnp.all(jnp.isinf(weights)), 0.0, weights)
+    return pool.take(jax.random.categorical(key, weights, shape=(games,)))
 
 
 def draw(replay: Replay, key: Array, games: int, best_share: float) -> Records:
@@ -103,13 +112,11 @@ def draw(replay: Replay, key: Array, games: int, best_share: float) -> Records:
     """
     from_best = round(games * best_share)
     key_best, key_latest = jax.random.split(key)
-    filled = jnp.sum(jnp.isfinite(replay.returns))
-    chosen = jax.random.randint(key_best, (from_best,), 0, jnp.maximum(filled, 1))
     size = jnp.minimum(replay.count, len(replay.latest.actions))
     recent = replay.latest.take(jax.random.randint(key_latest, (games,), 0, size))
     best = jax.tree.map(
-        lambda good, new: jnp.where(filled > 0, good, new),
-        replay.best.take(chosen),
+        lambda good, new: jnp.where(jnp.any(jnp.isfinite(replay.returns)), good, new),
+        draw_best(replay, key_best, from_best),
         jax.tree.map(lambda leaf: leaf[:from_best], recent),
     )
     return jax.tree.map(lambda good, new: jnp.concatenate([good, new[from_best:]]), best, recent)

@@ -3,37 +3,80 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Int
 
 from ..agents import Agent
-from ..games._game import Game, advance
+from ..games import Game, State, advance
 from ..search import SearchConfig, search
-from .records import Records
+from .records import Records, replay
+
+
+class Openings(NamedTuple):
+    """How the games of a batch begin.
+
+    Attributes:
+        start: the first states.
+        actions: moves that games begin with.
+        lengths: how many of them each game begins with.
+    """
+
+    start: State
+    actions: Int[Array, "games steps ..."]
+    lengths: Int[Array, "games"]
+
+
+def begin_anew(game: Game, key: Array, games: int) -> Openings:
+    """Games that begin with their first move."""
+    start = jax.vmap(game.init)(jax.random.split(key, games))
+    action = game.action
+    actions = jnp.zeros((games, game.max_steps, *action.shape), action.dtype)
+    return Openings(start, actions, jnp.zeros(games, jnp.int32))
 
 
 def play(
-    game: Game, agent: Agent, key: Array, games: int, config: SearchConfig, reward_scale: Array | float
+    game: Game,
+    agent: Agent,
+    key: Array,
+    openings: Openings,
+    config: SearchConfig,
+    reward_scale: Array | float,
 ) -> Records:
-    """Plays games in lockstep, every move chosen by a search.
+    """Plays games in lockstep, every move but those of their openings chosen by a search.
 
     Args:
         game: the game.
         agent: guides the search.
-        key: for the first states and for the Gumbel noise of the searches.
-        games: how many to play.
+        key: for all chance.
+        openings: how the games begin.
         config: of the search.
         reward_scale: the unit of the agent's values.
     """
-    key_start, key_moves = jax.random.split(key)
-    start = jax.vmap(game.init)(jax.random.split(key_start, games))
+    games = jnp.arange(len(openings.lengths))
 
-    def move(states, key):
-        plan = search(game, agent, states, key, config, reward_scale)
+    def goes_on(carry):
+        _, states, _ = carry
+        return ~jnp.all(jax.vmap(game.is_over)(states))
+
+    def move(carry):
+        records, states, key = carry
+        key, key_search = jax.random.split(key)
+        plan = search(game, agent, states, key_search, config, reward_scale)
+        over = jax.vmap(game.is_over)(states)
         states, rewards = jax.vmap(partial(advance, game))(states, plan.action)
-        return states, (plan.action, rewards, plan.policy)
+        # What would be written behind the last move is dropped.
+        place = (games, jnp.where(over, game.max_steps, records.lengths))
+        written = (records.actions, records.rewards, records.policies, records.menus)
+        new = (plan.action, rewards, plan.policy, plan.menu)
+        actions, rewards, policies, menus = jax.tree.map(
+            lambda leaf, value: leaf.at[place].set(value, mode="drop"), written, new
+        )
+        lengths = records.lengths + ~over
+        return Records(records.start, actions, rewards, lengths, policies, menus), states, key
 
-    _, moves = jax.lax.scan(move, start, jax.random.split(key_moves, game.max_steps))
-    return Records(start, *jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), moves))
+    opened, states = replay(game, *openings)
+    records, _, _ = jax.lax.while_loop(goes_on, move, (opened, states, key))
+    return records

@@ -9,7 +9,8 @@ import pytest
 import graphax
 import tasks
 from alphagrad.agents import AgentConfig, make_agent, vertex
-from alphagrad.games import CompressedVertexGame, VertexGame
+from alphagrad.games.compressed import CompressedVertexGame
+from alphagrad.games.vertex import VertexGame
 
 CONFIG = AgentConfig(width=8, heads=2, layers=2)
 

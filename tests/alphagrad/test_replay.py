@@ -7,8 +7,9 @@ import pytest
 
 import graphax
 import tasks
-from alphagrad.games import VertexGame
-from alphagrad.training.records import Records, positions
+from alphagrad.games.vertex import VertexGame
+from alphagrad.training.records import positions
+from alphagrad.training.records import replay as play_again
 from alphagrad.training.replay import ReplayConfig, draw, empty_replay, honour, remember
 
 
@@ -22,8 +23,7 @@ def played(game, *orders):
     """Records of games with these moves."""
     actions = jnp.array(orders, jnp.int32)
     start = jax.vmap(game.init)(jax.random.split(jax.random.key(0), len(orders)))
-    rewards = jax.vmap(lambda state, moves: jax.lax.scan(game.step, state, moves)[1])(start, actions)
-    return Records(start, actions, rewards, jax.nn.one_hot(actions, game.num_actions))
+    return play_again(game, start, actions, jnp.full(len(orders), game.max_steps))[0]
 
 
 def random_orders(count, seed=0):
@@ -56,18 +56,19 @@ def test_the_best_games_are_kept_in_order_and_each_only_once(game):
     replay = empty_replay(game, ReplayConfig(latest=4, best=3))
     for _ in range(2):
         for at in range(0, len(orders), 4):
-            replay = honour(replay, played(game, *orders[at : at + 4], orders[at]))
+            replay = honour(game, replay, played(game, *orders[at : at + 4], orders[at]))
     returns = np.sort(np.asarray(played(game, *orders).returns))[::-1]
-    np.testing.assert_array_equal(replay.returns, returns[:3])
-    np.testing.assert_array_equal(replay.best.returns, returns[:3])
-    assert len(set(orders_in(replay.best))) == 3
+    np.testing.assert_array_equal(replay.returns, returns[None, :3])
+    best = jax.tree.map(lambda leaf: leaf[0], replay.best)
+    np.testing.assert_array_equal(best.returns, returns[:3])
+    assert len(set(orders_in(best))) == 3
     assert replay.count == 0
 
 
 def test_a_draw_mixes_best_and_latest_games_in_the_share_asked_for(game):
     good, recent = random_orders(2)
     replay = empty_replay(game, ReplayConfig(latest=4, best=2))
-    replay = honour(remember(replay, played(game, recent)), played(game, good))
+    replay = honour(game, remember(replay, played(game, recent)), played(game, good))
     drawn = orders_in(draw(replay, jax.random.key(0), games=8, best_share=0.25))
     assert drawn == [good] * 2 + [recent] * 6
 

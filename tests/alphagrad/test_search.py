@@ -11,15 +11,15 @@ import pytest
 import graphax
 import tasks
 from alphagrad.agents import Prediction
-from alphagrad.games import CompressedVertexGame
+from alphagrad.games.compressed import CompressedVertexGame
 from alphagrad.search import SearchConfig, search
-from alphagrad.training.selfplay import play
+from alphagrad.training.selfplay import begin_anew, play
 
 
 class Ignorant(eqx.Module):
     """Knows what is legal, and nothing else."""
 
-    def __call__(self, observation, legal):
+    def __call__(self, observation, legal, key):
         return Prediction(jnp.where(legal, 0.0, -1e9), jnp.zeros(()))
 
 
@@ -33,13 +33,17 @@ def game():
 def test_search_alone_finds_an_optimal_order(game):
     costs = [game.graph.cost(o, "counted").mults for o in itertools.permutations(game.vertices)]
     config = SearchConfig(simulations=128, considered=6, value_scale=1.0)
-    records = eqx.filter_jit(play)(game, Ignorant(), jax.random.key(0), 8, config, 18.0)
+    records = eqx.filter_jit(play)(
+        game, Ignorant(), jax.random.key(0), begin_anew(game, jax.random.key(1), 8), config, 18.0
+    )
     assert -records.returns.max() == min(costs)
     assert -records.returns.mean() < np.quantile(costs, 0.1)
 
 
 def test_what_self_play_reports_is_what_the_order_costs(game):
-    records = eqx.filter_jit(play)(game, Ignorant(), jax.random.key(1), 4, SearchConfig(simulations=2), 1.0)
+    openings = begin_anew(game, jax.random.key(0), 4)
+    config = SearchConfig(simulations=2)
+    records = eqx.filter_jit(play)(game, Ignorant(), jax.random.key(1), openings, config, 1.0)
     for actions, reached in zip(np.asarray(records.actions), np.asarray(records.returns), strict=True):
         order = [game.vertices[action] for action in actions]
         assert game.graph.cost(order, "counted").mults == -reached
@@ -61,3 +65,9 @@ def test_settings_that_make_no_sense_are_refused():
         SearchConfig(simulations=0)
     with pytest.raises(ValueError, match="value_scale"):
         SearchConfig(value_scale=0.0)
+    with pytest.raises(ValueError, match="search.method=puct must be one of gumbel, visits"):
+        SearchConfig(method="puct")
+    with pytest.raises(ValueError, match="search.noise"):
+        SearchConfig(noise=2.0)
+    with pytest.raises(ValueError, match="search.smooth_from"):
+        SearchConfig(smooth_from=1)

@@ -11,7 +11,7 @@ import pytest
 import graphax
 import tasks
 from alphagrad.agents import AgentConfig
-from alphagrad.games import CompressedVertexGame
+from alphagrad.games.compressed import CompressedVertexGame
 from alphagrad.search import SearchConfig
 from alphagrad.training import (
     AlphaZeroConfig,
@@ -68,15 +68,15 @@ def test_demonstrations_are_forward_reverse_and_markowitz(game):
 def test_demonstrations_never_count_as_the_agents_own_games(turns):
     introduction, first = turns[1], turns[2]
     assert introduction.returns is None and introduction.training.replay.count == 6
-    assert introduction.training.best_return == -jnp.inf
-    assert first.training.best_return == first.returns.max()
+    assert introduction.training.best_returns == -jnp.inf
+    assert first.training.best_returns == first.returns.max()
 
 
 def test_self_play_finds_an_optimal_order(game, turns):
     training = turns[-1].training
     best = min(game.graph.cost(order, "counted").mults for order in itertools.permutations(game.vertices))
-    order = [game.vertices[action] for action in np.asarray(training.best_actions)]
-    assert game.graph.cost(order, "counted").mults == -training.best_return == best
+    order = [game.vertices[action] for action in np.asarray(training.best_games.actions[0])]
+    assert game.graph.cost(order, "counted").mults == -training.best_returns == best
     assert training.iteration == 10 and training.replay.count == 6 + 10 * 4
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import graphax
 import tasks
-from alphagrad.games import VertexGame
+from alphagrad.games.vertex import VertexGame
 
 
 def make(name, unit_edges="counted"):

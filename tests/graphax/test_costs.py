@@ -94,7 +94,7 @@ def check_three_numbers(task, monkeypatch, seed):
 
 
 def game_return(graph, order):
-    from alphagrad.games import VertexGame
+    from alphagrad.games.vertex import VertexGame
 
     game = VertexGame(graph, "free")
     actions = np.array([game.vertices.index(vertex) for vertex in order])
