@@ -18,6 +18,7 @@ from alphagrad.matmul._transform import extend, project, reduce_modulo
 if TYPE_CHECKING:
     from alphagrad.matmul._flips import Walk
 
+_ENTRIES = 64  # of a matrix, as many as there are bits in an integer
 _PROGRESS_SECONDS = 0.2
 _SLICE = 500_000  # flips between two looks at the clock and at what other walks found
 _LENGTH = 20_000_000  # flips of a walk, after which it begins again somewhere else
@@ -114,12 +115,7 @@ def flip_search(
     multiplication", 2024 (arXiv 2312.16960). Extension and projection: M. Kauers and I. Wood, "Exploring the
     meta flip graph for matrix multiplication", 2025 (arXiv 2510.19787).
     """
-    sizes = standard(*_three(format)).format
-    n, m, p = sizes
-    if max(n * m, m * p, p * n) > 64:
-        raise ValueError(
-            f"the format {n}x{m}x{p} has matrices of more than 64 entries, the most that a walk can hold"
-        )
+    sizes = searchable(format)
     for name, value in (("seconds", seconds), ("steps", steps), ("workers", workers), ("target", target)):
         if value is not None and not value > 0:
             raise ValueError(f"{name} must be positive, got {value!r}")
@@ -140,8 +136,34 @@ def flip_search(
     return search.best
 
 
+def known_rank(format: Format) -> int | None:
+    """The lowest rank modulo 2 in the literature, for small formats; None for others."""
+    return _KNOWN.get(_sorted(format))
+
+
+def searchable(format: Format) -> Format:
+    """A format that walks can hold.
+
+    Raises:
+        ValueError: for what is not three positive sizes, or has matrices of more than 64 entries.
+    """
+    n, m, p = standard(*_three(format)).format
+    if max(n * m, m * p, p * n) > _ENTRIES:
+        raise ValueError(
+            f"the format {n}x{m}x{p} has matrices of more than {_ENTRIES} entries, "
+            f"the most that a walk can hold"
+        )
+    return n, m, p
+
+
 def lift_nearby(
-    scheme: Scheme, *, seconds: float | None = None, steps: int | None = None, seed: int = 0
+    scheme: Scheme,
+    *,
+    ring: str = "Q",
+    seconds: float | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    stop: Callable[[], Any] | None = None,
 ) -> Scheme:
     """Lift a scheme modulo 2, or one of the same rank that walks from it lead to.
 
@@ -149,21 +171,29 @@ def lift_nearby(
 
     Args:
         scheme: over "Z2".
+        ring: "Z" to walk on where a scheme lifts to the rationals alone.
         seconds: how long to walk, at most.
         steps: flips, at most.
         seed: of the random moves.
+        stop: asked many times a second; the walks end when it returns something true.
 
     Returns:
-        a scheme over "Z" or "Q", verified, of the same rank or a lower one.
+        a scheme over "Z" or "Q", verified, of the same rank or a lower one; over "Q" only if `ring` says so
+        or no other was found in time.
 
     Raises:
         LiftError: if none was found in time; that of the scheme itself.
-        ValueError: if neither `seconds` nor `steps` is given.
+        ValueError: if neither `seconds` nor `steps` nor `stop` is given, or for another ring.
     """
-    if seconds is None and steps is None:
-        raise ValueError("the walks have no end: give seconds or steps")
+    if seconds is None and steps is None and stop is None:
+        raise ValueError("the walks have no end: give seconds, steps or stop")
+    if ring not in ("Z", "Q"):
+        raise ValueError(f'ring is {ring!r}; expected "Z" or "Q"')
+    rational, failure = None, None
     try:
-        return lift(scheme)
+        rational = lift(scheme)
+        if rational.ring == "Z" or ring == "Q":
+            return rational
     except LiftError as error:
         failure = error
     from alphagrad.matmul import _flips
@@ -172,19 +202,29 @@ def lift_nearby(
     walker.compile()
     end = math.inf if seconds is None else time.monotonic() + seconds
     pool = [pack(scheme)]
-    while time.monotonic() < end and (steps is None or walker.flips < steps):
+    over = False
+    while not over and time.monotonic() < end and (steps is None or walker.flips < steps):
         walker.begin(pool[walker.random.integers(len(pool))])
         rank = pool[0].shape[1]
         for _ in range(_LENGTH // _SLICE):
             walker.wander(_SLICE, rank)
+            over = stop is not None and bool(stop())
+            if over:
+                break
             if walker.rank > rank:
                 continue
-            found = unpack(scheme.format, walker.factors())
             try:
-                return lift(found)
+                found = lift(unpack(scheme.format, walker.factors()))
+                if found.ring == "Z" or ring == "Q":
+                    return found
+                rational = found if rational is None or found.rank < rational.rank else rational
             except LiftError:
-                pool = ([] if walker.rank < rank else pool[-_POOL:]) + [walker.factors()]
+                pass
+            pool = ([] if walker.rank < rank else pool[-_POOL:]) + [walker.factors()]
             break
+    if rational is not None:
+        return rational
+    assert failure is not None
     raise failure
 
 
