@@ -13,7 +13,8 @@ from alphagrad.matmul._scheme import Scheme
 def formulas(scheme: Scheme) -> str:
     """The products of a scheme and what becomes of them, one line each, in a form that Python reads as well.
 
-    Entries are numbered from one: of the product C of A and B, c12 stands in the first row and second column; it is c1_2 where there are more than nine rows or columns.
+    Entries are numbered from one: of the product C of A and B, c12 stands in the first row and second column.
+    It is c1_2 where there are more than nine rows or columns.
 
         m1 = (a11 + a22) * (b11 + b22)
         ...
