@@ -21,7 +21,7 @@ from .matmul import (
     formulas,
     known_rank,
     lift,
-    lift_nearby,
+    lift_any,
     read_format,
     reduce_modulo,
     standard,
@@ -40,7 +40,7 @@ from .report import (
 from .training.loop import Watch
 
 _CLOSING_SECONDS = 3.0  # for the table and the report
-_LIFTING_SHARE = 0.3  # of all time, for walks from schemes that do not lift to others that do
+_LIFTING_SHARE = 0.3  # of all time, to look for other schemes where those found do not lift
 _LEAST_SECONDS = 0.2  # that a search gets however late it is
 _RING_NAMES = {"Z2": "modulo 2", "Z": "over the integers", "Q": "over the rationals"}
 
@@ -175,7 +175,7 @@ class _Search:
                 self._keep(self._begin)
                 self._take(reduce_modulo(self._begin, 2))
             self._walk(watch)
-            self._lift_nearby(watch)
+            self._lift(watch)
         finally:  # also if the user has had more than enough
             self._note(self._format, self.best.rank)
             self._progress.end()
@@ -200,6 +200,7 @@ class _Search:
             start=self._begin if config.start else None,
             workers=config.workers,
             target=config.target,
+            lifting=config.ring != "Z2",
             progress=listen,
         )
         self._take(found)
@@ -216,23 +217,31 @@ class _Search:
                 pass
         self._save()
 
-    def _lift_nearby(self, watch: Watch) -> None:
-        """Walk from schemes that do not lift to others that may; half of what time is left for each rank."""
+    def _lift(self, watch: Watch) -> None:
+        """Look for schemes that lift, of the ranks seen; half of what time is left is for each rank."""
         if self.lifted is None:
             return
+        config = self._config
         for rank, scheme in sorted(self._seen.items()):
             if rank >= self.lifted.rank or watch.asked or self._left <= 0:
                 break
-            until = time.perf_counter() + self._left / 2
 
-            def stop(rank: int = rank, until: float = until) -> bool:
+            def stop(rank: int = rank) -> bool:
                 if self._progress.due:
                     self._progress.show(self._lifting_line(rank))
-                return watch.asked or time.perf_counter() > until
+                return watch.asked
 
-            ring = self._config.ring
             try:
-                self._keep(lift_nearby(scheme, ring=ring, seed=self._config.seed, stop=stop))
+                self._keep(
+                    lift_any(
+                        scheme,
+                        ring=config.ring,
+                        seconds=self._left / 2,
+                        seed=config.seed,
+                        workers=config.workers,
+                        stop=stop,
+                    )
+                )
             except LiftError:
                 pass
             self._save()

@@ -25,7 +25,7 @@ from ._lift import LiftError, lift
 from ._multiply import multiply
 from ._names import read_format
 from ._scheme import Scheme, SchemeError, characteristic, matmul_tensor, standard, strassen, winograd
-from ._search import FlipProgress, flip_search, known_rank, lift_nearby
+from ._search import FlipProgress, flip_search, known_rank, lift_any, lift_nearby
 from ._transform import (
     canonical,
     change_basis,
@@ -68,6 +68,7 @@ __all__ = [
     "kronecker",
     "laser_exponent",
     "lift",
+    "lift_any",
     "lift_nearby",
     "log_value",
     "matmul_format",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from alphagrad.matmul._lift import LiftError, lift
+from alphagrad.matmul._lift import LiftError, lift, lifts_once
 from alphagrad.matmul._scheme import Format, Scheme, standard
 from alphagrad.matmul._transform import extend, project, reduce_modulo
 
@@ -30,6 +30,10 @@ _FRUITLESS = 4_000_000  # flips for every product, after which a search without 
 _GROWTH = 1.2  # ... and by how much longer it may take the next time
 _GATHER = 500_000  # flips for every product, in which schemes of the known rank of a format are gathered
 _ANEW = 0.2  # how often what is extended to a format whose known rank was reached is searched for again
+_NEARBY = (
+    0.25,
+    0.05,
+)  # of the time that is left to lift a scheme, for walks from the first one, and from others
 _HANDED = 32  # schemes of a format that are kept for later
 
 # The lowest ranks modulo 2 in the literature, from the catalogue at fmm.univ-lille.fr and M. Kauers and
@@ -89,6 +93,7 @@ def flip_search(
     start: Scheme | Sequence[Scheme] | None = None,
     workers: int = 2,
     target: int | None = None,
+    lifting: bool = False,
     progress: Callable[[FlipProgress], Any] | None = None,
 ) -> Scheme:
     """Search for a scheme modulo 2 of low rank.
@@ -106,6 +111,8 @@ def flip_search(
             left to the standard algorithm. Their entries are taken modulo 2.
         workers: threads, one for each core, if you like.
         target: the search ends when it reaches this rank.
+        lifting: extend schemes that have a counterpart modulo 4 where there are any: what is found from them
+            lifts more often to the integers.
         progress: called about five times a second; the search ends when it returns something true.
 
     Returns:
@@ -137,7 +144,7 @@ def flip_search(
     random = np.random.default_rng(seed)
     patience, reached = float(_FRUITLESS), dict[Format, _Reached]()
     while not search.over:
-        _arrive(search, sizes, reached, patience, random)
+        _arrive(search, sizes, reached, patience, lifting, random)
         patience *= _GROWTH
     return search.best
 
@@ -234,6 +241,67 @@ def lift_nearby(
     raise failure
 
 
+def lift_any(
+    scheme: Scheme,
+    *,
+    ring: str = "Q",
+    seconds: float,
+    seed: int = 0,
+    workers: int = 2,
+    stop: Callable[[], Any] | None = None,
+) -> Scheme:
+    """Lift a scheme modulo 2, or another one of its format and rank.
+
+    Where neither it lifts nor what walks from it lead to, others are searched for, from schemes of smaller
+    formats that lift.
+
+    Args:
+        scheme: over "Z2".
+        ring: "Z" to go on where a scheme lifts to the rationals alone.
+        seconds: how long to go on, at most.
+        seed: of the random moves.
+        workers: threads of the searches.
+        stop: asked several times a second; nothing goes on when it returns something true.
+
+    Returns:
+        a scheme over "Z" or "Q", verified, of the same rank or a lower one; over "Q" only if `ring` says so
+        or no other was found in time.
+
+    Raises:
+        LiftError: if none was found in time.
+        ValueError: for another ring, or a number of workers that is not positive.
+    """
+    end = time.monotonic() + seconds
+    rank, share = scheme.rank, _NEARBY[0]
+    rational, failure = None, None
+    while scheme.rank <= rank:
+        nearby = max(0.0, share * (end - time.monotonic()))
+        try:
+            found = lift_nearby(scheme, ring=ring, seconds=nearby, seed=seed, stop=stop)
+            if found.ring == "Z" or ring == "Q":
+                return found
+            rational = found
+        except LiftError as error:
+            failure = error
+        left = end - time.monotonic()
+        if left <= 0 or (stop is not None and stop()):
+            break
+        seed, share = seed + 1, _NEARBY[1]
+        scheme = flip_search(
+            scheme.format,
+            seconds=left,
+            seed=seed,
+            workers=workers,
+            target=rank,
+            lifting=True,
+            progress=None if stop is None else lambda at: stop(),
+        )
+    if rational is not None:
+        return rational
+    assert failure is not None
+    raise failure
+
+
 class _Reached(NamedTuple):
     """What a format was searched from, and the best schemes that were found."""
 
@@ -246,6 +314,7 @@ def _arrive(
     format: Format,
     reached: dict[Format, _Reached],
     patience: float,
+    lifting: bool,
     random: np.random.Generator,
 ) -> list[Scheme]:
     """Search a format, from extensions of what is found, in the same way, for a smaller one.
@@ -260,6 +329,7 @@ def _arrive(
         format: the format.
         reached: formats that were searched before; brought up to date.
         patience: see `_Search.stage`.
+        lifting: see `flip_search`.
         random: draws the smaller format, and whether it is searched again for one that is done.
 
     Returns:
@@ -270,12 +340,15 @@ def _arrive(
     if not done or random.random() < _ANEW:
         if max(format) > 2:
             smaller, axis = _smaller(format, random)
-            starts = [extend(scheme, axis) for scheme in _arrive(search, smaller, reached, patience, random)]
+            best = _arrive(search, smaller, reached, patience, lifting, random)
+            starts = [extend(scheme, axis) for scheme in best]
         else:
             starts = [standard(*format, ring="Z2")]
     found = search.stage(format, starts, [] if done else before, patience)
     lowest = min(scheme.rank for scheme in found + before)
     best = [scheme for scheme in found + before if scheme.rank == lowest][:_HANDED]
+    if lifting and format != search.format and not search.over:
+        best = [scheme for scheme in best if lifts_once(scheme)] or best
     reached[format] = _Reached(starts, best)
     return best
 
@@ -431,10 +504,13 @@ class _Search:
         return (self._flips - self._improved) / (limits.patience * self._rank)
 
     def _over(self, walker: _Walker, limits: _Limits) -> bool:
-        reached = self._rank <= limits.goal
         idle = (self._flips - self._improved) / self._rank
+        if self._rank <= limits.goal:
+            done = idle >= limits.gather or len(self._pool) >= _HANDED
+        else:
+            done = idle >= limits.patience
         spent = walker.flips >= limits.flips or time.monotonic() >= limits.until
-        return spent or idle >= (limits.gather if reached else limits.patience) or self._stop.is_set()
+        return done or spent or self._stop.is_set()
 
 
 class _Limits(NamedTuple):

@@ -102,7 +102,7 @@ def test_what_does_not_lift_is_said_and_saved_modulo_2(tmp_path, capsys, monkeyp
         raise LiftError("no counterpart", 2)
 
     monkeypatch.setattr(search_schemes, "lift", refuse)
-    monkeypatch.setattr(search_schemes, "lift_nearby", refuse)
+    monkeypatch.setattr(search_schemes, "lift_any", refuse)
     words = ["task=matmul_2x2x2", "ring=Z", "target=7", f"run_dir={tmp_path / 'run'}"]
     assert main(["search", *words]) == 0
     out = capsys.readouterr().out
@@ -116,7 +116,7 @@ def test_a_rational_scheme_is_saved_too(tmp_path, capsys, monkeypatch, ring):
     one = strassen()
     rational = Scheme((2, 2, 2), one.u, one.v * 3, one.w, "Q", (3, 1, 1))
     monkeypatch.setattr(search_schemes, "lift", lambda scheme: rational)
-    monkeypatch.setattr(search_schemes, "lift_nearby", lambda scheme, **more: rational)
+    monkeypatch.setattr(search_schemes, "lift_any", lambda scheme, **more: rational)
     path = tmp_path / "run"
     words = ["task=matmul_2x2x2", f"ring={ring}", "target=7", "seconds=20", f"run_dir={path}"]
     assert main(["search", *words]) == 0
