@@ -248,7 +248,6 @@ def test_a_format_on_the_way_is_left_when_its_known_rank_is_reached():
         (3, 3, 3), seconds=60, target=23, progress=lambda at: ranks.setdefault(at.format, []).append(at.rank)
     )
     for format, seen in ranks.items():
-        assert all(a >= b for a, b in itertools.pairwise(seen))
         assert min(seen) >= known_rank(format)
     assert known_rank((2, 3, 2)) == known_rank((3, 2, 2)) == 11 and known_rank((9, 9, 9)) is None
 
