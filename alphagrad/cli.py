@@ -6,6 +6,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,13 +19,15 @@ _WRONG_USE = 2
 _USAGE = """usage: alphagrad COMMAND [key=value ...]
 
 commands:
-  search task=NAME  search for an elimination order, and say how far it can be from the best
+  search task=NAME  search for an elimination order, and say how far it can be from the best; or for a scheme
+                    that multiplies matrices with few multiplications, task=matmul_4x4x4
   train task=NAME   learn an elimination order
   show task=NAME    print the numbered graph and what the classical orders cost
   tasks             list the tasks
 
-alphagrad search --help and alphagrad train --help list all settings. Both save the best order in the run's
-folder; Ctrl-C ends a run with it saved (exit status 130).
+alphagrad search --help and alphagrad train --help list all settings; with task=matmul_2x2x2 --help those of
+that kind of task alone. Both save the best order or scheme in the run's folder; Ctrl-C ends a run with it
+saved (exit status 130).
 
 task= also takes a function of your own, file.py:function, with the types of its arguments:
   alphagrad search task=model.py:residual args="f32[3],f32[3,3]" argnums=0,1
@@ -66,38 +70,110 @@ def _run(words: Sequence[str], start: float) -> int:
         return _INTERRUPTED
 
 
-def _search(words: Sequence[str], console: Console, start: float) -> int:
-    from .config import SearchConfig, parse
+class _Kind(NamedTuple):
+    """A kind of task that a command works on.
+
+    Attributes:
+        about: what is looked for.
+        task: what such tasks are called, for help.
+        accepts: whether a task's name is of this kind; the last kind of a command is asked for any.
+        config: the class of its settings.
+        work: does it; returns False if a user asked it to stop.
+    """
+
+    about: str
+    task: str
+    accepts: Callable[[str], bool]
+    config: type
+    work: Callable[[Any, float, Console], bool]
+
+
+def _kinds(command: str) -> Sequence[_Kind]:
+    """The kinds of tasks that a command works on."""
+    from .config import SchemeSearchConfig, SearchConfig, TrainConfig
+
+    return {
+        "search": (
+            _Kind("a matrix multiplication", "matmul_NxMxP", _is_matmul, SchemeSearchConfig, _search_schemes),
+            _Kind("an elimination order", "NAME", bool, SearchConfig, _search_orders),
+        ),
+        "train": (_Kind("an elimination order", "NAME", bool, TrainConfig, _train_orders),),
+    }[command]
+
+
+def _is_matmul(task: str) -> bool:
+    return task.startswith("matmul") and ".py" not in task
+
+
+def _search_schemes(config: Any, start: float, console: Console) -> bool:
+    from .search_schemes import search
+
+    return search(config, start, console)
+
+
+def _search_orders(config: Any, start: float, console: Console) -> bool:
     from .search_orders import search
 
-    if _wants_help(words):
-        _print_settings("search", SearchConfig, console)
-        return 0
-    return 0 if search(parse(SearchConfig, words), start, console) else _INTERRUPTED
+    return search(config, start, console)
+
+
+def _train_orders(config: Any, start: float, console: Console) -> bool:
+    from .train import train
+
+    return train(config, start, console)
+
+
+def _search(words: Sequence[str], console: Console, start: float) -> int:
+    return _work("search", words, None, console, start)
 
 
 def _train(words: Sequence[str], console: Console, start: float) -> int:
-    from pathlib import Path
-
-    from .config import TrainConfig, parse
-    from .train import train
-
-    if _wants_help(words):
-        _print_settings("train", TrainConfig, console)
-        return 0
     resumed = [word.partition("=")[2] for word in words if word.startswith("resume=")]
-    base = Path(resumed[-1]) / "config.yaml" if resumed else None
-    if base is not None:
-        words = ["run_dir=null", *words]  # a run that goes on writes to a folder of its own
-    config = parse(TrainConfig, words, base)
-    return 0 if train(config, start, console) else _INTERRUPTED
+    if not resumed:
+        return _work("train", words, None, console, start)
+    # A run that goes on writes to a folder of its own.
+    return _work("train", ["run_dir=null", *words], Path(resumed[-1]) / "config.yaml", console, start)
+
+
+def _work(command: str, words: Sequence[str], base: Path | None, console: Console, start: float) -> int:
+    """Run a command on the kind of task that its words, or else a file of settings, name."""
+    from .config import named_task, parse
+
+    kinds = _kinds(command)
+    if _wants_help(words):
+        task = named_task(words)
+        for kind in kinds:
+            if not task or kind is _kind_of(task, kinds):
+                _print_settings(command, kind.task, kind.config, console)
+        return 0
+    task = named_task(words, base)
+    kind = _kind_of(task, kinds)
+    _refuse_settings_of_others(task, words, kind, kinds)
+    return 0 if kind.work(parse(kind.config, words, base), start, console) else _INTERRUPTED
+
+
+def _kind_of(task: str, kinds: Sequence[_Kind]) -> _Kind:
+    return next((kind for kind in kinds if kind.accepts(task)), kinds[-1])
+
+
+def _refuse_settings_of_others(task: str, words: Sequence[str], own: _Kind, kinds: Sequence[_Kind]) -> None:
+    """Say what a setting is for, when it is one of another kind of task."""
+    from .config import ConfigError, settings
+
+    known = {kind: {setting.key for setting in settings(kind.config)} for kind in kinds}
+    for word in words:
+        key, equals, _ = word.partition("=")
+        others = [kind for kind in kinds if key in known[kind]]
+        if equals and others and own not in others:
+            given = f"task={task} asks for {own.about}" if task else "no task= is given"
+            raise ConfigError(f"{key}= is a setting for {others[0].about}, task={others[0].task}; {given}")
 
 
 def _show(words: Sequence[str], console: Console, start: float) -> int:
     from .config import ShowConfig, load_task, parse, trace_task
 
     if _wants_help(words):
-        _print_settings("show", ShowConfig, console)
+        _print_settings("show", "NAME", ShowConfig, console)
         return 0
     from .report import cost_rows, cost_table
 
@@ -123,6 +199,10 @@ def _tasks(words: Sequence[str], console: Console, start: float) -> int:
         shapes = " ".join(str(tuple(task.args[at].shape)) for at in task.argnums)
         table.add_row(*map(escape, (name, task.domain, shapes, task.source)))
     console.print(table)
+    console.print(
+        "and matmul_NxMxP, the product of an N x M by an M x P matrix: `alphagrad search task=matmul_4x4x4` "
+        "looks for schemes of few multiplications"
+    )
     return 0
 
 
@@ -130,13 +210,13 @@ def _wants_help(words: Sequence[str]) -> bool:
     return any(word in ("-h", "--help") for word in words)
 
 
-def _print_settings(command: str, kind: type, console: Console) -> None:
+def _print_settings(command: str, task: str, config: type, console: Console) -> None:
     from .config import settings
 
-    table = Table(title=f"alphagrad {command} key=value ...")
+    table = Table(title=f"alphagrad {command} task={task} key=value ...")
     for column in ("key", "default", "meaning"):
         table.add_column(column)
-    for setting in settings(kind):
+    for setting in settings(config):
         default = "" if setting.default is None else str(setting.default)
         table.add_row(*map(escape, (setting.key, default, setting.help)))
     console.print(table)

@@ -9,7 +9,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
@@ -23,6 +23,8 @@ from .training import AlphaZeroConfig
 ConfigT = TypeVar("ConfigT")
 
 REQUIRED = "required"
+
+_RINGS = ("Z2", "Z", "Q")
 
 
 class ConfigError(ValueError):
@@ -71,10 +73,7 @@ class RunConfig(TaskConfig):
     def __post_init__(self):
         if self.unit_edges not in ("counted", "free"):
             raise ConfigError(f"unit_edges={self.unit_edges} must be 'counted' or 'free'")
-        if not self.seconds > 0:
-            raise ConfigError(f"seconds={self.seconds} must be positive")
-        if not 0 <= self.seed < 2**31:
-            raise ConfigError(f"seed={self.seed} must lie between 0 and 2**31 - 1")
+        _check_run(self.seconds, self.seed)
 
     @property
     def convention(self) -> UnitEdges:
@@ -106,6 +105,42 @@ class SearchConfig(RunConfig):
             raise ConfigError(f"unknown objective {self.objective!r}; {nearest(self.objective, objectives)}")
         if self.workers < 1:
             raise ConfigError(f"workers={self.workers} must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchemeSearchConfig:
+    """The settings of `alphagrad search` for a scheme of matrix multiplication."""
+
+    task: str = field(metadata={"help": "matmul_NxMxP: the product of an N x M by an M x P matrix"})
+    ring: str = field(
+        default="Z2",
+        metadata={
+            "help": "of the coefficients: 'Z2' integers modulo 2; 'Z' integers and 'Q' rationals, to which "
+            "schemes modulo 2 are lifted"
+        },
+    )
+    target: int | None = field(
+        default=None, metadata={"help": "a rank at which the search ends, in the ring asked for"}
+    )
+    start: str | None = field(
+        default=None,
+        metadata={"help": "a file with a scheme to begin with, of this or another format: scheme.json"},
+    )
+    seed: int = field(default=0, metadata={"help": "of all chance"})
+    seconds: float = field(default=60.0, metadata={"help": "how long the whole command may take"})
+    workers: int = field(default=2, metadata={"help": "how many walks go on side by side, one on each core"})
+    run_dir: str | None = field(
+        default=None, metadata={"help": "the run's folder; by default runs/<task>/<time>"}
+    )
+
+    def __post_init__(self):
+        if self.ring not in _RINGS:
+            raise ConfigError(f"unknown ring {self.ring!r}; {nearest(self.ring, _RINGS)}")
+        if self.target is not None and self.target < 1:
+            raise ConfigError(f"target={self.target} must be at least 1")
+        if self.workers < 1:
+            raise ConfigError(f"workers={self.workers} must be at least 1")
+        _check_run(self.seconds, self.seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,12 +220,36 @@ def parse(kind: type[ConfigT], words: Sequence[str], base: Path | None = None) -
     return typing.cast(ConfigT, checked)
 
 
+def named_task(words: Sequence[str], base: Path | None = None) -> str:
+    """The task that `key=value` words name, or else a YAML file does; "" if there is none.
+
+    Raises:
+        ConfigError: for a file that cannot be read.
+    """
+    named = [word.partition("=")[2] for word in words if word.startswith("task=")]
+    if named or base is None:
+        return named[-1] if named else ""
+    try:
+        saved = OmegaConf.load(base)
+        return str(saved.get("task", "")) if isinstance(saved, DictConfig) else ""
+    except (OSError, ValueError, YAMLError) as error:
+        raise ConfigError(str(error)) from error
+
+
 def nearest(word: str, known: Sequence[str]) -> str:
     """A hint at what a misspelt word may have meant."""
     leaves = {key.rsplit(".", 1)[-1]: key for key in reversed(known)}
     close = difflib.get_close_matches(word, known, 1, 0.6)
     close = close or [leaves[leaf] for leaf in difflib.get_close_matches(word, leaves, 1, 0.6)]
     return f"did you mean {close[0]!r}?" if close else "known are " + ", ".join(known)
+
+
+def _check_run(seconds: float, seed: int) -> None:
+    """Refuse what no run can be told."""
+    if not seconds > 0:
+        raise ConfigError(f"seconds={seconds} must be positive")
+    if not 0 <= seed < 2**31:
+        raise ConfigError(f"seed={seed} must lie between 0 and 2**31 - 1")
 
 
 def load_task(config: TaskConfig) -> tasks.Task:

@@ -11,6 +11,8 @@ from typing import Any
 
 import jax
 
+from graphax.files import write_atomically
+
 Function = Callable[..., Any]
 
 
@@ -36,5 +38,6 @@ def device_name() -> str:
 
 def save(path: Path, table: dict[str, Any]) -> None:
     """Write a table as JSON, headed by the device and the release of JAX; makes the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"device": device_name(), "jax": jax.__version__, **table}, indent=1) + "\n")
+    write_atomically(
+        path, json.dumps({"device": device_name(), "jax": jax.__version__, **table}, indent=1) + "\n"
+    )

@@ -20,10 +20,12 @@ from ._bounds import (
     omega_table,
     partition,
 )
+from ._formulas import formulas
 from ._lift import LiftError, lift
 from ._multiply import multiply
+from ._names import read_format
 from ._scheme import Scheme, SchemeError, characteristic, matmul_tensor, standard, strassen, winograd
-from ._search import FlipProgress, flip_search, lift_nearby
+from ._search import FlipProgress, flip_search, known_rank, lift_any, lift_nearby
 from ._transform import (
     canonical,
     change_basis,
@@ -62,9 +64,12 @@ __all__ = [
     "exponent",
     "extend",
     "flip_search",
+    "formulas",
+    "known_rank",
     "kronecker",
     "laser_exponent",
     "lift",
+    "lift_any",
     "lift_nearby",
     "log_value",
     "matmul_format",
@@ -74,6 +79,7 @@ __all__ = [
     "partition",
     "project",
     "rank_triples",
+    "read_format",
     "reduce_modulo",
     "rotate",
     "sandwiches",

@@ -79,6 +79,13 @@ def lift(scheme: Scheme, *, steps: int = 20, seed: int = 0) -> Scheme:
     return min(found, key=_plainness)
 
 
+def lifts_once(scheme: Scheme) -> bool:
+    """Whether a scheme modulo 2 has a counterpart modulo 4, without which it does not lift."""
+    tensor = matmul_tensor(*scheme.format)
+    error = (tensor - _product((scheme.u, scheme.v, scheme.w))) >> 1 & 1
+    return _System(scheme, None).solve(error) is not None
+
+
 def _lift_once(scheme: Scheme, steps: int, random: np.random.Generator | None) -> Scheme:
     system = _System(scheme, random)
     tensor = matmul_tensor(*scheme.format)

@@ -11,28 +11,34 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from alphagrad.matmul._lift import LiftError, lift
+from alphagrad.matmul._lift import LiftError, lift, lifts_once
 from alphagrad.matmul._scheme import Format, Scheme, standard
 from alphagrad.matmul._transform import extend, project, reduce_modulo
 
 if TYPE_CHECKING:
     from alphagrad.matmul._flips import Walk
 
+_ENTRIES = 64  # of a matrix, as many as there are bits in an integer
 _PROGRESS_SECONDS = 0.2
 _SLICE = 500_000  # flips between two looks at the clock and at what other walks found
-_LENGTH = 20_000_000  # flips of a walk, after which it begins again somewhere else
-_PATIENCE = (3e3, 3e5)  # flips until a plus transition; drawn for every walk
-_MARGIN = 4  # products above the best rank to which plus transitions may lead, at most
+_LENGTH = 150_000  # flips for every product without a lower rank, after which a walk begins again elsewhere
+_PATIENCE = (1e3, 1e5)  # flips until a plus transition; drawn for every walk
+_MARGIN = 4  # products above a walk's lowest rank to which plus transitions may lead, at most
 _POOL = 1000  # schemes kept of the lowest rank
 _SHARE = 0.25  # of the budget that is left, for each format on the way to the last, at most
-_FRUITLESS = 1_000_000  # flips for every product, after which a search without a lower rank begins anew ...
+_FRUITLESS = 4_000_000  # flips for every product, after which a search without a lower rank ends ...
 _GROWTH = 1.2  # ... and by how much longer it may take the next time
-_ANEW = (0.2, 0.5)  # how often a format is searched anew, not from its best schemes: on the way, and the last
-_STROLL = 10_000_000  # flips from the best schemes of a format on the way to others as good
+_GATHER = 500_000  # flips for every product, in which schemes of the known rank of a format are gathered
+_ANEW = 0.2  # how often what is extended to a format whose known rank was reached is searched for again
+_NEARBY = (
+    0.25,
+    0.05,
+)  # of the time that is left to lift a scheme, for walks from the first one, and from others
 _HANDED = 32  # schemes of a format that are kept for later
 
-# The lowest ranks modulo 2 in the literature (the catalogue at fmm.univ-lille.fr; Kauers and Moosbauer, "Flip
-# graphs for matrix multiplication", 2022): the search stays with a format on the way no longer than that.
+# The lowest ranks modulo 2 in the literature, from the catalogue at fmm.univ-lille.fr and M. Kauers and
+# J. Moosbauer, arXiv 2212.01175; 4x5x5 from Y. Arai et al., arXiv 2312.16960; 5x5x5 from J. Moosbauer and
+# M. Poole, arXiv 2502.04514. The search stays with a format on the way no longer than until it gets there.
 _KNOWN = {
     (2, 2, 2): 7,
     (2, 2, 3): 11,
@@ -52,7 +58,12 @@ _KNOWN = {
     (3, 5, 5): 58,
     (4, 4, 4): 47,
     (4, 4, 5): 60,
+    (4, 5, 5): 73,
+    (5, 5, 5): 93,
 }
+
+# The same over the integers, where that is more: schemes that hold modulo 2 alone lead nowhere when extended.
+_ANY_RING = {(4, 4, 4): 49, (4, 4, 5): 61, (4, 5, 5): 76}
 
 
 class FlipProgress(NamedTuple):
@@ -82,6 +93,7 @@ def flip_search(
     start: Scheme | Sequence[Scheme] | None = None,
     workers: int = 2,
     target: int | None = None,
+    lifting: bool = False,
     progress: Callable[[FlipProgress], Any] | None = None,
 ) -> Scheme:
     """Search for a scheme modulo 2 of low rank.
@@ -99,6 +111,8 @@ def flip_search(
             left to the standard algorithm. Their entries are taken modulo 2.
         workers: threads, one for each core, if you like.
         target: the search ends when it reaches this rank.
+        lifting: extend schemes that have a counterpart modulo 4 where there are any: what is found from them
+            lifts more often to the integers.
         progress: called about five times a second; the search ends when it returns something true.
 
     Returns:
@@ -114,12 +128,7 @@ def flip_search(
     multiplication", 2024 (arXiv 2312.16960). Extension and projection: M. Kauers and I. Wood, "Exploring the
     meta flip graph for matrix multiplication", 2025 (arXiv 2510.19787).
     """
-    sizes = standard(*_three(format)).format
-    n, m, p = sizes
-    if max(n * m, m * p, p * n) > 64:
-        raise ValueError(
-            f"the format {n}x{m}x{p} has matrices of more than 64 entries, the most that a walk can hold"
-        )
+    sizes = searchable(format)
     for name, value in (("seconds", seconds), ("steps", steps), ("workers", workers), ("target", target)):
         if value is not None and not value > 0:
             raise ValueError(f"{name} must be positive, got {value!r}")
@@ -130,18 +139,44 @@ def flip_search(
     search = _Search(sizes, seed, workers, seconds, steps, target, progress)
     if start is not None:
         starts = [_brought_to(_modulo_2(scheme), sizes) for scheme in _several(start)]
-        search.stage(sizes, starts, math.inf)
+        search.stage(sizes, starts)
         return search.best
     random = np.random.default_rng(seed)
-    patience, reached = float(_FRUITLESS), {}
+    patience, reached = float(_FRUITLESS), dict[Format, _Reached]()
     while not search.over:
-        _arrive(search, sizes, reached, patience, random)
+        _arrive(search, sizes, reached, patience, lifting, random)
         patience *= _GROWTH
     return search.best
 
 
+def known_rank(format: Format) -> int | None:
+    """The lowest rank modulo 2 in the literature, for small formats; None for others."""
+    return _KNOWN.get(_sorted(format))
+
+
+def searchable(format: Format) -> Format:
+    """A format that walks can hold.
+
+    Raises:
+        ValueError: for what is not three positive sizes, or has matrices of more than 64 entries.
+    """
+    n, m, p = standard(*_three(format)).format
+    if max(n * m, m * p, p * n) > _ENTRIES:
+        raise ValueError(
+            f"the format {n}x{m}x{p} has matrices of more than {_ENTRIES} entries, "
+            f"the most that a walk can hold"
+        )
+    return n, m, p
+
+
 def lift_nearby(
-    scheme: Scheme, *, seconds: float | None = None, steps: int | None = None, seed: int = 0
+    scheme: Scheme,
+    *,
+    ring: str = "Q",
+    seconds: float | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    stop: Callable[[], Any] | None = None,
 ) -> Scheme:
     """Lift a scheme modulo 2, or one of the same rank that walks from it lead to.
 
@@ -149,21 +184,29 @@ def lift_nearby(
 
     Args:
         scheme: over "Z2".
+        ring: "Z" to walk on where a scheme lifts to the rationals alone.
         seconds: how long to walk, at most.
         steps: flips, at most.
         seed: of the random moves.
+        stop: asked many times a second; the walks end when it returns something true.
 
     Returns:
-        a scheme over "Z" or "Q", verified, of the same rank or a lower one.
+        a scheme over "Z" or "Q", verified, of the same rank or a lower one; over "Q" only if `ring` says so
+        or no other was found in time.
 
     Raises:
         LiftError: if none was found in time; that of the scheme itself.
-        ValueError: if neither `seconds` nor `steps` is given.
+        ValueError: if neither `seconds` nor `steps` nor `stop` is given, or for another ring.
     """
-    if seconds is None and steps is None:
-        raise ValueError("the walks have no end: give seconds or steps")
+    if seconds is None and steps is None and stop is None:
+        raise ValueError("the walks have no end: give seconds, steps or stop")
+    if ring not in ("Z", "Q"):
+        raise ValueError(f'ring is {ring!r}; expected "Z" or "Q"')
+    rational, failure = None, None
     try:
-        return lift(scheme)
+        rational = lift(scheme)
+        if rational.ring == "Z" or ring == "Q":
+            return rational
     except LiftError as error:
         failure = error
     from alphagrad.matmul import _flips
@@ -172,53 +215,142 @@ def lift_nearby(
     walker.compile()
     end = math.inf if seconds is None else time.monotonic() + seconds
     pool = [pack(scheme)]
-    while time.monotonic() < end and (steps is None or walker.flips < steps):
+    over = False
+    while not over and time.monotonic() < end and (steps is None or walker.flips < steps):
         walker.begin(pool[walker.random.integers(len(pool))])
         rank = pool[0].shape[1]
-        for _ in range(_LENGTH // _SLICE):
+        for _ in range(_LENGTH * rank // _SLICE):
             walker.wander(_SLICE, rank)
+            over = stop is not None and bool(stop())
+            if over:
+                break
             if walker.rank > rank:
                 continue
-            found = unpack(scheme.format, walker.factors())
             try:
-                return lift(found)
+                found = lift(unpack(scheme.format, walker.factors()))
+                if found.ring == "Z" or ring == "Q":
+                    return found
+                rational = found if rational is None or found.rank < rational.rank else rational
             except LiftError:
-                pool = ([] if walker.rank < rank else pool[-_POOL:]) + [walker.factors()]
+                pass
+            pool = ([] if walker.rank < rank else pool[-_POOL:]) + [walker.factors()]
             break
+    if rational is not None:
+        return rational
+    assert failure is not None
     raise failure
+
+
+def lift_any(
+    scheme: Scheme,
+    *,
+    ring: str = "Q",
+    seconds: float,
+    seed: int = 0,
+    workers: int = 2,
+    stop: Callable[[], Any] | None = None,
+) -> Scheme:
+    """Lift a scheme modulo 2, or another one of its format and rank.
+
+    Where neither it lifts nor what walks from it lead to, others are searched for, from schemes of smaller
+    formats that lift.
+
+    Args:
+        scheme: over "Z2".
+        ring: "Z" to go on where a scheme lifts to the rationals alone.
+        seconds: how long to go on, at most.
+        seed: of the random moves.
+        workers: threads of the searches.
+        stop: asked several times a second; nothing goes on when it returns something true.
+
+    Returns:
+        a scheme over "Z" or "Q", verified, of the same rank or a lower one; over "Q" only if `ring` says so
+        or no other was found in time.
+
+    Raises:
+        LiftError: if none was found in time.
+        ValueError: for another ring, or a number of workers that is not positive.
+    """
+    end = time.monotonic() + seconds
+    rank, share = scheme.rank, _NEARBY[0]
+    rational, failure = None, None
+    while scheme.rank <= rank:
+        nearby = max(0.0, share * (end - time.monotonic()))
+        try:
+            found = lift_nearby(scheme, ring=ring, seconds=nearby, seed=seed, stop=stop)
+            if found.ring == "Z" or ring == "Q":
+                return found
+            rational = found
+        except LiftError as error:
+            failure = error
+        left = end - time.monotonic()
+        if left <= 0 or (stop is not None and stop()):
+            break
+        seed, share = seed + 1, _NEARBY[1]
+        scheme = flip_search(
+            scheme.format,
+            seconds=left,
+            seed=seed,
+            workers=workers,
+            target=rank,
+            lifting=True,
+            progress=None if stop is None else lambda at: stop(),
+        )
+    if rational is not None:
+        return rational
+    assert failure is not None
+    raise failure
+
+
+class _Reached(NamedTuple):
+    """What a format was searched from, and the best schemes that were found."""
+
+    starts: list[Scheme]
+    best: list[Scheme]
 
 
 def _arrive(
     search: _Search,
     format: Format,
-    reached: dict[Format, list[Scheme]],
+    reached: dict[Format, _Reached],
     patience: float,
+    lifting: bool,
     random: np.random.Generator,
 ) -> list[Scheme]:
     """Search a format, from extensions of what is found, in the same way, for a smaller one.
 
+    What is extended makes a difference: from some schemes of the lowest rank known for the smaller format a
+    short walk leads further down than a long one from others, or from schemes above that rank. So the search
+    stays with a smaller format until that rank is reached, though not for ever, and then gathers several
+    schemes by walks that have nothing in common.
+
     Args:
         search: what walks.
         format: the format.
-        reached: the best schemes so far of formats that were searched before; brought up to date.
+        reached: formats that were searched before; brought up to date.
         patience: see `_Search.stage`.
-        random: draws the smaller format, and whether a format is begun anew.
+        lifting: see `flip_search`.
+        random: draws the smaller format, and whether it is searched again for one that is done.
 
     Returns:
         schemes of the lowest rank so far.
     """
-    before = reached.get(format, [])
-    if before and random.random() > _ANEW[format == search.format]:
-        starts = before
-    elif max(format) > 2:
-        smaller, axis = _smaller(format, random)
-        starts = [extend(scheme, axis) for scheme in _arrive(search, smaller, reached, patience, random)]
-    else:
-        starts = [standard(*format, ring="Z2")]
-    found = search.stage(format, starts, patience)
+    starts, before = reached.get(format, _Reached([], []))
+    done = bool(before) and before[0].rank <= search.goal(format)
+    if not done or random.random() < _ANEW:
+        if max(format) > 2:
+            smaller, axis = _smaller(format, random)
+            best = _arrive(search, smaller, reached, patience, lifting, random)
+            starts = [extend(scheme, axis) for scheme in best]
+        else:
+            starts = [standard(*format, ring="Z2")]
+    found = search.stage(format, starts, [] if done else before, patience)
     lowest = min(scheme.rank for scheme in found + before)
-    reached[format] = [scheme for scheme in found + before if scheme.rank == lowest][:_HANDED]
-    return reached[format]
+    best = [scheme for scheme in found + before if scheme.rank == lowest][:_HANDED]
+    if lifting and format != search.format and not search.over:
+        best = [scheme for scheme in best if lifts_once(scheme)] or best
+    reached[format] = _Reached(starts, best)
+    return best
 
 
 class _Search:
@@ -247,6 +379,7 @@ class _Search:
         self._end = math.inf if seconds is None else self._begin + seconds
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._starts: list[np.ndarray] = []
         self._pool: list[np.ndarray] = []
         self._rank = 0
         self._improved = 0  # flips when the rank last fell
@@ -257,34 +390,49 @@ class _Search:
         spent = self._steps is not None and all(walker.flips >= self._steps for walker in self._walkers)
         return spent or self._stop.is_set() or self.best.rank <= self._target or time.monotonic() >= self._end
 
-    def stage(self, format: Format, starts: Sequence[Scheme], patience: float) -> list[Scheme]:
+    def goal(self, format: Format) -> int:
+        """The rank at which the search of a format ends."""
+        if format == self.format:
+            return self._target
+        return max(_least(format), _ANY_RING.get(_sorted(format)) or known_rank(format) or 0)
+
+    def stage(
+        self,
+        format: Format,
+        starts: Sequence[Scheme],
+        best: Sequence[Scheme] = (),
+        patience: float = math.inf,
+    ) -> list[Scheme]:
         """Search one format, with a share of the budget if it is not the one that was asked for.
+
+        A format on the way is searched until its known rank is reached, and a little longer, so that there
+        are several schemes.
 
         Args:
             format: of the schemes.
             starts: schemes to begin with.
+            best: the best schemes known, to go on from as well.
             patience: flips for every product without a lower rank, after which the search ends.
 
         Returns:
             some schemes of the lowest rank, of which one is verified.
         """
         last = format == self.format
-        packed = [self._walkers[0].reduced(pack(scheme)) for scheme in starts]
+        self._starts = [self._walkers[0].reduced(pack(scheme)) for scheme in starts]
+        packed = [*map(pack, best), *self._starts]
         self._rank = min(factors.shape[1] for factors in packed)
         self._pool = [factors for factors in packed if factors.shape[1] == self._rank][:_POOL]
         self._improved = self._flips
         self._keep(format)
-        goal = self._target if last else max(_least(format), _KNOWN.get(_sorted(format), 0))
-        stroll = math.inf
-        if not last and self._rank <= goal:
-            goal, stroll = 0, _STROLL / len(self._walkers)
         share, now = 1.0 if last else _SHARE, time.monotonic()
         until = now + share * max(0.0, self._end - now)
         with ThreadPoolExecutor(len(self._walkers)) as threads:
             pending = set()
             for walker in self._walkers:
                 left = math.inf if self._steps is None else share * max(0, self._steps - walker.flips)
-                limits = _Limits(goal, until, walker.flips + min(left, stroll), patience)
+                limits = _Limits(
+                    self.goal(format), 0 if last else _GATHER, until, walker.flips + left, patience
+                )
                 pending.add(threads.submit(self._walk, walker, limits))
             try:
                 while pending:
@@ -317,43 +465,67 @@ class _Search:
         return FlipProgress(time.monotonic() - self._begin, self._flips, format, self._rank, self.best)
 
     def _walk(self, walker: _Walker, limits: _Limits) -> None:
-        """Walk again and again, until a limit or the goal is reached."""
-        length = 0
+        """Walk again and again, until a limit is reached.
+
+        The longer no lower rank has been found, the more walks begin where the search began, not at one of
+        the best schemes.
+        """
         while not self._over(walker, limits):
             with self._lock:
-                rank, pool = self._rank, self._pool
-                if length <= 0 or walker.rank > rank + _MARGIN:
-                    walker.begin(pool[walker.random.integers(len(pool))])
-                    length = _LENGTH
-            count = math.ceil(min(_SLICE, limits.flips - walker.flips))
-            length = length - count if walker.wander(count, rank) else 0
-            with self._lock:
-                if self._offer(walker):
-                    length = 0
+                starts = self._starts if walker.random.random() < self._stuck(limits) else self._pool
+                walker.begin(starts[walker.random.integers(len(starts))])
+            rank, fell, alive = walker.rank, walker.flips, True
+            while alive and walker.flips - fell < _LENGTH * rank:
+                alive = walker.wander(math.ceil(min(_SLICE, limits.flips - walker.flips)), rank)
+                if walker.rank < rank:
+                    rank, fell = walker.rank, walker.flips
+                with self._lock:
+                    self._offer(walker)
+                if self._over(walker, limits):
+                    return
+                if rank <= limits.goal:
+                    break
 
-    def _offer(self, walker: _Walker) -> bool:
-        """Take a scheme into the pool if it is as good as those in there; True if it is better."""
+    def _offer(self, walker: _Walker) -> None:
+        """Take a scheme into the pool if it is as good as those in there."""
         if walker.rank > self._rank:
-            return False
-        better = walker.rank < self._rank
-        if better:
+            return
+        if walker.rank < self._rank:
             self._rank, self._pool, self._improved = walker.rank, [], self._flips
         if len(self._pool) < _POOL:
             self._pool.append(walker.factors())
         else:
             self._pool[walker.random.integers(1, _POOL)] = walker.factors()
-        return better
+
+    def _stuck(self, limits: _Limits) -> float:
+        """How much of the patience is used up; 1 where the goal is reached."""
+        if self._rank <= limits.goal:
+            return 1.0
+        return (self._flips - self._improved) / (limits.patience * self._rank)
 
     def _over(self, walker: _Walker, limits: _Limits) -> bool:
-        fruitless = self._flips - self._improved > limits.patience * self._rank
+        idle = (self._flips - self._improved) / self._rank
+        if self._rank <= limits.goal:
+            done = idle >= limits.gather or len(self._pool) >= _HANDED
+        else:
+            done = idle >= limits.patience
         spent = walker.flips >= limits.flips or time.monotonic() >= limits.until
-        return fruitless or spent or self._rank <= limits.goal or self._stop.is_set()
+        return done or spent or self._stop.is_set()
 
 
 class _Limits(NamedTuple):
-    """What ends a walk: a rank, a time, a count of its flips, and flips without a lower rank per product."""
+    """What ends the search of a format.
+
+    Attributes:
+        goal: the rank to be reached.
+        gather: flips for every product after the goal is reached.
+        until: a time.
+        flips: of the walker, in all.
+        patience: flips for every product without a lower rank.
+    """
 
     goal: int
+    gather: float
     until: float
     flips: float
     patience: float
@@ -460,7 +632,7 @@ def _brought_to(scheme: Scheme, format: Format) -> Scheme:
 
 
 def _smaller(format: Format, random: np.random.Generator) -> tuple[Format, int]:
-    """A format with one row or column less, and where; one of those whose extension has low rank."""
+    """A format with one row or column less, and where; one of those whose extension has the lowest rank."""
     choices = []
     for axis in range(3):
         if format[axis] > 2:
@@ -468,7 +640,7 @@ def _smaller(format: Format, random: np.random.Generator) -> tuple[Format, int]:
             rank = _KNOWN.get(_sorted(smaller), math.prod(smaller))
             choices.append((rank + math.prod(format) // format[axis], smaller, axis))
     lowest = min(choices)[0]
-    good = [choice for choice in choices if choice[0] <= lowest + 1]
+    good = [choice for choice in choices if choice[0] == lowest]
     _, smaller, axis = good[random.integers(len(good))]
     return smaller, axis
 

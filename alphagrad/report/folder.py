@@ -41,6 +41,11 @@ class RunFolder:
         return self.path / "order.json"
 
     @property
+    def scheme(self) -> Path:
+        """The best scheme so far."""
+        return self.path / "scheme.json"
+
+    @property
     def report(self) -> Path:
         """The report on the whole run."""
         return self.path / "report.html"

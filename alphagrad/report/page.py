@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -21,12 +22,46 @@ img { max-width: 100%; } code { word-break: break-word; }
 """
 
 
+class Cells(NamedTuple):
+    """A table with its heading, the names of its columns first, and what is to be said below it."""
+
+    heading: str
+    rows: Sequence[Sequence[str]]
+    remarks: Sequence[str]
+
+
 class Picture(NamedTuple):
     """A picture with its heading, as PNG."""
 
     heading: str
     description: str
     png: bytes
+
+
+class Text(NamedTuple):
+    """Text with its heading: lines as they are, or else one that is broken where the page ends."""
+
+    heading: str
+    text: str
+    lines: bool = True
+
+
+def write_page(path: Path, title: str, sections: Sequence[Cells | Picture | Text]) -> None:
+    """Write a page, atomically.
+
+    Args:
+        path: the file.
+        title: what was learned or searched for.
+        sections: one below the other.
+    """
+    body = "\n".join(f"<h2>{escape(section.heading)}</h2>\n{_html(section)}" for section in sections)
+    page = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style></head><body>
+<h1>{escape(title)}</h1>
+{body}
+</body></html>
+"""
+    write_atomically(path, page)
 
 
 def write_report(
@@ -39,7 +74,7 @@ def write_report(
     config: str,
     graph: str,
 ) -> None:
-    """Write the page, atomically.
+    """Write the page of a run that looked for an elimination order.
 
     Args:
         path: the file.
@@ -51,30 +86,30 @@ def write_report(
         config: the settings of the run, as YAML.
         graph: the numbered graph.
     """
-    head = "".join(f"<th>{escape(name)}</th>" for name in cells[0])
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in cells[1:]
-    )
     written = " ".join(map(str, order)) if order is not None else "no game was played to its end"
-    curve = base64.b64encode(picture.png).decode()
-    page = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style></head><body>
-<h1>{escape(title)}</h1>
-<h2>Multiplications</h2>
-<table><tr>{head}</tr>{body}</table>
-<p>{escape(CAPTION)}</p>
-<p>{escape(remark)}</p>
-<h2>{escape(picture.heading)}</h2>
-<img alt="{escape(picture.description)}" src="data:image/png;base64,{curve}">
-<h2>Order</h2>
-<p><code>{escape(written)}</code></p>
-<h2>Graph</h2>
-<pre>{escape(graph)}</pre>
-<h2>Settings</h2>
-<pre>{escape(config)}</pre>
-</body></html>
-"""
-    write_atomically(path, page)
+    sections = (
+        Cells("Multiplications", cells, (CAPTION, remark)),
+        picture,
+        Text("Order", written, lines=False),
+        Text("Graph", graph),
+        Text("Settings", config),
+    )
+    write_page(path, title, sections)
+
+
+def _html(section: Cells | Picture | Text) -> str:
+    if isinstance(section, Picture):
+        data = base64.b64encode(section.png).decode()
+        return f'<img alt="{escape(section.description)}" src="data:image/png;base64,{data}">'
+    if isinstance(section, Text):
+        text = escape(section.text)
+        return f"<pre>{text}</pre>" if section.lines else f"<p><code>{text}</code></p>"
+    head = "".join(f"<th>{escape(name)}</th>" for name in section.rows[0])
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in section.rows[1:]
+    )
+    remarks = "".join(f"\n<p>{escape(remark)}</p>" for remark in section.remarks)
+    return f"<table><tr>{head}</tr>{body}</table>{remarks}"
 
 
 def learning_curve(metrics: Sequence[Mapping[str, Any]], rows: Sequence[Row], unit_edges: str) -> Picture:
@@ -114,6 +149,31 @@ def search_curve(
         axes.axhline(bound, color="black", linestyle=":", label="lower bound")
     axes.legend()
     return Picture("Search", "cost of the best order over time", _png(figure))
+
+
+def rank_curve(metrics: Sequence[Mapping[str, Any]], known: int | None) -> Picture:
+    """The lowest rank over time, with a line for the literature's.
+
+    Args:
+        metrics: the lines of the run's metrics.
+        known: the lowest rank modulo 2 in the literature, or None.
+    """
+    figure, axes = _figure("rank")
+    seconds = [line["seconds"] for line in metrics]
+    for key, colour, label in (("best", "tab:blue", "modulo 2"), ("lifted", "tab:orange", "lifted")):
+        ranks = [line[key] for line in metrics]
+        if any(rank is not None for rank in ranks):
+            axes.step(
+                seconds,
+                [math.nan if rank is None else rank for rank in ranks],
+                where="post",
+                color=colour,
+                label=label,
+            )
+    if known is not None:
+        axes.axhline(known, color="black", linestyle=":", label="literature, modulo 2")
+    axes.legend()
+    return Picture("Search", "rank of the best scheme over time", _png(figure))
 
 
 def run_times(seconds: Mapping[str, float]) -> Picture:

@@ -13,13 +13,16 @@ from alphagrad.matmul import (
     SchemeError,
     extend,
     flip_search,
+    known_rank,
     lift,
+    lift_any,
     lift_nearby,
     matmul_tensor,
     standard,
     strassen,
 )
 from alphagrad.matmul import _flips as flips
+from alphagrad.matmul import _search as search
 from alphagrad.matmul._search import pack, unpack
 
 FORMATS = [(2, 2, 2), (1, 3, 4), (2, 3, 4), (3, 3, 3), (4, 4, 4), (3, 5, 4), (5, 5, 5)]
@@ -210,6 +213,43 @@ def test_a_scheme_that_lifts_is_not_walked_away_from():
     assert lift_nearby(found, steps=1) == lift(found)
     with pytest.raises(ValueError, match="no end"):
         lift_nearby(found)
+
+
+def test_another_scheme_is_found_where_one_does_not_lift(monkeypatch):
+    asked = []
+
+    def lift_later(scheme, **more):
+        asked.append(scheme)
+        if len(asked) < 4:
+            raise LiftError("no counterpart", 2)
+        return lift(scheme, **more)
+
+    found = flip_search((2, 2, 3), target=11, seed=0, workers=1)
+    monkeypatch.setattr(search, "lift", lift_later)
+    lifted = lift_any(found, seconds=60, workers=1)
+    assert (lifted.rank, lifted.ring) == (11, "Z") and len(asked) == 4
+    lifted.verify()
+    asked.clear()
+    with pytest.raises(LiftError, match="no counterpart"):
+        lift_any(found, seconds=60, stop=lambda: True)
+    with pytest.raises(LiftError, match="no counterpart"):
+        lift_any(found, seconds=0)
+
+
+@pytest.mark.slow
+def test_a_scheme_of_a_rank_that_rarely_lifts_is_lifted():
+    found = flip_search((3, 4, 5), seconds=240, target=47, lifting=True)
+    assert lift_any(found, ring="Z", seconds=240).ring == "Z"
+
+
+def test_a_format_on_the_way_is_left_when_its_known_rank_is_reached():
+    ranks = {}
+    flip_search(
+        (3, 3, 3), seconds=60, target=23, progress=lambda at: ranks.setdefault(at.format, []).append(at.rank)
+    )
+    for format, seen in ranks.items():
+        assert min(seen) >= known_rank(format)
+    assert known_rank((2, 3, 2)) == known_rank((3, 2, 2)) == 11 and known_rank((9, 9, 9)) is None
 
 
 def test_lifting_refuses_other_rings_and_wrong_schemes():
