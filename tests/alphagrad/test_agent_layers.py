@@ -14,7 +14,7 @@ import tasks
 from alphagrad.agents import AgentConfig, TransformerLayer, make_agent
 from alphagrad.agents.transformer import ILLEGAL, modes
 from alphagrad.games import CompressedVertexGame
-from alphagrad.tensor_trains import TTLinear
+from alphagrad.tensor_trains import BlockTermAttention, TTLinear
 from alphagrad.training import (
     AlphaZeroConfig,
     DemonstrationConfig,
@@ -146,9 +146,10 @@ def test_tokens_and_their_edges_can_come_in_any_order(name):
     layer, tokens, bias = made(name), normal(1, LENGTH, WIDTH), some_edges(2)
     order = np.array([3, 1, 4, 0, 5, 2])
     shuffled = layer
-    if "output" in vars(getattr(layer.attention, "attention", layer)):
+    inner = getattr(layer.attention, "attention", None)
+    if isinstance(inner, BlockTermAttention):
         # Block terms have parameters for every pair of places, which move with the tokens.
-        output = layer.attention.attention.output[order][:, order]
+        output = inner.output[order][:, order]
         shuffled = eqx.tree_at(lambda made: made.attention.attention.output, layer, output)
     np.testing.assert_allclose(
         run(shuffled, tokens[order], bias[:, order][:, :, order]),
