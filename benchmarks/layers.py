@@ -333,7 +333,6 @@ def plot(table: dict[str, Any], path: Path) -> None:
         left.plot(np.arange(1, len(row["curve"]) + 1), row["curve"], label=label)
     left.set_xlabel("iterations")
     left.set_ylabel("multiplications, mean of the games")
-    left.set_yscale("log")
     left.set_title(f"{table['task']}, agents of width {table['width']}")
     left.legend(fontsize="small")
 
@@ -341,6 +340,10 @@ def plot(table: dict[str, Any], path: Path) -> None:
     kept = [row["parameters"] / whole["parameters"] for row in rows]
     right.plot(kept, [row["divergence"] for row in rows], "o-", color="tab:blue")
     right.set_xscale("log")
+    right.set_xticks(
+        kept, [f"{share:.0%}\nrank {row['rank']}" for share, row in zip(kept, rows, strict=True)]
+    )
+    right.xaxis.minorticks_off()
     right.set_xlabel("parameters kept of the feed-forward matrices")
     right.set_ylabel("divergence of the policy, nats", color="tab:blue")
     other = right.twinx()

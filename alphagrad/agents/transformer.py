@@ -62,9 +62,11 @@ class TransformerLayer(eqx.Module):
         """
         Args:
             tokens: the tokens.
-            bias: of every head and (query, key) pair; 0 where nothing connects them. Below `ILLEGAL / 2` it
-                says that the query may not see the key.
-            seen: the keys that may be seen, by all queries or by each (a row for each query).
+            bias: of every head and (query, key) pair; 0 where nothing connects them. If `seen` is not given,
+                a bias below `ILLEGAL / 2` says that the query may not see the key.
+            seen: the keys that may be seen, by all queries or by each (a row for each query). Without a
+                softmax over pairs, one entry for each key costs nothing, but what is said pair by pair
+                takes as many times the operations as there are tokens.
         """
         tokens = tokens + self.attention(jax.vmap(self.attention_norm)(tokens), bias, seen)
         hidden = jax.nn.relu(jax.vmap(self.widen)(jax.vmap(self.perceptron_norm)(tokens)))
