@@ -1,4 +1,4 @@
-"""Deep learning: a perceptron with layer norm, and a small transformer encoder, with losses."""
+"""Deep learning: a perceptron with layer norm and a small transformer encoder, with losses; tensor layers."""
 
 import jax.numpy as jnp
 from jax.lax import stop_gradient
@@ -47,6 +47,48 @@ def encoder(
     """Cross entropy of each row of the label `y` under an encoder of two transformer blocks."""
     hidden = _block(x, wq1, wk1, wv1, w1, b1, gamma1, beta1)
     return _cross_entropy(_block(hidden, wq2, wk2, wv2, w2, b2, gamma2, beta2), y)
+
+
+def tt_layer(
+    x: Float[Array, "8"],
+    g1: Float[Array, "6 2"],
+    g2: Float[Array, "6 6"],
+    g3: Float[Array, "2 6"],
+    b: Float[Array, "8"],
+) -> Float[Array, "8"]:
+    """A layer of eight neurons whose matrix is a tensor train of rank 3 with three modes of 2.
+
+    Args:
+        x: the input, a tensor with three axes j1, j2 and j3.
+        g1: the first core, its rows (i1, a1) and its columns j1.
+        g2: the second, its rows (i2, a2) and its columns (a1, j2).
+        g3: the third, its rows i3 and its columns (a2, j3).
+        b: the bias.
+    """
+    state = (g1 @ jnp.reshape(x, (2, 4))).reshape(2, 6, 2)
+    state = (g2 @ state).reshape(4, 6)
+    return jnp.tanh(jnp.reshape(state @ g3.T, 8) + b)
+
+
+def block_term_attention(
+    x: Float[Array, "4 4"],
+    wq: Float[Array, "4 3"],
+    wk: Float[Array, "4 3"],
+    wv: Float[Array, "4 3"],
+    g: Float[Array, "2 3"],
+    w: Float[Array, "16 4"],
+) -> Float[Array, "4 4"]:
+    """Multi-linear self-attention of four tokens: the mean of two blocks of rank 3, and the tokens.
+
+    Args:
+        x: a row for each token.
+        wq, wk, wv: make queries, keys and values, which the blocks share.
+        g: a row for each block, whose softmax is the diagonal of its core.
+        w: from a number for each pair of tokens to the width.
+    """
+    pairs = jnp.expand_dims((x @ wk).T, 2) * jnp.expand_dims((x @ wv).T, 1)
+    blocks = (jnp.expand_dims(_softmax(g), 1) * (x @ wq)) @ jnp.reshape(pairs, (3, 16))
+    return x + jnp.sum(blocks, axis=0) / 2 @ w
 
 
 def _block(x, wq, wk, wv, w, b, gamma, beta):
@@ -125,5 +167,19 @@ TASKS = (
             "ppo": 5741,
         },
         source="A. Vaswani et al., Attention is all you need, arXiv 1706.03762",
+    ),
+    Declaration(
+        name="TTLayer",
+        fun=tt_layer,
+        inputs=(_weights(8), _weights(6, 2), _weights(6, 6), _weights(2, 6), _weights(8)),
+        domain="deep learning",
+        source="A. Novikov et al., Tensorizing neural networks, arXiv 1509.06569",
+    ),
+    Declaration(
+        name="BlockTermAttention",
+        fun=block_term_attention,
+        inputs=(_weights(4, 4), *(_weights(4, 3),) * 3, _weights(2, 3), _weights(16, 4)),
+        domain="deep learning",
+        source="X. Ma et al., A tensorized transformer for language modeling, arXiv 1906.09777",
     ),
 )

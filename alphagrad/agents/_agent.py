@@ -71,7 +71,7 @@ class Agent(Protocol):
 
 @dataclass(frozen=True)
 class AgentConfig:
-    """The sizes of the network."""
+    """The sizes of the network, and the kinds of its layers."""
 
     width: int = field(default=32, metadata={"help": "features of a token"})
     heads: int = field(default=2, metadata={"help": "attention heads of a layer"})
@@ -79,14 +79,28 @@ class AgentConfig:
     temperature: float = field(
         default=1.0, metadata={"help": "of the draws of actions, where a menu is drawn from the policy"}
     )
+    attention: str = field(
+        default="softmax",
+        metadata={"help": "how tokens attend to each other: 'softmax', 'block_term' or 'dimension'"},
+    )
+    feed_forward: str = field(
+        default="dense", metadata={"help": "the matrices between attentions: 'dense' or 'tensor_train'"}
+    )
+    rank: int = field(default=8, metadata={"help": "of tensor trains and of block terms"})
 
     def __post_init__(self):
-        if min(self.width, self.heads, self.layers) < 1:
-            raise ValueError("agent.width, agent.heads and agent.layers must be at least 1")
+        if min(self.width, self.heads, self.layers, self.rank) < 1:
+            raise ValueError("agent.width, agent.heads, agent.layers and agent.rank must be at least 1")
         if self.temperature <= 0:
             raise ValueError(f"agent.temperature={self.temperature} must be positive")
         if self.width % self.heads:
             raise ValueError(f"agent.width={self.width} must be a multiple of agent.heads={self.heads}")
+        if self.attention not in ("softmax", "block_term", "dimension"):
+            raise ValueError(
+                f"agent.attention={self.attention} must be 'softmax', 'block_term' or 'dimension'"
+            )
+        if self.feed_forward not in ("dense", "tensor_train"):
+            raise ValueError(f"agent.feed_forward={self.feed_forward} must be 'dense' or 'tensor_train'")
 
 
 # The networks of the games that come along. They are imported when a game is there to play them, so that

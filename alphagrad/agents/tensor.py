@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from ..games.tensor import TensorGame, TensorView
+from ..tensor_trains import TTLinear
 from ._agent import AgentConfig, Lesson, Losses, Prediction, register_network
-from .transformer import TransformerLayer
+from .transformer import ILLEGAL, TransformerLayer, feed_forward
 
 _PIECE = 4  # entries of a factor that are chosen at once, at most
 _QUANTILES = 8
@@ -65,7 +66,10 @@ class TensorAgent(eqx.Module):
             for rows, columns in zip(self.sizes, _rotated(self.sizes, 1), strict=True)
         )
         self.layers = tuple(
-            tuple(TransformerLayer(width, config.heads, next(keys)) for _ in range(3))
+            tuple(
+                TransformerLayer(config, after + before, next(keys))
+                for before, after in zip(_rotated(self.sizes, 2), _rotated(self.sizes, 1), strict=True)
+            )
             for _ in range(config.layers)
         )
         self.norm = eqx.nn.RMSNorm(width, use_bias=False)
@@ -91,7 +95,7 @@ class TensorAgent(eqx.Module):
         menu = self.decoder.moves(pieces)
         alike = jnp.all(menu[:, None] == menu[None], axis=-1)
         first = ~jnp.any(jnp.tril(alike, k=-1), axis=1)
-        logits = jnp.where(first & legal, jnp.log(jnp.sum(alike, axis=1)), -1e9)
+        logits = jnp.where(first & legal, jnp.log(jnp.sum(alike, axis=1)), ILLEGAL)
         quantiles = self.value(jnp.mean(tokens, axis=0))
         return Prediction(logits, jnp.mean(quantiles[math.ceil(_RISK * _QUANTILES) :]), menu)
 
@@ -130,8 +134,7 @@ class TensorAgent(eqx.Module):
                 rows, columns = grids[axis], jnp.swapaxes(grids[before], 0, 1)
                 count = rows.shape[1]
                 both = jnp.concatenate([rows, columns], axis=1)
-                unbiased = jnp.zeros((1, both.shape[1], both.shape[1]))
-                both = jax.vmap(attend, in_axes=(0, None))(both, unbiased)
+                both = jax.vmap(attend)(both)
                 grids[axis] = both[:, :count]
                 grids[before] = jnp.swapaxes(both[:, count:], 0, 1)
         width = grids[0].shape[-1]
@@ -160,7 +163,7 @@ class Decoder(eqx.Module):
         self.begin = 0.1 * jax.random.normal(next(keys), (width,))
         self.place = 0.1 * jax.random.normal(next(keys), (len(options), width))
         self.written = tuple(0.3 * jax.random.normal(next(keys), (count, width)) for count in options[:-1])
-        self.layers = tuple(DecoderLayer(width, config.heads, next(keys)) for _ in range(config.layers))
+        self.layers = tuple(DecoderLayer(config, next(keys)) for _ in range(config.layers))
         self.norm = eqx.nn.RMSNorm(width, use_bias=False)
         self.heads = tuple(eqx.nn.Linear(width, count, key=next(keys)) for count in options)
 
@@ -224,11 +227,12 @@ class DecoderLayer(eqx.Module):
     query: eqx.nn.Linear
     memory: eqx.nn.Linear
     memory_mix: eqx.nn.Linear
-    widen: eqx.nn.Linear
-    narrow: eqx.nn.Linear
+    widen: eqx.nn.Linear | TTLinear
+    narrow: eqx.nn.Linear | TTLinear
     heads: int = eqx.field(static=True)
 
-    def __init__(self, width: int, heads: int, key: Array):
+    def __init__(self, config: AgentConfig, key: Array):
+        width = config.width
         keys = jax.random.split(key, 7)
         self.norms = tuple(eqx.nn.RMSNorm(width, use_bias=False) for _ in range(3))
         self.own = eqx.nn.Linear(width, 3 * width, use_bias=False, key=keys[0])
@@ -236,9 +240,8 @@ class DecoderLayer(eqx.Module):
         self.query = eqx.nn.Linear(width, width, use_bias=False, key=keys[2])
         self.memory = eqx.nn.Linear(width, 2 * width, use_bias=False, key=keys[3])
         self.memory_mix = eqx.nn.Linear(width, width, use_bias=False, key=keys[4])
-        self.widen = eqx.nn.Linear(width, 2 * width, key=keys[5])
-        self.narrow = eqx.nn.Linear(2 * width, width, key=keys[6])
-        self.heads = heads
+        self.widen, self.narrow = feed_forward(config, keys[5], keys[6])
+        self.heads = config.heads
 
     def look(self, tokens):
         """Keys and values of the tokens, each `Float[Array, "tokens heads size"]`."""

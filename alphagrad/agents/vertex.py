@@ -15,10 +15,7 @@ from jaxtyping import Array, Bool, Float
 from ..games.compressed import AdjacencyTensor
 from ..games.vertex import VertexGame
 from ._agent import AgentConfig, Lesson, Losses, Prediction, register_network
-from .transformer import TransformerLayer
-
-ILLEGAL = -1e9
-"""The logit of an action that may not be taken, and of a token that may not be seen."""
+from .transformer import ILLEGAL, TransformerLayer
 
 _FREQUENCIES = 4
 _LEARNED_SUMS = 3
@@ -75,7 +72,7 @@ class VertexAgent(eqx.Module):
         self.edge_bias = _normal(next(keys), (num_features, biases), num_features**-0.5)
         self.position = _normal(next(keys), (columns, width), 0.02)
         self.embed = eqx.nn.Linear(_token_features(), width, key=next(keys))
-        self.layers = tuple(TransformerLayer(width, config.heads, next(keys)) for _ in range(config.layers))
+        self.layers = tuple(TransformerLayer(config, columns, next(keys)) for _ in range(config.layers))
         self.norm = eqx.nn.RMSNorm(width, use_bias=False)
         self.policy = _zeroed(eqx.nn.Linear(width, 1, use_bias=False, key=next(keys)))
         self.preference = jnp.zeros(columns)
@@ -105,9 +102,8 @@ class VertexAgent(eqx.Module):
             [sums.reshape(-1, len(present)) / 4, logarithms, remaining[None], present[None], self._waves()]
         ).T
         tokens = jax.vmap(self.embed)(tokens) + self.position
-        unseen = jnp.where(present > 0, 0.0, ILLEGAL)
         for layer, bias in zip(self.layers, self._biases(observation), strict=True):
-            tokens = layer(tokens, bias + unseen)
+            tokens = layer(tokens, bias, present > 0)
         tokens = jax.vmap(self.norm)(tokens)
 
         scores = jax.vmap(self.policy)(tokens)[:, 0] + self.preference

@@ -81,7 +81,7 @@ class BlockTermAttention(eqx.Module):
         query: Float[Array, "length width"],
         key_: Float[Array, "length width"],
         value: Float[Array, "length width"],
-        mask: Bool[Array, "length length"] | None = None,
+        mask: Bool[Array, "length length"] | Bool[Array, "length"] | None = None,
         *,
         key: Array | None = None,
         inference: bool | None = None,
@@ -91,8 +91,9 @@ class BlockTermAttention(eqx.Module):
             query: the tokens that ask, one of i.
             key_: the tokens of j.
             value: the tokens of m.
-            mask: whether token i may see token j (and m); what it may not see counts as zero. A mask takes
-                `length` times the operations.
+            mask: whether token i may see token j (and m); what it may not see counts as zero. With one entry
+                for every j it holds for all i and costs nothing; with one for every pair it takes `length`
+                times the operations.
             key: ignored; for compatibility with `equinox.nn.MultiheadAttention`.
             inference: ignored; likewise.
         """
@@ -106,7 +107,9 @@ class BlockTermAttention(eqx.Module):
         queries, keys = jax.vmap(self.query_proj)(query), jax.vmap(self.key_proj)(key_)
         values = jax.vmap(self.value_proj)(value)
         output = self.output[:length, :length]
-        if mask is None:
+        if mask is not None and mask.ndim == 1:
+            keys, values = jnp.where(mask[:, None], keys, 0), jnp.where(mask[:, None], values, 0)
+        if mask is None or mask.ndim == 1:
             return jnp.einsum("r,ir,jr,mr,jmd->id", core, queries, keys, values, output, optimize="dp")
         seen = mask.astype(keys.dtype)
         return jnp.einsum(
@@ -159,7 +162,7 @@ class DimensionAttention(eqx.Module):
         query: Float[Array, "length width"],
         key_: Float[Array, "length width"],
         value: Float[Array, "length width"],
-        mask: Bool[Array, "length length"] | None = None,
+        mask: Bool[Array, "length length"] | Bool[Array, "length"] | None = None,
         *,
         key: Array | None = None,
         inference: bool | None = None,
@@ -169,8 +172,9 @@ class DimensionAttention(eqx.Module):
             query: the tokens that queries are made of.
             key_: the tokens that keys are made of; their products are summed over the length.
             value: the tokens that the features are taken from.
-            mask: whether token i may see token j. Every token then has an attention matrix of its own, which
-                sums over the tokens that it may see, and counts them in place of the length.
+            mask: whether token i may see token j. The attention matrix then sums over the tokens that may be
+                seen, and counts them in place of the length. With one entry for every j it holds for all i;
+                with one for every pair each token has an attention matrix of its own.
             key: ignored; for compatibility with `equinox.nn.MultiheadAttention`.
             inference: ignored; likewise.
         """
@@ -183,8 +187,12 @@ class DimensionAttention(eqx.Module):
                 (self.value_proj, value),
             )
         )
-        if mask is None:
-            scores = jnp.einsum("nhk,nhq->hkq", keys, queries) / math.sqrt(length)
+        if mask is None or mask.ndim == 1:
+            count = length
+            if mask is not None:
+                keys = jnp.where(mask[:, None, None], keys, 0)
+                count = jnp.maximum(mask.sum(), 1).astype(keys.dtype)
+            scores = jnp.einsum("nhk,nhq->hkq", keys, queries) / jnp.sqrt(count)
             mixed = jnp.einsum("nhk,hkq->nhq", values, jax.nn.softmax(scores, axis=1))
         else:
             seen = mask.astype(keys.dtype)
@@ -202,6 +210,8 @@ def _self_attention_shape(query, key_, value, mask) -> tuple[int, int]:
             f"{query.shape}, {key_.shape} and {value.shape}."
         )
     length, width = query.shape
-    if mask is not None and mask.shape != (length, length):
-        raise ValueError(f"The mask of {length} tokens has the shape {(length, length)}, not {mask.shape}.")
+    if mask is not None and mask.shape not in ((length,), (length, length)):
+        raise ValueError(
+            f"The mask of {length} tokens has the shape {(length,)} or {(length, length)}, not {mask.shape}."
+        )
     return length, width

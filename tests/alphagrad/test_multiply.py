@@ -15,6 +15,13 @@ from alphagrad.matmul._multiply import best_cut
 HALVES = [[Fraction(1, 2), 1], [Fraction(1, 3), 2]]
 
 
+@pytest.fixture(autouse=True)
+def full_precision():
+    """Some devices round the factors of float32 products unless told not to, and products are compared."""
+    with jax.default_matmul_precision("highest"):
+        yield
+
+
 def rational():
     """Strassen's scheme in a basis that needs fractions."""
     scheme = matmul.strassen()
@@ -194,7 +201,10 @@ def test_the_preferred_type_is_that_of_the_result():
 def test_precision_reaches_the_products():
     a, b = jnp.ones((8, 8)), jnp.ones((8, 8))
     for batched in (True, False):
-        text = str(jax.make_jaxpr(lambda a, b: multiply(a, b, batched=batched, precision="highest"))(a, b))  # noqa: B023
+        with jax.default_matmul_precision("default"):
+            text = str(
+                jax.make_jaxpr(lambda a, b: multiply(a, b, batched=batched, precision="highest"))(a, b)  # noqa: B023
+            )
         assert text.count("dot_general") == (1 if batched else 7)
         assert text.count("precision=(Precision.HIGHEST, Precision.HIGHEST)") == text.count("dot_general")
 

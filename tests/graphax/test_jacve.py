@@ -309,7 +309,18 @@ def test_the_worked_example_of_a_rule():
     assert [block.structure.numbers for block in blocks] == [2 * 3, 2 * 3 * 3]
 
 
-@pytest.mark.parametrize("name", ["RoeFlux_1d", "RobotArm_6DOF", "RoeFlux_3d", "Perceptron", "Encoder"])
+@pytest.mark.parametrize("name", ["TTLayer", "BlockTermAttention"])
+def test_tensor_layers_are_differentiated_in_all_classical_orders(name):
+    task = tasks.load(name)
+    expected = jax.jit(jax.jacrev(task.fun, task.argnums))(*task.args)
+    for order in ("forward", "reverse", "markowitz"):
+        assert_same_jacobian(jax.jit(jacve(task.fun, order, task.argnums))(*task.args), expected)
+
+
+@pytest.mark.parametrize(
+    "name",
+    "RoeFlux_1d RobotArm_6DOF RoeFlux_3d Perceptron Encoder TTLayer BlockTermAttention".split(),
+)
 def test_rounding_errors_are_no_larger_than_those_of_jacrev(name):
     task = tasks.load(name)
     exact = jax.jit(jax.jacrev(task.fun, task.argnums))(*task.args)

@@ -99,9 +99,16 @@ def test_what_makes_the_compiled_jacobian_larger_makes_it_slower():
     graph = graphax.trace(layers)(jax.ShapeDtypeStruct((128,), "float32"))
     forward, reverse = orders.forward(graph), orders.reverse(graph)
     assert evaluate(graph, forward) > 20 * evaluate(graph, reverse)
-    slow, fast, again = orders.measure(graph, [forward, reverse, forward], repeats=10)
-    assert slow > 2 * fast > 0 and slow == again
-    assert orders.fastest(graph, [forward, reverse], repeats=5) == reverse
+    # What else runs on the device makes a run longer, never shorter: the least of several counts.
+    least = [float("inf"), float("inf")]
+    for _ in range(5):
+        slow, fast, again = orders.measure(graph, [forward, reverse, forward], repeats=10)
+        assert slow == again and fast > 0
+        least = [min(least[0], slow), min(least[1], fast)]
+        if least[0] > 2 * least[1]:
+            break
+    assert least[0] > 2 * least[1]
+    assert any(orders.fastest(graph, [forward, reverse], repeats=5) == reverse for _ in range(3))
 
 
 def test_programs_of_every_dtype_are_measured():

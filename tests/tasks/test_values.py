@@ -97,6 +97,20 @@ def test_the_encoder_agrees_with_jax_nn():
     assert_allclose(task.fun(*task.args), expected, rtol=1e-4)
 
 
+def test_the_tensor_train_layer_applies_the_matrix_of_its_cores():
+    x, g1, g2, g3, b = tasks.load("TTLayer").args
+    cores = g1.reshape(2, 3, 2), g2.reshape(2, 3, 3, 2), g3.reshape(2, 3, 2)
+    matrix = jnp.einsum("iax,jbay,kbz->ijkxyz", *cores).reshape(8, 8)
+    assert_allclose(call("TTLayer", x, g1, g2, g3, b), jnp.tanh(matrix @ x + b), rtol=1e-4)
+
+
+def test_block_term_attention_maps_the_mean_of_tensors_over_triples_of_tokens():
+    x, wq, wk, wv, g, w = tasks.load("BlockTermAttention").args
+    tensors = jnp.einsum("br,ir,jr,mr->bijm", jax.nn.softmax(g, axis=1), x @ wq, x @ wk, x @ wv)
+    expected = x + tensors.mean(axis=0).reshape(4, 16) @ w
+    assert_allclose(call("BlockTermAttention", x, wq, wk, wv, g, w), expected, rtol=1e-4)
+
+
 def test_without_charge_and_spin_the_kerr_sen_metric_is_that_of_schwarzschild():
     metric = call("KerrSen", 5.0, 0.7, 1.0, 0.0, 0.0)
     expected = [-0.6, 0.0, 1 / 0.6, 25.0, 25.0 * np.sin(0.7) ** 2]
