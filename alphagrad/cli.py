@@ -21,7 +21,7 @@ _USAGE = """usage: alphagrad COMMAND [key=value ...]
 commands:
   search task=NAME  search for an elimination order, and say how far it can be from the best; or for a scheme
                     that multiplies matrices with few multiplications, task=matmul_4x4x4
-  train task=NAME   learn an elimination order
+  train task=NAME   learn an elimination order, or a scheme: task=matmul_2x2x2
   show task=NAME    print the numbered graph and what the classical orders cost
   tasks             list the tasks
 
@@ -90,14 +90,17 @@ class _Kind(NamedTuple):
 
 def _kinds(command: str) -> Sequence[_Kind]:
     """The kinds of tasks that a command works on."""
-    from .config import SchemeSearchConfig, SearchConfig, TrainConfig
+    from .config import SchemeSearchConfig, SchemeTrainConfig, SearchConfig, TrainConfig
 
     return {
         "search": (
             _Kind("a matrix multiplication", "matmul_NxMxP", _is_matmul, SchemeSearchConfig, _search_schemes),
             _Kind("an elimination order", "NAME", bool, SearchConfig, _search_orders),
         ),
-        "train": (_Kind("an elimination order", "NAME", bool, TrainConfig, _train_orders),),
+        "train": (
+            _Kind("a matrix multiplication", "matmul_NxMxP", _is_matmul, SchemeTrainConfig, _train_schemes),
+            _Kind("an elimination order", "NAME", bool, TrainConfig, _train_orders),
+        ),
     }[command]
 
 
@@ -118,7 +121,13 @@ def _search_orders(config: Any, start: float, console: Console) -> bool:
 
 
 def _train_orders(config: Any, start: float, console: Console) -> bool:
-    from .train import train
+    from .train_orders import train
+
+    return train(config, start, console)
+
+
+def _train_schemes(config: Any, start: float, console: Console) -> bool:
+    from .train_schemes import train
 
     return train(config, start, console)
 
@@ -201,7 +210,7 @@ def _tasks(words: Sequence[str], console: Console, start: float) -> int:
     console.print(table)
     console.print(
         "and matmul_NxMxP, the product of an N x M by an M x P matrix: `alphagrad search task=matmul_4x4x4` "
-        "looks for schemes of few multiplications"
+        "looks for schemes of few multiplications, `alphagrad train task=matmul_2x2x2` learns one"
     )
     return 0
 

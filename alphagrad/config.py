@@ -18,7 +18,15 @@ import tasks
 from graphax.orders import Objective
 from graphax.sparse import UnitEdges
 
-from .training import AlphaZeroConfig
+from .agents import AgentConfig
+from .search import SearchConfig as MethodSearchConfig
+from .training import (
+    AlphaZeroConfig,
+    DemonstrationConfig,
+    LearningConfig,
+    ReplayConfig,
+    SelfPlayConfig,
+)
 
 ConfigT = TypeVar("ConfigT")
 
@@ -144,21 +152,110 @@ class SchemeSearchConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(AlphaZeroConfig, RunConfig):
-    """The settings of `alphagrad train`: those of the training method, and of the run around it."""
+class TrainingConfig(AlphaZeroConfig):
+    """What every training is told: the settings of the method, and those of the run around it."""
 
+    task: str = field(metadata={"help": "what to work on"})
+    seed: int = field(default=0, metadata={"help": "of all chance"})
     seconds: float = field(default=240.0, metadata={"help": "how long the whole command may take"})
-    unit_edges: str = field(
-        default="counted",
-        metadata={"help": "what rewards count: 'counted' as in published tables, 'free' what is executed"},
+    run_dir: str | None = field(
+        default=None, metadata={"help": "the run's folder; by default runs/<task>/<time>"}
     )
     resume: str | None = field(
         default=None, metadata={"help": "the folder of a run to go on from, with its settings"}
     )
 
     def __post_init__(self):
-        AlphaZeroConfig.__post_init__(self)
+        super().__post_init__()
+        _check_run(self.seconds, self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(TrainingConfig, RunConfig):
+    """The settings of `alphagrad train` for an elimination order."""
+
+    seconds: float = field(default=240.0, metadata={"help": "how long the whole command may take"})
+    unit_edges: str = field(
+        default="counted",
+        metadata={"help": "what rewards count: 'counted' as in published tables, 'free' what is executed"},
+    )
+
+    def __post_init__(self):
+        TrainingConfig.__post_init__(self)
         RunConfig.__post_init__(self)
+
+
+def _on_accelerator() -> bool:
+    """Whether there is something faster than a CPU to learn on, for which more work at once is better."""
+    import jax
+
+    return jax.default_backend() != "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchemeTrainConfig(TrainingConfig):
+    """The settings of `alphagrad train` for a scheme of matrix multiplication.
+
+    The defaults of the method are smaller on a CPU than on an accelerator.
+    """
+
+    task: str = field(
+        metadata={"help": "matmul_NxMxP, or several that are learned together: matmul_2x2x2+matmul_2x2x3"}
+    )
+    ring: str = field(
+        default="Z", metadata={"help": "of the coefficients: 'Z', with -1, 0 and 1, or 'Z2', modulo 2"}
+    )
+    target: int | None = field(
+        default=None,
+        metadata={
+            "help": "the rank at which a task is done and, if all are, the run ends; by default that of the "
+            "literature (modulo 2)"
+        },
+    )
+    menu: int = field(default=16, metadata={"help": "moves drawn at every state"})
+    history: int = field(default=2, metadata={"help": "how many of the last moves the agent sees"})
+    changed_bases: float = field(
+        default=0.0, metadata={"help": "part of the games that are played in a random basis, as exercises"}
+    )
+    seconds: float = field(default=1200.0, metadata={"help": "how long the whole command may take"})
+    agent: AgentConfig = field(
+        default_factory=lambda: (
+            AgentConfig(width=64, heads=4, layers=2) if _on_accelerator() else AgentConfig(heads=4)
+        )
+    )
+    search: MethodSearchConfig = field(
+        default_factory=lambda: MethodSearchConfig(
+            method="visits", simulations=16 if _on_accelerator() else 8
+        )
+    )
+    selfplay: SelfPlayConfig = field(
+        default_factory=lambda: SelfPlayConfig(
+            games=256 if _on_accelerator() else 64, reopened=0.95, reopened_moves=6
+        )
+    )
+    replay: ReplayConfig = field(default_factory=lambda: ReplayConfig(latest=2048, best=256, best_share=0.0))
+    learning: LearningConfig = field(
+        default_factory=lambda: (
+            LearningConfig(rate=3e-3, updates=20, games=128, positions=2, value_weight=1.0)
+            if _on_accelerator()
+            else LearningConfig(rate=3e-3, updates=40, games=32, positions=2, value_weight=1.0)
+        )
+    )
+    demonstrations: DemonstrationConfig = field(
+        default_factory=lambda: DemonstrationConfig(updates=2500 if _on_accelerator() else 5000, share=0.9)
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.ring not in ("Z", "Z2"):
+            raise ConfigError(f"ring={self.ring} must be 'Z' or 'Z2'")
+        if self.target is not None and self.target < 1:
+            raise ConfigError(f"target={self.target} must be at least 1")
+        if self.menu < 1 or self.history < 0 or not 0 <= self.changed_bases <= 1:
+            raise ConfigError(
+                f"menu={self.menu} must be at least 1, history={self.history} not negative, and "
+                f"changed_bases={self.changed_bases} between 0 and 1"
+            )
 
 
 class Setting(typing.NamedTuple):
@@ -169,16 +266,19 @@ class Setting(typing.NamedTuple):
     help: str
 
 
-def settings(kind: type, prefix: str = "") -> Iterator[Setting]:
+def settings(kind: type) -> Iterator[Setting]:
     """All settings of a configuration class; those of its groups come last, with dotted keys."""
     types = typing.get_type_hints(kind)
     groups = [entry for entry in fields(kind) if is_dataclass(types[entry.name])]
     for entry in fields(kind):
         if entry not in groups:
             default = REQUIRED if entry.default is MISSING else entry.default
-            yield Setting(prefix + entry.name, default, entry.metadata.get("help", ""))
-    for entry in groups:
-        yield from settings(typing.cast(type, types[entry.name]), f"{prefix}{entry.name}.")
+            yield Setting(entry.name, default, entry.metadata.get("help", ""))
+    for group in groups:
+        made: Any = group.default_factory() if group.default_factory is not MISSING else group.default
+        for entry in fields(made):
+            help = entry.metadata.get("help", "")
+            yield Setting(f"{group.name}.{entry.name}", getattr(made, entry.name), help)
 
 
 def parse(kind: type[ConfigT], words: Sequence[str], base: Path | None = None) -> ConfigT:

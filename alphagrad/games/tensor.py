@@ -167,9 +167,9 @@ class TensorGame:
         time = 1 - state.moves / self.max_steps
         return TensorView(state.residual.astype(jnp.float32), history.astype(jnp.float32), time)
 
-    def target(self, state: TensorState) -> Int[Array, ""]:
+    def target(self, start: TensorState) -> Int[Array, ""]:
         """The number of the target; -1 where the game is an exercise: a random tensor, or a changed basis."""
-        return jnp.where(state.basis == 0, state.target, -1)
+        return jnp.where(start.basis == 0, start.target, -1)
 
     def identify(self, actions: Int[Array, "steps a+b+c"], length: Int[Array, ""]) -> Int[Array, "steps"]:
         """A number for each product, in ascending order: games are the same if their terms are."""

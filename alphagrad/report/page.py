@@ -114,16 +114,29 @@ def _html(section: Cells | Picture | Text) -> str:
 
 def learning_curve(metrics: Sequence[Mapping[str, Any]], rows: Sequence[Row], unit_edges: str) -> Picture:
     """Costs of the games over time, with lines for the classical orders."""
-    figure, axes = _figure(f"multiplications ({unit_edges})")
-    played = [line for line in metrics if line["mean"] is not None]
-    seconds = [line["seconds"] for line in played]
-    axes.plot(seconds, [-line["mean"] for line in played], color="tab:blue", alpha=0.6, label="mean game")
-    axes.step(seconds, [-line["best"] for line in played], where="post", color="tab:blue", label="best game")
-    top = max((-line["mean"] for line in played), default=0) * 1.3
+    figure, axes, top = _games(metrics, f"multiplications ({unit_edges})")
     costs = {row.method: row.free if unit_edges == "free" else row.counted for row in rows}
-    _classical_lines(axes, costs, top if played else None)
+    _classical_lines(axes, costs, top)
     axes.legend()
     return Picture("Learning", "cost of the games over time", _png(figure))
+
+
+def rank_of_games(metrics: Sequence[Mapping[str, Any]]) -> Picture:
+    """Moves of the games over time, and what those paid besides that left something over."""
+    figure, axes, _ = _games(metrics, "products, and the bound on what is left")
+    axes.legend()
+    return Picture("Learning", "moves of the games over time", _png(figure))
+
+
+def _games(metrics: Sequence[Mapping[str, Any]], quantity: str) -> tuple[Any, Any, float | None]:
+    """A figure of the mean and the best game over time, and up to where there is something to see."""
+    figure, axes = _figure(quantity)
+    played = [line for line in metrics if line["mean"] is not None]
+    seconds = [line["seconds"] for line in played]
+    best = [math.nan if line["best"] is None else -line["best"] for line in played]
+    axes.plot(seconds, [-line["mean"] for line in played], color="tab:blue", alpha=0.6, label="mean game")
+    axes.step(seconds, best, where="post", color="tab:blue", label="best game")
+    return figure, axes, max((-line["mean"] * 1.3 for line in played), default=None)
 
 
 def search_curve(

@@ -21,7 +21,7 @@ from ..games import Game
 from ..search import SearchConfig
 from .demonstrations import DemonstrationConfig, demonstrate
 from .learning import LearningConfig, learn, optimizer
-from .records import Records
+from .records import Records, per_game
 from .replay import Replay, ReplayConfig, draw, draw_best, empty_replay, honour, remember
 from .selfplay import Openings, begin_anew, play
 
@@ -142,11 +142,11 @@ def alphazero(game: Game, config: AlphaZeroConfig, training: Training) -> Iterat
         training = _introduce(game, config, training)
         if config.demonstrations.games:
             for _ in range(-(-config.demonstrations.updates // config.learning.updates)):
-                training, losses = _improve(game, config, training, games if share else 0)
+                training, losses = _improve(game, config, training, jnp.array(games))
                 yield Turn(training, losses, None)
     while True:
         training, returns = _play(game, config, training)
-        training, losses = _improve(game, config, training, round(games * share))
+        training, losses = _improve(game, config, training, jnp.array(round(games * share)))
         yield Turn(training, losses, returns)
 
 
@@ -191,7 +191,7 @@ def _openings(game: Game, config: SelfPlayConfig, replay: Replay, key: Array) ->
 
 @eqx.filter_jit
 def _improve(
-    game: Game, config: AlphaZeroConfig, training: Training, demonstrations: int = 0
+    game: Game, config: AlphaZeroConfig, training: Training, demonstrations: Int[Array, ""] | int = 0
 ) -> tuple[Training, Losses]:
     """Makes gradient steps.
 
@@ -199,8 +199,8 @@ def _improve(
         game: the game.
         config: of the method.
         training: whose agent learns.
-        demonstrations: how many of the games of a step are new demonstrations; the others come out of the
-            buffer.
+        demonstrations: how many of the games of a step are new demonstrations, if there are any at all; the
+            others come out of the buffer.
     """
     training, key = _chance(training)
     parameters, rest = eqx.partition(training.agent, eqx.is_array)
@@ -208,11 +208,15 @@ def _improve(
     def update(carry: Any, key: Array) -> tuple[Any, Losses]:
         parameters, optimizer_state = carry
         key_games, key_shown, key_positions = jax.random.split(key, 3)
-        played = config.learning.games - demonstrations
-        records = draw(training.replay, key_games, played, config.replay.best_share)
-        if demonstrations:
-            shown = demonstrate(game, key_shown, demonstrations)
-            records = jax.tree.map(lambda *parts: jnp.concatenate(parts), records, shown)
+        games = config.learning.games
+        records = draw(training.replay, key_games, games, config.replay.best_share)
+        if config.demonstrations.share:
+            # The first are those out of the best games, so new ones take the places of the last.
+            played = jnp.arange(games) < games - demonstrations
+            shown = demonstrate(game, key_shown, games)
+            records = jax.tree.map(
+                lambda old, new: jnp.where(per_game(played, new), old, new), records, shown
+            )
         agent, optimizer_state, losses = learn(
             game,
             eqx.combine(parameters, rest),

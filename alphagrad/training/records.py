@@ -7,7 +7,7 @@ cheap beside a network and keeps a thousand games in a few megabytes.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -93,7 +93,7 @@ def replay(
         states, made = carry
         goes_on = (made < lengths) & ~jax.vmap(game.is_over)(states)
         after, gained = jax.vmap(partial(advance, game))(states, action)
-        states = jax.tree.map(lambda new, old: jnp.where(_like(goes_on, new), new, old), after, states)
+        states = jax.tree.map(lambda new, old: jnp.where(per_game(goes_on, new), new, old), after, states)
         return (states, made + goes_on), jnp.where(goes_on, gained, 0.0)
 
     moves = jnp.swapaxes(actions, 0, 1)
@@ -133,6 +133,6 @@ def positions(game: Game, records: Records, steps: Int[Array, "games picked"]) -
     return Positions(*flatten((states, policies, menus, values)))
 
 
-def _like(flags: Array, leaf: Array) -> Any:
-    """Flags of games, to be broadcast against what games have."""
+def per_game(flags: Array, leaf: Array) -> Array:
+    """Flags of games, in a shape that is broadcast against what the games have."""
     return flags.reshape(-1, *(1,) * (leaf.ndim - 1))
