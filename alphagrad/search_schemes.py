@@ -157,7 +157,6 @@ class _Search:
         self._deadline = start + config.seconds
         self._deadline -= min(_CLOSING_SECONDS, config.seconds / 2)
         self._flips = 0
-        self._seen: dict[int, Scheme] = {}
         self.best = standard(*format, ring="Z2")
         self.lifted = None if config.ring == "Z2" else standard(*format)
         self.rational: Scheme | None = None
@@ -209,7 +208,7 @@ class _Search:
         """Keep a scheme modulo 2 if it is better than all before, and what it lifts to."""
         if scheme.rank >= self.best.rank:
             return
-        self.best = self._seen[scheme.rank] = scheme
+        self.best = scheme
         if self.lifted is not None and scheme.rank < self.lifted.rank:
             try:
                 self._keep(lift(scheme))
@@ -218,11 +217,11 @@ class _Search:
         self._save()
 
     def _lift(self, watch: Watch) -> None:
-        """Look for schemes that lift, of the ranks seen; half of what time is left is for each rank."""
+        """Look for schemes that lift; half of what time is left is for each rank."""
         if self.lifted is None:
             return
         config = self._config
-        for rank, scheme in sorted(self._seen.items()):
+        for rank in range(self.best.rank, self.lifted.rank):
             if rank >= self.lifted.rank or watch.asked or self._left <= 0:
                 break
 
@@ -234,8 +233,9 @@ class _Search:
             try:
                 self._keep(
                     lift_any(
-                        scheme,
+                        self.best,
                         ring=config.ring,
+                        rank=rank,
                         seconds=self._left / 2,
                         seed=config.seed,
                         workers=config.workers,

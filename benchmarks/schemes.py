@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import multiprocessing
 import os
 import time
@@ -33,6 +34,7 @@ from alphagrad.matmul import (
     known_rank,
     lift_any,
     read_format,
+    standard,
 )
 
 # Ranks modulo 2 to reach in ten minutes on two cores.
@@ -67,29 +69,27 @@ def format_of(name: str) -> Format:
 
 def search(
     format: Format, target: int | None, options: argparse.Namespace, entry: dict[str, Any], note: Note
-) -> dict[int, Scheme]:
-    """Search modulo 2, note what is reached when, and keep a scheme of every rank that was seen."""
+) -> Scheme:
+    """Search modulo 2, and note what is reached when."""
     path = options.out / f"{name_of(format)}-Z2.json"
-    seen: dict[int, Scheme] = {}
-    noted = 0.0
+    noted = -NOTE_SECONDS
 
     def listen(at: FlipProgress) -> None:
         nonlocal noted
         speed = at.flips / at.seconds / options.workers if at.seconds else 0.0
         entry.update(seconds=round(at.seconds, 1), flips_per_second_and_core=round(speed))
-        if not seen or at.scheme.rank < min(seen):
-            seen[at.scheme.rank] = at.scheme
+        if at.scheme.rank < entry.get("rank", math.inf):
             at.scheme.save(path)
             entry["rank"] = at.scheme.rank
             entry["ranks"].append([round(at.seconds, 1), at.scheme.rank])
             if target is not None and at.scheme.rank <= target and entry["reached"] is None:
                 entry["reached"] = round(at.seconds, 1)
-            noted = 0.0
-        if at.seconds - noted > NOTE_SECONDS or noted == 0.0:
+            noted = -NOTE_SECONDS
+        if at.seconds - noted > NOTE_SECONDS:
             noted = at.seconds
             note(entry)
 
-    best = flip_search(
+    return flip_search(
         format,
         seconds=options.seconds,
         seed=options.seed,
@@ -98,23 +98,25 @@ def search(
         lifting=True,
         progress=listen,
     )
-    seen.setdefault(best.rank, best)
-    return seen
 
 
 def lifted(
-    seen: dict[int, Scheme], seconds: float, options: argparse.Namespace, entry: dict[str, Any], note: Note
+    best: Scheme, seconds: float, options: argparse.Namespace, entry: dict[str, Any], note: Note
 ) -> Scheme:
     """A scheme of the lowest rank that lifts; half of the time that is left is for each rank."""
     end = time.monotonic() + seconds
     entry["does_not_lift"] = []
-    for rank, scheme in sorted(seen.items()):
-        left = max(0.0, (end - time.monotonic()) / 2)
+    for rank in range(best.rank, math.prod(best.format)):
+        left = (end - time.monotonic()) / 2
+        if left < 1.0:
+            break
         with suppress(LiftError):
-            return lift_any(scheme, ring="Z", seconds=left, seed=options.seed, workers=options.workers)
+            return lift_any(
+                best, ring="Z", rank=rank, seconds=left, seed=options.seed, workers=options.workers
+            )
         entry["does_not_lift"].append(rank)
         note(entry)
-    raise AssertionError("the standard algorithm lifts")
+    return standard(*best.format)
 
 
 def benchmark(format: Format, options: argparse.Namespace, note: Note) -> None:
@@ -123,10 +125,10 @@ def benchmark(format: Format, options: argparse.Namespace, note: Note) -> None:
     target = TARGETS.get((n, m, p))
     entry: dict[str, Any] = {"target": target, "known": known_rank(format), "reached": None, "ranks": []}
     start = time.monotonic()
-    seen = search(format, target, options, entry, note)
+    best = search(format, target, options, entry, note)
     begun = time.monotonic()
     left = max(options.lift_seconds, options.seconds - (begun - start))
-    scheme = lifted(seen, left, options, entry, note)
+    scheme = lifted(best, left, options, entry, note)
     scheme.save(options.out / f"{name_of(format)}-{scheme.ring}.json")
     entry["lifted"] = {
         "ring": scheme.ring,

@@ -245,12 +245,13 @@ def lift_any(
     scheme: Scheme,
     *,
     ring: str = "Q",
+    rank: int | None = None,
     seconds: float,
     seed: int = 0,
     workers: int = 2,
     stop: Callable[[], Any] | None = None,
 ) -> Scheme:
-    """Lift a scheme modulo 2, or another one of its format and rank.
+    """Lift a scheme modulo 2, or another one of its format and rank, or of a given rank.
 
     Where neither it lifts nor what walks from it lead to, others are searched for, from schemes of smaller
     formats that lift.
@@ -258,21 +259,25 @@ def lift_any(
     Args:
         scheme: over "Z2".
         ring: "Z" to go on where a scheme lifts to the rationals alone.
+        rank: the highest that will do; by default that of the scheme.
         seconds: how long to go on, at most.
         seed: of the random moves.
         workers: threads of the searches.
         stop: asked several times a second; nothing goes on when it returns something true.
 
     Returns:
-        a scheme over "Z" or "Q", verified, of the same rank or a lower one; over "Q" only if `ring` says so
-        or no other was found in time.
+        a scheme over "Z" or "Q", verified, of that rank or a lower one; over "Q" only if `ring` says so or no
+        other was found in time.
 
     Raises:
         LiftError: if none was found in time.
-        ValueError: for another ring, or a number of workers that is not positive.
+        ValueError: for another ring, a rank below that of the scheme, or no workers.
     """
     end = time.monotonic() + seconds
-    rank, share = scheme.rank, _NEARBY[0]
+    if rank is not None and rank < scheme.rank:
+        raise ValueError(f"rank is {rank}, below that of {scheme!r}")
+    share = _NEARBY[0] if rank in (None, scheme.rank) else 0.0
+    rank = scheme.rank if rank is None else rank
     rational, failure = None, None
     while scheme.rank <= rank:
         nearby = max(0.0, share * (end - time.monotonic()))
