@@ -230,7 +230,7 @@ class SchemeTrainConfig(TrainingConfig):
     )
     selfplay: SelfPlayConfig = field(
         default_factory=lambda: SelfPlayConfig(
-            games=256 if _on_accelerator() else 64, reopened=0.95, reopened_moves=6
+            games=1024 if _on_accelerator() else 64, reopened=0.95, reopened_moves=6
         )
     )
     replay: ReplayConfig = field(default_factory=lambda: ReplayConfig(latest=2048, best=256, best_share=0.0))
