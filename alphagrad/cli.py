@@ -38,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     start = time.perf_counter()
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # On a GPU, XLA times several kernels for every product of matrices before it takes one: half a minute for
+    # a network, of which a run of some minutes gets nothing back.
+    os.environ.setdefault("XLA_FLAGS", "--xla_gpu_autotune_level=0")
     try:
         status = _run(words, start)
         sys.stdout.flush()

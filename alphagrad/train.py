@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import jax.numpy as jnp
 from rich.console import Console
 
 from .config import ConfigError, TrainingConfig
@@ -31,7 +32,7 @@ def begin_or_resume(game: Game, config: TrainingConfig, fingerprint: str) -> Tra
     Raises:
         ConfigError: when the checkpoint cannot be used.
     """
-    training = begin(game, config, config.seed)
+    training = begin(game, config, jnp.int32(config.seed))
     if config.resume:
         try:
             return load_checkpoint(checkpoint_in(Path(config.resume)), training, fingerprint)

@@ -93,7 +93,7 @@ def agent_times(game: CompressedVertexGame, agents: dict[str, Any], rounds: int)
     states = jax.tree.map(lambda leaf: leaf[:: len(leaf) // STATES][:STATES], states)
 
     def loss(agent: Any, states: Any) -> jax.Array:
-        logits, value = predictions(game, agent, states)
+        logits, value, _ = predictions(game, agent, states)
         legal = jax.vmap(game.legal)(states)
         return jnp.mean(jnp.where(legal, jax.nn.log_softmax(logits), 0.0) ** 2) + jnp.mean(value**2)
 

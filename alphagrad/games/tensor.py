@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 _PRIME = 32749  # the largest below 2**15: products of residues fit into int32
-_DENSITIES = (0.2, 0.7)  # shares of entries of a demonstration's factors that are not zero
+_DENSITIES = (0.2, 0.7)  # shares of entries that are not zero, of the factors in demonstrations
 _ROW_OPERATIONS = 1  # for each row, in a change of basis
 
 
@@ -31,6 +31,8 @@ class TensorState(NamedTuple):
         limit: how many may be made.
         target: the number of the target; -1 for a random tensor.
         basis: the number that the change of basis is drawn from; 0 for none.
+        opening: how many moves an opened game repeats; -1 if it is none.
+        forbidden: moves that are not to follow the opening, the rest are zeros.
     """
 
     residual: Int[Array, "a b c"]
@@ -39,6 +41,8 @@ class TensorState(NamedTuple):
     limit: Int[Array, ""]
     target: Int[Array, ""]
     basis: Int[Array, ""]
+    opening: Int[Array, ""]
+    forbidden: Int[Array, "steps a+b+c"]
 
 
 class TensorView(NamedTuple):
@@ -48,11 +52,13 @@ class TensorView(NamedTuple):
         residual: what is left.
         history: the last moves, each as the tensor that it subtracted.
         time: the share of the moves that is left.
+        forbidden: moves that are not to be made now, among rows of zeros.
     """
 
     residual: Float[Array, "a b c"]
     history: Float[Array, "history a b c"]
     time: Float[Array, ""]
+    forbidden: Int[Array, "steps a+b+c"]
 
 
 class TensorGame:
@@ -73,6 +79,7 @@ class TensorGame:
         symmetries: for some targets integer matrices (A, B, C), one triple after the other, that turn the
             target into itself when they are applied to its axes. Games that are opened again are turned by
             one of them, drawn at random, as far as the coefficients allow.
+        novelty: whether a game that is opened again must go on with a move that it was not played with.
         demonstration_rank: the most terms of a demonstration; by default the greatest limit.
 
     Attributes:
@@ -95,6 +102,7 @@ class TensorGame:
         history: int = 2,
         changed_bases: float = 0.5,
         symmetries: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]] | None = None,
+        novelty: bool = False,
         demonstration_rank: int | None = None,
     ) -> None:
         tensors = {name: _checked(name, tensor) for name, tensor in targets.items()}
@@ -125,6 +133,7 @@ class TensorGame:
         self._symmetries = self._stacked(symmetries or {})
         self._history = history
         self._changed_bases = changed_bases
+        self._novelty = novelty
         self._demonstration_rank = min(demonstration_rank or self.max_steps, self.max_steps)
 
     @property
@@ -165,7 +174,8 @@ class TensorGame:
         """What is left, the last moves, and the time."""
         history = jax.vmap(self._product)(state.history)
         time = 1 - state.moves / self.max_steps
-        return TensorView(state.residual.astype(jnp.float32), history.astype(jnp.float32), time)
+        forbidden = jnp.where(state.moves == state.opening, state.forbidden, 0)
+        return TensorView(state.residual.astype(jnp.float32), history.astype(jnp.float32), time, forbidden)
 
     def target(self, start: TensorState) -> Int[Array, ""]:
         """The number of the target; -1 where the game is an exercise: a random tensor, or a changed basis."""
@@ -173,9 +183,7 @@ class TensorGame:
 
     def identify(self, actions: Int[Array, "steps a+b+c"], length: Int[Array, ""]) -> Int[Array, "steps"]:
         """A number for each product, in ascending order: games are the same if their terms are."""
-        a, b, _ = self.sizes
-        factors = jnp.split(actions.astype(jnp.int32), (a, a + b), axis=1)
-        moves = jnp.concatenate(_canonical_signs(*factors), axis=1)
+        moves = self._canonical(actions)
         odd = np.random.default_rng(0).integers(0, 2**30, moves.shape[1], dtype=np.int32) * 2 + 1
         made = jnp.arange(len(moves)) < length
         return jnp.sort(jnp.where(made, jnp.sum(moves * odd, axis=1, dtype=jnp.int32), 0))
@@ -186,10 +194,8 @@ class TensorGame:
         """A random sum of rank-one tensors, and its terms as moves (Fawzi et al. 2022, "synthetic
         demonstrations"). All demonstrations are of this kind."""
         del number
-        key_rank, key_start, key_density, *keys = jax.random.split(key, 6)
-        low, high = _DENSITIES
-        density = jax.random.uniform(key_density, (), minval=low, maxval=high)
-        factors = [self._random_factors(k, size, density) for k, size in zip(keys, self.sizes, strict=True)]
+        key_rank, key_start, *keys = jax.random.split(key, 5)
+        factors = [self._random_factors(k, size) for k, size in zip(keys, self.sizes, strict=True)]
         if not self.modulus:
             factors = _canonical_signs(*factors)
         moves = jnp.concatenate(factors, axis=1).astype(jnp.int8)
@@ -206,6 +212,7 @@ class TensorGame:
         start: TensorState,
         actions: Int[Array, "steps a+b+c"],
         length: Int[Array, ""],
+        repeated: Int[Array, ""],
     ) -> tuple[TensorState, Int[Array, "steps a+b+c"]]:
         """The moves in random order, turned by a symmetry of the target, and no more time than they took.
 
@@ -215,7 +222,10 @@ class TensorGame:
         steps = jnp.arange(len(actions))
         places = jnp.where(steps < length, jax.random.uniform(key_order, steps.shape), 1.0 + steps)
         moves = self._turned(key_turn, actions[jnp.argsort(places)], length, start.target)
-        return start._replace(limit=length), moves
+        moves = self._canonical(moves).astype(actions.dtype)
+        last = (steps >= repeated) & (steps < length)
+        forbidden = jnp.where(last[:, None] & self._novelty, moves, 0)
+        return start._replace(limit=length, opening=repeated, forbidden=forbidden), moves
 
     def rank_bound(self, residual: Int[Array, "a b c"]) -> Int[Array, ""]:
         """A lower bound on the rank: the greatest rank of the three flattenings, modulo a prime."""
@@ -248,6 +258,12 @@ class TensorGame:
 
         (matrix, inverse), _ = jax.lax.scan(operate, (identity[order], identity[:, order]), (rows.T, signs))
         return jnp.where(basis == 0, identity, matrix), jnp.where(basis == 0, identity, inverse)
+
+    def _canonical(self, moves: Int[Array, "steps a+b+c"]) -> Int[Array, "steps a+b+c"]:
+        """The same products, each spelt as demonstrations spell it."""
+        a, b, _ = self.sizes
+        factors = jnp.split(moves.astype(jnp.int32), (a, a + b), axis=1)
+        return jnp.concatenate(_canonical_signs(*factors), axis=1)
 
     def _stacked(self, symmetries) -> list[Int[np.ndarray, "targets count size size"]]:
         """For each axis the matrices of all symmetries; targets with fewer have theirs repeated."""
@@ -294,6 +310,8 @@ class TensorGame:
             limit=jnp.asarray(limit, jnp.int32),
             target=jnp.asarray(target, jnp.int32),
             basis=jnp.asarray(basis, jnp.int32),
+            opening=jnp.full((), -1, jnp.int32),
+            forbidden=jnp.zeros((self.max_steps, sum(self.sizes)), jnp.int8),
         )
 
     def _product(self, move) -> Int[Array, "a b c"]:
@@ -304,10 +322,16 @@ class TensorGame:
     def _reduced(self, residual):
         return residual % self.modulus if self.modulus else residual
 
-    def _random_factors(self, key, size, density) -> Int[Array, "steps size"]:
-        """Random entries; a vector of zeros gets a one."""
-        key_entries, key_zeros, key_ones = jax.random.split(key, 3)
+    def _random_factors(self, key, size) -> Int[Array, "steps size"]:
+        """Random entries, in each vector so many as are drawn for it alone; a vector of zeros gets a one.
+
+        Were all vectors of a demonstration as dense as each other, agents would learn to answer sparse
+        tensors with sparse moves, and never leave the standard algorithm.
+        """
+        key_density, key_entries, key_zeros, key_ones = jax.random.split(key, 4)
         shape = (self.max_steps, size)
+        low, high = _DENSITIES
+        density = jax.random.uniform(key_density, (self.max_steps, 1), minval=low, maxval=high)
         others = jnp.array([c for c in self.coefficients if c])
         entries = others[jax.random.randint(key_entries, shape, 0, len(others))]
         entries = jnp.where(jax.random.bernoulli(key_zeros, density, shape), entries, 0)

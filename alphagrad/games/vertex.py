@@ -187,10 +187,15 @@ class VertexGame:
         return start, actions
 
     def reopen(
-        self, key: Array, start: VertexState, actions: Int[Array, "steps"], length: Int[Array, ""]
+        self,
+        key: Array,
+        start: VertexState,
+        actions: Int[Array, "steps"],
+        length: Int[Array, ""],
+        repeated: Int[Array, ""],
     ) -> tuple[VertexState, Int[Array, "steps"]]:
         """The same game: the order of its moves is what it is about."""
-        del key, length
+        del key, length, repeated
         return start, actions
 
     def _joined(

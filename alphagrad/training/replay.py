@@ -56,7 +56,7 @@ def empty_replay(game: Game, config: ReplayConfig) -> Replay:
         empty(game, config.latest),
         jnp.zeros((), jnp.int32),
         jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (targets, *leaf.shape)), best),
-        jnp.full((targets, config.best), -jnp.inf),
+        jnp.full((targets, config.best), -jnp.inf, jnp.float32),
     )
 
 

@@ -65,9 +65,9 @@ def test_settings_that_make_no_sense_are_refused():
         SearchConfig(simulations=0)
     with pytest.raises(ValueError, match="value_scale"):
         SearchConfig(value_scale=0.0)
-    with pytest.raises(ValueError, match="search.method=puct must be one of gumbel, visits"):
+    with pytest.raises(ValueError, match=r"search\.method=puct must be one of gumbel, visits"):
         SearchConfig(method="puct")
-    with pytest.raises(ValueError, match="search.noise"):
+    with pytest.raises(ValueError, match=r"search\.noise"):
         SearchConfig(noise=2.0)
-    with pytest.raises(ValueError, match="search.smooth_from"):
+    with pytest.raises(ValueError, match=r"search\.smooth_from"):
         SearchConfig(smooth_from=1)
