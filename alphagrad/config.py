@@ -217,10 +217,6 @@ class SchemeTrainConfig(TrainingConfig):
     changed_bases: float = field(
         default=0.0, metadata={"help": "part of the games that are played in a random basis, as exercises"}
     )
-    novelty: bool = field(
-        default=False,
-        metadata={"help": "whether games opened again go on with a move that they were not played with"},
-    )
     seconds: float = field(default=1200.0, metadata={"help": "how long the whole command may take"})
     agent: AgentConfig = field(
         default_factory=lambda: (

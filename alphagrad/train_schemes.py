@@ -46,7 +46,6 @@ def train(config: SchemeTrainConfig, start: float, console: Console) -> bool:
         history=config.history,
         changed_bases=config.changed_bases,
         symmetries={name: sandwiches(format, _SYMMETRIES) for name, format in formats.items()},
-        novelty=config.novelty,
         demonstration_rank=_DEMONSTRATION_RANK,
     )
     fingerprint = hashlib.sha256(f"{config.task} {config.ring}".encode()).hexdigest()[:16]

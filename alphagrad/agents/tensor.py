@@ -81,7 +81,7 @@ class TensorAgent(eqx.Module):
         """A menu of moves drawn from the policy, each with its share of the draws for a prior.
 
         Args:
-            observation: what is left, the last moves, the time, and what is not to be played now.
+            observation: what is left, the last moves, and the time.
             legal: all moves are.
             key: for the draws.
         """
@@ -95,8 +95,7 @@ class TensorAgent(eqx.Module):
         menu = self.decoder.moves(pieces)
         alike = jnp.all(menu[:, None] == menu[None], axis=-1)
         first = ~jnp.any(jnp.tril(alike, k=-1), axis=1)
-        forbidden = jnp.any(jnp.all(menu[:, None] == observation.forbidden[None], axis=-1), axis=1)
-        logits = jnp.where(first & legal & ~forbidden, jnp.log(jnp.sum(alike, axis=1)), ILLEGAL)
+        logits = jnp.where(first & legal, jnp.log(jnp.sum(alike, axis=1)), ILLEGAL)
         quantiles = self.value(jnp.mean(tokens, axis=0))
         return Prediction(logits, jnp.mean(quantiles[math.ceil(_RISK * _QUANTILES) :]), menu)
 

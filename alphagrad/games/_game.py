@@ -86,7 +86,6 @@ class Game(Protocol):
         start: State,
         actions: Int[Array, "max_steps ..."],
         length: Int[Array, ""],
-        repeated: Int[Array, ""],
     ) -> tuple[State, Int[Array, "max_steps ..."]]:
         """Another beginning of a game that was played, from which it can be played to the same end.
 
@@ -95,7 +94,6 @@ class Game(Protocol):
             start: the first state of the game.
             actions: its moves.
             length: how many of them were made before it was over.
-            repeated: how many moves are going to be repeated; those after them are played anew.
 
         Returns:
             a first state, and `length` moves of the same return from there on.

@@ -31,8 +31,6 @@ class TensorState(NamedTuple):
         limit: how many may be made.
         target: the number of the target; -1 for a random tensor.
         basis: the number that the change of basis is drawn from; 0 for none.
-        opening: how many moves an opened game repeats; -1 if it is none.
-        forbidden: moves that are not to follow the opening, the rest are zeros.
     """
 
     residual: Int[Array, "a b c"]
@@ -41,8 +39,6 @@ class TensorState(NamedTuple):
     limit: Int[Array, ""]
     target: Int[Array, ""]
     basis: Int[Array, ""]
-    opening: Int[Array, ""]
-    forbidden: Int[Array, "steps a+b+c"]
 
 
 class TensorView(NamedTuple):
@@ -52,13 +48,11 @@ class TensorView(NamedTuple):
         residual: what is left.
         history: the last moves, each as the tensor that it subtracted.
         time: the share of the moves that is left.
-        forbidden: moves that are not to be made now, among rows of zeros.
     """
 
     residual: Float[Array, "a b c"]
     history: Float[Array, "history a b c"]
     time: Float[Array, ""]
-    forbidden: Int[Array, "steps a+b+c"]
 
 
 class TensorGame:
@@ -79,7 +73,6 @@ class TensorGame:
         symmetries: for some targets integer matrices (A, B, C), one triple after the other, that turn the
             target into itself when they are applied to its axes. Games that are opened again are turned by
             one of them, drawn at random, as far as the coefficients allow.
-        novelty: whether a game that is opened again must go on with a move that it was not played with.
         demonstration_rank: the most terms of a demonstration; by default the greatest limit.
 
     Attributes:
@@ -102,7 +95,6 @@ class TensorGame:
         history: int = 2,
         changed_bases: float = 0.5,
         symmetries: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]] | None = None,
-        novelty: bool = False,
         demonstration_rank: int | None = None,
     ) -> None:
         tensors = {name: _checked(name, tensor) for name, tensor in targets.items()}
@@ -133,7 +125,6 @@ class TensorGame:
         self._symmetries = self._stacked(symmetries or {})
         self._history = history
         self._changed_bases = changed_bases
-        self._novelty = novelty
         self._demonstration_rank = min(demonstration_rank or self.max_steps, self.max_steps)
 
     @property
@@ -174,8 +165,7 @@ class TensorGame:
         """What is left, the last moves, and the time."""
         history = jax.vmap(self._product)(state.history)
         time = 1 - state.moves / self.max_steps
-        forbidden = jnp.where(state.moves == state.opening, state.forbidden, 0)
-        return TensorView(state.residual.astype(jnp.float32), history.astype(jnp.float32), time, forbidden)
+        return TensorView(state.residual.astype(jnp.float32), history.astype(jnp.float32), time)
 
     def target(self, start: TensorState) -> Int[Array, ""]:
         """The number of the target; -1 where the game is an exercise: a random tensor, or a changed basis."""
@@ -194,8 +184,10 @@ class TensorGame:
         """A random sum of rank-one tensors, and its terms as moves (Fawzi et al. 2022, "synthetic
         demonstrations"). All demonstrations are of this kind."""
         del number
-        key_rank, key_start, *keys = jax.random.split(key, 5)
-        factors = [self._random_factors(k, size) for k, size in zip(keys, self.sizes, strict=True)]
+        key_rank, key_start, key_density, *keys = jax.random.split(key, 6)
+        low, high = _DENSITIES
+        density = jax.random.uniform(key_density, (), minval=low, maxval=high)
+        factors = [self._random_factors(k, size, density) for k, size in zip(keys, self.sizes, strict=True)]
         if not self.modulus:
             factors = _canonical_signs(*factors)
         moves = jnp.concatenate(factors, axis=1).astype(jnp.int8)
@@ -212,7 +204,6 @@ class TensorGame:
         start: TensorState,
         actions: Int[Array, "steps a+b+c"],
         length: Int[Array, ""],
-        repeated: Int[Array, ""],
     ) -> tuple[TensorState, Int[Array, "steps a+b+c"]]:
         """The moves in random order, turned by a symmetry of the target, and no more time than they took.
 
@@ -223,9 +214,7 @@ class TensorGame:
         places = jnp.where(steps < length, jax.random.uniform(key_order, steps.shape), 1.0 + steps)
         moves = self._turned(key_turn, actions[jnp.argsort(places)], length, start.target)
         moves = self._canonical(moves).astype(actions.dtype)
-        last = (steps >= repeated) & (steps < length)
-        forbidden = jnp.where(last[:, None] & self._novelty, moves, 0)
-        return start._replace(limit=length, opening=repeated, forbidden=forbidden), moves
+        return start._replace(limit=length), moves
 
     def rank_bound(self, residual: Int[Array, "a b c"]) -> Int[Array, ""]:
         """A lower bound on the rank: the greatest rank of the three flattenings, modulo a prime."""
@@ -310,8 +299,6 @@ class TensorGame:
             limit=jnp.asarray(limit, jnp.int32),
             target=jnp.asarray(target, jnp.int32),
             basis=jnp.asarray(basis, jnp.int32),
-            opening=jnp.full((), -1, jnp.int32),
-            forbidden=jnp.zeros((self.max_steps, sum(self.sizes)), jnp.int8),
         )
 
     def _product(self, move) -> Int[Array, "a b c"]:
@@ -322,16 +309,10 @@ class TensorGame:
     def _reduced(self, residual):
         return residual % self.modulus if self.modulus else residual
 
-    def _random_factors(self, key, size) -> Int[Array, "steps size"]:
-        """Random entries, in each vector so many as are drawn for it alone; a vector of zeros gets a one.
-
-        Were all vectors of a demonstration as dense as each other, agents would learn to answer sparse
-        tensors with sparse moves, and never leave the standard algorithm.
-        """
-        key_density, key_entries, key_zeros, key_ones = jax.random.split(key, 4)
+    def _random_factors(self, key, size, density) -> Int[Array, "steps size"]:
+        """Random entries; a vector of zeros gets a one."""
+        key_entries, key_zeros, key_ones = jax.random.split(key, 3)
         shape = (self.max_steps, size)
-        low, high = _DENSITIES
-        density = jax.random.uniform(key_density, (self.max_steps, 1), minval=low, maxval=high)
         others = jnp.array([c for c in self.coefficients if c])
         entries = others[jax.random.randint(key_entries, shape, 0, len(others))]
         entries = jnp.where(jax.random.bernoulli(key_zeros, density, shape), entries, 0)

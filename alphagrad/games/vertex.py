@@ -192,10 +192,9 @@ class VertexGame:
         start: VertexState,
         actions: Int[Array, "steps"],
         length: Int[Array, ""],
-        repeated: Int[Array, ""],
     ) -> tuple[VertexState, Int[Array, "steps"]]:
         """The same game: the order of its moves is what it is about."""
-        del key, length, repeated
+        del key, length
         return start, actions
 
     def _joined(

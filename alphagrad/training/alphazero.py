@@ -184,7 +184,7 @@ def _openings(game: Game, config: SelfPlayConfig, replay: Replay, key: Array) ->
     left = jax.random.randint(key_left, (config.games,), least, config.reopened_moves + 1)
     repeated = jnp.maximum(best.lengths - left, 0)
     keys = jax.random.split(key_again, config.games)
-    start, actions = jax.vmap(game.reopen)(keys, best.start, best.actions, best.lengths, repeated)
+    start, actions = jax.vmap(game.reopen)(keys, best.start, best.actions, best.lengths)
     again = Openings(start, actions, repeated)
     whether = jax.random.bernoulli(key_whether, config.reopened) & jnp.any(jnp.isfinite(replay.returns))
     return jax.tree.map(lambda new, old: jnp.where(whether, old, new), anew, again)

@@ -82,16 +82,6 @@ def test_what_is_drawn_twice_counts_twice_and_stands_once(game, agent):
             assert abs(shares[at] - (alike.sum() if at == first else 0)) < 1e-3
 
 
-def test_forbidden_moves_are_not_on_the_menu(game, agent):
-    state = game.init(jax.random.key(0))
-    menu = np.asarray(menus(game, agent, state, 1).menu)[0]
-    forbidden = jnp.zeros_like(state.forbidden).at[0].set(menu[0])
-    state = state._replace(opening=jnp.array(0), forbidden=forbidden)
-    made = menus(game, agent, state, 1)
-    alike = (np.asarray(made.menu)[0] == menu[0]).all(axis=1)
-    assert alike.any() and (np.asarray(made.logits)[0][alike] < -1e8).all()
-
-
 def test_pieces_spell_every_move(game, agent):
     decoder = agent.decoder
     moves = np.array(list(itertools.product((-1, 0, 1), repeat=5)), np.int8)
