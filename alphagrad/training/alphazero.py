@@ -187,6 +187,7 @@ def _openings(game: Game, config: SelfPlayConfig, replay: Replay, key: Array) ->
     start, actions = jax.vmap(game.reopen)(keys, best.start, best.actions, best.lengths)
     again = Openings(start, actions, repeated)
     whether = jax.random.bernoulli(key_whether, config.reopened) & jnp.any(jnp.isfinite(replay.returns))
+    anew = anew._replace(actions=actions)
     return jax.tree.map(lambda new, old: jnp.where(whether, old, new), anew, again)
 
 

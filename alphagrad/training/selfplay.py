@@ -12,7 +12,7 @@ from jaxtyping import Array, Int
 from ..agents import Agent
 from ..games import Game, State, advance
 from ..search import SearchConfig, search
-from .records import Records, replay
+from .records import Records, empty, replay
 
 
 class Openings(NamedTuple):
@@ -20,21 +20,19 @@ class Openings(NamedTuple):
 
     Attributes:
         start: the first states.
-        actions: moves that games begin with.
+        actions: moves that games begin with; None if the agent makes all of them.
         lengths: how many of them each game begins with.
     """
 
     start: State
-    actions: Int[Array, "games steps ..."]
+    actions: Int[Array, "games steps ..."] | None
     lengths: Int[Array, "games"]
 
 
 def begin_anew(game: Game, key: Array, games: int) -> Openings:
     """Games that begin with their first move."""
     start = jax.vmap(game.init)(jax.random.split(key, games))
-    action = game.action
-    actions = jnp.zeros((games, game.max_steps, *action.shape), action.dtype)
-    return Openings(start, actions, jnp.zeros(games, jnp.int32))
+    return Openings(start, None, jnp.zeros(games, jnp.int32))
 
 
 def play(
@@ -77,6 +75,10 @@ def play(
         lengths = records.lengths + ~over
         return Records(records.start, actions, rewards, lengths, policies, menus), states, key
 
-    opened, states = replay(game, *openings)
+    if openings.actions is None:
+        states = openings.start
+        opened = empty(game, len(games))._replace(start=states)
+    else:
+        opened, states = replay(game, openings.start, openings.actions, openings.lengths)
     records, _, _ = jax.lax.while_loop(goes_on, move, (opened, states, key))
     return records
