@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
+from typing import TypeVar
 
 import equinox as eqx
 import jax
@@ -21,7 +23,7 @@ _PIECE = 4  # entries of a factor that are chosen at once, at most
 _QUANTILES = 8
 _RISK = 0.75  # values are means of the quantiles from here on
 
-Choose = Callable[[int, Float[Array, "samples options"]], Int[Array, "samples"]]
+ModuleT = TypeVar("ModuleT", bound=eqx.Module)
 
 
 class TensorAgent(eqx.Module):
@@ -37,7 +39,7 @@ class TensorAgent(eqx.Module):
 
     embed: tuple[eqx.nn.Linear, ...]
     places: tuple[Float[Array, "rows columns width"], ...]
-    layers: tuple[tuple[TransformerLayer, ...], ...]
+    layers: tuple[TransformerLayer, ...]
     norm: eqx.nn.RMSNorm
     decoder: Decoder
     value: eqx.nn.MLP
@@ -52,7 +54,7 @@ class TensorAgent(eqx.Module):
             config: the sizes of the network.
             key: for the parameters.
         """
-        keys = iter(jax.random.split(key, 8 + 3 * config.layers))
+        keys = iter(jax.random.split(key, 11))
         view = jax.eval_shape(lambda: game.observe(game.init(jax.random.key(0))))
         channels = 1 + len(view.history)
         self.sizes, self.menu = game.sizes, game.num_actions
@@ -66,11 +68,8 @@ class TensorAgent(eqx.Module):
             for rows, columns in zip(self.sizes, _rotated(self.sizes, 1), strict=True)
         )
         self.layers = tuple(
-            tuple(
-                TransformerLayer(config, after + before, next(keys))
-                for before, after in zip(_rotated(self.sizes, 2), _rotated(self.sizes, 1), strict=True)
-            )
-            for _ in range(config.layers)
+            _stack(partial(TransformerLayer, config, after + before), config.layers, next(keys))
+            for before, after in zip(_rotated(self.sizes, 2), _rotated(self.sizes, 1), strict=True)
         )
         self.norm = eqx.nn.RMSNorm(width, use_bias=False)
         self.decoder = Decoder(game, config, next(keys))
@@ -86,13 +85,7 @@ class TensorAgent(eqx.Module):
             key: for the draws.
         """
         tokens = self._tokens(observation)
-        keys = jax.random.split(key, self.decoder.num_pieces)
-
-        def draw(piece, logits):
-            return jax.random.categorical(keys[piece], logits / self.temperature)
-
-        pieces, _ = self.decoder(tokens, self.menu, draw)
-        menu = self.decoder.moves(pieces)
+        menu = self.decoder.moves(self.decoder.draw(tokens, self.menu, self.temperature, key))
         alike = jnp.all(menu[:, None] == menu[None], axis=-1)
         first = ~jnp.any(jnp.tril(alike, k=-1), axis=1)
         logits = jnp.where(first & legal, jnp.log(jnp.sum(alike, axis=1)), ILLEGAL)
@@ -108,10 +101,9 @@ class TensorAgent(eqx.Module):
         tokens = self._tokens(observation)
         move = lesson.menu[jax.random.categorical(key, jnp.log(lesson.policy))]
         wanted = self.decoder.pieces(move)
-        _, logits = self.decoder(tokens, 1, lambda piece, _: wanted[piece][None])
-        logs = [jax.nn.log_softmax(piece[0]) for piece in logits]
-        policy = -jnp.sum(jnp.stack([log[at] for log, at in zip(logs, wanted, strict=True)]))
-        entropy = -jnp.sum(jnp.stack([jnp.sum(jnp.exp(log) * log) for log in logs]))
+        logs = jax.nn.log_softmax(self.decoder.logits(tokens, wanted))
+        policy = -jnp.sum(jnp.take_along_axis(logs, wanted[:, None], axis=1))
+        entropy = -jnp.sum(jnp.exp(logs) * logs)
         error = lesson.value - self.value(jnp.mean(tokens, axis=0))
         levels = (jnp.arange(_QUANTILES) + 0.5) / _QUANTILES
         value = jnp.mean(jnp.where(error > 0, levels, 1 - levels) * jnp.abs(error))
@@ -127,77 +119,94 @@ class TensorAgent(eqx.Module):
             time = jnp.broadcast_to(observation.time, (*fibres.shape[:2], 1))
             fibres = jnp.concatenate([fibres, time], axis=-1)
             grids.append(jax.vmap(jax.vmap(embed))(fibres) + places)
-        for layer in self.layers:
-            for axis, attend in enumerate(layer):
+
+        def attend(grids, layer, _):
+            grids = list(grids)
+            for axis, attention in enumerate(layer):
                 # Grid `axis` has this axis as its rows, the grid before it as its columns.
                 before = (axis - 1) % 3
                 rows, columns = grids[axis], jnp.swapaxes(grids[before], 0, 1)
                 count = rows.shape[1]
-                both = jnp.concatenate([rows, columns], axis=1)
-                both = jax.vmap(attend)(both)
+                both = jax.vmap(attention)(jnp.concatenate([rows, columns], axis=1))
                 grids[axis] = both[:, :count]
                 grids[before] = jnp.swapaxes(both[:, count:], 0, 1)
+            return tuple(grids), None
+
+        grids, _ = _scan(attend, tuple(grids), self.layers)
         width = grids[0].shape[-1]
         tokens = jnp.concatenate([grid.reshape(-1, width) for grid in grids])
         return jax.vmap(self.norm)(tokens)
 
 
 class Decoder(eqx.Module):
-    """Spells moves, piece by piece: causal attention to the pieces before, attention to the tokens."""
+    """Spells moves, piece by piece: causal attention to the pieces before, attention to the tokens.
+
+    Pieces are numbers; those of shorter pieces do not use up all that there are.
+    """
 
     begin: Float[Array, "width"]
-    written: tuple[Float[Array, "options width"], ...]
-    layers: tuple[DecoderLayer, ...]
-    norm: eqx.nn.RMSNorm
-    heads: tuple[eqx.nn.Linear, ...]
     place: Float[Array, "pieces width"]
+    written: Float[Array, "pieces options width"]
+    layers: DecoderLayer
+    norm: eqx.nn.RMSNorm
+    head: Float[Array, "pieces options width"]
     coefficients: tuple[int, ...] = eqx.field(static=True)
     lengths: tuple[int, ...] = eqx.field(static=True)
 
     def __init__(self, game: TensorGame, config: AgentConfig, key: Array):
         self.coefficients = game.coefficients
         self.lengths = tuple(length for size in game.sizes for length in _cut(size))
-        options = [len(self.coefficients) ** length for length in self.lengths]
-        keys = iter(jax.random.split(key, 3 + 2 * len(options) + config.layers))
-        width = config.width
-        self.begin = 0.1 * jax.random.normal(next(keys), (width,))
-        self.place = 0.1 * jax.random.normal(next(keys), (len(options), width))
-        self.written = tuple(0.3 * jax.random.normal(next(keys), (count, width)) for count in options[:-1])
-        self.layers = tuple(DecoderLayer(config, next(keys)) for _ in range(config.layers))
-        self.norm = eqx.nn.RMSNorm(width, use_bias=False)
-        self.heads = tuple(eqx.nn.Linear(width, count, key=next(keys)) for count in options)
+        options = len(self.coefficients) ** max(self.lengths)
+        shape = (len(self.lengths), options, config.width)
+        keys = jax.random.split(key, 5)
+        self.begin = 0.1 * jax.random.normal(keys[0], shape[2:])
+        self.place = 0.1 * jax.random.normal(keys[1], (shape[0], shape[2]))
+        self.written = 0.3 * jax.random.normal(keys[2], shape)
+        self.layers = _stack(partial(DecoderLayer, config), config.layers, keys[3])
+        self.norm = eqx.nn.RMSNorm(config.width, use_bias=False)
+        bound = config.width**-0.5
+        self.head = jax.random.uniform(keys[4], shape, minval=-bound, maxval=bound)
 
-    @property
-    def num_pieces(self) -> int:
-        """Pieces of a move."""
-        return len(self.lengths)
+    def logits(
+        self, tokens: Float[Array, "tokens width"], pieces: Int[Array, "pieces"]
+    ) -> Float[Array, "pieces options"]:
+        """What each piece may be, given all before it.
 
-    def __call__(
-        self, tokens: Float[Array, "tokens width"], samples: int, choose: Choose
-    ) -> tuple[Int[Array, "samples pieces"], list[Float[Array, "samples options"]]]:
-        """
         Args:
             tokens: of the torso.
-            samples: how many moves are spelt side by side.
-            choose: given the number of a piece and the logits of what it may be, says what it is.
-
-        Returns:
-            the pieces of each move, and the logits that they were chosen by.
+            pieces: of a move.
         """
-        seen = [layer.look(tokens) for layer in self.layers]
-        pasts: list[list] = [[] for _ in self.layers]
-        state = jnp.broadcast_to(self.begin, (samples, len(self.begin)))
-        chosen, all_logits = [], []
-        for piece, head in enumerate(self.heads):
-            state = state + self.place[piece]
-            for layer, memory, past in zip(self.layers, seen, pasts, strict=True):
-                state = layer(state, memory, past)
-            logits = jax.vmap(head)(jax.vmap(self.norm)(state))
-            chosen.append(choose(piece, logits))
-            all_logits.append(logits)
-            if piece + 1 < self.num_pieces:
-                state = self.begin + self.written[piece][chosen[-1]]
-        return jnp.stack(chosen, axis=1), all_logits
+        chosen = self.written[jnp.arange(len(pieces) - 1), pieces[:-1]]
+        states = self.begin + self.place + jnp.pad(chosen, [(1, 0), (0, 0)])
+        states, _ = self._attend(states[None], self._look(tokens), self._nothing(1), 0)
+        return self._choices(states[0], self.head, jnp.array(self.lengths))
+
+    def draw(
+        self, tokens: Float[Array, "tokens width"], samples: int, temperature: float, key: Array
+    ) -> Int[Array, "samples pieces"]:
+        """Moves drawn from the policy.
+
+        Args:
+            tokens: of the torso.
+            samples: how many.
+            temperature: that logits are divided by.
+            key: for the draws.
+        """
+        memories = self._look(tokens)
+
+        def spell(carry, piece):
+            last, pasts = carry
+            at, key, place, written, head, length = piece
+            states, pasts = self._attend((self.begin + place + last)[:, None], memories, pasts, at)
+            logits = self._choices(states[:, 0], head, length)
+            chosen = jax.random.categorical(key, logits / temperature)
+            return (written[chosen], pasts), chosen
+
+        count = len(self.lengths)
+        places = (self.place, self.written, self.head, jnp.array(self.lengths))
+        begin = (jnp.zeros((samples, len(self.begin))), self._nothing(samples))
+        _, pieces = jax.lax.scan(spell, begin, (jnp.arange(count), jax.random.split(key, count), *places))
+        return pieces.T
 
     def moves(self, pieces: Int[Array, "samples pieces"]) -> Int[Array, "samples a+b+c"]:
         """The entries that pieces stand for."""
@@ -207,15 +216,37 @@ class Decoder(eqx.Module):
             columns.append(jnp.asarray(table)[pieces[:, at]])
         return jnp.concatenate(columns, axis=1)
 
-    def pieces(self, move: Int[Array, "a+b+c"]) -> list[Int[Array, ""]]:
+    def pieces(self, move: Int[Array, "a+b+c"]) -> Int[Array, "pieces"]:
         """The pieces that spell a move; the inverse of `moves`."""
         digits = jnp.searchsorted(jnp.array(self.coefficients), move.astype(jnp.int32))
         cuts = np.cumsum(self.lengths)[:-1].tolist()
         base = len(self.coefficients)
-        return [
-            jnp.dot(part, base ** np.arange(length - 1, -1, -1))
-            for part, length in zip(jnp.split(digits, cuts), self.lengths, strict=True)
-        ]
+        parts = jnp.split(digits, cuts)
+        return jnp.stack([jnp.dot(part, base ** np.arange(len(part) - 1, -1, -1)) for part in parts])
+
+    def _look(self, tokens):
+        """For each layer what it sees of the tokens."""
+        return eqx.filter_vmap(lambda layer: layer.look(tokens))(self.layers)
+
+    def _nothing(self, samples):
+        """For each layer what is known of the pieces before the first."""
+        layers, heads = len(self.layers.own.weight), self.layers.heads
+        past = jnp.zeros((layers, samples, len(self.lengths), heads, len(self.begin) // heads))
+        return past, past
+
+    def _attend(self, states, memories, pasts, at):
+        """Through all layers."""
+
+        def attend(states, layer, seen):
+            return layer(states, *seen, at)
+
+        return _scan(attend, states, self.layers, (memories, pasts))
+
+    def _choices(self, states, head, lengths):
+        """Logits of all options for a piece; for several pieces, one after the other."""
+        logits = jnp.einsum("...w,...ow->...o", jax.vmap(self.norm)(states), head)
+        used = len(self.coefficients) ** lengths
+        return jnp.where(jnp.arange(logits.shape[-1]) < used[..., None], logits, ILLEGAL)
 
 
 class DecoderLayer(eqx.Module):
@@ -248,27 +279,65 @@ class DecoderLayer(eqx.Module):
         both = jax.vmap(self.memory)(tokens).reshape(len(tokens), 2, self.heads, -1)
         return both[:, 0], both[:, 1]
 
-    def __call__(self, state, memory, past):
+    def __call__(self, states, memory, past, at):
         """
         Args:
-            state: one token for each sample; `Float[Array, "samples width"]`.
+            states: a token for each sample and each of its new pieces; `Float[Array, "samples new width"]`.
             memory: from `look`.
-            past: keys and values of the pieces before; those of this one are appended.
+            past: keys and values of all pieces, each `Float[Array, "samples pieces heads size"]`; those from
+                the first new one on are not looked at.
+            at: the number of the first new piece.
+
+        Returns:
+            the states and the past, to which the new pieces now belong.
         """
-        samples, width = state.shape
-        own = jax.vmap(self.own)(jax.vmap(self.norms[0])(state)).reshape(samples, 3, self.heads, -1)
-        past.append((own[:, 1], own[:, 2]))
-        keys, values = (jnp.stack(parts, axis=1) for parts in zip(*past, strict=True))
-        weights = jax.nn.softmax(jnp.einsum("shd,sphd->shp", own[:, 0], keys) * keys.shape[-1] ** -0.5)
-        gathered = jnp.einsum("shp,sphd->shd", weights, values).reshape(samples, width)
-        state = state + jax.vmap(self.own_mix)(gathered)
-        queries = jax.vmap(self.query)(jax.vmap(self.norms[1])(state)).reshape(samples, self.heads, -1)
+        samples, new, _ = states.shape
+        own = _each(self.own, _each(self.norms[0], states)).reshape(samples, new, 3, self.heads, -1)
+        keys, values = past = tuple(
+            jax.lax.dynamic_update_slice_in_dim(old, own[:, :, part], at, axis=1)
+            for part, old in zip((1, 2), past, strict=True)
+        )
+        # A piece sees itself and those before it.
+        seen = jnp.arange(keys.shape[1]) <= at + jnp.arange(new)[:, None]
+        logits = jnp.einsum("snhd,sphd->shnp", own[:, :, 0], keys) * keys.shape[-1] ** -0.5
+        weights = jax.nn.softmax(jnp.where(seen, logits, ILLEGAL))
+        gathered = jnp.einsum("shnp,sphd->snhd", weights, values)
+        states = states + _each(self.own_mix, gathered.reshape(states.shape))
+        queries = _each(self.query, _each(self.norms[1], states)).reshape(samples, new, self.heads, -1)
         keys, values = memory
-        weights = jax.nn.softmax(jnp.einsum("shd,thd->sht", queries, keys) * keys.shape[-1] ** -0.5)
-        gathered = jnp.einsum("sht,thd->shd", weights, values).reshape(samples, width)
-        state = state + jax.vmap(self.memory_mix)(gathered)
-        hidden = jax.nn.relu(jax.vmap(self.widen)(jax.vmap(self.norms[2])(state)))
-        return state + jax.vmap(self.narrow)(hidden)
+        weights = jax.nn.softmax(jnp.einsum("snhd,thd->shnt", queries, keys) * keys.shape[-1] ** -0.5)
+        gathered = jnp.einsum("shnt,thd->snhd", weights, values)
+        states = states + _each(self.memory_mix, gathered.reshape(states.shape))
+        hidden = jax.nn.relu(_each(self.widen, _each(self.norms[2], states)))
+        return states + _each(self.narrow, hidden), past
+
+
+def _each(layer, states):
+    """The layer applied to every token of every sample."""
+    return jax.vmap(jax.vmap(layer))(states)
+
+
+def _stack(make: Callable[[Array], ModuleT], count: int, key: Array) -> ModuleT:
+    """Several modules of one kind, each of their arrays with a leading axis, for `_scan`."""
+    return eqx.filter_vmap(make)(jax.random.split(key, count))
+
+
+def _scan(apply, carry, layers, inputs=None):
+    """`jax.lax.scan` over stacked layers: compiled once, however many there are.
+
+    Args:
+        apply: from (carry, layer, input) to (carry, output).
+        carry: at the beginning.
+        layers: from `_stack`, or several of them.
+        inputs: with a leading axis, too.
+    """
+    arrays, rest = eqx.partition(layers, eqx.is_array)
+
+    def body(carry, entry):
+        arrays, own = entry
+        return apply(carry, eqx.combine(arrays, rest), own)
+
+    return jax.lax.scan(body, carry, (arrays, inputs))
 
 
 def _rotated(sizes: Sequence[int], by: int) -> tuple[int, ...]:

@@ -85,7 +85,7 @@ def test_what_is_drawn_twice_counts_twice_and_stands_once(game, agent):
 def test_pieces_spell_every_move(game, agent):
     decoder = agent.decoder
     moves = np.array(list(itertools.product((-1, 0, 1), repeat=5)), np.int8)
-    pieces = jnp.stack([jnp.stack(decoder.pieces(jnp.asarray(move))) for move in moves[::7]])
+    pieces = jax.vmap(decoder.pieces)(jnp.asarray(moves[::7]))
     np.testing.assert_array_equal(decoder.moves(pieces), moves[::7])
 
 
