@@ -7,6 +7,7 @@ and a few demonstrations to begin with. Nothing here knows which game is played.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -24,6 +25,8 @@ from .learning import LearningConfig, learn, optimizer
 from .records import Records, per_game
 from .replay import Replay, ReplayConfig, draw, draw_best, empty_replay, honour, remember
 from .selfplay import Openings, begin_anew, play
+
+_FAVOUR = 0.5  # part of the games opened again that are as good as the best
 
 
 @dataclass(frozen=True)
@@ -138,14 +141,18 @@ def alphazero(game: Game, config: AlphaZeroConfig, training: Training) -> Iterat
         what each turn did.
     """
     games, share = config.learning.games, config.demonstrations.share
-    if training.replay.count == 0:
-        training = _introduce(game, config, training)
-        if config.demonstrations.games:
-            for _ in range(-(-config.demonstrations.updates // config.learning.updates)):
-                training, losses = _improve(game, config, training, jnp.array(games))
-                yield Turn(training, losses, None)
+    # Play is compiled while demonstrations are studied: both take the compiler up to minutes.
+    with ThreadPoolExecutor(1) as aside:
+        compiling = aside.submit(lambda: _play.lower(game, config, training).compile())
+        if training.replay.count == 0:
+            training = _introduce(game, config, training)
+            if config.demonstrations.games:
+                for _ in range(-(-config.demonstrations.updates // config.learning.updates)):
+                    training, losses = _improve(game, config, training, jnp.array(games))
+                    yield Turn(training, losses, None)
+        play_batch = compiling.result()
     while True:
-        training, returns = _play(game, config, training)
+        training, returns = play_batch(game, config, training)
         training, losses = _improve(game, config, training, jnp.array(round(games * share)))
         yield Turn(training, losses, returns)
 
@@ -179,7 +186,7 @@ def _openings(game: Game, config: SelfPlayConfig, replay: Replay, key: Array) ->
     anew = begin_anew(game, key_start, config.games)
     if not config.reopened:
         return anew
-    best = draw_best(replay, key_best, config.games)
+    best = draw_best(replay, key_best, config.games, _FAVOUR)
     least = min(2, config.reopened_moves)
     left = jax.random.randint(key_left, (config.games,), least, config.reopened_moves + 1)
     repeated = jnp.maximum(best.lengths - left, 0)

@@ -93,11 +93,22 @@ def honour(game: Game, replay: Replay, records: Records) -> Replay:
     return replay._replace(best=best, returns=returns)
 
 
-def draw_best(replay: Replay, key: Array, games: int) -> Records:
-    """Some of the best games, each drawn with equal chance; games without moves if there are none."""
+def draw_best(replay: Replay, key: Array, games: int, favour: float = 0.0) -> Records:
+    """Some of the best games; games without moves if there are none.
+
+    Args:
+        replay: where they are.
+        key: for the choice.
+        games: how many; some may be drawn twice.
+        favour: the part that is drawn from those with the highest return on their target alone; the others
+            are drawn from all best games with equal chance.
+    """
     pool = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), replay.best)
-    weights = jnp.where(jnp.isfinite(replay.returns.reshape(-1)), 0.0, -jnp.inf)
-    weights = jnp.where(jnp.all(jnp.isinf(weights)), 0.0, weights)
+    some = jnp.isfinite(replay.returns)
+    highest = some & (replay.returns == replay.returns[:, :1])
+    chances = [kind / jnp.maximum(jnp.sum(kind), 1) for kind in (some, highest)]
+    chances = ((1 - favour) * chances[0] + favour * chances[1]).reshape(-1)
+    weights = jnp.where(jnp.any(some), jnp.log(chances), 0.0)
     return pool.take(jax.random.categorical(key, weights, shape=(games,)))
 
 
