@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import typing
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -212,7 +212,10 @@ class SchemeTrainConfig(TrainingConfig):
             "literature (modulo 2)"
         },
     )
-    menu: int = field(default=16, metadata={"help": "moves drawn at every state"})
+    menu: int = field(
+        default_factory=lambda: 16 if _on_accelerator() else 8,
+        metadata={"help": "moves drawn at every state"},
+    )
     history: int = field(default=2, metadata={"help": "how many of the last moves the agent sees"})
     changed_bases: float = field(
         default=0.0, metadata={"help": "part of the games that are played in a random basis, as exercises"}
@@ -224,25 +227,21 @@ class SchemeTrainConfig(TrainingConfig):
         )
     )
     search: MethodSearchConfig = field(
-        default_factory=lambda: MethodSearchConfig(
-            method="visits", simulations=16 if _on_accelerator() else 8
-        )
+        default_factory=lambda: MethodSearchConfig(method="visits", simulations=4 if _on_accelerator() else 2)
     )
     selfplay: SelfPlayConfig = field(
         default_factory=lambda: SelfPlayConfig(
-            games=1024 if _on_accelerator() else 64, reopened=0.95, reopened_moves=6
+            games=4096 if _on_accelerator() else 256, reopened=0.95, reopened_moves=6
         )
     )
-    replay: ReplayConfig = field(default_factory=lambda: ReplayConfig(latest=2048, best=256, best_share=0.0))
+    replay: ReplayConfig = field(default_factory=lambda: ReplayConfig(latest=4096, best=256, best_share=0.5))
     learning: LearningConfig = field(
-        default_factory=lambda: (
-            LearningConfig(rate=3e-3, updates=20, games=128, positions=2, value_weight=1.0)
-            if _on_accelerator()
-            else LearningConfig(rate=3e-3, updates=40, games=32, positions=2, value_weight=1.0)
+        default_factory=lambda: LearningConfig(
+            rate=3e-3, updates=10, games=128 if _on_accelerator() else 32, positions=2, value_weight=1.0
         )
     )
     demonstrations: DemonstrationConfig = field(
-        default_factory=lambda: DemonstrationConfig(updates=2500 if _on_accelerator() else 5000, share=0.9)
+        default_factory=lambda: DemonstrationConfig(updates=2500 if _on_accelerator() else 5000, share=0.5)
     )
 
     def __post_init__(self):
@@ -272,13 +271,18 @@ def settings(kind: type) -> Iterator[Setting]:
     groups = [entry for entry in fields(kind) if is_dataclass(types[entry.name])]
     for entry in fields(kind):
         if entry not in groups:
-            default = REQUIRED if entry.default is MISSING else entry.default
-            yield Setting(entry.name, default, entry.metadata.get("help", ""))
+            yield Setting(entry.name, _default(entry), entry.metadata.get("help", ""))
     for group in groups:
-        made: Any = group.default_factory() if group.default_factory is not MISSING else group.default
+        made = _default(group)
         for entry in fields(made):
             help = entry.metadata.get("help", "")
             yield Setting(f"{group.name}.{entry.name}", getattr(made, entry.name), help)
+
+
+def _default(entry: Field) -> Any:
+    if entry.default_factory is not MISSING:
+        return entry.default_factory()
+    return REQUIRED if entry.default is MISSING else entry.default
 
 
 def parse(kind: type[ConfigT], words: Sequence[str], base: Path | None = None) -> ConfigT:

@@ -8,6 +8,7 @@ what is left. The number of moves is the number of products of a scheme.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 _PRIME = 32749  # the largest below 2**15: products of residues fit into int32
 _DENSITIES = (0.2, 0.7)  # shares of entries that are not zero, of the factors in demonstrations
+_APART = 0.1  # weight of moves without a common factor when a game is opened again, others have 1
 _ROW_OPERATIONS = 1  # for each row, in a change of basis
 
 
@@ -172,11 +174,17 @@ class TensorGame:
         return jnp.where(start.basis == 0, start.target, -1)
 
     def identify(self, actions: Int[Array, "steps a+b+c"], length: Int[Array, ""]) -> Int[Array, "steps"]:
-        """A number for each product, in ascending order: games are the same if their terms are."""
-        moves = self._canonical(actions)
-        odd = np.random.default_rng(0).integers(0, 2**30, moves.shape[1], dtype=np.int32) * 2 + 1
-        made = jnp.arange(len(moves)) < length
-        return jnp.sort(jnp.where(made, jnp.sum(moves * odd, axis=1, dtype=jnp.int32), 0))
+        """A number for each product, in ascending order, that says how many products have the same u, the
+        same v and the same w, but for the sign.
+
+        No change of basis alters these counts. Games that agree in them are taken to be alike, so that the
+        many guises of one scheme do not crowd out the others.
+        """
+        made = jnp.arange(len(actions)) < length
+        number = jnp.zeros(len(actions), jnp.int32)
+        for same in self._same_factors(actions):
+            number = number * (self.max_steps + 1) + jnp.sum(same & made, axis=1)
+        return jnp.sort(jnp.where(made, number, 0))
 
     def demonstrate(
         self, key: Array, number: Int[Array, ""]
@@ -205,14 +213,14 @@ class TensorGame:
         actions: Int[Array, "steps a+b+c"],
         length: Int[Array, ""],
     ) -> tuple[TensorState, Int[Array, "steps a+b+c"]]:
-        """The moves in random order, turned by a symmetry of the target, and no more time than they took.
+        """The moves in another order, turned by a symmetry of the target, and no more time than they took.
 
-        The terms of a sum may come in any order.
+        The terms of a sum may come in any order. The last ones are most often terms that share factors:
+        terms that do not can hardly be replaced by others.
         """
         key_order, key_turn = jax.random.split(key)
-        steps = jnp.arange(len(actions))
-        places = jnp.where(steps < length, jax.random.uniform(key_order, steps.shape), 1.0 + steps)
-        moves = self._turned(key_turn, actions[jnp.argsort(places)], length, start.target)
+        moves = actions[self._order(key_order, actions, length)]
+        moves = self._turned(key_turn, moves, length, start.target)
         moves = self._canonical(moves).astype(actions.dtype)
         return start._replace(limit=length), moves
 
@@ -253,6 +261,31 @@ class TensorGame:
         a, b, _ = self.sizes
         factors = jnp.split(moves.astype(jnp.int32), (a, a + b), axis=1)
         return jnp.concatenate(_canonical_signs(*factors), axis=1)
+
+    def _same_factors(self, moves: Int[Array, "steps a+b+c"]) -> list[Bool[Array, "steps steps"]]:
+        """For each axis which moves have the same factor, but for the sign."""
+        a, b, _ = self.sizes
+        factors = jnp.split(moves.astype(jnp.int32), (a, a + b), axis=1)
+        factors = [factor * _sign(factor) for factor in factors]
+        return [jnp.all(factor[:, None] == factor[None], axis=-1) for factor in factors]
+
+    def _order(self, key, moves, length) -> Int[Array, "steps"]:
+        """Begins at the end with a move drawn at random, and goes on with those that share factors with one
+        already drawn; any other is drawn as seldom as `_APART` says."""
+        steps = jnp.arange(len(moves))
+        near = jnp.any(jnp.stack(self._same_factors(moves)), axis=0)
+        made = jnp.where(steps < length, 0.0, -1e6)
+
+        def draw(carry, noise):
+            drawn, reached = carry
+            weights = jnp.where(reached, 0.0, math.log(_APART)) + made
+            move = jnp.argmax(jnp.where(drawn, -jnp.inf, weights + noise))
+            return (drawn.at[move].set(True), reached | near[move]), move
+
+        noise = jax.random.gumbel(key, (len(moves), len(moves)))
+        none = jnp.zeros(len(moves), bool)
+        _, order = jax.lax.scan(draw, (none, none), noise)
+        return order[jnp.where(steps < length, length - 1 - steps, steps)]
 
     def _stacked(self, symmetries) -> list[Int[np.ndarray, "targets count size size"]]:
         """For each axis the matrices of all symmetries; targets with fewer have theirs repeated."""
@@ -342,12 +375,13 @@ def _padded(tensor: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
 
 def _canonical_signs(u, v, w):
     """The same products, with the first entry of u and of v that is not zero positive."""
+    return u * _sign(u), v * _sign(v), w * _sign(u) * _sign(v)
 
-    def sign(factor):
-        first = jnp.argmax(factor != 0, axis=1)
-        return jnp.sign(jnp.take_along_axis(factor, first[:, None], axis=1))
 
-    return u * sign(u), v * sign(v), w * sign(u) * sign(v)
+def _sign(factor: Int[Array, "steps size"]) -> Int[Array, "steps 1"]:
+    """Of the first entries that are not zero."""
+    first = jnp.argmax(factor != 0, axis=1)
+    return jnp.sign(jnp.take_along_axis(factor, first[:, None], axis=1))
 
 
 def _rank(matrix: Int[Array, "rows columns"], prime: int) -> Int[Array, ""]:
