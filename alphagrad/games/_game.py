@@ -63,7 +63,8 @@ class Game(Protocol):
         ...
 
     def identify(self, actions: Int[Array, "max_steps ..."], length: Int[Array, ""]) -> Int[Array, "marks"]:
-        """Numbers by which games on a target are told apart: equal ones for what is the same game.
+        """Numbers by which games on a target are told apart: equal ones for games that are the same, or so
+        alike that only one of them is worth keeping among the best.
 
         Args:
             actions: the moves of a game.

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from alphagrad.agents import AgentConfig, Lesson, make_agent
+from alphagrad.cli import main
 from alphagrad.games.tensor import TensorGame
-from alphagrad.matmul import matmul_tensor
+from alphagrad.matmul import Scheme, matmul_tensor
 from alphagrad.search import SearchConfig, predict, search
 from alphagrad.search.tree import _smoothed
 from alphagrad.training import (
@@ -126,3 +127,13 @@ def test_the_agent_learns_to_play_a_small_game(game):
     best = jax.tree.map(lambda leaf: np.asarray(leaf[0]), played[-1].training.best_games)
     u, v, w = np.split(best.actions[: best.lengths].astype(int), (2, 4), axis=1)
     np.testing.assert_array_equal(np.einsum("ri,rj,rk->ijk", u, v, w), matmul_tensor(1, 2, 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_training_finds_seven_products_on_a_cpu(seed, tmp_path):
+    """As the command line does it, with its defaults; minutes on two cores."""
+    assert main(["train", "task=matmul_2x2x2", f"seed={seed}", f"run_dir={tmp_path / 'run'}"]) == 0
+    scheme = Scheme.load(tmp_path / "run" / "scheme.json")
+    assert scheme.format == (2, 2, 2) and scheme.rank == 7 and scheme.ring == "Z"
+    assert all(np.isin(factor, (-1, 0, 1)).all() for factor in (scheme.u, scheme.v, scheme.w))
