@@ -220,8 +220,9 @@ class TensorGame:
         """
         key_order, key_turn = jax.random.split(key)
         moves = actions[self._order(key_order, actions, length)]
-        moves = self._turned(key_turn, moves, length, start.target)
-        moves = self._canonical(moves).astype(actions.dtype)
+        factors = self._factors(self._turned(key_turn, moves, length, start.target))
+        # Spelt as demonstrations spell them.
+        moves = jnp.concatenate(_canonical_signs(*factors), axis=1).astype(actions.dtype)
         return start._replace(limit=length), moves
 
     def rank_bound(self, residual: Int[Array, "a b c"]) -> Int[Array, ""]:
@@ -256,17 +257,14 @@ class TensorGame:
         (matrix, inverse), _ = jax.lax.scan(operate, (identity[order], identity[:, order]), (rows.T, signs))
         return jnp.where(basis == 0, identity, matrix), jnp.where(basis == 0, identity, inverse)
 
-    def _canonical(self, moves: Int[Array, "steps a+b+c"]) -> Int[Array, "steps a+b+c"]:
-        """The same products, each spelt as demonstrations spell it."""
+    def _factors(self, moves: Int[Array, "... a+b+c"]) -> list[Int[Array, "... size"]]:
+        """u, v and w of one move or of several."""
         a, b, _ = self.sizes
-        factors = jnp.split(moves.astype(jnp.int32), (a, a + b), axis=1)
-        return jnp.concatenate(_canonical_signs(*factors), axis=1)
+        return jnp.split(moves.astype(jnp.int32), (a, a + b), axis=-1)
 
     def _same_factors(self, moves: Int[Array, "steps a+b+c"]) -> list[Bool[Array, "steps steps"]]:
         """For each axis which moves have the same factor, but for the sign."""
-        a, b, _ = self.sizes
-        factors = jnp.split(moves.astype(jnp.int32), (a, a + b), axis=1)
-        factors = [factor * _sign(factor) for factor in factors]
+        factors = [factor * _sign(factor) for factor in self._factors(moves)]
         return [jnp.all(factor[:, None] == factor[None], axis=-1) for factor in factors]
 
     def _order(self, key, moves, length) -> Int[Array, "steps"]:
@@ -274,6 +272,7 @@ class TensorGame:
         already drawn; any other is drawn as seldom as `_APART` says."""
         steps = jnp.arange(len(moves))
         near = jnp.any(jnp.stack(self._same_factors(moves)), axis=0)
+        # Moves that were not made come last. Finite, so that they differ from those already drawn.
         made = jnp.where(steps < length, 0.0, -1e6)
 
         def draw(carry, noise):
@@ -309,13 +308,11 @@ class TensorGame:
 
     def _turned(self, key, moves, length, target):
         """The moves after a symmetry of the target, or as they are if coefficients would not be allowed."""
-        a, b, _ = self.sizes
         at = jax.random.randint(key, (), 0, self._symmetries[0].shape[1])
-        factors = jnp.split(moves.astype(jnp.int32), (a, a + b), axis=1)
         turned = jnp.concatenate(
             [
                 self._reduced(factor @ jnp.asarray(stack)[target, at].T)
-                for factor, stack in zip(factors, self._symmetries, strict=True)
+                for factor, stack in zip(self._factors(moves), self._symmetries, strict=True)
             ],
             axis=1,
         )
@@ -335,8 +332,7 @@ class TensorGame:
         )
 
     def _product(self, move) -> Int[Array, "a b c"]:
-        a, b, _ = self.sizes
-        u, v, w = jnp.split(move.astype(jnp.int32), (a, a + b))
+        u, v, w = self._factors(move)
         return u[:, None, None] * v[None, :, None] * w[None, None, :]
 
     def _reduced(self, residual):

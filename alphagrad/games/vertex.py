@@ -187,11 +187,7 @@ class VertexGame:
         return start, actions
 
     def reopen(
-        self,
-        key: Array,
-        start: VertexState,
-        actions: Int[Array, "steps"],
-        length: Int[Array, ""],
+        self, key: Array, start: VertexState, actions: Int[Array, "steps"], length: Int[Array, ""]
     ) -> tuple[VertexState, Int[Array, "steps"]]:
         """The same game: the order of its moves is what it is about."""
         del key, length

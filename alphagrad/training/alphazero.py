@@ -187,12 +187,11 @@ def _openings(game: Game, config: SelfPlayConfig, replay: Replay, key: Array) ->
     if not config.reopened:
         return anew
     best = draw_best(replay, key_best, config.games, _FAVOUR)
-    least = min(2, config.reopened_moves)
-    left = jax.random.randint(key_left, (config.games,), least, config.reopened_moves + 1)
-    repeated = jnp.maximum(best.lengths - left, 0)
     keys = jax.random.split(key_again, config.games)
     start, actions = jax.vmap(game.reopen)(keys, best.start, best.actions, best.lengths)
-    again = Openings(start, actions, repeated)
+    least = min(2, config.reopened_moves)
+    left = jax.random.randint(key_left, (config.games,), least, config.reopened_moves + 1)
+    again = Openings(start, actions, jnp.maximum(best.lengths - left, 0))
     whether = jax.random.bernoulli(key_whether, config.reopened) & jnp.any(jnp.isfinite(replay.returns))
     anew = anew._replace(actions=actions)
     return jax.tree.map(lambda new, old: jnp.where(whether, old, new), anew, again)

@@ -9,13 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from alphagrad import matmul
 from alphagrad.games.tensor import TensorGame
-from alphagrad.matmul import matmul_tensor, sandwiches, strassen
+from alphagrad.matmul import change_basis, matmul_tensor, sandwiches, standard, strassen
 from alphagrad.training.records import replay
 from alphagrad.training.selfplay import begin_anew
 
-STRASSEN = np.concatenate([strassen().u, strassen().v, strassen().w], axis=1).astype(np.int8)
+
+def moves_of(scheme):
+    return np.concatenate([scheme.u, scheme.v, scheme.w], axis=1).astype(np.int8)
+
+
+STRASSEN, STANDARD = moves_of(strassen()), moves_of(standard(2, 2, 2))
 NAME = "matmul_2x2x2"
 
 
@@ -139,37 +143,22 @@ def test_games_are_alike_if_their_products_share_factors_alike(game):
 
     flipped = STRASSEN.copy()
     flipped[2, :8] *= -1
-    standard = np.concatenate([getattr(matmul.standard(2, 2, 2), name) for name in "uvw"], axis=1)
-    turned = matmul.change_basis(strassen(), [[1, 1], [0, 1]], [[0, 1], [1, 0]], [[1, 0], [1, 1]])
-    turned = np.concatenate([turned.u, turned.v, turned.w], axis=1)
-    for other in (STRASSEN[::-1], flipped, turned):
+    turned = change_basis(strassen(), [[1, 1], [0, 1]], [[0, 1], [1, 0]], [[1, 0], [1, 1]])
+    for other in (STRASSEN[::-1], flipped, moves_of(turned)):
         assert marks(other) == marks(STRASSEN)
     # Every factor of the standard algorithm belongs to two of its products.
-    assert marks(standard) == [2 * 81 + 2 * 9 + 2] * 8
-    assert marks(STRASSEN) != marks(standard) and marks(STRASSEN[:6]) != marks(STRASSEN)
+    assert marks(STANDARD) == [2 * 81 + 2 * 9 + 2] * 8
+    assert marks(STRASSEN) != marks(STANDARD) and marks(STRASSEN[:6]) != marks(STRASSEN)
 
 
 def test_games_opened_again_end_with_products_that_share_factors(game):
-    standard = np.concatenate([getattr(matmul.standard(2, 2, 2), name) for name in "uvw"], axis=1)
     start = game.init(jax.random.key(0))
     keys = jax.random.split(jax.random.key(1), 400)
-    _, moves = jax.vmap(lambda key: game.reopen(key, start, jnp.asarray(standard), jnp.array(8)))(keys)
-    last, before = np.asarray(moves)[:, 7], np.asarray(moves)[:, 6]
-    shared = np.mean(
-        np.any(
-            [
-                (np.abs(one) == np.abs(other)).all(axis=1)
-                for one, other in zip(thirds(last), thirds(before), strict=True)
-            ],
-            axis=0,
-        )
-    )
+    _, moves = jax.vmap(lambda key: game.reopen(key, start, jnp.asarray(STANDARD), jnp.array(8)))(keys)
+    factors = np.abs(np.asarray(moves)).reshape(400, 8, 3, 4)
+    shared = np.mean((factors[:, 7] == factors[:, 6]).all(axis=2).any(axis=1))
     # Three of seven share one; the four others together have 0.4 chances to 3.
     assert abs(shared - 3 / 3.4) < 0.06
-
-
-def thirds(moves):
-    return np.split(moves, 3, axis=1)
 
 
 def test_smaller_targets_are_padded_and_told_apart():
