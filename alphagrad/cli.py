@@ -38,9 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     start = time.perf_counter()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    # On a GPU, XLA times several kernels for every product of matrices before it takes one: half a minute for
-    # a network, of which a run of some minutes gets nothing back.
-    os.environ.setdefault("XLA_FLAGS", "--xla_gpu_autotune_level=0")
     try:
         status = _run(words, start)
         sys.stdout.flush()
@@ -140,6 +137,9 @@ def _search(words: Sequence[str], console: Console, start: float) -> int:
 
 
 def _train(words: Sequence[str], console: Console, start: float) -> int:
+    # On a GPU, XLA times several kernels for every product of matrices before it takes one: half a minute for
+    # a network, of which a run of some minutes gets nothing back.
+    os.environ.setdefault("XLA_FLAGS", "--xla_gpu_autotune_level=0")
     resumed = [word.partition("=")[2] for word in words if word.startswith("resume=")]
     if not resumed:
         return _work("train", words, None, console, start)
