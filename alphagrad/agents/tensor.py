@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from ..games.tensor import TensorGame, TensorView
+from ..games.tensor import TensorGame, TensorView, spell
 from ..tensor_trains import TTLinear
 from ._agent import AgentConfig, Lesson, Losses, Prediction, register_network
 from .transformer import ILLEGAL, TransformerLayer, feed_forward
@@ -86,6 +86,7 @@ class TensorAgent(eqx.Module):
         """
         tokens = self._tokens(observation)
         menu = self.decoder.moves(self.decoder.draw(tokens, self.menu, self.temperature, key))
+        menu = spell(menu, self.sizes, self.decoder.coefficients)
         alike = jnp.all(menu[:, None] == menu[None], axis=-1)
         first = ~jnp.any(jnp.tril(alike, k=-1), axis=1)
         logits = jnp.where(first & legal, jnp.log(jnp.sum(alike, axis=1)), ILLEGAL)

@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 _PRIME = 32749  # the largest below 2**15: products of residues fit into int32
 _DENSITIES = (0.2, 0.7)  # shares of entries that are not zero, of the factors in demonstrations
-_APART = 0.1  # weight of moves without a common factor when a game is opened again, others have 1
+_APART = 0.01  # weight of moves without a common factor when a game is opened again, others have 1
 _ROW_OPERATIONS = 1  # for each row, in a change of basis
 
 
@@ -196,9 +196,7 @@ class TensorGame:
         low, high = _DENSITIES
         density = jax.random.uniform(key_density, (), minval=low, maxval=high)
         factors = [self._random_factors(k, size, density) for k, size in zip(keys, self.sizes, strict=True)]
-        if not self.modulus:
-            factors = _canonical_signs(*factors)
-        moves = jnp.concatenate(factors, axis=1).astype(jnp.int8)
+        moves = spell(jnp.concatenate(factors, axis=1).astype(jnp.int8), self.sizes, self.coefficients)
         rank = jax.random.randint(key_rank, (), 1, self._demonstration_rank + 1)
         used = jnp.arange(self.max_steps)[:, None, None, None] < rank
         residual = jnp.sum(jnp.where(used, jax.vmap(self._product)(moves), 0), axis=0)
@@ -220,10 +218,8 @@ class TensorGame:
         """
         key_order, key_turn = jax.random.split(key)
         moves = actions[self._order(key_order, actions, length)]
-        factors = self._factors(self._turned(key_turn, moves, length, start.target))
-        # Spelt as demonstrations spell them.
-        moves = jnp.concatenate(_canonical_signs(*factors), axis=1).astype(actions.dtype)
-        return start._replace(limit=length), moves
+        moves = self._turned(key_turn, moves, length, start.target)
+        return start._replace(limit=length), spell(moves, self.sizes, self.coefficients)
 
     def rank_bound(self, residual: Int[Array, "a b c"]) -> Int[Array, ""]:
         """A lower bound on the rank: the greatest rank of the three flattenings, modulo a prime."""
@@ -259,8 +255,7 @@ class TensorGame:
 
     def _factors(self, moves: Int[Array, "... a+b+c"]) -> list[Int[Array, "... size"]]:
         """u, v and w of one move or of several."""
-        a, b, _ = self.sizes
-        return jnp.split(moves.astype(jnp.int32), (a, a + b), axis=-1)
+        return _cut(moves, self.sizes)
 
     def _same_factors(self, moves: Int[Array, "steps a+b+c"]) -> list[Bool[Array, "steps steps"]]:
         """For each axis which moves have the same factor, but for the sign."""
@@ -268,18 +263,22 @@ class TensorGame:
         return [jnp.all(factor[:, None] == factor[None], axis=-1) for factor in factors]
 
     def _order(self, key, moves, length) -> Int[Array, "steps"]:
-        """Begins at the end with a move drawn at random, and goes on with those that share factors with one
-        already drawn; any other is drawn as seldom as `_APART` says."""
+        """Begins at the end with a move that shares a factor with another, and goes on with those that share
+        factors with one already drawn; any others are drawn as seldom as `_APART` says."""
         steps = jnp.arange(len(moves))
-        near = jnp.any(jnp.stack(self._same_factors(moves)), axis=0)
+        used = steps < length
+        others = used[:, None] & used & ~jnp.eye(len(moves), dtype=bool)
+        near = jnp.any(jnp.stack(self._same_factors(moves)), axis=0) & others
         # Moves that were not made come last. Finite, so that they differ from those already drawn.
-        made = jnp.where(steps < length, 0.0, -1e6)
+        made = jnp.where(used, 0.0, -1e6)
 
         def draw(carry, noise):
             drawn, reached = carry
+            reached = jnp.where(jnp.any(drawn), reached, jnp.any(near, axis=1))
             weights = jnp.where(reached, 0.0, math.log(_APART)) + made
             move = jnp.argmax(jnp.where(drawn, -jnp.inf, weights + noise))
-            return (drawn.at[move].set(True), reached | near[move]), move
+            reached = jnp.where(jnp.any(drawn), reached | near[move], near[move])
+            return (drawn.at[move].set(True), reached), move
 
         noise = jax.random.gumbel(key, (len(moves), len(moves)))
         none = jnp.zeros(len(moves), bool)
@@ -349,6 +348,29 @@ class TensorGame:
         return jnp.where(jnp.any(entries != 0, axis=1, keepdims=True), entries, ones)
 
 
+def spell(
+    moves: Int[Array, "... a+b+c"], sizes: Sequence[int], coefficients: Sequence[int]
+) -> Int[Array, "... a+b+c"]:
+    """The same products, each spelt in one of the ways that differ in signs: the first entries of u and of v
+    that are not zero are positive.
+
+    Args:
+        moves: the factors u, v and w, one after the other.
+        sizes: of these.
+        coefficients: that entries may have; if not all have a negative among them, moves stay as they are.
+    """
+    if not all(-c in coefficients for c in coefficients):
+        return moves
+    u, v, w = _cut(moves, sizes)
+    factors = (u * _sign(u), v * _sign(v), w * _sign(u) * _sign(v))
+    return jnp.concatenate(factors, axis=-1).astype(moves.dtype)
+
+
+def _cut(moves: Int[Array, "... a+b+c"], sizes: Sequence[int]) -> list[Int[Array, "... size"]]:
+    a, b, _ = sizes
+    return jnp.split(moves.astype(jnp.int32), (a, a + b), axis=-1)
+
+
 def _checked(name: str, tensor: np.ndarray) -> Int[np.ndarray, "a b c"]:
     array = np.asarray(tensor)
     if array.ndim != 3 or array.dtype.kind not in "iu":
@@ -369,15 +391,10 @@ def _padded(tensor: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
     return np.pad(tensor, [(0, size - own) for size, own in zip(sizes, tensor.shape, strict=True)])
 
 
-def _canonical_signs(u, v, w):
-    """The same products, with the first entry of u and of v that is not zero positive."""
-    return u * _sign(u), v * _sign(v), w * _sign(u) * _sign(v)
-
-
-def _sign(factor: Int[Array, "steps size"]) -> Int[Array, "steps 1"]:
-    """Of the first entries that are not zero."""
-    first = jnp.argmax(factor != 0, axis=1)
-    return jnp.sign(jnp.take_along_axis(factor, first[:, None], axis=1))
+def _sign(factor: Int[Array, "... size"]) -> Int[Array, "... 1"]:
+    """Of the first entry that is not zero."""
+    first = jnp.argmax(factor != 0, axis=-1, keepdims=True)
+    return jnp.sign(jnp.take_along_axis(factor, first, axis=-1))
 
 
 def _rank(matrix: Int[Array, "rows columns"], prime: int) -> Int[Array, ""]:

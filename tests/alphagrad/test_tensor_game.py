@@ -1,5 +1,6 @@
 """The tensor game: its rules against NumPy and known schemes, and that neither game needs the other."""
 
+import itertools
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from alphagrad.games.tensor import TensorGame
+from alphagrad.games.tensor import TensorGame, spell
 from alphagrad.matmul import change_basis, matmul_tensor, sandwiches, standard, strassen
 from alphagrad.training.records import replay
 from alphagrad.training.selfplay import begin_anew
@@ -151,14 +152,40 @@ def test_games_are_alike_if_their_products_share_factors_alike(game):
     assert marks(STRASSEN) != marks(STANDARD) and marks(STRASSEN[:6]) != marks(STRASSEN)
 
 
-def test_games_opened_again_end_with_products_that_share_factors(game):
-    start = game.init(jax.random.key(0))
-    keys = jax.random.split(jax.random.key(1), 400)
-    _, moves = jax.vmap(lambda key: game.reopen(key, start, jnp.asarray(STANDARD), jnp.array(8)))(keys)
-    factors = np.abs(np.asarray(moves)).reshape(400, 8, 3, 4)
-    shared = np.mean((factors[:, 7] == factors[:, 6]).all(axis=2).any(axis=1))
-    # Three of seven share one; the four others together have 0.4 chances to 3.
-    assert abs(shared - 3 / 3.4) < 0.06
+def test_games_opened_again_end_with_products_that_share_factors():
+    game = make()
+    start, keys = game.init(jax.random.key(0)), jax.random.split(jax.random.key(1), 1000)
+    # Two products with a common factor, and six that share none with each other.
+    moves = np.concatenate([STANDARD[:2], STRASSEN[[0, 2, 3, 4, 5, 6]]])
+    moves = np.asarray(spell(moves, game.sizes, game.coefficients))
+    factors = moves.reshape(8, 3, 4)
+    same = (factors[:, None] == factors).all(axis=3).any(axis=2)
+    partners = same.sum(axis=1) > 1
+    assert 0 < partners.sum() < 8
+    _, again = jax.vmap(lambda key: game.reopen(key, start, padded(moves), jnp.array(8)))(keys)
+    places = (np.asarray(again)[:, :, None] == moves).all(axis=3).argmax(axis=2)
+    assert (np.sort(places, axis=1) == np.arange(8)).all()
+    assert np.mean(partners[places[:, 7]]) > 0.95
+    assert np.mean(same[places[:, 7], places[:, 6]]) > 0.9
+    # All that begin an end are drawn alike.
+    counts = np.bincount(places[:, 7], minlength=8)[partners]
+    assert counts.min() > 0.7 * counts.mean()
+
+
+def test_a_product_is_spelt_in_one_way():
+    sizes, coefficients = (2, 1, 2), (-1, 0, 1)
+    moves = np.array(list(itertools.product(coefficients, repeat=5)), np.int8)
+    moves = moves[[all(part.any() for part in np.split(move, (2, 3))) for move in moves]]
+    spelt = np.asarray(spell(moves, sizes, coefficients))
+    assert spelt.dtype == np.int8
+    u, v, w = np.split(moves.astype(int), (2, 3), axis=1)
+    products = np.einsum("ri,rj,rk->rijk", u, v, w).reshape(len(moves), -1)
+    u, v, w = np.split(spelt.astype(int), (2, 3), axis=1)
+    np.testing.assert_array_equal(np.einsum("ri,rj,rk->rijk", u, v, w).reshape(len(moves), -1), products)
+    # There are as many ways to spell as there are products.
+    assert len(np.unique(spelt, axis=0)) == len(np.unique(products, axis=0)) == len(moves) / 4
+    for others in ((0, 1), (-1, 0, 1, 2)):
+        np.testing.assert_array_equal(spell(moves, sizes, others), moves)
 
 
 def test_smaller_targets_are_padded_and_told_apart():
