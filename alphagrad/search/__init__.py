@@ -1,5 +1,5 @@
 """Tree search over any game."""
 
-from .tree import Plan, SearchConfig, predict, search
+from .tree import Barred, Plan, SearchConfig, predict, search
 
-__all__ = ["Plan", "SearchConfig", "predict", "search"]
+__all__ = ["Barred", "Plan", "SearchConfig", "predict", "search"]

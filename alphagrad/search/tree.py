@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 import jax
 import jax.numpy as jnp
 import mctx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from ..agents import Agent, Prediction
 from ..games import Game, State, advance
@@ -77,6 +77,18 @@ class Plan(NamedTuple):
     menu: Int[Array, "batch num_actions ..."] | None
 
 
+class Barred(NamedTuple):
+    """Actions that must not be taken at the states of a batch.
+
+    Attributes:
+        actions: some actions for each state.
+        whether: which of them must not be taken.
+    """
+
+    actions: Int[Array, "batch some ..."]
+    whether: Bool[Array, "batch some"]
+
+
 class _Node(NamedTuple):
     """What the tree holds at a node, for a batch of trees."""
 
@@ -91,7 +103,13 @@ def predict(game: Game, agent: Agent, states: State, key: Array) -> Prediction:
 
 
 def search(
-    game: Game, agent: Agent, states: State, key: Array, config: SearchConfig, reward_scale: Array | float
+    game: Game,
+    agent: Agent,
+    states: State,
+    key: Array,
+    config: SearchConfig,
+    reward_scale: Array | float,
+    barred: Barred | None = None,
 ) -> Plan:
     """Looks for a better policy than the agent's at every state of a batch.
 
@@ -107,6 +125,7 @@ def search(
         key: for all chance: menus, and the noise which makes the choice of actions a sample of the policy.
         config: how far to look.
         reward_scale: rewards are divided by it to be in the units of the agent's values.
+        barred: actions that must not be taken at these states, as long as the menu holds any other.
     """
     key_root, key_search = jax.random.split(key)
 
@@ -131,13 +150,17 @@ def search(
         value=prediction.value,
         embedding=_Node(states, prediction.menu),
     )
+    invalid = ~jax.vmap(game.legal)(states)
+    if barred is not None:
+        fewer = invalid | _on_menu(prediction.menu, barred, game.num_actions)
+        invalid = jnp.where(jnp.all(fewer, axis=1, keepdims=True), invalid, fewer)
     arguments = {
         "params": cast(Any, agent),  # mctx's types know of dictionaries of arrays, not of modules
         "rng_key": key_search,
         "root": root,
         "recurrent_fn": expand,
         "num_simulations": config.simulations,
-        "invalid_actions": ~jax.vmap(game.legal)(states),
+        "invalid_actions": invalid,
     }
     found: Any
     if config.method == "gumbel":
@@ -159,6 +182,15 @@ def _pick(menus: Any, choices: Int[Array, "batch"]) -> Int[Array, "batch ..."]:
     if menus is None:
         return choices
     return jax.vmap(lambda menu, choice: menu[choice])(menus, choices)
+
+
+def _on_menu(menus: Any, barred: Barred, num_actions: int) -> Bool[Array, "batch num_actions"]:
+    """Which actions of every menu are barred."""
+    if menus is None:
+        menus = jnp.broadcast_to(jnp.arange(num_actions), (len(barred.whether), num_actions))
+    entries = tuple(range(3, menus.ndim + 1))
+    alike = jnp.all(menus[:, :, None] == barred.actions[:, None], axis=entries)
+    return jnp.any(alike & barred.whether[:, None], axis=2)
 
 
 def _smoothed(counts: Float[Array, "batch num_actions"], smooth_from: int) -> Array:

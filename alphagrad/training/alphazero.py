@@ -23,10 +23,9 @@ from ..search import SearchConfig
 from .demonstrations import DemonstrationConfig, demonstrate
 from .learning import LearningConfig, learn, optimizer
 from .records import Records, per_game
-from .replay import Replay, ReplayConfig, draw, draw_best, empty_replay, honour, remember
-from .selfplay import Openings, begin_anew, play
-
-_FAVOUR = 0.5  # part of the games opened again that are as good as the best
+from .replay import Replay, ReplayConfig, draw, empty_replay, honour, remember
+from .selfplay import begin_anew, play
+from .walks import Walks, follow, nowhere, reopen
 
 
 @dataclass(frozen=True)
@@ -35,13 +34,24 @@ class SelfPlayConfig:
 
     games: int = field(default=8, metadata={"help": "games played side by side, then learned from"})
     reopened: float = field(
-        default=0.0, metadata={"help": "part of the batches that play the last moves of best games anew"}
+        default=0.0,
+        metadata={
+            "help": "part of the batches that go on with earlier games, whose last moves are made anew"
+        },
     )
     reopened_moves: int = field(default=8, metadata={"help": "how many of these moves, at most"})
+    patience: int = field(
+        default=500,
+        metadata={
+            "help": "after how many games without a better one to go on with another of the best instead"
+        },
+    )
 
     def __post_init__(self):
-        if min(self.games, self.reopened_moves) < 1:
-            raise ValueError("selfplay.games and selfplay.reopened_moves must be at least 1")
+        if min(self.games, self.reopened_moves, self.patience) < 1:
+            raise ValueError(
+                "selfplay.games, selfplay.reopened_moves and selfplay.patience must be at least 1"
+            )
         if not 0 <= self.reopened <= 1:
             raise ValueError(f"selfplay.reopened={self.reopened} must lie between 0 and 1")
 
@@ -70,6 +80,7 @@ class Training(NamedTuple):
         agent: the agent.
         optimizer_state: of its optimizer.
         replay: the games that it learns from.
+        walks: the games that it goes on with; None if games always begin anew.
         seed: of all chance.
         clock: counts the draws of chance so far.
         reward_scale: the unit of the agent's values.
@@ -79,6 +90,7 @@ class Training(NamedTuple):
     agent: Agent
     optimizer_state: optax.OptState
     replay: Replay
+    walks: Walks | None
     seed: Int[Array, ""]
     clock: Int[Array, ""]
     reward_scale: Float[Array, ""]
@@ -119,6 +131,7 @@ def begin(game: Game, config: AlphaZeroConfig, seed: Int[Array, ""] | int) -> Tr
         agent=agent,
         optimizer_state=optimizer(config.learning).init(eqx.filter(agent, eqx.is_inexact_array)),
         replay=empty_replay(game, config.replay),
+        walks=nowhere(game, config.selfplay.games) if config.selfplay.reopened else None,
         seed=jnp.asarray(seed, jnp.int32),
         clock=zero,
         reward_scale=jnp.ones(()),
@@ -134,7 +147,8 @@ def alphazero(game: Game, config: AlphaZeroConfig, training: Training) -> Iterat
 
     Args:
         game: the game.
-        config: of the method; the sizes of the network and of the replay buffer must be those of `training`.
+        config: of the method; the sizes of the network, of the replay buffer and, where games are reopened,
+            of a batch must be those of `training`.
         training: where to begin, from `begin` or a checkpoint.
 
     Yields:
@@ -173,28 +187,17 @@ def _introduce(game: Game, config: AlphaZeroConfig, training: Training) -> Train
 @eqx.filter_jit
 def _play(game: Game, config: AlphaZeroConfig, training: Training) -> tuple[Training, Array]:
     training, key = _chance(training)
-    key_openings, key_play = jax.random.split(key)
-    openings = _openings(game, config.selfplay, training.replay, key_openings)
+    key_start, key_openings, key_play, key_walks = jax.random.split(key, 4)
+    own, walks = config.selfplay, training.walks
+    openings = begin_anew(game, key_start, own.games)
+    if walks is not None:
+        openings = reopen(game, walks, openings, key_openings, own.reopened, own.reopened_moves)
     records = play(game, training.agent, key_play, openings, config.search, training.reward_scale)
+    if walks is not None:
+        walks = follow(game, walks, records, key_walks, own.patience)
     replay = honour(game, remember(training.replay, records), records)
-    return training._replace(replay=replay, iteration=training.iteration + 1), records.returns
-
-
-def _openings(game: Game, config: SelfPlayConfig, replay: Replay, key: Array) -> Openings:
-    """Either all games of a batch begin anew, or all repeat a best game but for its last moves."""
-    key_whether, key_start, key_best, key_again, key_left = jax.random.split(key, 5)
-    anew = begin_anew(game, key_start, config.games)
-    if not config.reopened:
-        return anew
-    best = draw_best(replay, key_best, config.games, _FAVOUR)
-    keys = jax.random.split(key_again, config.games)
-    start, actions = jax.vmap(game.reopen)(keys, best.start, best.actions, best.lengths)
-    least = min(2, config.reopened_moves)
-    left = jax.random.randint(key_left, (config.games,), least, config.reopened_moves + 1)
-    again = Openings(start, actions, jnp.maximum(best.lengths - left, 0))
-    whether = jax.random.bernoulli(key_whether, config.reopened) & jnp.any(jnp.isfinite(replay.returns))
-    anew = anew._replace(actions=actions)
-    return jax.tree.map(lambda new, old: jnp.where(whether, old, new), anew, again)
+    training = training._replace(replay=replay, walks=walks, iteration=training.iteration + 1)
+    return training, records.returns
 
 
 @eqx.filter_jit

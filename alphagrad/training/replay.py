@@ -93,25 +93,6 @@ def honour(game: Game, replay: Replay, records: Records) -> Replay:
     return replay._replace(best=best, returns=returns)
 
 
-def draw_best(replay: Replay, key: Array, games: int, favour: float = 0.0) -> Records:
-    """Some of the best games; games without moves if there are none.
-
-    Args:
-        replay: where they are.
-        key: for the choice.
-        games: how many; some may be drawn twice.
-        favour: the part that is drawn from those with the highest return on their target alone; the others
-            are drawn from all best games with equal chance.
-    """
-    pool = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), replay.best)
-    some = jnp.isfinite(replay.returns)
-    highest = some & (replay.returns == replay.returns[:, :1])
-    chances = [kind / jnp.maximum(jnp.sum(kind), 1) for kind in (some, highest)]
-    chances = ((1 - favour) * chances[0] + favour * chances[1]).reshape(-1)
-    weights = jnp.where(jnp.any(some), jnp.log(chances), 0.0)
-    return pool.take(jax.random.categorical(key, weights, shape=(games,)))
-
-
 def draw(replay: Replay, key: Array, games: int, best_share: float) -> Records:
     """Games to learn from; those out of the best games come first.
 
@@ -127,7 +108,15 @@ def draw(replay: Replay, key: Array, games: int, best_share: float) -> Records:
     recent = replay.latest.take(jax.random.randint(key_latest, (games,), 0, size))
     best = jax.tree.map(
         lambda good, new: jnp.where(jnp.any(jnp.isfinite(replay.returns)), good, new),
-        draw_best(replay, key_best, from_best),
+        _draw_best(replay, key_best, from_best),
         jax.tree.map(lambda leaf: leaf[:from_best], recent),
     )
     return jax.tree.map(lambda good, new: jnp.concatenate([good, new[from_best:]]), best, recent)
+
+
+def _draw_best(replay: Replay, key: Array, games: int) -> Records:
+    """Some of the best games, with equal chance; games without moves if there are none."""
+    pool = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), replay.best)
+    some = jnp.isfinite(replay.returns).reshape(-1)
+    weights = jnp.where(some | ~jnp.any(some), 0.0, -jnp.inf)
+    return pool.take(jax.random.categorical(key, weights, shape=(games,)))

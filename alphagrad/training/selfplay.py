@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Bool, Int
 
 from ..agents import Agent
 from ..games import Game, State, advance
-from ..search import SearchConfig, search
+from ..search import Barred, SearchConfig, search
 from .records import Records, empty, replay
 
 
@@ -22,11 +22,13 @@ class Openings(NamedTuple):
         start: the first states.
         actions: moves that games begin with; None if the agent makes all of them.
         lengths: how many of them each game begins with.
+        barred: which of the moves must not be the first that the agent makes; None if it may make any.
     """
 
     start: State
     actions: Int[Array, "games steps ..."] | None
     lengths: Int[Array, "games"]
+    barred: Bool[Array, "games steps"] | None = None
 
 
 def begin_anew(game: Game, key: Array, games: int) -> Openings:
@@ -62,7 +64,9 @@ def play(
     def move(carry):
         records, states, key = carry
         key, key_search = jax.random.split(key)
-        plan = search(game, agent, states, key_search, config, reward_scale)
+        plan = search(
+            game, agent, states, key_search, config, reward_scale, _barred(openings, records.lengths)
+        )
         over = jax.vmap(game.is_over)(states)
         states, rewards = jax.vmap(partial(advance, game))(states, plan.action)
         # What would be written behind the last move is dropped.
@@ -82,3 +86,10 @@ def play(
         opened, states = replay(game, openings.start, openings.actions, openings.lengths)
     records, _, _ = jax.lax.while_loop(goes_on, move, (opened, states, key))
     return records
+
+
+def _barred(openings: Openings, lengths: Int[Array, "games"]) -> Barred | None:
+    """What must not be played next: something only at the first move after the opening."""
+    if openings.actions is None or openings.barred is None:
+        return None
+    return Barred(openings.actions, openings.barred & (lengths == openings.lengths)[:, None])

@@ -10,7 +10,7 @@ import tasks
 from alphagrad.games.vertex import VertexGame
 from alphagrad.training.records import positions
 from alphagrad.training.records import replay as play_again
-from alphagrad.training.replay import ReplayConfig, draw, draw_best, empty_replay, honour, remember
+from alphagrad.training.replay import ReplayConfig, draw, empty_replay, honour, remember
 
 
 @pytest.fixture(scope="module")
@@ -71,16 +71,6 @@ def test_a_draw_mixes_best_and_latest_games_in_the_share_asked_for(game):
     replay = honour(game, remember(replay, played(game, recent)), played(game, good))
     drawn = orders_in(draw(replay, jax.random.key(0), games=8, best_share=0.25))
     assert drawn == [good] * 2 + [recent] * 6
-
-
-def test_the_very_best_games_may_be_favoured(game):
-    orders = list(dict.fromkeys(random_orders(12)))
-    replay = honour(game, empty_replay(game, ReplayConfig(latest=4, best=4)), played(game, *orders))
-    highest = np.mean(np.asarray(replay.returns[0]) == replay.returns[0, 0])
-    for favour in (0.0, 0.5, 1.0):
-        drawn = draw_best(replay, jax.random.key(0), 2000, favour)
-        share = np.mean(np.asarray(drawn.returns) == replay.returns[0, 0])
-        assert abs(share - (favour + (1 - favour) * highest)) < 0.05
 
 
 def test_without_best_games_everything_is_drawn_from_the_ring(game):

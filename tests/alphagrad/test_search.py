@@ -12,7 +12,7 @@ import graphax
 import tasks
 from alphagrad.agents import Prediction
 from alphagrad.games.compressed import CompressedVertexGame
-from alphagrad.search import SearchConfig, search
+from alphagrad.search import Barred, SearchConfig, search
 from alphagrad.training.selfplay import begin_anew, play
 
 
@@ -58,6 +58,25 @@ def test_search_never_suggests_an_illegal_action(game):
     assert (plan.action != gone).all()
     np.testing.assert_allclose(plan.policy.sum(axis=1), 1.0, rtol=1e-5)
     np.testing.assert_array_equal(plan.policy[jnp.arange(3), gone], 0.0)
+
+
+@pytest.mark.parametrize("method", ["gumbel", "visits"])
+def test_barred_actions_are_taken_only_if_there_is_no_other(game, method):
+    states = jax.vmap(game.init)(jax.random.split(jax.random.key(0), 3))
+    states, _ = jax.vmap(game.step)(states, jnp.array([0, 3, 5]))
+    actions = jnp.tile(jnp.arange(6), (3, 1))
+    whether = jnp.array([[True] * 5 + [False], [False] * 6, [True] * 6])
+    config = SearchConfig(simulations=4, method=method)
+    taken = [
+        eqx.filter_jit(search)(
+            game, Ignorant(), states, jax.random.key(seed), config, 1.0, Barred(actions, whether)
+        ).action.tolist()
+        for seed in range(8)
+    ]
+    first, second, third = zip(*taken, strict=True)
+    assert set(first) == {5}
+    assert len(set(second)) > 1 and 3 not in second
+    assert len(set(third)) > 1 and 5 not in third  # all are barred, so that none is
 
 
 def test_settings_that_make_no_sense_are_refused():
