@@ -137,9 +137,10 @@ def _search(words: Sequence[str], console: Console, start: float) -> int:
 
 
 def _train(words: Sequence[str], console: Console, start: float) -> int:
-    # On a GPU, XLA times several kernels for every product of matrices before it takes one: half a minute for
-    # a network, of which a run of some minutes gets nothing back.
-    os.environ.setdefault("XLA_FLAGS", "--xla_gpu_autotune_level=0")
+    # On a GPU, XLA generates kernels for products of matrices and times several of each before it takes one:
+    # half a minute for a network. A library's kernels, taken untimed, do as well on products as small as
+    # ours; generated ones, untimed, take half as long again.
+    os.environ.setdefault("XLA_FLAGS", "--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false")
     resumed = [word.partition("=")[2] for word in words if word.startswith("resume=")]
     if not resumed:
         return _work("train", words, None, console, start)

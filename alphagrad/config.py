@@ -213,7 +213,7 @@ class SchemeTrainConfig(TrainingConfig):
         },
     )
     menu: int = field(
-        default_factory=lambda: 16 if _on_accelerator() else 8,
+        default=8,
         metadata={"help": "moves drawn at every state"},
     )
     history: int = field(default=2, metadata={"help": "how many of the last moves the agent sees"})
@@ -222,22 +222,24 @@ class SchemeTrainConfig(TrainingConfig):
     )
     seconds: float = field(default=1200.0, metadata={"help": "how long the whole command may take"})
     agent: AgentConfig = field(
-        default_factory=lambda: (
-            AgentConfig(width=64, heads=4, layers=2) if _on_accelerator() else AgentConfig(heads=4)
-        )
+        default_factory=lambda: AgentConfig(width=64 if _on_accelerator() else 32, heads=4)
     )
     search: MethodSearchConfig = field(
-        default_factory=lambda: MethodSearchConfig(method="visits", simulations=4 if _on_accelerator() else 2)
+        default_factory=lambda: MethodSearchConfig(method="visits", simulations=2)
     )
     selfplay: SelfPlayConfig = field(
         default_factory=lambda: SelfPlayConfig(
-            games=4096 if _on_accelerator() else 256, reopened=0.95, reopened_moves=6
+            games=1024 if _on_accelerator() else 256, reopened=0.98, reopened_moves=4
         )
     )
     replay: ReplayConfig = field(default_factory=lambda: ReplayConfig(latest=4096, best=256, best_share=0.5))
     learning: LearningConfig = field(
         default_factory=lambda: LearningConfig(
-            rate=3e-3, updates=10, games=128 if _on_accelerator() else 32, positions=2, value_weight=1.0
+            rate=3e-3,
+            updates=2 if _on_accelerator() else 10,
+            games=128 if _on_accelerator() else 32,
+            positions=2,
+            value_weight=1.0,
         )
     )
     demonstrations: DemonstrationConfig = field(
