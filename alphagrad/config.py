@@ -212,10 +212,7 @@ class SchemeTrainConfig(TrainingConfig):
             "literature (modulo 2)"
         },
     )
-    menu: int = field(
-        default=8,
-        metadata={"help": "moves drawn at every state"},
-    )
+    menu: int = field(default=8, metadata={"help": "moves drawn at every state"})
     history: int = field(default=2, metadata={"help": "how many of the last moves the agent sees"})
     changed_bases: float = field(
         default=0.0, metadata={"help": "part of the games that are played in a random basis, as exercises"}

@@ -274,7 +274,6 @@ class TensorGame:
 
         def draw(carry, noise):
             drawn, reached = carry
-            reached = jnp.where(jnp.any(drawn), reached, jnp.any(near, axis=1))
             weights = jnp.where(reached, 0.0, math.log(_APART)) + made
             move = jnp.argmax(jnp.where(drawn, -jnp.inf, weights + noise))
             reached = jnp.where(jnp.any(drawn), reached | near[move], near[move])
@@ -282,7 +281,7 @@ class TensorGame:
 
         noise = jax.random.gumbel(key, (len(moves), len(moves)))
         none = jnp.zeros(len(moves), bool)
-        _, order = jax.lax.scan(draw, (none, none), noise)
+        _, order = jax.lax.scan(draw, (none, jnp.any(near, axis=1)), noise)
         return order[jnp.where(steps < length, length - 1 - steps, steps)]
 
     def _stacked(self, symmetries) -> list[Int[np.ndarray, "targets count size size"]]:

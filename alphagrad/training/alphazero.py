@@ -22,7 +22,7 @@ from ..games import Game
 from ..search import SearchConfig
 from .demonstrations import DemonstrationConfig, demonstrate
 from .learning import LearningConfig, learn, optimizer
-from .records import Records, per_game
+from .records import Records, select_games
 from .replay import Replay, ReplayConfig, draw, empty_replay, honour, remember
 from .selfplay import begin_anew, play
 from .walks import Walks, follow, nowhere, reopen
@@ -225,9 +225,7 @@ def _improve(
             # The first are those out of the best games, so new ones take the places of the last.
             played = jnp.arange(games) < games - demonstrations
             shown = demonstrate(game, key_shown, games)
-            records = jax.tree.map(
-                lambda old, new: jnp.where(per_game(played, new), old, new), records, shown
-            )
+            records = select_games(played, records, shown)
         agent, optimizer_state, losses = learn(
             game,
             eqx.combine(parameters, rest),

@@ -7,13 +7,15 @@ cheap beside a network and keeps a thousand games in a few megabytes.
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from ..games import Game, State, advance
+
+GamesT = TypeVar("GamesT")
 
 
 class Records(NamedTuple):
@@ -93,8 +95,7 @@ def replay(
         states, made = carry
         goes_on = (made < lengths) & ~jax.vmap(game.is_over)(states)
         after, gained = jax.vmap(partial(advance, game))(states, action)
-        states = jax.tree.map(lambda new, old: jnp.where(per_game(goes_on, new), new, old), after, states)
-        return (states, made + goes_on), jnp.where(goes_on, gained, 0.0)
+        return (select_games(goes_on, after, states), made + goes_on), jnp.where(goes_on, gained, 0.0)
 
     moves = jnp.swapaxes(actions, 0, 1)
     (states, made), gained = jax.lax.scan(move, (start, jnp.zeros_like(lengths)), moves)
@@ -133,6 +134,13 @@ def positions(game: Game, records: Records, steps: Int[Array, "games picked"]) -
     return Positions(*flatten((states, policies, menus, values)))
 
 
-def per_game(flags: Array, leaf: Array) -> Array:
-    """Flags of games, in a shape that is broadcast against what the games have."""
-    return flags.reshape(-1, *(1,) * (leaf.ndim - 1))
+def select_games(flags: Bool[Array, "games"], new: GamesT, old: GamesT) -> GamesT:
+    """For games whose flag is set what `new` has of them, for the others what `old` has.
+
+    Both are pytrees whose leaves have the games for a leading axis.
+    """
+
+    def choose(new, old):
+        return jnp.where(flags.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
+
+    return jax.tree.map(choose, new, old)

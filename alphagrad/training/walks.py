@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from ..games import Game, State
-from .records import Records, empty, per_game
+from .records import Records, empty, select_games
 from .selfplay import Openings
 
 
@@ -64,7 +64,7 @@ def reopen(game: Game, walks: Walks, anew: Openings, key: Array, share: float, m
     again = Openings(start, actions, lengths, barred)
     anew = anew._replace(actions=actions, barred=jnp.zeros_like(barred))
     goes_on = jnp.isfinite(walks.returns) & jax.random.bernoulli(key_whether, share)
-    return jax.tree.map(lambda old, new: jnp.where(per_game(goes_on, new), new, old), anew, again)
+    return select_games(goes_on, again, anew)
 
 
 def follow(game: Game, walks: Walks, records: Records, key: Array, patience: int) -> Walks:
@@ -88,7 +88,7 @@ def follow(game: Game, walks: Walks, records: Records, key: Array, patience: int
     better = taken & (reached > walks.returns)
     result = Walks(records.start, records.actions, records.lengths, reached, jnp.zeros_like(walks.steps))
     stayed = walks._replace(steps=walks.steps + 1)
-    after = jax.tree.map(lambda new, old: jnp.where(per_game(taken, new), new, old), result, stayed)
+    after = select_games(taken, result, stayed)
     after = after._replace(steps=jnp.where(better | ~begun, 0, stayed.steps))
 
     own = jax.vmap(game.target)(after.start)
@@ -102,4 +102,4 @@ def follow(game: Game, walks: Walks, records: Records, key: Array, patience: int
         (~begun | (after.steps >= patience)) & (after.returns < highest[:, 0]) & jnp.isfinite(after.returns)
     )
     leaders = jax.tree.map(lambda leaf: leaf[chosen], after)._replace(steps=jnp.zeros_like(after.steps))
-    return jax.tree.map(lambda old, new: jnp.where(per_game(lost, new), new, old), after, leaders)
+    return select_games(lost, leaders, after)
