@@ -40,18 +40,15 @@ class SelfPlayConfig:
         },
     )
     reopened_moves: int = field(default=8, metadata={"help": "how many of these moves, at most"})
-    patience: int = field(
-        default=500,
-        metadata={
-            "help": "after how many games without a better one to go on with another of the best instead"
-        },
+    restarts: float = field(
+        default=0.005, metadata={"help": "how often such a game gives way to another of the best games"}
     )
 
     def __post_init__(self):
-        if min(self.games, self.reopened_moves, self.patience) < 1:
-            raise ValueError(
-                "selfplay.games, selfplay.reopened_moves and selfplay.patience must be at least 1"
-            )
+        if min(self.games, self.reopened_moves) < 1:
+            raise ValueError("selfplay.games and selfplay.reopened_moves must be at least 1")
+        if not 0 <= self.restarts <= 1:
+            raise ValueError(f"selfplay.restarts={self.restarts} must lie between 0 and 1")
         if not 0 <= self.reopened <= 1:
             raise ValueError(f"selfplay.reopened={self.reopened} must lie between 0 and 1")
 
@@ -193,9 +190,9 @@ def _play(game: Game, config: AlphaZeroConfig, training: Training) -> tuple[Trai
     if walks is not None:
         openings = reopen(game, walks, openings, key_openings, own.reopened, own.reopened_moves)
     records = play(game, training.agent, key_play, openings, config.search, training.reward_scale)
-    if walks is not None:
-        walks = follow(game, walks, records, key_walks, own.patience)
     replay = honour(game, remember(training.replay, records), records)
+    if walks is not None:
+        walks = follow(game, walks, records, replay, key_walks, own.restarts)
     training = training._replace(replay=replay, walks=walks, iteration=training.iteration + 1)
     return training, records.returns
 

@@ -3,6 +3,9 @@
 Each result that is as good as the game before takes its place. So a player who cannot find a very good game
 at once gets to it by many small steps, of which most change nothing but the way that is left to go. Flip
 graphs of schemes are searched like this (Kauers and Moosbauer 2022, arXiv 2212.01175), by steps at random.
+
+Now and then a walk starts over from one of the best games of the replay buffer, which are of different kinds:
+many walks may be at a game from which nothing better can be reached.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from ..games import Game, State
 from .records import Records, empty, select_games
+from .replay import Replay
 from .selfplay import Openings
 
 
@@ -26,20 +30,18 @@ class Walks(NamedTuple):
         actions: their moves.
         lengths: how many were made before the games were over; 0 for walks that are nowhere yet.
         returns: of the games; minus infinity for walks that are nowhere yet.
-        steps: how many games were played since a walk has got better.
     """
 
     start: State
     actions: Int[Array, "walks steps ..."]
     lengths: Int[Array, "walks"]
     returns: Float[Array, "walks"]
-    steps: Int[Array, "walks"]
 
 
 def nowhere(game: Game, walks: int) -> Walks:
     """Walks that have not begun."""
     none = empty(game, walks)
-    return Walks(none.start, none.actions, none.lengths, jnp.full(walks, -jnp.inf), none.lengths)
+    return Walks(none.start, none.actions, none.lengths, jnp.full(walks, -jnp.inf))
 
 
 def reopen(game: Game, walks: Walks, anew: Openings, key: Array, share: float, most: int) -> Openings:
@@ -67,39 +69,35 @@ def reopen(game: Game, walks: Walks, anew: Openings, key: Array, share: float, m
     return select_games(goes_on, again, anew)
 
 
-def follow(game: Game, walks: Walks, records: Records, key: Array, patience: int) -> Walks:
+def follow(game: Game, walks: Walks, records: Records, replay: Replay, key: Array, restarts: float) -> Walks:
     """The walks after another game each.
 
     Args:
         game: the game.
         walks: where they were.
         records: as many games, the one of each walk in its place.
+        replay: with the best games so far.
         key: for chance.
-        patience: after so many games without a better one, a walk that is not at the highest return of all
-            on its target goes on from a game of another one, drawn from those with the two highest returns:
-            of the very best ones too many may be alike, and lead nowhere. Walks that have just begun do so at
-            once.
+        restarts: how often a walk starts over from one of the best games on its target. A walk that is worse
+            than all of these does so at once, when there are as many as the buffer holds.
     """
     targets, reached = jax.vmap(game.target)(records.start), records.returns
     own = jax.vmap(game.target)(walks.start)
     begun = jnp.isfinite(walks.returns)
     # Exercises lead nowhere.
     taken = (targets >= 0) & (~begun | (targets == own)) & (reached >= walks.returns)
-    better = taken & (reached > walks.returns)
-    result = Walks(records.start, records.actions, records.lengths, reached, jnp.zeros_like(walks.steps))
-    stayed = walks._replace(steps=walks.steps + 1)
-    after = select_games(taken, result, stayed)
-    after = after._replace(steps=jnp.where(better | ~begun, 0, stayed.steps))
+    result = Walks(records.start, records.actions, records.lengths, reached)
+    after = select_games(taken, result, walks)
 
+    key_whether, key_which = jax.random.split(key)
     own = jax.vmap(game.target)(after.start)
-    same = (own[:, None] == own[None]) & jnp.isfinite(after.returns)
-    others = jnp.where(same, after.returns[None], -jnp.inf)
-    highest = jnp.max(others, axis=1, keepdims=True)
-    second = jnp.max(jnp.where(others < highest, others, -jnp.inf), axis=1, keepdims=True)
-    ahead = same & (others >= second)
-    chosen = jax.random.categorical(key, jnp.where(ahead, 0.0, -1e6))
-    lost = (
-        (~begun | (after.steps >= patience)) & (after.returns < highest[:, 0]) & jnp.isfinite(after.returns)
+    best = replay.returns[own]
+    behind = after.returns < jnp.min(best, axis=1)
+    lost = (behind | jax.random.bernoulli(key_whether, restarts, own.shape)) & jnp.isfinite(after.returns)
+    which = own, jax.random.categorical(key_which, jnp.where(jnp.isfinite(best), 0.0, -1e6))
+    games = replay.best
+    leaders = jax.tree.map(
+        lambda leaf: leaf[which], Walks(games.start, games.actions, games.lengths, replay.returns)
     )
-    leaders = jax.tree.map(lambda leaf: leaf[chosen], after)._replace(steps=jnp.zeros_like(after.steps))
+    lost &= jnp.isfinite(leaders.returns)
     return select_games(lost, leaders, after)

@@ -1,4 +1,4 @@
-"""Walks from one game to the next: a result that is not worse is taken, the stragglers catch up."""
+"""Walks from one game to the next: a result that is not worse is taken, those who fall behind start over."""
 
 import equinox as eqx
 import jax
@@ -9,6 +9,7 @@ import pytest
 from alphagrad.games.tensor import TensorGame
 from alphagrad.matmul import matmul_tensor, standard
 from alphagrad.training.records import Records, empty, replay
+from alphagrad.training.replay import ReplayConfig, empty_replay
 from alphagrad.training.selfplay import begin_anew
 from alphagrad.training.walks import Walks, follow, nowhere, reopen
 
@@ -34,16 +35,17 @@ def results(game, returns, targets=None) -> Records:
 _follow = eqx.filter_jit(follow)
 
 
-def go(game, walks, returns, targets=None, patience=100) -> Walks:
-    return _follow(game, walks, results(game, returns, targets), jax.random.key(0), patience)
+def go(game, walks, returns, targets=None, replay=None, restarts=0.0, seed=0) -> Walks:
+    replay = replay or empty_replay(game, ReplayConfig(best=2))
+    return _follow(game, walks, results(game, returns, targets), replay, jax.random.key(seed), restarts)
 
 
 def test_a_result_is_taken_unless_it_is_worse(game):
     walks = go(game, nowhere(game, 3), [-5, -5, -5])
-    assert walks.returns.tolist() == [-5, -5, -5] and walks.steps.tolist() == [0, 0, 0]
+    assert walks.returns.tolist() == [-5, -5, -5]
     marked = walks._replace(actions=walks.actions + 10)
     after = go(game, marked, [-6, -5, -4])
-    assert after.returns.tolist() == [-5, -5, -4] and after.steps.tolist() == [1, 1, 0]
+    assert after.returns.tolist() == [-5, -5, -4]
     assert after.actions[:, 0, 0].tolist() == [10, 1, 2]
 
 
@@ -53,30 +55,43 @@ def test_exercises_and_other_targets_lead_nowhere(game):
     after = go(game, walks, [-4, -3, -3], [-1, 1, -1])
     assert after.returns.tolist() == [-np.inf, -5, -5]
     after = go(game, walks, [-4, -3, -3], [1, 0, 1])
-    assert after.returns[1:].tolist() == [-3, -3] and after.returns[0] in (-4, -3)
+    assert after.returns.tolist() == [-4, -3, -3]
     assert after.start.target.tolist() == [1, 0, 1]
 
 
-def test_stragglers_go_on_from_games_of_the_two_highest_returns(game):
-    walks = go(game, nowhere(game, 64), [-4] + [-5] * 63)
-    assert walks.returns.tolist().count(-4) > 1  # those that have just begun do so at once
-    returns = jnp.array([-9.0] * 60 + [-6.0, -5.0, -4.0, -3.0])
-    walks = walks._replace(returns=returns)
-    worse = [-20.0] * 64
-    for step in range(3):
-        assert walks.returns.tolist() == returns.tolist() and set(walks.steps.tolist()) == {step}
-        walks = go(game, walks, worse, patience=4)
-    walks = go(game, walks, worse, patience=4)
-    assert set(walks.returns[:63].tolist()) == {-4, -3} and walks.returns[63] == -3
-    # The best stay where they are, however long.
-    assert walks.steps.tolist() == [0] * 63 + [4]
+def best_games(game, first, second):
+    """A buffer with games of these returns on the two targets, marked by their moves."""
+    replay = empty_replay(game, ReplayConfig(best=2))
+    returns = jnp.array([first, second], jnp.float32)
+    actions = replay.best.actions + jnp.array([[50, 51], [60, 61]], jnp.int8)[:, :, None, None]
+    target = replay.best.start.target + jnp.arange(2)[:, None]
+    best = replay.best._replace(actions=actions, start=replay.best.start._replace(target=target))
+    return replay._replace(best=best, returns=returns)
 
 
-def test_no_walk_goes_on_from_another_target(game):
-    targets = [0, 0, 0, 1]
-    walks = go(game, nowhere(game, 4), [-9, -9, -9, -2], targets)
-    walks = go(game, walks, [-9, -9, -8, -2], targets, patience=1)
-    assert walks.returns.tolist()[3] == -2 and set(walks.returns[:3].tolist()) <= {-9, -8}
+def test_walks_worse_than_all_of_the_best_games_start_over_from_them(game):
+    targets = [0] * 40 + [1] * 3
+    walks = go(game, nowhere(game, 43), [-5] * 10 + [-4] * 30 + [-9, -3, -2], targets)
+    replay = best_games(game, [-3, -4], [-2, -np.inf])
+    after = go(game, walks, [-20] * 43, targets, replay)
+    assert set(after.returns[:10].tolist()) == {-3, -4} and set(after.actions[:10, 0, 0].tolist()) == {50, 51}
+    # As good as one of them is good enough; and while there are fewer than the buffer holds, all are.
+    assert after.returns[10:].tolist() == [-4] * 30 + [-9, -3, -2]
+    np.testing.assert_array_equal(after.actions[10:], walks.actions[10:])
+
+
+def test_now_and_then_a_walk_starts_over_from_a_best_game_on_its_target(game):
+    targets = [0, 1] * 200 + [-1] * 2
+    walks = go(game, nowhere(game, 402), [-3] * 402, targets)
+    replay = best_games(game, [-4, -5], [-6, -np.inf])
+    after = go(game, walks, [-20] * 402, targets, replay, restarts=0.25)
+    over = np.asarray(after.returns) < -3
+    assert 0.15 < over[:400].mean() < 0.35
+    marks, where = np.asarray(after.actions[:, 0, 0]), np.arange(402) % 2
+    assert set(marks[:400][over[:400] & (where[:400] == 0)].tolist()) == {50, 51}
+    assert set(marks[:400][over[:400] & (where[:400] == 1)].tolist()) == {60}
+    # Those that are nowhere yet stay there.
+    assert after.returns[400:].tolist() == [-np.inf] * 2
 
 
 def test_walks_repeat_their_games_but_for_the_last_moves():
@@ -89,7 +104,8 @@ def test_walks_repeat_their_games_but_for_the_last_moves():
     assert not last.residual.any()
     # The first walk does not begin.
     records = records._replace(rewards=records.rewards.at[0].set(-jnp.inf))
-    walks = follow(game, nowhere(game, 8), records, jax.random.key(0), 100)
+    buffer = empty_replay(game, ReplayConfig())
+    walks = follow(game, nowhere(game, 8), records, buffer, jax.random.key(0), 0.0)
     assert walks.returns.tolist() == [-np.inf] + [-4] * 7
     open_again = eqx.filter_jit(lambda key: reopen(game, walks, anew, key, share=0.75, most=3))
     met = set()
