@@ -21,11 +21,13 @@ from ._bounds import (
     partition,
 )
 from ._formulas import formulas
+from ._known import known_rank
 from ._lift import LiftError, lift
+from ._lift_any import lift_any, lift_nearby
 from ._multiply import multiply
 from ._names import read_format
 from ._scheme import Scheme, SchemeError, characteristic, matmul_tensor, standard, strassen, winograd
-from ._search import FlipProgress, flip_search, known_rank, lift_any, lift_nearby
+from ._search import FlipProgress, flip_search
 from ._transform import (
     canonical,
     change_basis,

@@ -315,6 +315,12 @@ def _two_by_two(*products: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Scheme:
     return Scheme((2, 2, 2), u, v, w.reshape(-1, 2, 2).swapaxes(1, 2).reshape(-1, 4))
 
 
+def sorted_format(format: Format) -> Format:
+    """The format of the same sizes, rising; symmetries lead from the one to the other."""
+    n, m, p = sorted(format)
+    return n, m, p
+
+
 def _as_format(format: Any) -> Format:
     try:
         sizes = tuple(operator.index(size) for size in format)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from alphagrad.matmul._lift import LiftError, lift, lifts_once
-from alphagrad.matmul._scheme import Format, Scheme, standard
+from alphagrad.matmul._known import KNOWN, KNOWN_ANYWHERE
+from alphagrad.matmul._lift import lifts_once
+from alphagrad.matmul._scheme import Format, Scheme, sorted_format, standard
 from alphagrad.matmul._transform import extend, project, reduce_modulo
 
 if TYPE_CHECKING:
@@ -20,50 +21,17 @@ if TYPE_CHECKING:
 
 _ENTRIES = 64  # of a matrix, as many as there are bits in an integer
 _PROGRESS_SECONDS = 0.2
-_SLICE = 500_000  # flips between two looks at the clock and at what other walks found
-_LENGTH = 150_000  # flips for every product without a lower rank, after which a walk begins again elsewhere
+SLICE = 500_000  # flips between two looks at the clock and at what other walks found
+LENGTH = 150_000  # flips for every product without a lower rank, after which a walk begins again elsewhere
 _PATIENCE = (1e3, 1e5)  # flips until a plus transition; drawn for every walk
 _MARGIN = 4  # products above a walk's lowest rank to which plus transitions may lead, at most
-_POOL = 1000  # schemes kept of the lowest rank
+POOL = 1000  # schemes kept of the lowest rank
 _SHARE = 0.25  # of the budget that is left, for each format on the way to the last, at most
 _FRUITLESS = 4_000_000  # flips for every product, after which a search without a lower rank ends ...
 _GROWTH = 1.2  # ... and by how much longer it may take the next time
 _GATHER = 500_000  # flips for every product, in which schemes of the known rank of a format are gathered
 _ANEW = 0.2  # how often what is extended to a format whose known rank was reached is searched for again
-_NEARBY = (
-    0.25,
-    0.05,
-)  # of the time that is left to lift a scheme, for walks from the first one, and from others
 _HANDED = 32  # schemes of a format that are kept for later
-
-# The lowest ranks modulo 2 in the literature, from the catalogue at fmm.univ-lille.fr and M. Kauers and
-# J. Moosbauer, arXiv 2212.01175; 4x5x5 from Y. Arai et al., arXiv 2312.16960; 5x5x5 from J. Moosbauer and
-# M. Poole, arXiv 2502.04514. The search stays with a format on the way no longer than until it gets there.
-_KNOWN = {
-    (2, 2, 2): 7,
-    (2, 2, 3): 11,
-    (2, 2, 4): 14,
-    (2, 2, 5): 18,
-    (2, 3, 3): 15,
-    (2, 3, 4): 20,
-    (2, 3, 5): 25,
-    (2, 4, 4): 26,
-    (2, 4, 5): 33,
-    (2, 5, 5): 40,
-    (3, 3, 3): 23,
-    (3, 3, 4): 29,
-    (3, 3, 5): 36,
-    (3, 4, 4): 38,
-    (3, 4, 5): 47,
-    (3, 5, 5): 58,
-    (4, 4, 4): 47,
-    (4, 4, 5): 60,
-    (4, 5, 5): 73,
-    (5, 5, 5): 93,
-}
-
-# The same over the integers, where that is more: schemes that hold modulo 2 alone lead nowhere when extended.
-_ANY_RING = {(4, 4, 4): 49, (4, 4, 5): 61, (4, 5, 5): 76}
 
 
 class FlipProgress(NamedTuple):
@@ -149,11 +117,6 @@ def flip_search(
     return search.best
 
 
-def known_rank(format: Format) -> int | None:
-    """The lowest rank modulo 2 in the literature, for small formats; None for others."""
-    return _KNOWN.get(_sorted(format))
-
-
 def searchable(format: Format) -> Format:
     """A format that walks can hold.
 
@@ -167,144 +130,6 @@ def searchable(format: Format) -> Format:
             f"the most that a walk can hold"
         )
     return n, m, p
-
-
-def lift_nearby(
-    scheme: Scheme,
-    *,
-    ring: str = "Q",
-    seconds: float | None = None,
-    steps: int | None = None,
-    seed: int = 0,
-    stop: Callable[[], Any] | None = None,
-) -> Scheme:
-    """Lift a scheme modulo 2, or one of the same rank that walks from it lead to.
-
-    Not every scheme lifts; plus transitions lead to schemes of the same rank that may.
-
-    Args:
-        scheme: over "Z2".
-        ring: "Z" to walk on where a scheme lifts to the rationals alone.
-        seconds: how long to walk, at most.
-        steps: flips, at most.
-        seed: of the random moves.
-        stop: asked many times a second; the walks end when it returns something true.
-
-    Returns:
-        a scheme over "Z" or "Q", verified, of the same rank or a lower one; over "Q" only if `ring` says so
-        or no other was found in time.
-
-    Raises:
-        LiftError: if none was found in time; that of the scheme itself.
-        ValueError: if neither `seconds` nor `steps` nor `stop` is given, or for another ring.
-    """
-    if seconds is None and steps is None and stop is None:
-        raise ValueError("the walks have no end: give seconds, steps or stop")
-    if ring not in ("Z", "Q"):
-        raise ValueError(f'ring is {ring!r}; expected "Z" or "Q"')
-    rational, failure = None, None
-    try:
-        rational = lift(scheme)
-        if rational.ring == "Z" or ring == "Q":
-            return rational
-    except LiftError as error:
-        failure = error
-    from alphagrad.matmul import _flips
-
-    walker = _Walker(_flips, seed, 0)
-    walker.compile()
-    end = math.inf if seconds is None else time.monotonic() + seconds
-    pool = [pack(scheme)]
-    over = False
-    while not over and time.monotonic() < end and (steps is None or walker.flips < steps):
-        walker.begin(pool[walker.random.integers(len(pool))])
-        rank = pool[0].shape[1]
-        for _ in range(_LENGTH * rank // _SLICE):
-            walker.wander(_SLICE, rank)
-            over = stop is not None and bool(stop())
-            if over:
-                break
-            if walker.rank > rank:
-                continue
-            try:
-                found = lift(unpack(scheme.format, walker.factors()))
-                if found.ring == "Z" or ring == "Q":
-                    return found
-                rational = found if rational is None or found.rank < rational.rank else rational
-            except LiftError:
-                pass
-            pool = ([] if walker.rank < rank else pool[-_POOL:]) + [walker.factors()]
-            break
-    if rational is not None:
-        return rational
-    assert failure is not None
-    raise failure
-
-
-def lift_any(
-    scheme: Scheme,
-    *,
-    ring: str = "Q",
-    rank: int | None = None,
-    seconds: float,
-    seed: int = 0,
-    workers: int = 2,
-    stop: Callable[[], Any] | None = None,
-) -> Scheme:
-    """Lift a scheme modulo 2, or another one of its format and rank, or of a given rank.
-
-    Where neither it lifts nor what walks from it lead to, others are searched for, from schemes of smaller
-    formats that lift.
-
-    Args:
-        scheme: over "Z2".
-        ring: "Z" to go on where a scheme lifts to the rationals alone.
-        rank: the highest that will do; by default that of the scheme.
-        seconds: how long to go on, at most.
-        seed: of the random moves.
-        workers: threads of the searches.
-        stop: asked several times a second; nothing goes on when it returns something true.
-
-    Returns:
-        a scheme over "Z" or "Q", verified, of that rank or a lower one; over "Q" only if `ring` says so or no
-        other was found in time.
-
-    Raises:
-        LiftError: if none was found in time.
-        ValueError: for another ring, a rank below that of the scheme, or no workers.
-    """
-    end = time.monotonic() + seconds
-    if rank is not None and rank < scheme.rank:
-        raise ValueError(f"rank is {rank}, below that of {scheme!r}")
-    share = _NEARBY[0] if rank in (None, scheme.rank) else 0.0
-    rank = scheme.rank if rank is None else rank
-    rational, failure = None, None
-    while scheme.rank <= rank:
-        nearby = max(0.0, share * (end - time.monotonic()))
-        try:
-            found = lift_nearby(scheme, ring=ring, seconds=nearby, seed=seed, stop=stop)
-            if found.ring == "Z" or ring == "Q":
-                return found
-            rational = found
-        except LiftError as error:
-            failure = error
-        left = end - time.monotonic()
-        if left <= 0 or (stop is not None and stop()):
-            break
-        seed, share = seed + 1, _NEARBY[1]
-        scheme = flip_search(
-            scheme.format,
-            seconds=left,
-            seed=seed,
-            workers=workers,
-            target=rank,
-            lifting=True,
-            progress=None if stop is None else lambda at: stop(),
-        )
-    if rational is not None:
-        return rational
-    assert failure is not None
-    raise failure
 
 
 class _Reached(NamedTuple):
@@ -376,7 +201,7 @@ class _Search:
 
         self.format, self._target = format, max(_least(format), target or 0)
         self.best = standard(*format, ring="Z2")
-        self._walkers = [_Walker(_flips, seed, worker) for worker in range(workers)]
+        self._walkers = [Walker(_flips, seed, worker) for worker in range(workers)]
         for walker in self._walkers:
             walker.compile()  # before the clock is read
         self._steps, self._report = steps, progress
@@ -396,10 +221,14 @@ class _Search:
         return spent or self._stop.is_set() or self.best.rank <= self._target or time.monotonic() >= self._end
 
     def goal(self, format: Format) -> int:
-        """The rank at which the search of a format ends."""
+        """The rank at which the search of a format ends.
+
+        On the way to another, where it is known over the integers: schemes that hold modulo 2 alone lead
+        nowhere when extended.
+        """
         if format == self.format:
             return self._target
-        return max(_least(format), _ANY_RING.get(_sorted(format)) or known_rank(format) or 0)
+        return max(_least(format), KNOWN_ANYWHERE.get(sorted_format(format), 0))
 
     def stage(
         self,
@@ -426,7 +255,7 @@ class _Search:
         self._starts = [self._walkers[0].reduced(pack(scheme)) for scheme in starts]
         packed = [*map(pack, best), *self._starts]
         self._rank = min(factors.shape[1] for factors in packed)
-        self._pool = [factors for factors in packed if factors.shape[1] == self._rank][:_POOL]
+        self._pool = [factors for factors in packed if factors.shape[1] == self._rank][:POOL]
         self._improved = self._flips
         self._keep(format)
         share, now = 1.0 if last else _SHARE, time.monotonic()
@@ -469,7 +298,7 @@ class _Search:
     def _progress(self, format: Format) -> FlipProgress:
         return FlipProgress(time.monotonic() - self._begin, self._flips, format, self._rank, self.best)
 
-    def _walk(self, walker: _Walker, limits: _Limits) -> None:
+    def _walk(self, walker: Walker, limits: _Limits) -> None:
         """Walk again and again, until a limit is reached.
 
         The longer no lower rank has been found, the more walks begin where the search began, not at one of
@@ -480,8 +309,8 @@ class _Search:
                 starts = self._starts if walker.random.random() < self._stuck(limits) else self._pool
                 walker.begin(starts[walker.random.integers(len(starts))])
             rank, fell, alive = walker.rank, walker.flips, True
-            while alive and walker.flips - fell < _LENGTH * rank:
-                alive = walker.wander(math.ceil(min(_SLICE, limits.flips - walker.flips)), rank)
+            while alive and walker.flips - fell < LENGTH * rank:
+                alive = walker.wander(math.ceil(min(SLICE, limits.flips - walker.flips)), rank)
                 if walker.rank < rank:
                     rank, fell = walker.rank, walker.flips
                 with self._lock:
@@ -491,16 +320,16 @@ class _Search:
                 if rank <= limits.goal:
                     break
 
-    def _offer(self, walker: _Walker) -> None:
+    def _offer(self, walker: Walker) -> None:
         """Take a scheme into the pool if it is as good as those in there."""
         if walker.rank > self._rank:
             return
         if walker.rank < self._rank:
             self._rank, self._pool, self._improved = walker.rank, [], self._flips
-        if len(self._pool) < _POOL:
+        if len(self._pool) < POOL:
             self._pool.append(walker.factors())
         else:
-            self._pool[walker.random.integers(1, _POOL)] = walker.factors()
+            self._pool[walker.random.integers(1, POOL)] = walker.factors()
 
     def _stuck(self, limits: _Limits) -> float:
         """How much of the patience is used up; 1 where the goal is reached."""
@@ -508,7 +337,7 @@ class _Search:
             return 1.0
         return (self._flips - self._improved) / (limits.patience * self._rank)
 
-    def _over(self, walker: _Walker, limits: _Limits) -> bool:
+    def _over(self, walker: Walker, limits: _Limits) -> bool:
         idle = (self._flips - self._improved) / self._rank
         if self._rank <= limits.goal:
             done = idle >= limits.gather or len(self._pool) >= _HANDED
@@ -536,7 +365,7 @@ class _Limits(NamedTuple):
     patience: float
 
 
-class _Walker:
+class Walker:
     """One walk and its random choices."""
 
     def __init__(self, flips: Any, seed: int, number: int) -> None:
@@ -642,7 +471,7 @@ def _smaller(format: Format, random: np.random.Generator) -> tuple[Format, int]:
     for axis in range(3):
         if format[axis] > 2:
             smaller = _three(size - (i == axis) for i, size in enumerate(format))
-            rank = _KNOWN.get(_sorted(smaller), math.prod(smaller))
+            rank = KNOWN.get(sorted_format(smaller), math.prod(smaller))
             choices.append((rank + math.prod(format) // format[axis], smaller, axis))
     lowest = min(choices)[0]
     good = [choice for choice in choices if choice[0] == lowest]
@@ -654,8 +483,3 @@ def _least(format: Format) -> int:
     """A rank that no scheme is below: the entries of the largest matrix."""
     n, m, p = format
     return max(n * m, m * p, p * n)
-
-
-def _sorted(format: Format) -> Format:
-    n, m, p = sorted(format)
-    return n, m, p

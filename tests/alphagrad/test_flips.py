@@ -14,15 +14,17 @@ from alphagrad.matmul import (
     extend,
     flip_search,
     known_rank,
+    kronecker,
     lift,
     lift_any,
     lift_nearby,
     matmul_tensor,
+    reduce_modulo,
     standard,
     strassen,
 )
 from alphagrad.matmul import _flips as flips
-from alphagrad.matmul import _search as search
+from alphagrad.matmul import _lift_any as lifting
 from alphagrad.matmul._search import pack, unpack
 
 FORMATS = [(2, 2, 2), (1, 3, 4), (2, 3, 4), (3, 3, 3), (4, 4, 4), (3, 5, 4), (5, 5, 5)]
@@ -225,7 +227,7 @@ def test_another_scheme_is_found_where_one_does_not_lift(monkeypatch):
         return lift(scheme, **more)
 
     found = flip_search((2, 2, 3), target=11, seed=0, workers=1)
-    monkeypatch.setattr(search, "lift", lift_later)
+    monkeypatch.setattr(lifting, "lift", lift_later)
     lifted = lift_any(found, seconds=60, workers=1)
     assert (lifted.rank, lifted.ring) == (11, "Z") and len(asked) == 4
     lifted.verify()
@@ -234,6 +236,19 @@ def test_another_scheme_is_found_where_one_does_not_lift(monkeypatch):
         lift_any(found, seconds=60, stop=lambda: True)
     with pytest.raises(LiftError, match="no counterpart"):
         lift_any(found, seconds=0)
+
+
+def test_a_scheme_is_put_together_where_none_is_found_that_lifts(monkeypatch):
+    def lift_small(scheme, **more):
+        if scheme.format == (4, 4, 4):
+            raise LiftError("no counterpart", 2)
+        return lift(scheme, **more)
+
+    monkeypatch.setattr(lifting, "lift", lift_small)
+    squared = reduce_modulo(kronecker(strassen(), strassen()), 2)
+    found = lift_any(squared, seconds=8, workers=1)
+    assert (found.format, found.rank, found.ring) == ((4, 4, 4), 49, "Z")
+    found.verify()
 
 
 @pytest.mark.slow
