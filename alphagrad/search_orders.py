@@ -6,8 +6,6 @@ import math
 import threading
 import time
 import typing
-from datetime import datetime
-from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
@@ -26,8 +24,8 @@ from .report import (
     cost_cells,
     cost_rows,
     cost_table,
-    new_folder,
     read_metrics,
+    run_path,
     run_times,
     search_curve,
     write_report,
@@ -68,9 +66,7 @@ def search(config: SearchConfig, start: float, console: Console) -> bool:
     graph = trace_task(task)
     if not graph.eliminable:
         raise ConfigError(f"task {task.name}: there is no vertex to eliminate, hence nothing to search for")
-    folder = RunFolder(
-        Path(config.run_dir) if config.run_dir else new_folder(task.name, datetime.now()), to_yaml(config)
-    )
+    folder = RunFolder(run_path(config.run_dir, task.name), to_yaml(config))
     console.print(
         f"{task.name}: {len(graph.eliminable)} vertices to eliminate; writing to {folder.path}",
         soft_wrap=True,

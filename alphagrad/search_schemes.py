@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from datetime import datetime
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -32,9 +30,9 @@ from .report import (
     ProgressLine,
     RunFolder,
     Text,
-    new_folder,
     rank_curve,
     read_metrics,
+    run_path,
     write_page,
 )
 from .training.loop import Watch
@@ -68,9 +66,7 @@ def search(config: SchemeSearchConfig, start: float, console: Console) -> bool:
         reduce_modulo(begin, 2)  # refuses what does not exist modulo 2
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    folder = RunFolder(
-        Path(config.run_dir) if config.run_dir else new_folder(config.task, datetime.now()), to_yaml(config)
-    )
+    folder = RunFolder(run_path(config.run_dir, config.task), to_yaml(config))
     console.print(
         f"{config.task}: {math.prod(format)} products by the standard algorithm; writing to {folder.path}",
         soft_wrap=True,

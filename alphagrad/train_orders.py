@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
-from pathlib import Path
 
 from rich.console import Console
 
@@ -18,8 +16,8 @@ from .report import (
     cost_rows,
     cost_table,
     learning_curve,
-    new_folder,
     read_metrics,
+    run_path,
     write_report,
 )
 from .train import begin_or_resume, learn
@@ -47,8 +45,7 @@ def train(config: TrainConfig, start: float, console: Console) -> bool:
         raise ConfigError(f"task {task.name}: there is no vertex to eliminate, hence nothing to learn")
     game = CompressedVertexGame(graph, config.convention)
     training = begin_or_resume(game, config, graph.fingerprint)
-    path = Path(config.run_dir) if config.run_dir else new_folder(task.name, datetime.now())
-    folder = TrainingFolder(path, to_yaml(config))
+    folder = TrainingFolder(run_path(config.run_dir, task.name), to_yaml(config))
     console.print(
         f"{task.name}: {len(graph.eliminable)} vertices to eliminate; writing to {folder.path}",
         soft_wrap=True,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -14,7 +12,7 @@ from rich.table import Table
 from .config import ConfigError, SchemeTrainConfig, to_yaml
 from .games.tensor import TensorGame
 from .matmul import Scheme, formulas, known_rank, matmul_tensor, read_format, sandwiches
-from .report import Cells, Text, TrainingFolder, new_folder, rank_of_games, read_metrics, write_page
+from .report import Cells, Text, TrainingFolder, rank_of_games, read_metrics, run_path, write_page
 from .train import begin_or_resume, learn
 from .training.records import Records
 
@@ -50,9 +48,7 @@ def train(config: SchemeTrainConfig, start: float, console: Console) -> bool:
     )
     fingerprint = hashlib.sha256(f"{config.task} {config.ring}".encode()).hexdigest()[:16]
     training = begin_or_resume(game, config, fingerprint)
-    folder = TrainingFolder(
-        Path(config.run_dir) if config.run_dir else new_folder(config.task, datetime.now()), to_yaml(config)
-    )
+    folder = TrainingFolder(run_path(config.run_dir, config.task), to_yaml(config))
     console.print(
         f"{config.task}: {', '.join(str(math.prod(format)) for format in formats.values())} products by the "
         f"standard algorithm; writing to {folder.path}",

@@ -1,6 +1,6 @@
 """What a run leaves behind: its folder, its table, its page."""
 
-from .folder import RunFolder, TrainingFolder, checkpoint_in, new_folder, read_metrics
+from .folder import RunFolder, TrainingFolder, checkpoint_in, read_metrics, run_path
 from .page import (
     Cells,
     Picture,
@@ -29,10 +29,10 @@ __all__ = [
     "cost_rows",
     "cost_table",
     "learning_curve",
-    "new_folder",
     "rank_curve",
     "rank_of_games",
     "read_metrics",
+    "run_path",
     "run_times",
     "search_curve",
     "write_page",

@@ -92,10 +92,12 @@ def checkpoint_in(path: Path) -> Path:
     return path / "checkpoints" / "latest.eqx"
 
 
-def new_folder(task: str, now: datetime) -> Path:
-    """The folder of a run that was given none: `runs/<task>/<time>`."""
+def run_path(run_dir: str | None, task: str) -> Path:
+    """The folder that a run was given; for none a new one, `runs/<task>/<time>`."""
+    if run_dir:
+        return Path(run_dir)
     name = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in task)
-    base = Path("runs") / name / now.strftime("%Y-%m-%d_%H-%M-%S")
+    base = Path("runs") / name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     candidates = (base.with_name(f"{base.name}-{at}") if at else base for at in range(1000))
     return next(path for path in candidates if not path.exists())
 
