@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from alphagrad.matmul._assemble import assemble, parts
-from alphagrad.matmul._known import KNOWN_ANYWHERE
+from alphagrad.matmul._known import KNOWN_OVER_INTEGERS
 from alphagrad.matmul._lift import LiftError, lift
 from alphagrad.matmul._scheme import Format, Scheme, sorted_format
 from alphagrad.matmul._search import LENGTH, POOL, SLICE, Walker, flip_search, pack, unpack
@@ -129,23 +129,25 @@ def lift_any(
         raise ValueError(f"rank is {rank}, below that of {scheme!r}")
     share = _NEARBY[0] if rank in (None, scheme.rank) else 0.0
     rank = scheme.rank if rank is None else rank
-    rational, failure = None, None
+    rationals: list[Scheme] = []
+    failure = None
     for attempt in itertools.count():
         nearby = max(0.0, share * (end - time.monotonic()))
         try:
             found = lift_nearby(scheme, ring=ring, seconds=nearby, seed=seed + attempt, stop=stop)
             if found.ring == "Z" or ring == "Q":
                 return found
-            rational = found
+            rationals.append(found)
         except LiftError as error:
             failure = error
         if end <= time.monotonic() or (stop is not None and stop()):
             break
         if attempt == 0:
-            found = _from_parts(scheme.format, rank, ring, end, seed, workers, stop)
-            if found is not None and (found.ring == "Z" or ring == "Q"):
-                return found
-            rational = found or rational
+            whole = _from_parts(scheme.format, rank, ring, end, seed, workers, stop)
+            if whole is not None:
+                if whole.ring == "Z" or ring == "Q":
+                    return whole
+                rationals.append(whole)
         scheme = flip_search(
             scheme.format,
             seconds=max(_LEAST_SECONDS, end - time.monotonic()),
@@ -158,8 +160,8 @@ def lift_any(
         if scheme.rank > rank:
             break
         share = _NEARBY[1]
-    if rational is not None:
-        return rational
+    if rationals:
+        return min(rationals, key=lambda one: one.rank)
     assert failure is not None
     raise failure
 
@@ -183,7 +185,9 @@ def _from_parts(
     Returns:
         the scheme, verified; None if the literature has no parts of so low a rank, or they are not found.
     """
-    known = {smaller: least for smaller, least in KNOWN_ANYWHERE.items() if smaller != sorted_format(format)}
+    known = {
+        smaller: least for smaller, least in KNOWN_OVER_INTEGERS.items() if smaller != sorted_format(format)
+    }
     lowest, needed = parts(format, known)
     if lowest > rank:
         return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from alphagrad.matmul._known import KNOWN, KNOWN_ANYWHERE
+from alphagrad.matmul._known import KNOWN, KNOWN_OVER_INTEGERS
 from alphagrad.matmul._lift import lifts_once
 from alphagrad.matmul._scheme import Format, Scheme, sorted_format, standard
 from alphagrad.matmul._transform import extend, project, reduce_modulo
@@ -228,7 +228,7 @@ class _Search:
         """
         if format == self.format:
             return self._target
-        return max(_least(format), KNOWN_ANYWHERE.get(sorted_format(format), 0))
+        return max(_least(format), KNOWN_OVER_INTEGERS.get(sorted_format(format), 0))
 
     def stage(
         self,
