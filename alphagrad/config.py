@@ -229,7 +229,7 @@ class SchemeTrainConfig(TrainingConfig):
             games=1024 if _on_accelerator() else 256, reopened=0.98, reopened_moves=4
         )
     )
-    replay: ReplayConfig = field(default_factory=lambda: ReplayConfig(latest=4096, best=256, best_share=0.5))
+    replay: ReplayConfig = field(default_factory=lambda: ReplayConfig(latest=4096, best=256, renewed=True))
     learning: LearningConfig = field(
         default_factory=lambda: LearningConfig(
             rate=3e-3,

@@ -190,7 +190,7 @@ def _play(game: Game, config: AlphaZeroConfig, training: Training) -> tuple[Trai
     if walks is not None:
         openings = reopen(game, walks, openings, key_openings, own.reopened, own.reopened_moves)
     records = play(game, training.agent, key_play, openings, config.search, training.reward_scale)
-    replay = honour(game, remember(training.replay, records), records)
+    replay = honour(game, remember(training.replay, records), records, config.replay.renewed)
     if walks is not None:
         walks = follow(game, walks, records, replay, key_walks, own.restarts)
     training = training._replace(replay=replay, walks=walks, iteration=training.iteration + 1)

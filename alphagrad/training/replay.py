@@ -24,6 +24,9 @@ class ReplayConfig:
     latest: int = field(default=256, metadata={"help": "how many of the latest games are kept"})
     best: int = field(default=32, metadata={"help": "how many of the best games of self-play are kept"})
     best_share: float = field(default=0.5, metadata={"help": "part of the training games that are best ones"})
+    renewed: bool = field(
+        default=False, metadata={"help": "keep the latest of equally good games, not the first"}
+    )
 
     def __post_init__(self):
         if min(self.latest, self.best) < 1:
@@ -38,7 +41,7 @@ class Replay(NamedTuple):
     Attributes:
         latest: a ring of games.
         count: how many games have ever been put in; the next goes to `count` modulo the size of the ring.
-        best: for each target of the game different games, the best first; of equal ones the latest.
+        best: for each target of the game different games, the best first.
         returns: of the best games; minus infinity where there is none yet.
     """
 
@@ -74,14 +77,24 @@ def remember(replay: Replay, records: Records) -> Replay:
     return replay._replace(latest=latest, count=replay.count + games)
 
 
-def honour(game: Game, replay: Replay, records: Records) -> Replay:
-    """Keeps the best of the best games so far and of new ones on each target, each game only once."""
+def honour(game: Game, replay: Replay, records: Records, renewed: bool = False) -> Replay:
+    """Keeps the best of the best games so far and of new ones on each target, each game only once.
+
+    Args:
+        game: the game.
+        replay: with the best games so far.
+        records: the new games.
+        renewed: whether the latest of equally good games are kept. They bring variety where all games of one
+            kind count as one; where each order of moves is a game of its own, the latest are much alike.
+    """
     reached = records.returns
     targets = jax.vmap(game.target)(records.start)
 
     def keep(target, best, returns):
-        pool = jax.tree.map(lambda old, new: jnp.concatenate([new, old]), best, records)
-        returns = jnp.concatenate([jnp.where(targets == target, reached, -jnp.inf), returns])
+        # Of equal ones the first in the pool are taken.
+        old, new = (best, returns), (records, jnp.where(targets == target, reached, -jnp.inf))
+        first, second = (new, old) if renewed else (old, new)
+        pool, returns = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), first, second)
         marks = jax.vmap(game.identify)(pool.actions, pool.lengths)
         alike = jnp.all(marks[:, None] == marks[None], axis=-1)
         filled = jnp.isfinite(returns)

@@ -65,6 +65,18 @@ def test_the_best_games_are_kept_in_order_and_each_only_once(game):
     assert replay.count == 0
 
 
+@pytest.mark.parametrize("renewed", [False, True])
+def test_of_equally_good_games_the_first_or_the_latest_are_kept(game, renewed):
+    orders = list(dict.fromkeys(random_orders(8)))[:4]
+    replay = empty_replay(game, ReplayConfig(latest=4, best=2))
+    equal = played(game, *orders)
+    equal = equal._replace(rewards=jnp.ones_like(equal.rewards))
+    for half in (equal.take(jnp.arange(2)), equal.take(jnp.arange(2, 4))):
+        replay = honour(game, replay, half, renewed)
+    best = jax.tree.map(lambda leaf: leaf[0], replay.best)
+    assert orders_in(best) == (orders[2:] if renewed else orders[:2])
+
+
 def test_a_draw_mixes_best_and_latest_games_in_the_share_asked_for(game):
     good, recent = random_orders(2)
     replay = empty_replay(game, ReplayConfig(latest=4, best=2))
