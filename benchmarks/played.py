@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import yaml
 
 from alphagrad.matmul import Scheme, read_format
+from alphagrad.report import read_metrics
 from graphax.files import write_atomically
 
 
@@ -27,12 +29,10 @@ def read_run(folder: Path) -> dict[str, Any]:
     """
     config = yaml.safe_load((folder / "config.yaml").read_text())
     ranks: list[list[float]] = []
-    for line in (folder / "metrics.jsonl").read_text().splitlines():
-        row = json.loads(line)
+    for row in read_metrics(folder):
         if row["best"] is not None and (not ranks or -row["best"] < ranks[-1][0]):
             ranks.append([int(-row["best"]), round(row["seconds"], 1), row["games"]])
     scheme = Scheme.load(folder / "scheme.json")
-    scheme.verify()
     if not ranks or ranks[-1][0] != scheme.rank:
         raise ValueError(f"{folder} has a scheme of {scheme.rank} products, of which its metrics don't tell")
     return {"task": config["task"], "seed": config["seed"], "rank_seconds_games": ranks}
@@ -52,8 +52,11 @@ def plot(path: Path, runs: Sequence[dict[str, Any]], title: str) -> None:
             if run["task"] == task:
                 ranks, seconds, _ = zip(*run["rank_seconds_games"], strict=True)
                 axes.step(seconds, ranks, where="post", color=f"C{at}", marker="o", markersize=4)
-        n, m, p = read_format(task) or (0, 0, 0)
-        axes.axhline(n * m * p, color=f"C{at}", linewidth=0.8, linestyle=":", label=f"{task}, standard")
+        format = read_format(task)
+        assert format is not None
+        axes.axhline(
+            math.prod(format), color=f"C{at}", linewidth=0.8, linestyle=":", label=f"{task}, standard"
+        )
         axes.plot([], [], color=f"C{at}", marker="o", markersize=4, label=f"{task}, played")
     axes.set_xlim(left=0)
     axes.set(xlabel="seconds since the command began", ylabel="products of the best scheme", title=title)

@@ -56,7 +56,7 @@ def lift_nearby(
     rational, failure = None, None
     try:
         rational = lift(scheme)
-        if rational.ring == "Z" or ring == "Q":
+        if rational.ring in ("Z", ring):
             return rational
     except LiftError as error:
         failure = error
@@ -79,7 +79,7 @@ def lift_nearby(
                 continue
             try:
                 found = lift(unpack(scheme.format, walker.factors()))
-                if found.ring == "Z" or ring == "Q":
+                if found.ring in ("Z", ring):
                     return found
                 rational = found if rational is None or found.rank < rational.rank else rational
             except LiftError:
@@ -135,7 +135,7 @@ def lift_any(
         nearby = max(0.0, share * (end - time.monotonic()))
         try:
             found = lift_nearby(scheme, ring=ring, seconds=nearby, seed=seed + attempt, stop=stop)
-            if found.ring == "Z" or ring == "Q":
+            if found.ring in ("Z", ring):
                 return found
             rationals.append(found)
         except LiftError as error:
@@ -145,18 +145,10 @@ def lift_any(
         if attempt == 0:
             whole = _from_parts(scheme.format, rank, ring, end, seed, workers, stop)
             if whole is not None:
-                if whole.ring == "Z" or ring == "Q":
+                if whole.ring in ("Z", ring):
                     return whole
                 rationals.append(whole)
-        scheme = flip_search(
-            scheme.format,
-            seconds=max(_LEAST_SECONDS, end - time.monotonic()),
-            seed=seed + attempt + 1,
-            workers=workers,
-            target=rank,
-            lifting=True,
-            progress=None if stop is None else lambda at: stop(),
-        )
+        scheme = _another(scheme.format, rank, end, seed + attempt + 1, workers, stop)
         if scheme.rank > rank:
             break
         share = _NEARBY[1]
@@ -164,6 +156,21 @@ def lift_any(
         return min(rationals, key=lambda one: one.rank)
     assert failure is not None
     raise failure
+
+
+def _another(
+    format: Format, target: int, end: float, seed: int, workers: int, stop: Callable[[], Any] | None
+) -> Scheme:
+    """A scheme modulo 2 found by extending ones that lift; above the target if there is no time for it."""
+    return flip_search(
+        format,
+        seconds=max(_LEAST_SECONDS, end - time.monotonic()),
+        seed=seed,
+        workers=workers,
+        target=target,
+        lifting=True,
+        progress=None if stop is None else lambda at: stop(),
+    )
 
 
 def _from_parts(
@@ -194,15 +201,7 @@ def _from_parts(
     found = []
     for count, part in zip(range(len(needed), 0, -1), sorted(needed), strict=True):
         until = time.monotonic() + (end - time.monotonic()) / (2 * count)
-        scheme = flip_search(
-            part,
-            seconds=max(_LEAST_SECONDS, until - time.monotonic()),
-            seed=seed,
-            workers=workers,
-            target=known[part],
-            lifting=True,
-            progress=None if stop is None else lambda at: stop(),
-        )
+        scheme = _another(part, known[part], until, seed, workers, stop)
         with suppress(LiftError):
             left = max(0.0, until - time.monotonic())
             goal = max(known[part], scheme.rank)

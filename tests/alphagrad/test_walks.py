@@ -35,9 +35,9 @@ def results(game, returns, targets=None) -> Records:
 _follow = eqx.filter_jit(follow)
 
 
-def go(game, walks, returns, targets=None, replay=None, restarts=0.0, seed=0) -> Walks:
+def go(game, walks, returns, targets=None, replay=None, restarts=0.0) -> Walks:
     replay = replay or empty_replay(game, ReplayConfig(best=2))
-    return _follow(game, walks, results(game, returns, targets), replay, jax.random.key(seed), restarts)
+    return _follow(game, walks, results(game, returns, targets), replay, jax.random.key(0), restarts)
 
 
 def test_a_result_is_taken_unless_it_is_worse(game):
