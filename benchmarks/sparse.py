@@ -174,7 +174,7 @@ def benchmark(case: Case, order: str, rounds: int) -> dict[str, Any]:
     argnums = tuple(range(len(case.args)))
 
     def jacobian(*args: Any) -> Any:
-        return graphax.jacve(case.fun, order, argnums, sparse=True)(*args)
+        return graphax.jacve(case.fun, order=order, argnums=argnums, sparse=True)(*args)
 
     jax.make_jaxpr(jacobian)(*case.args)
     start = time.perf_counter()
@@ -226,10 +226,10 @@ start = time.perf_counter()
 graph = graphax.trace(task.fun, task.argnums)(*args)
 found["trace"] = time.perf_counter() - start
 start = time.perf_counter()
-found["multiplications"] = graphax.count_ops(task.fun, order, task.argnums)(*args).mults
+found["multiplications"] = graphax.count_ops(task.fun, task.argnums, order=order)(*args).mults
 found["count"] = time.perf_counter() - start
 start = time.perf_counter()
-program = jax.make_jaxpr(graphax.jacve(task.fun, order, task.argnums))(*args)
+program = jax.make_jaxpr(graphax.jacve(task.fun, task.argnums, order=order))(*args)
 found["eliminate"] = time.perf_counter() - start
 found["equations"] = len(program.jaxpr.eqns)
 found["peak_bytes"] = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,26 +11,33 @@ import numpy as np
 from jax import lax
 from jax.extend.core import primitives
 
+from ._arguments import (
+    Argnums,
+    argument_positions,
+    as_pair,
+    check_callable,
+    check_has_aux,
+    order_may_come_second,
+)
 from ._elimination import OpCount, accumulate, order_cost
 from ._graph import ComputationalGraph, abstract_graph, build_graph
 from ._linearize import linearize
 from ._numbering import Numbering, number_vertices
 from ._trace import is_complex, is_differentiable, trace_program
 from .orders import OrderLike, resolve_order
-from .rules import real_type
+from .rules import Inexpressible, real_type
 from .sparse import Block, UnitEdges, identity_block
 
-Argnums = int | Sequence[int]
 
-
+@order_may_come_second
 def jacve(
     fun: Callable[..., Any] | None = None,
-    order: OrderLike = "auto",
     argnums: Argnums = 0,
-    *,
     has_aux: bool = False,
     holomorphic: bool = False,
     allow_int: bool = False,
+    *,
+    order: OrderLike = "auto",
     sparse: bool = False,
     body_order: OrderLike = "auto",
 ) -> Callable[..., Any]:
@@ -42,12 +48,7 @@ def jacve(
 
     Args:
         fun: the function; its differentiated arguments and its result are pytrees of floating or complex
-            arrays, on the terms below.
-        order: ``"auto"``, ``"forward"``, ``"reverse"``, ``"markowitz"``, a sequence of vertex numbers as
-            :func:`graphax.trace` prints them, or an order from :func:`graphax.load_order`. ``"auto"`` is the
-            order that :func:`graphax.orders.auto` remembers or finds: never of more multiplications than
-            the other three, unless these take too long to count.
-            With ``fun`` left out, a decorator is returned: ``@jacve(order="markowitz")``.
+            arrays, on the terms below. Left out, a decorator is returned: ``@jacve(order="markowitz")``.
         argnums: which positional arguments to differentiate, an integer or a sequence of integers; negative
             ones count from the end.
         has_aux: whether ``fun`` returns a pair of the result and auxiliary data.
@@ -55,6 +56,12 @@ def jacve(
             is the result.
         allow_int: whether differentiated arguments may hold integers, booleans and random keys, along which
             the function has no derivative.
+        order: ``"auto"``, ``"forward"`` or ``"fwd"``, ``"reverse"`` or ``"rev"``, ``"markowitz"``, a sequence
+            of vertex numbers as :func:`graphax.trace` prints them, or an order from
+            :func:`graphax.load_order`. ``"auto"`` is the order that :func:`graphax.orders.auto` remembers or
+            finds: never of more multiplications than the other three, unless these take too long to count.
+            A name or a loaded order may also stand in second place, before the argnums:
+            ``jacve(fun, "reverse", (0, 1))``.
         sparse: whether leaves of the Jacobian are :class:`graphax.sparse.Block`, which hold the structural
             nonzeros alone, instead of arrays. For real arguments and results.
         body_order: the order in which the bodies of loops are eliminated, as ``order``; a sequence holds the
@@ -77,25 +84,26 @@ def jacve(
 
     Raises:
         TypeError: when a differentiated argument or the result has a dtype that these terms leave out, or a
-            primitive cannot be differentiated.
+            primitive cannot be differentiated; when ``has_aux`` is no boolean.
         ValueError: when the order does not fit the function, or an argnum is out of range or named twice.
 
     Vertex elimination: A. Griewank and A. Walther, *Evaluating Derivatives*, 2nd ed., SIAM 2008, chapter 9.
     """
     options = _Options(has_aux, holomorphic, allow_int, sparse, body_order)
     if fun is None:
-        return functools.partial(jacve, order=order, argnums=argnums, **options.given())
-    return _without_value(_value_and_jacve(fun, order, argnums, options), has_aux)
+        return functools.partial(jacve, argnums=argnums, order=order, **options.given())
+    return _without_value(_value_and_jacve(fun, argnums, order, options), has_aux)
 
 
+@order_may_come_second
 def value_and_jacve(
     fun: Callable[..., Any] | None = None,
-    order: OrderLike = "auto",
     argnums: Argnums = 0,
-    *,
     has_aux: bool = False,
     holomorphic: bool = False,
     allow_int: bool = False,
+    *,
+    order: OrderLike = "auto",
     sparse: bool = False,
     body_order: OrderLike = "auto",
 ) -> Callable[..., Any]:
@@ -108,8 +116,8 @@ def value_and_jacve(
     """
     options = _Options(has_aux, holomorphic, allow_int, sparse, body_order)
     if fun is None:
-        return functools.partial(value_and_jacve, order=order, argnums=argnums, **options.given())
-    return _value_and_jacve(fun, order, argnums, options)
+        return functools.partial(value_and_jacve, argnums=argnums, order=order, **options.given())
+    return _value_and_jacve(fun, argnums, order, options)
 
 
 class _Options(NamedTuple):
@@ -130,15 +138,19 @@ class _Options(NamedTuple):
 
 
 def _value_and_jacve(
-    fun: Callable[..., Any], order: OrderLike, argnums: Argnums, options: _Options
+    fun: Callable[..., Any], argnums: Argnums, order: OrderLike, options: _Options
 ) -> Callable[..., Any]:
-    _check_callable(fun)
+    check_callable(fun)
+    check_has_aux(options.has_aux)
 
     @functools.wraps(fun)
     def value_and_jacobian(*args: Any, **kwargs: Any) -> Any:
         traced = _trace(fun, argnums, options.has_aux, options.allow_int, args, kwargs)
         _check_complex(traced, options)
-        results, blocks = linearize(traced.numbering, traced.values, options.body_order)
+        try:
+            results, blocks = linearize(traced.numbering, traced.values, options.body_order)
+        except Inexpressible as error:
+            raise TypeError(str(error)) from error
         graph, blocks = build_graph(traced.numbering, traced.num_outputs, blocks)
         vertices = resolve_order(graph, order)
         with jax.named_scope("accumulate"):
@@ -164,13 +176,14 @@ def _without_value(evaluate: Callable[..., Any], has_aux: bool) -> Callable[...,
     return jacobian
 
 
+@order_may_come_second
 def hessve(
     fun: Callable[..., Any] | None = None,
-    order: OrderLike = "auto",
     argnums: Argnums = 0,
-    *,
     has_aux: bool = False,
     holomorphic: bool = False,
+    *,
+    order: OrderLike = "auto",
     sparse: bool = False,
     body_order: OrderLike = "auto",
 ) -> Callable[..., Any]:
@@ -181,11 +194,11 @@ def hessve(
     Args:
         fun: the function. Where all leaves of its result are scalars, the graph is that of ``jax.grad``;
             else it is that of its Jacobian, ``jacve(fun, argnums=argnums)``.
-        order: as for :func:`jacve`; vertex numbers are those of that graph, which
-            ``graphax.trace(jax.grad(fun))`` prints.
         argnums: as for :func:`jacve`.
         has_aux: whether ``fun`` returns a pair of the result and auxiliary data.
         holomorphic: a promise that ``fun`` is holomorphic, as for :func:`jacve`.
+        order: as for :func:`jacve`; vertex numbers are those of that graph, which
+            ``graphax.trace(jax.grad(fun))`` prints.
         sparse: whether leaves are :class:`graphax.sparse.Block`, whose output is the gradient.
         body_order: as for :func:`jacve`.
 
@@ -202,10 +215,10 @@ def hessve(
     if fun is None:
         named = options.given()
         del named["allow_int"]
-        return functools.partial(hessve, order=order, argnums=argnums, **named)
-    _check_callable(fun)
+        return functools.partial(hessve, argnums=argnums, order=order, **named)
+    check_callable(fun)
     gradient = _gradient(fun, argnums, has_aux, holomorphic)
-    evaluate = _value_and_jacve(gradient, order, argnums, options)
+    evaluate = _value_and_jacve(gradient, argnums, order, options)
     return functools.wraps(fun)(_without_value(evaluate, has_aux))
 
 
@@ -213,10 +226,11 @@ def _gradient(
     fun: Callable[..., Any], argnums: Argnums, has_aux: bool, holomorphic: bool
 ) -> Callable[..., Any]:
     """The Jacobian with no basis where there is none to speak of: a scalar takes one pullback."""
-    jacobian = jacve(fun, "reverse", argnums, has_aux=has_aux, holomorphic=holomorphic, body_order="reverse")
+    options = {"has_aux": has_aux, "holomorphic": holomorphic}
+    jacobian = jacve(fun, argnums=argnums, order="reverse", body_order="reverse", **options)
 
     def gradient(*args: Any, **kwargs: Any) -> Any:
-        positions, single = _positions(argnums, len(args))
+        positions, single = argument_positions(argnums, len(args))
 
         def of_moving(moving: Sequence[Any]) -> Any:
             values = list(args)
@@ -261,21 +275,26 @@ def trace(
     Raises:
         TypeError, ValueError: as :func:`jacve`.
     """
-    _check_callable(fun)
+    check_callable(fun)
+    check_has_aux(has_aux)
 
     def traced(*args: Any, **kwargs: Any) -> ComputationalGraph:
         found = _trace(fun, argnums, has_aux, allow_int, args, kwargs)
-        return abstract_graph(found.numbering, found.num_outputs)
+        try:
+            return abstract_graph(found.numbering, found.num_outputs)
+        except Inexpressible as error:
+            raise TypeError(str(error)) from error
 
     return traced
 
 
+@order_may_come_second
 def count_ops(
     fun: Callable[..., Any],
-    order: OrderLike = "auto",
     argnums: Argnums = 0,
-    unit_edges: UnitEdges = "free",
     *,
+    order: OrderLike = "auto",
+    unit_edges: UnitEdges = "free",
     has_aux: bool = False,
     allow_int: bool = False,
 ) -> Callable[..., OpCount]:
@@ -283,8 +302,8 @@ def count_ops(
 
     Args:
         fun: the function.
-        order: as for :func:`jacve`.
         argnums: the differentiated positional arguments.
+        order: as for :func:`jacve`.
         unit_edges: ``"free"`` counts what is executed; ``"counted"`` follows the published tables, in which
             the edges of additions, negations and sums hold explicit ones that are multiplied like any number.
             ``order="markowitz"`` compares costs in the same convention; ``"auto"`` is the order that is
@@ -332,7 +351,7 @@ def _trace(
     args: Sequence[Any],
     kwargs: Any,
 ) -> _Traced:
-    positions, single = _positions(argnums, len(args))
+    positions, single = argument_positions(argnums, len(args))
     arg_names = [
         f"argument {at}{jax.tree_util.keystr(path)}"
         for at in positions
@@ -381,39 +400,6 @@ def _trace(
         arg_names,
         arg_tree,
     )
-
-
-def _positions(argnums: Argnums, num_args: int) -> tuple[tuple[int, ...], bool]:
-    single = not isinstance(argnums, Iterable)
-    try:
-        given = tuple(operator.index(at) for at in ((argnums,) if single else argnums))
-    except TypeError:
-        raise TypeError(f"argnums must be an integer or a sequence of integers, got {argnums!r}") from None
-    positions = tuple(at + num_args if at < 0 else at for at in given)
-    for at, position in zip(given, positions, strict=True):
-        if not 0 <= position < num_args:
-            raise ValueError(
-                f"argnums names argument {at}, but the function was called with "
-                f"{num_args} positional arguments; differentiated arguments must be passed by position"
-            )
-    if len(set(positions)) != len(positions):
-        raise ValueError(f"argnums names an argument twice: {given}")
-    return positions, single
-
-
-def as_pair(result: Any) -> tuple[Any, Any]:
-    """What a function with auxiliary data returns, checked to be a pair."""
-    if not isinstance(result, tuple) or len(result) != 2:
-        raise TypeError(
-            "with has_aux=True the function must return a pair (result, auxiliary data), "
-            f"got {type(result).__name__}"
-        )
-    return result
-
-
-def _check_callable(fun: Any) -> None:
-    if not callable(fun):
-        raise TypeError(f"graphax differentiates a function, got {type(fun).__name__}")
 
 
 def _check_input(name: str, leaf: Any, allow_int: bool) -> None:

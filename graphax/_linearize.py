@@ -15,6 +15,7 @@ from ._trace import Constant, Equation, KnownValues, Variable, communicates, inl
 from .rules import (
     Blocks,
     Call,
+    Inexpressible,
     NotElementwise,
     complex_rule,
     dense_rule,
@@ -65,9 +66,11 @@ def _call(
     body_order: Any,
 ) -> Call:
     if communicates(equation):
-        raise TypeError(
-            f"the primitive '{equation.primitive.name}' ({equation.source}) combines the values of a mapped "
-            "axis, which have no local Jacobian; take jacve outside of the vmap or shard_map"
+        raise Inexpressible(
+            f"the primitive '{equation.primitive.name}' combines the values of a mapped axis, which have no "
+            "local Jacobian",
+            "take jacve outside of the vmap or shard_map",
+            equation.source,
         )
     return Call(
         equation.primitive,
@@ -89,19 +92,27 @@ def _call(
 
 
 def _apply_rule(call: Call, equation: Equation) -> tuple[list[Any], Blocks]:
-    rule = find_rule(call.primitive)
     types = [output.aval for output in equation.outputs]
+    try:
+        return _local_jacobians(call, types)
+    except Inexpressible as error:
+        error.source = error.source or equation.source
+        raise
+    except NotImplementedError as error:
+        raise TypeError(
+            f"the primitive '{equation.primitive.name}' ({equation.source}) cannot be differentiated: "
+            f"{error}. Stop its gradient, or give it a rule with graphax.register_rule"
+        ) from error
+
+
+def _local_jacobians(call: Call, types: Sequence[Any]) -> tuple[list[Any], Blocks]:
+    rule = find_rule(call.primitive)
     if touches_complex(call, types):
         return complex_rule(call, types, rule)
     try:
         return (rule or dense_rule)(call)
     except NotElementwise:
         return dense_rule(call)
-    except NotImplementedError as error:
-        raise TypeError(
-            f"the primitive '{equation.primitive.name}' ({equation.source}) cannot be differentiated: "
-            f"{error}. Stop its gradient, or give it a rule with graphax.register_rule"
-        ) from error
 
 
 def _collect(

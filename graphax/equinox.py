@@ -8,7 +8,8 @@ from typing import Any
 
 import jax
 
-from ._jacobian import as_pair, jacve
+from ._arguments import as_pair, check_has_aux, order_may_come_second
+from ._jacobian import jacve
 from .orders import OrderLike
 
 try:
@@ -17,11 +18,12 @@ except ImportError as error:
     raise ImportError("graphax.equinox needs Equinox: pip install equinox") from error
 
 
+@order_may_come_second
 def filter_jacve(
     fun: Callable[..., Any] | None = None,
-    order: OrderLike = "auto",
-    *,
     has_aux: bool = False,
+    *,
+    order: OrderLike = "auto",
     holomorphic: bool = False,
     sparse: bool = False,
 ) -> Callable[..., Any]:
@@ -32,8 +34,8 @@ def filter_jacve(
 
     Args:
         fun: the function; its first argument and its result are any pytrees, Equinox modules among them.
-        order: as for :func:`graphax.jacve`.
         has_aux: whether ``fun`` returns a pair of the result and auxiliary data, which may be anything.
+        order: as for :func:`graphax.jacve`.
         holomorphic: a promise that ``fun`` is holomorphic, as for :func:`graphax.jacve`.
         sparse: whether leaves are :class:`graphax.sparse.Block`, as for :func:`graphax.jacve`.
 
@@ -47,6 +49,7 @@ def filter_jacve(
         TypeError, ValueError: as :func:`graphax.jacve`; also when ``fun`` is called without a positional
             argument, or has no floating or complex array in its result.
     """
+    check_has_aux(has_aux)
     if fun is None:
         options = {"has_aux": has_aux, "holomorphic": holomorphic, "sparse": sparse}
         return functools.partial(filter_jacve, order=order, **options)
@@ -75,7 +78,7 @@ def filter_jacve(
             static.append(others)
             return result, arrays
 
-        evaluate = jacve(of_arrays, order, has_aux=True, holomorphic=holomorphic, sparse=sparse)
+        evaluate = jacve(of_arrays, order=order, has_aux=True, holomorphic=holomorphic, sparse=sparse)
         found, arrays = evaluate(moving, *args[1:], **kwargs)
         return (found, eqx.combine(arrays, static[-1])) if has_aux else found
 

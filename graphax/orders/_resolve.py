@@ -19,6 +19,8 @@ _NAMED: dict[str, Callable[[ComputationalGraph, UnitEdges], tuple[int, ...]]] = 
     "reverse": lambda graph, unit_edges: reverse(graph),
     "markowitz": lambda graph, unit_edges: markowitz(graph, unit_edges=unit_edges),
     "auto": lambda graph, unit_edges: auto(graph),
+    "fwd": lambda graph, unit_edges: forward(graph),
+    "rev": lambda graph, unit_edges: reverse(graph),
 }
 
 
@@ -29,8 +31,8 @@ def resolve_order(
 
     Args:
         graph: the graph to eliminate.
-        order: ``"auto"``, ``"forward"``, ``"reverse"`` or ``"markowitz"``, a sequence of vertex numbers, or
-            a loaded order.
+        order: ``"auto"``, ``"forward"`` or ``"fwd"``, ``"reverse"`` or ``"rev"``, ``"markowitz"``, a sequence
+            of vertex numbers, or a loaded order.
         unit_edges: the convention in which ``"markowitz"`` compares costs; ``"auto"`` is the order that is
             executed, in either convention.
 

@@ -18,13 +18,14 @@ from . import (  # noqa: F401  (they register their rules)
 from ._complex import complex_rule, real_type, touches_complex
 from ._dense import dense_rule
 from ._elementwise import NotElementwise, static_number
-from ._registry import Blocks, Call, Rule, find_rule, register_rule
+from ._registry import Blocks, Call, Inexpressible, Rule, find_rule, register_rule
 from ._relabel import COPYING
 
 __all__ = [
     "COPYING",
     "Blocks",
     "Call",
+    "Inexpressible",
     "NotElementwise",
     "Rule",
     "complex_rule",

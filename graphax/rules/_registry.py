@@ -83,6 +83,27 @@ class Jacobians(Protocol):
         ...
 
 
+class Inexpressible(Exception):
+    """No graph of local Jacobians expresses exactly what JAX gives; raised by rules, among others.
+
+    The whole function is then differentiated by JAX's own mode.
+
+    Args:
+        reason: a clause that says what it is, such as "the primitive 'psum' sums over a mapped axis".
+        remedy: what the user can do about it, an imperative such as "take jacve outside of the vmap".
+        source: the line of the user's code; whoever knows the equation adds it to what a rule raised.
+    """
+
+    def __init__(self, reason: str, remedy: str, source: str | None = None) -> None:
+        super().__init__(reason, remedy, source)
+        self.reason = reason
+        self.remedy = remedy
+        self.source = source
+
+    def __str__(self) -> str:
+        return f"{self.reason}{f' ({self.source})' if self.source else ''}; {self.remedy}"
+
+
 #: For every result a list with a block for every operand, or None where no derivative flows.
 Blocks = list[list[Block | None]]
 Rule = Callable[[Call], tuple[list[Any], Blocks]]

@@ -179,7 +179,7 @@ def test_a_function_of_ones_own_is_searched_shown_and_named(tmp_path, capsys):
     assert "residual: multiplications" in capsys.readouterr().out
     task = tasks.load(f"{model}:residual", "f32[3],f32[3,3]")
     order = graphax.load_order(path / "order.json")
-    jacobian = graphax.jacve(task.fun, order, (0, 1))(*task.args)
+    jacobian = graphax.jacve(task.fun, order=order, argnums=(0, 1))(*task.args)
     assert [leaf.shape for leaf in jacobian] == [(3, 3), (3, 3, 3)]
     assert main(["show", *words]) == 0
     assert "residual: multiplications" in capsys.readouterr().out

@@ -116,7 +116,7 @@ TREES = {
 @pytest.mark.parametrize("name", TREES)
 def test_pytrees_in_and_out(name):
     fun, arg = TREES[name]
-    all_same([*(jacve(fun, order) for order in ORDERS), jax.jacrev(fun)], arg)
+    all_same([*(jacve(fun, order=order) for order in ORDERS), jax.jacrev(fun)], arg)
     all_same([hessve(fun), jax.hessian(fun)], arg)
 
 
@@ -155,7 +155,7 @@ HESSIANS = {
 @pytest.mark.parametrize("name", HESSIANS)
 def test_hessians_equal_those_of_jax(name):
     fun = HESSIANS[name]
-    all_same([hessve(fun, "forward"), hessve(fun, "reverse"), jax.hessian(fun)], X)
+    all_same([hessve(fun, order="forward"), hessve(fun, order="reverse"), jax.hessian(fun)], X)
 
 
 def test_hessians_as_a_decorator_and_with_an_order_of_the_gradients_graph():
@@ -168,7 +168,7 @@ def test_hessians_as_a_decorator_and_with_an_order_of_the_gradients_graph():
     same(curvature(X), jnp.diag(6 * jnp.asarray(X)))
     fun = HESSIANS["network"]
     order = graphax.trace(jax.grad(fun))(X).eliminable
-    same(hessve(fun, order[::-1])(X), jax.hessian(fun)(X))
+    same(hessve(fun, order=order[::-1])(X), jax.hessian(fun)(X))
 
 
 def test_hessians_of_holomorphic_functions():
@@ -247,7 +247,7 @@ def test_graphs_and_counts_of_functions_of_integers():
     arg = {"n": 3, "x": X}
     graph = graphax.trace(fun, allow_int=True)(arg)
     assert graph.inputs == (-1,)
-    same(jacve(fun, graph.eliminable, allow_int=True)(arg), jax.jacrev(fun, allow_int=True)(arg))
+    same(jacve(fun, order=graph.eliminable, allow_int=True)(arg), jax.jacrev(fun, allow_int=True)(arg))
     assert graphax.count_ops(fun, allow_int=True)(arg).mults == 3
 
 
@@ -271,7 +271,7 @@ HOLOMORPHIC = {
 @pytest.mark.parametrize("name", HOLOMORPHIC)
 def test_holomorphic_functions(name):
     fun = HOLOMORPHIC[name]
-    mine = [jacve(fun, order, holomorphic=True) for order in ORDERS]
+    mine = [jacve(fun, order=order, holomorphic=True) for order in ORDERS]
     with_value = value_and_jacve(fun, holomorphic=True)
     all_same([*mine, lambda z: with_value(z)[1], jax.jacrev(fun, holomorphic=True)], Z)
     all_same([lambda z: with_value(z)[0], fun], jnp.asarray(Z))
@@ -315,7 +315,7 @@ TO_REAL = {
 @pytest.mark.parametrize("name", TO_REAL)
 def test_real_functions_of_complex_arguments_follow_jacrev(name):
     fun = TO_REAL[name]
-    all_same([*(jacve(fun, order) for order in ORDERS), jax.jacrev(fun)], Z)
+    all_same([*(jacve(fun, order=order) for order in ORDERS), jax.jacrev(fun)], Z)
 
 
 TO_COMPLEX = {
@@ -331,7 +331,7 @@ TO_COMPLEX = {
 @pytest.mark.parametrize("name", TO_COMPLEX)
 def test_complex_functions_of_real_arguments_follow_jacfwd(name):
     fun = TO_COMPLEX[name]
-    all_same([*(jacve(fun, order) for order in ORDERS), jax.jacfwd(fun)], X)
+    all_same([*(jacve(fun, order=order) for order in ORDERS), jax.jacfwd(fun)], X)
 
 
 def test_real_and_complex_arguments_side_by_side():
@@ -464,12 +464,12 @@ def test_jacobians_inside_other_transformations(name):
 @pytest.mark.parametrize("name", [name for name in OUTSIDE if name != "while"])
 def test_jacobians_of_transformed_functions(name):
     transformed = OUTSIDE[name](fun)
-    mine = [jacve(transformed, order) for order in ("forward", "reverse")]
+    mine = [jacve(transformed, order=order) for order in ("forward", "reverse")]
     all_same([*mine, jax.jacrev(transformed)], X)
 
 
 def test_jacobians_of_jacobians():
-    all_same([jacve(jacve(fun, "forward"), "reverse"), jax.hessian(fun)], X)
+    all_same([jacve(jacve(fun, order="forward"), order="reverse"), jax.hessian(fun)], X)
     all_same([jacve(jacve(jacve(jnp.sin))), jax.jacfwd(jax.jacfwd(jax.jacrev(jnp.sin)))], X)
     all_same([jacve(hessve(scalar)), jax.jacfwd(jax.hessian(scalar))], X)
     perturbed = lambda d: d(lambda x: d(lambda y: x * y)(2.0) * x)(3.0)  # noqa: E731
@@ -522,7 +522,7 @@ def test_filtered_jacobians_of_modules_follow_equinox():
     network = Network(jax.random.key(0))
     call = lambda network, x, *, shift: {"y": network(x) + shift}  # noqa: E731
     for order in ORDERS:
-        actual = filter_jacve(call, order)(network, X, shift=1.0)
+        actual = filter_jacve(call, order=order)(network, X, shift=1.0)
         same(actual, eqx.filter_jacrev(call)(network, X, shift=1.0))
     assert actual["y"].steps is None and actual["y"].layers[0].weight.shape == (2, 4, 3)
     compiled = eqx.filter_jit(filter_jacve(call))(network, X, shift=1.0)

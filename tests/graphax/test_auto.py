@@ -290,7 +290,7 @@ def test_values_and_dtypes_do_not_change_the_order():
 def test_auto_is_the_default_and_has_a_name():
     graph = graphax.trace(fun)(X)
     cost = graph.cost(orders.auto(graph))
-    assert graphax.count_ops(fun)(X) == graphax.count_ops(fun, "auto")(X) == cost
+    assert graphax.count_ops(fun)(X) == graphax.count_ops(fun, order="auto")(X) == cost
     assert orders.resolve_order(graph, "auto") == orders.auto(graph)
     assert_same_jacobian(jacve(fun)(X), jax.jacrev(fun)(X))
     assert_same_jacobian(jacve(fun, order="auto", body_order="auto")(X), jax.jacrev(fun)(X))
@@ -299,7 +299,9 @@ def test_auto_is_the_default_and_has_a_name():
 def test_auto_is_the_order_that_is_executed_in_either_convention():
     graph = graph_of("RoeFlux_1d")
     task = tasks.load("RoeFlux_1d")
-    counted = graphax.count_ops(task.fun, "auto", task.argnums, unit_edges="counted")(*task.args)
+    counted = graphax.count_ops(task.fun, order="auto", argnums=task.argnums, unit_edges="counted")(
+        *task.args
+    )
     assert counted == graph.cost(orders.auto(graph), "counted")
 
 

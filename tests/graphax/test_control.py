@@ -329,7 +329,7 @@ def test_a_map_keeps_the_structure_of_its_body():
     # Dense local Jacobians would be 10**10 numbers.
     fun = lambda x: jnp.sum(lax.map(lambda y: jnp.sin(y) * y, x))  # noqa: E731
     x = jnp.linspace(0, 1, 10**5).reshape(10, -1)
-    assert_same_jacobian(jax.jit(jacve(fun, "forward"))(x), jax.grad(fun)(x))
+    assert_same_jacobian(jax.jit(jacve(fun, order="forward"))(x), jax.grad(fun)(x))
 
 
 LARGE = {
@@ -350,7 +350,7 @@ def test_structure_passes_through_branches_and_loops(name):
     x = jnp.linspace(0.1, 1, 10**5)
     ones = (jnp.ones_like(x),)
     expected = jax.jvp(LARGE[name], (x,), ones)[1]  # elementwise: the diagonal
-    assert_same_jacobian(jax.jit(jacve(fun, "forward"))(x), expected)
+    assert_same_jacobian(jax.jit(jacve(fun, order="forward"))(x), expected)
 
 
 def test_effects_happen_once_a_step():

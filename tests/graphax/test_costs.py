@@ -38,12 +38,12 @@ def test_classical_orders_cost_what_is_published(name):
 
 def test_count_ops_compares_markowitz_degrees_in_the_convention_asked_for():
     task = tasks.load("RoeFlux_1d")
-    count = graphax.count_ops(task.fun, "markowitz", task.argnums, unit_edges="counted")
+    count = graphax.count_ops(task.fun, order="markowitz", argnums=task.argnums, unit_edges="counted")
     assert count(*task.args).mults == 407
-    free = graphax.count_ops(task.fun, "markowitz", task.argnums)(*task.args)
+    free = graphax.count_ops(task.fun, order="markowitz", argnums=task.argnums)(*task.args)
     assert free.mults < 407
     with pytest.raises(ValueError, match="unit_edges must be"):
-        graphax.count_ops(task.fun, "forward", task.argnums, unit_edges="none")(*task.args)
+        graphax.count_ops(task.fun, order="forward", argnums=task.argnums, unit_edges="none")(*task.args)
 
 
 class FoldingRecorder:
@@ -80,11 +80,11 @@ class FoldingRecorder:
 def check_three_numbers(task, monkeypatch, seed):
     graph = graphax.trace(task.fun, task.argnums)(*task.args)
     order = [int(vertex) for vertex in np.random.default_rng(seed).permutation(graph.eliminable)]
-    jacobian = graphax.jacve(task.fun, order, task.argnums)
+    jacobian = graphax.jacve(task.fun, order=order, argnums=task.argnums)
     with monkeypatch.context() as patch:
         recorder = FoldingRecorder(patch)
         emitted = emitted_multiplications(jacobian, *task.args)
-    counted = graphax.count_ops(task.fun, order, task.argnums)(*task.args).mults
+    counted = graphax.count_ops(task.fun, order=order, argnums=task.argnums)(*task.args).mults
     assert emitted == recorder.expected <= counted
     if graph.eliminable:
         assert game_return(graph, order) == -counted

@@ -59,7 +59,7 @@ def test_an_output_that_others_read_is_eliminable_and_keeps_its_in_edges():
 
     graph = graphax.trace(fun)(1.0)
     assert graph.vertices == (1, 2) and graph.eliminable == (1,)
-    jacobian = graphax.jacve(fun, [1])(1.0)
+    jacobian = graphax.jacve(fun, order=[1])(1.0)
     np.testing.assert_allclose(jacobian, jax.jacrev(fun)(1.0), rtol=1e-12)
 
 
@@ -149,7 +149,10 @@ def test_tracing_needs_shapes_only():
     shape = jax.ShapeDtypeStruct((3,), "float32")
     graph = graphax.trace(lambda x, y: jnp.sin(x) * y, (0, 1))(shape, shape)
     assert graph.eliminable == (1,)
-    assert graphax.count_ops(lambda x, y: jnp.sin(x) * y, "reverse", (0, 1))(shape, shape).mults == 3
+    assert (
+        graphax.count_ops(lambda x, y: jnp.sin(x) * y, order="reverse", argnums=(0, 1))(shape, shape).mults
+        == 3
+    )
 
 
 def test_cost_grows_linearly_with_the_program():

@@ -319,7 +319,7 @@ def compare(harness):
     around, _ = wrapped(real)
     actual = {"bare": jacve(real.fun, argnums=every)(*real.point)}
     for order in ("forward", "reverse"):
-        actual[order] = jacve(around.fun, order, every)(*around.point)
+        actual[order] = jacve(around.fun, order=order, argnums=every)(*around.point)
     if "holomorphic" in expected:
         actual["holomorphic"] = jacve(problem.fun, argnums=every, holomorphic=True)(*problem.point)
 

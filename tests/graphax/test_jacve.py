@@ -114,7 +114,7 @@ def test_jacobians_equal_those_of_jacrev_in_every_order(name):
     fun = FUNCTIONS[name]
     expected = jax.jacrev(fun)(X)
     for order in ("forward", "reverse", "markowitz"):
-        assert_same_jacobian(jacve(fun, order)(X), expected)
+        assert_same_jacobian(jacve(fun, order=order)(X), expected)
 
 
 def test_while_loops_are_differentiated_as_jacfwd_does():
@@ -211,7 +211,7 @@ def test_under_and_over_every_transformation():
         return jnp.tanh(M @ x) * x
 
     points = jnp.stack([jnp.asarray(X), jnp.asarray(X) * 2])
-    mine, theirs = jacve(fun, "markowitz"), jax.jacrev(fun)
+    mine, theirs = jacve(fun, order="markowitz"), jax.jacrev(fun)
     same = assert_same_jacobian
     same(jax.jit(mine)(X), theirs(X))
     same(jax.vmap(mine)(points), jax.vmap(theirs)(points))
@@ -232,7 +232,7 @@ def test_nans_stay_where_they_are():
     fun = lambda x: jnp.concatenate([jnp.sqrt(x)[1:], x[:1]]) * 2.0  # noqa: E731
     x = np.array([-1.0, 4.0, 9.0])
     for order in ("forward", "reverse"):
-        assert_same_jacobian(jacve(fun, order)(x), jnp.array([[0, 0.5, 0], [0, 0, 1 / 3], [2.0, 0, 0]]))
+        assert_same_jacobian(jacve(fun, order=order)(x), jnp.array([[0, 0.5, 0], [0, 0, 1 / 3], [2.0, 0, 0]]))
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def test_the_worked_example_of_a_rule():
 
     expected = jax.jacrev(lambda w, x: jnp.sin(scaled_cumsum(jnp.cos(w), x * x)), (0, 1))(w, x)
     for order in ("forward", "reverse"):
-        assert_same_jacobian(jacve(fun, order, (0, 1))(w, x), expected)
+        assert_same_jacobian(jacve(fun, order=order, argnums=(0, 1))(w, x), expected)
     blocks = jacve(fun, argnums=(0, 1), sparse=True)(w, x)
     assert [block.structure.numbers for block in blocks] == [2 * 3, 2 * 3 * 3]
 
@@ -314,7 +314,9 @@ def test_tensor_layers_are_differentiated_in_all_classical_orders(name):
     task = tasks.load(name)
     expected = jax.jit(jax.jacrev(task.fun, task.argnums))(*task.args)
     for order in ("forward", "reverse", "markowitz"):
-        assert_same_jacobian(jax.jit(jacve(task.fun, order, task.argnums))(*task.args), expected)
+        assert_same_jacobian(
+            jax.jit(jacve(task.fun, order=order, argnums=task.argnums))(*task.args), expected
+        )
 
 
 @pytest.mark.parametrize(
@@ -333,4 +335,6 @@ def test_rounding_errors_are_no_larger_than_those_of_jacrev(name):
     with jax.enable_x64(False):
         yardstick = error(jax.jit(jax.jacrev(task.fun, task.argnums))(*single))
         for order in ("forward", "reverse", "markowitz"):
-            assert error(jax.jit(jacve(task.fun, order, task.argnums))(*single)) <= 10 * yardstick
+            assert (
+                error(jax.jit(jacve(task.fun, order=order, argnums=task.argnums))(*single)) <= 10 * yardstick
+            )

@@ -38,7 +38,7 @@ def graph_of(name):
 def test_every_order_gives_the_same_jacobian():
     expected = jax.jacrev(fun)(0.7)
     for order in itertools.permutations(GRAPH.eliminable):
-        assert_same_jacobian(jacve(fun, order)(0.7), expected, rtol=1e-12)
+        assert_same_jacobian(jacve(fun, order=order)(0.7), expected, rtol=1e-12)
 
 
 def test_forward_ascends_and_reverse_descends():
@@ -215,7 +215,7 @@ def state(costing, graph):
 )
 def test_wrong_orders_are_refused(order, error, message):
     with pytest.raises(error, match=message):
-        jacve(fun, order)(1.0)
+        jacve(fun, order=order)(1.0)
     if not isinstance(order, str):
         with pytest.raises(error, match=message):
             GRAPH.cost(order)
@@ -223,7 +223,7 @@ def test_wrong_orders_are_refused(order, error, message):
 
 def test_numpy_integers_and_iterators_are_orders():
     expected = jax.jacrev(fun)(0.7)
-    assert_same_jacobian(jacve(fun, np.array(GRAPH.eliminable))(0.7), expected)
+    assert_same_jacobian(jacve(fun, order=np.array(GRAPH.eliminable))(0.7), expected)
 
 
 def test_saved_orders_are_loaded_as_they_were(tmp_path):
@@ -237,7 +237,7 @@ def test_saved_orders_are_loaded_as_they_were(tmp_path):
     }  # fmt: skip
     assert data["counted"] == GRAPH.cost(order, "counted").mults
     assert data["free"] == GRAPH.cost(order, "free").mults
-    assert_same_jacobian(jacve(fun, graphax.load_order(path))(0.7), jax.jacrev(fun)(0.7))
+    assert_same_jacobian(jacve(fun, order=graphax.load_order(path))(0.7), jax.jacrev(fun)(0.7))
     assert os.listdir(path.parent) == ["order.json"]
 
 
@@ -257,9 +257,9 @@ def test_orders_of_another_graph_are_refused(tmp_path):
     graphax.save_order(path, GRAPH, orders.reverse(GRAPH), method="reverse", task="mine")
     loaded = graphax.load_order(path)
     with pytest.raises(ValueError, match=r"task mine.*made for another graph"):
-        jacve(lambda x: fun(x)[0], loaded)(1.0)
+        jacve(lambda x: fun(x)[0], order=loaded)(1.0)
     with pytest.raises(ValueError, match="made for another graph"):
-        jacve(fun, loaded)(np.ones(3))
+        jacve(fun, order=loaded)(np.ones(3))
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ import sys, jax, numpy, graphax, tasks
 jax.config.update("jax_enable_x64", True)
 task = tasks.load("RobotArm_6DOF")
 order = graphax.load_order(sys.argv[1])
-actual = graphax.jacve(task.fun, order, task.argnums)(*task.args)
+actual = graphax.jacve(task.fun, task.argnums, order=order)(*task.args)
 expected = jax.jacrev(task.fun, task.argnums)(*task.args)
 for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
     numpy.testing.assert_allclose(a, e, rtol=1e-10)

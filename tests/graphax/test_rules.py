@@ -326,12 +326,15 @@ def test_jacobians_equal_those_of_jacrev(name):
 
     @jax.jit
     def both(*args):
-        bare = jacve(fun, "reverse", argnums)(*args), reference(fun, argnums)(*args)
+        bare = jacve(fun, order="reverse", argnums=argnums)(*args), reference(fun, argnums)(*args)
         between = wrapped(fun)
         expected = reference(between, argnums)(*args)
         return [
             bare,
-            *((jacve(between, order, argnums)(*args), expected) for order in ("forward", "reverse")),
+            *(
+                (jacve(between, order=order, argnums=argnums)(*args), expected)
+                for order in ("forward", "reverse")
+            ),
         ]
 
     for mine, theirs in both(*args):
@@ -391,7 +394,7 @@ def test_slices_that_are_apart_never_meet(name):
     def scalar(*args):
         return sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(fun(*map(jnp.cos, args))))
 
-    jaxpr = jax.make_jaxpr(jacve(scalar, "reverse", tuple(range(len(args)))))(*args)
+    jaxpr = jax.make_jaxpr(jacve(scalar, order="reverse", argnums=tuple(range(len(args)))))(*args)
     assert largest_array(jaxpr.jaxpr) <= 3 * B * size
 
 
@@ -446,5 +449,5 @@ def test_nans_stay_in_their_slices():
     x = jnp.array([[-1.0, 4.0, 9.0], [1.0, 4.0, 9.0]])
     fun = lambda x: jnp.cumsum(jnp.sort(jnp.sqrt(x)), axis=1)  # noqa: E731
     for order in ("forward", "reverse"):
-        jacobian = jax.jit(jacve(fun, order))(x)
+        jacobian = jax.jit(jacve(fun, order=order))(x)
         assert_same_jacobian(jacobian[1], jax.jacrev(fun)(x)[1].at[:, 0].set(0.0))

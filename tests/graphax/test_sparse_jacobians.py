@@ -87,7 +87,7 @@ def assert_blocks_agree(fun, *args, argnums=0, rtol=1e-12):
 
     @jax.jit
     def by_order(*args):
-        return [graphax.jacve(fun, order, argnums, sparse=True)(*args) for order in ORDERS]
+        return [graphax.jacve(fun, order=order, argnums=argnums, sparse=True)(*args) for order in ORDERS]
 
     expected = jax.tree.leaves(jax.jit(jax.jacrev(fun, argnums))(*args))
     found = by_order(*args)
@@ -135,7 +135,7 @@ def assert_views_agree(block, dense, rtol=1e-12):
 @pytest.mark.parametrize("fun", [burgers_by_roll, burgers_by_slices])
 def test_a_periodic_stencil_of_4096_points_holds_three_diagonals_and_no_more(fun, order):
     u = numbers_in(4096)
-    jacobian = graphax.jacve(fun, order, sparse=True)
+    jacobian = graphax.jacve(fun, order=order, sparse=True)
     block = jacobian(u)
     assert block.structure.numbers == block.nnz == 3 * 4096
     rows = np.arange(4096)
@@ -175,7 +175,7 @@ def test_a_stencil_of_a_million_points_takes_a_moment(fun):
 )
 def test_a_laplacian_in_the_plane_has_five_diagonals(fun, shape, order):
     u = numbers_in(shape)
-    jacobian = graphax.jacve(fun, order, sparse=True)
+    jacobian = graphax.jacve(fun, order=order, sparse=True)
     block = jacobian(u)
     assert block.nnz == 5 * u.size
     assert block.structure.numbers <= 5 * u.size
@@ -195,7 +195,7 @@ def test_a_network_holds_its_own_sparsity_pattern(order):
     start, end = random_edges(nodes, 6000)
     residual = power_flow(start, end, nodes)
     args = numbers_in(nodes), numbers_in(nodes, 1)
-    jacobian = graphax.jacve(residual, order, (0, 1), sparse=True)
+    jacobian = graphax.jacve(residual, order=order, argnums=(0, 1), sparse=True)
     blocks = jacobian(*args)
     joined = np.concatenate([start * nodes + end, end * nodes + start])
     lonely = np.union1d(start, end) * (nodes + 1)
@@ -222,7 +222,7 @@ def test_parallel_edges_of_a_network_are_added_up():
 @pytest.mark.parametrize("order", ORDERS)
 def test_an_elementwise_function_holds_its_diagonal(order):
     x = numbers_in((100, 10))
-    jacobian = graphax.jacve(lambda x: jnp.sin(x) * jnp.exp(-x) / (1 + x**2), order, sparse=True)
+    jacobian = graphax.jacve(lambda x: jnp.sin(x) * jnp.exp(-x) / (1 + x**2), order=order, sparse=True)
     block = jacobian(x)
     assert block.structure.numbers == block.nnz == 1000
     assert len(block.structure.terms) == 1
@@ -237,7 +237,7 @@ def rotating(state):
 @pytest.mark.parametrize("order", ORDERS)
 def test_independent_systems_under_vmap_hold_one_square_each(order):
     x = numbers_in((1000, 6))
-    jacobian = graphax.jacve(jax.vmap(rotating), order, sparse=True)
+    jacobian = graphax.jacve(jax.vmap(rotating), order=order, sparse=True)
     block = jacobian(x)
     assert block.structure.numbers == block.nnz == 36_000
     assert largest_array(jacobian, x) <= 6**3 * 1000
@@ -366,7 +366,7 @@ def test_the_hessian_of_a_separable_function_is_a_diagonal():
         return (jnp.sin(x) * x**2).sum()
 
     for order in ORDERS:
-        block = graphax.hessve(energy, order, sparse=True)(x)
+        block = graphax.hessve(energy, order=order, sparse=True)(x)
         assert block.structure.numbers == block.nnz == 100
         assert_views_agree(block, jax.hessian(energy)(x))
 
@@ -378,7 +378,7 @@ def test_the_hessian_of_a_chain_is_banded():
         return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
 
     for order in ORDERS:
-        block = graphax.hessve(rosenbrock, order, sparse=True)(x)
+        block = graphax.hessve(rosenbrock, order=order, sparse=True)(x)
         assert block.nnz == 20 + 2 * 19
         assert_views_agree(block, jax.hessian(rosenbrock)(x))
     large = graphax.hessve(rosenbrock, sparse=True)
