@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -39,15 +40,14 @@ def linearize(
     Returns:
         the values of the outputs, and the block of every edge, in the order of the program.
     """
-    program, active = numbering.program, numbering.active
+    program = numbering.program
     env = dict(zip(program.inputs, values, strict=True))
     env.update((variable, jax.numpy.asarray(value)) for variable, value in program.constants)
     edges: dict[Edge, Block] = {}
     known = KnownValues(program)
-    for equation in program.equations:
+    for equation, wanted in zip(program.equations, numbering.wanted, strict=True):
         operands = [read(env, atom) for atom in equation.inputs]
-        wanted = [atom in active for atom in equation.inputs]
-        if any(wanted) and not active.isdisjoint(equation.outputs):
+        if any(wanted):
             call = _call(numbering, equation, operands, wanted, known, body_order)
             results, blocks = _apply_rule(call, equation)
             _collect(numbering, equation, wanted, blocks, edges)
@@ -61,7 +61,7 @@ def _call(
     numbering: Numbering,
     equation: Equation,
     operands: Sequence[Any],
-    wanted: list[bool],
+    wanted: Sequence[bool],
     known: KnownValues,
     body_order: Any,
 ) -> Call:
@@ -118,7 +118,7 @@ def _local_jacobians(call: Call, types: Sequence[Any]) -> tuple[list[Any], Block
 def _collect(
     numbering: Numbering,
     equation: Equation,
-    wanted: list[bool],
+    wanted: Sequence[bool],
     blocks: list[list[Block | None]],
     edges: dict[Edge, Block],
 ) -> None:
@@ -135,7 +135,11 @@ def _collect(
 
 
 def inner_jacobians(
-    program: core.ClosedJaxpr, operands: Sequence[Any], wanted: Sequence[bool], order: Any
+    program: core.ClosedJaxpr,
+    operands: Sequence[Any],
+    wanted: Sequence[bool],
+    order: Any,
+    needed: Sequence[bool] | None = None,
 ) -> tuple[list[Any], Blocks]:
     """Evaluate a program inside a program, a loop's body or a branch, with its Jacobians.
 
@@ -145,6 +149,8 @@ def inner_jacobians(
         wanted: for every input whether to differentiate with respect to it.
         order: the elimination order. Programs further inside get it too if it is a name; the numbers of a
             sequence mean nothing to them, and their order is found by itself.
+        needed: for every result whether to differentiate it; all of them if left out, or if the order is a
+            sequence: its numbers are those of the whole program.
 
     Returns:
         the results and, for every result, a block for every operand, or None.
@@ -155,20 +161,26 @@ def inner_jacobians(
     from .orders import resolve_order
 
     flat = inline(program)
-    num_results = len(flat.outputs)
-    numbering = number_vertices(flat, [at for at, want in enumerate(wanted) if want], num_results)
-    results, edges = linearize(numbering, operands, order if isinstance(order, str) else "auto")
-    results = [
-        lax.convert_element_type(result, aval.dtype) if isinstance(atom, Constant) else result
-        for result, atom, aval in zip(results, flat.outputs, program.out_avals, strict=True)
+    asked = [
+        at for at in range(len(flat.outputs)) if needed is None or needed[at] or not isinstance(order, str)
     ]
-    graph, edges = build_graph(numbering, num_results, edges)
-    found = accumulate(graph, edges, resolve_order(graph, order))
+    # What is not asked for follows, as auxiliary results do.
+    places = sorted(range(len(flat.outputs)), key=lambda at: at not in asked)
+    flat = replace(flat, outputs=tuple(flat.outputs[at] for at in places))
+    numbering = number_vertices(flat, [at for at, want in enumerate(wanted) if want], len(asked))
+    found, edges = linearize(numbering, operands, order if isinstance(order, str) else "auto")
+    results: list[Any] = [None] * len(places)
+    for at, atom, result in zip(places, flat.outputs, found, strict=True):
+        dtype = program.out_avals[at].dtype
+        results[at] = lax.convert_element_type(result, dtype) if isinstance(atom, Constant) else result
+    graph, edges = build_graph(numbering, len(asked), edges)
+    jacobians = accumulate(graph, edges, resolve_order(graph, order))
     blocks: Blocks = [[None] * len(operands) for _ in results]
-    for row, node, result in zip(blocks, graph.outputs, results, strict=True):
-        for at, source in zip(numbering.wrt, numbering.inputs, strict=True):
+    for at, node in zip(asked, graph.outputs, strict=True):
+        for column, source in zip(numbering.wrt, numbering.inputs, strict=True):
             if node == source:
-                row[at] = identity_block((*np.shape(result), *[2] * is_complex(result)))
+                view = [2] * is_complex(results[at])
+                blocks[at][column] = identity_block((*np.shape(results[at]), *view))
             elif node is not None:
-                row[at] = found.get(node, {}).get(source)
+                blocks[at][column] = jacobians.get(node, {}).get(source)
     return results, blocks

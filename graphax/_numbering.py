@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ._trace import Program, Variable, is_differentiable
+from .rules import follow
 
 Edge = tuple[int, int]
 
@@ -19,12 +20,14 @@ class Numbering:
         wrt: positions of the differentiated ones among the program's inputs.
         number: the vertex number of every variable that has one; inputs count down from -1.
         active: variables that depend on a differentiated input and that an output depends on.
+        wanted: for every equation whether its local Jacobian with respect to each operand is needed.
     """
 
     program: Program
     wrt: tuple[int, ...]
     number: dict[Variable, int]
     active: frozenset[Variable]
+    wanted: tuple[tuple[bool, ...], ...]
 
     @property
     def inputs(self) -> tuple[int, ...]:
@@ -55,13 +58,14 @@ def number_vertices(program: Program, wrt: Sequence[int], num_outputs: int) -> N
     for at, position in enumerate(wrt):
         number[program.inputs[position]] = -1 - at
 
-    moving = {program.inputs[position] for position in wrt}
-    for equation in program.equations:
-        if not moving.isdisjoint(equation.inputs):
-            moving.update(output for output in equation.outputs if is_differentiable(output.aval))
-    useful = set(program.outputs[:num_outputs])
-    for equation in reversed(program.equations):
-        if not useful.isdisjoint(equation.outputs):
-            useful.update(equation.inputs)
-    active = frozenset(v for v in moving & useful if isinstance(v, Variable))
-    return Numbering(program, tuple(wrt), number, active)
+    inputs = [program.inputs[position] for position in wrt]
+    moving, links = follow(program, dict.fromkeys(inputs, frozenset([0])))
+    useful = moving.keys() & set(program.outputs[:num_outputs])
+    wanted = []
+    for equation, ways in zip(reversed(program.equations), reversed(links), strict=True):
+        needed = (way for output, way in zip(equation.outputs, ways, strict=False) if output in useful)
+        read = frozenset().union(*needed)
+        useful.update(equation.inputs[at] for at in read)
+        wanted.append(tuple(at in read for at in range(len(equation.inputs))))
+    active = frozenset(atom for atom in useful if isinstance(atom, Variable))
+    return Numbering(program, tuple(wrt), number, active, tuple(reversed(wanted)))

@@ -17,6 +17,7 @@ from . import (  # noqa: F401  (they register their rules)
 )
 from ._complex import complex_rule, real_type, touches_complex
 from ._dense import dense_rule
+from ._dependence import follow
 from ._elementwise import NotElementwise, static_number
 from ._registry import Blocks, Call, Inexpressible, Rule, find_rule, register_rule
 from ._relabel import COPYING
@@ -31,6 +32,7 @@ __all__ = [
     "complex_rule",
     "dense_rule",
     "find_rule",
+    "follow",
     "real_type",
     "register_rule",
     "static_number",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -11,9 +12,11 @@ import jax.numpy as jnp
 from jax import lax
 from jax.extend import core
 
+from .._trace import Equation
 from ..sparse import Block, arranged_block, dense_block, identity_block, label_dims
-from ._flow import Flow, dependence, find_flow
-from ._registry import Blocks, Call, register_rule
+from ._dependence import dependence
+from ._flow import Flow, find_flow, through_loop, unchanged
+from ._registry import Blocks, Call, Inputs, register_dependence, register_rule
 
 #: The Jacobians of carried values, by the position of the value and that of the input: arrays or blocks.
 Carried = dict[tuple[int, int], Any]
@@ -29,7 +32,7 @@ def _cond(call: Call) -> tuple[list[Any], Blocks]:
     operands = [jnp.asarray(operand) for operand in operands]
     branches: Sequence[core.ClosedJaxpr] = call.params["branches"]
     wanted = call.wanted[1:]
-    reached = [frozenset().union(*ways) for ways in zip(*map(dependence, branches), strict=True)]
+    reached = _of_branches(branches, [frozenset([at] * want) for at, want in enumerate(wanted)])
     pairs = [
         (row, column)
         for row, inputs in enumerate(reached)
@@ -40,7 +43,7 @@ def _cond(call: Call) -> tuple[list[Any], Blocks]:
     order = call.body_order if isinstance(call.body_order, str) else "auto"
 
     def blocks_of(program: core.ClosedJaxpr, values: Sequence[Any], some: Sequence[Any]) -> tuple[Any, Any]:
-        results, blocks = call.jacobians(program, values, wanted, order)
+        results, blocks = call.jacobians(program, values, wanted, order, call.needed)
         return results, {(row, column): blocks[row][column] for row, column in some}
 
     large = [(row, column) for row, column in pairs if types[row].size * operands[column].size > _DENSE]
@@ -71,6 +74,19 @@ def _cond(call: Call) -> tuple[list[Any], Blocks]:
     for (row, column), array in zip(pairs, arrays, strict=True):
         found[row][column + 1] = as_block(array, types[row].shape, operands[column].shape)
     return results, found
+
+
+def _cond_dependence(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
+    return _of_branches(equation.params["branches"], operands[1:])
+
+
+register_dependence(("cond",), _cond_dependence)
+
+
+def _of_branches(branches: Sequence[core.ClosedJaxpr], sources: Sequence[Inputs]) -> list[Inputs]:
+    """For every result what it depends on in some branch."""
+    ways = [dependence(branch, sources) for branch in branches]
+    return [frozenset().union(*results) for results in zip(*ways, strict=True)]
 
 
 def _common_structure(ways: Sequence[Block | None], in_shape: tuple[int, ...]) -> list[Block] | None:
@@ -113,6 +129,8 @@ def _with_structure(block: Block | None, others: Sequence[Block], in_shape: tupl
 @register_rule("while")
 def _while(call: Call) -> tuple[list[Any], Blocks]:
     """Forward accumulation: the loop carries the Jacobian of its values along."""
+    if call.params["cond_jaxpr"].out_avals[0].shape:
+        return _while_by_lanes(call)
     body: core.ClosedJaxpr = call.params["body_jaxpr"]
     before, num_consts = call.params["cond_nconsts"], call.params["body_nconsts"]
     tested, operands = call.operands[:before], call.operands[before:]
@@ -122,7 +140,7 @@ def _while(call: Call) -> tuple[list[Any], Blocks]:
     holds = core.jaxpr_as_fun(call.params["cond_jaxpr"])
 
     def local(values: Sequence[Any]) -> tuple[list[Any], Blocks]:
-        return call.jacobians(body, [*consts, *values], flow.wanted, call.body_order)
+        return call.jacobians(body, [*consts, *values], flow.wanted, call.body_order, flow.needed)
 
     jacobians, form = initial(flow, lambda: local(start)[1])
 
@@ -142,6 +160,47 @@ def _while(call: Call) -> tuple[list[Any], Blocks]:
                 array = jacobians[position, column]
                 row[before + column] = as_block(array, flow.shape(position), flow.shape(column))
     return results, found
+
+
+def _while_by_lanes(call: Call) -> tuple[list[Any], Blocks]:
+    """Under `vmap` every lane ends by itself: steps go on while one does, and select those that do."""
+    before, num_consts = call.params["cond_nconsts"], call.params["body_nconsts"]
+    tested, operands = list(call.operands[:before]), list(call.operands[before:])
+    num_carry = len(operands) - num_consts
+    same = unchanged(call.params["body_jaxpr"], num_consts, num_carry)
+    holds, body = (core.jaxpr_as_fun(call.params[name]) for name in ("cond_jaxpr", "body_jaxpr"))
+
+    def any_holds(*values: Any) -> list[Any]:
+        return [jnp.any(holds(*values)[0])]
+
+    def step(*values: Any) -> list[Any]:
+        state = values[before + num_consts :]
+        going = holds(*values[:before], *state)[0]
+        results = []
+        for at, (new, old) in enumerate(zip(body(*values[before:]), state, strict=True)):
+            lanes = lax.broadcast_in_dim(going, new.shape, range(going.ndim))
+            results.append(old if num_consts + at in same else lax.select(lanes, new, old))
+        return results
+
+    params = {
+        "cond_jaxpr": jax.make_jaxpr(any_holds)(*tested, *operands[num_consts:]),
+        "body_jaxpr": jax.make_jaxpr(step)(*tested, *operands),
+        "cond_nconsts": before,
+        "body_nconsts": before + num_consts,
+    }
+    values = [*tested, *tested, *operands]
+    wanted = [False] * before + list(call.wanted)
+    results, blocks = _while(replace(call, params=params, operands=values, wanted=wanted))
+    return results, [row[before:] for row in blocks]
+
+
+def _while_dependence(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
+    before, num_consts = equation.params["cond_nconsts"], equation.params["body_nconsts"]
+    num_carry = len(operands) - before - num_consts
+    return through_loop(equation.params["body_jaxpr"], num_consts, num_carry, operands[before:])
+
+
+register_dependence(("while",), _while_dependence)
 
 
 def initial(flow: Flow, local: Any, length: int | None = None) -> tuple[Carried, Carried]:

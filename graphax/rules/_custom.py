@@ -10,6 +10,7 @@ import numpy as np
 from .._trace import inline, is_differentiable
 from ..sparse import Block
 from ._dense import dense_rule
+from ._dependence import by_jvp
 from ._elementwise import (
     NotElementwise,
     Partials,
@@ -17,7 +18,7 @@ from ._elementwise import (
     entrywise_block,
     partial_derivatives,
 )
-from ._registry import Blocks, Call, register_family
+from ._registry import Blocks, Call, register_dependence, register_family
 
 
 def _custom_jvp(call: Call) -> tuple[list[Any], Blocks]:
@@ -61,4 +62,5 @@ def _single(partials: Partials, shape: tuple[int, ...]) -> Block | None:
 
 
 register_family(("custom_jvp_call",), _custom_jvp)
+register_dependence(("custom_jvp_call",), by_jvp)
 register_family(("custom_vjp_call", "custom_vjp_call_jaxpr"), _custom_vjp)

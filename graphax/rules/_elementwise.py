@@ -255,14 +255,23 @@ def static_number(value: Any) -> Any:
 
 
 def derivative_program(call: Call) -> Program:
+    """The flat program of a primitive's jvp; see :func:`jvp_program`."""
+    types = tuple(_type_of(operand) for operand in call.operands)
+    return jvp_program(call.primitive, call.params, types, tuple(call.wanted))
+
+
+def jvp_program(
+    primitive: core.Primitive,
+    params: dict[str, Any],
+    types: tuple[jax.ShapeDtypeStruct, ...],
+    wanted: tuple[bool, ...],
+) -> Program:
     """The flat program of a primitive's jvp.
 
     Its inputs are the operands and then a tangent for every wanted one, its outputs the results and then
     a tangent for every result.
     """
-    types = tuple(_type_of(operand) for operand in call.operands)
-    params = tuple(sorted(call.params.items()))
-    key = (call.primitive, params, types, tuple(call.wanted))
+    key = (primitive, tuple(sorted(params.items())), types, wanted)
     try:
         return _cached_program(*key)
     except TypeError:  # parameters that cannot be hashed
@@ -270,7 +279,11 @@ def derivative_program(call: Call) -> Program:
 
 
 def _type_of(operand: Any) -> jax.ShapeDtypeStruct:
-    aval = jax.typeof(operand)
+    return array_type(jax.typeof(operand))
+
+
+def array_type(aval: Any) -> jax.ShapeDtypeStruct:
+    """The type of an array, such that types that agree in shape and dtype are equal."""
     return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import jax.numpy as jnp
 from jax.extend import core
 
-from .._trace import Atom, inline, is_differentiable
-
-Inputs = frozenset[int]
+from .._trace import inline, is_differentiable
+from ._dependence import NOTHING, dependence
+from ._registry import Inputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +64,12 @@ class Flow:
         moving = {*self.carries, *self.fixed, *self.slices}
         return [at in moving for at in range(len(self.body.in_avals))]
 
+    @property
+    def needed(self) -> list[bool]:
+        """For every result of the body whether its local Jacobians are needed."""
+        next_step = {self.result_of(carry) for carry in self.carries}
+        return [at in next_step or at in self.results for at in range(len(self.body.out_avals))]
+
     def result_of(self, carry: int) -> int:
         """The result that becomes this input in the next step."""
         return carry - self.num_consts
@@ -92,21 +98,32 @@ class Flow:
         return read or not direct.isdisjoint(self.reach[column])
 
 
-def dependence(closed: core.ClosedJaxpr) -> list[Inputs]:
-    """For every result of a program the inputs that it may depend on, as far as derivatives go."""
-    program = inline(closed)
-    found: dict[Atom, Inputs] = {
-        variable: frozenset([at])
-        for at, variable in enumerate(program.inputs)
-        if is_differentiable(variable.aval)
-    }
-    nothing: Inputs = frozenset()
-    for equation in program.equations:
-        inputs = nothing.union(*(found.get(atom, nothing) for atom in equation.inputs))
-        for output in equation.outputs:
-            if is_differentiable(output.aval):
-                found[output] = inputs
-    return [found.get(atom, nothing) for atom in program.outputs]
+def follow_loop(
+    body: core.ClosedJaxpr, num_consts: int, num_carry: int, sources: Sequence[Inputs]
+) -> list[Inputs]:
+    """For every input of a loop's body what it depends on in any step.
+
+    Args:
+        body: the body.
+        num_consts: how many constants it takes.
+        num_carry: how many values it carries.
+        sources: what the inputs of the loop depend on, in the order of the body's.
+    """
+    found, end = list(sources), num_consts + num_carry
+    while True:
+        results = dependence(body, found)[:num_carry]
+        carried = [one | other for one, other in zip(found[num_consts:end], results, strict=True)]
+        if carried == found[num_consts:end]:
+            return found
+        found[num_consts:end] = carried
+
+
+def through_loop(
+    body: core.ClosedJaxpr, num_consts: int, num_carry: int, sources: Sequence[Inputs]
+) -> list[Inputs]:
+    """For every result of a loop, the final values and the stacked slices, what it depends on."""
+    found = follow_loop(body, num_consts, num_carry, sources)
+    return [*found[num_consts : num_consts + num_carry], *dependence(body, found)[num_carry:]]
 
 
 def find_flow(
@@ -121,26 +138,14 @@ def find_flow(
         wanted: for every input of the loop whether it is differentiated.
         needed: for every result of the loop whether its derivative is asked for.
     """
-    direct = dependence(body)
-    same = _unchanged(body, num_consts, num_carry)
-    all_carries = range(num_consts, num_consts + num_carry)
-    carried = [at for at in all_carries if at not in same]
-
-    def spread(start: set[int], column: int) -> Inputs:
-        """The carried values that depend on an input after some steps."""
-        reached = set(start)
-        reached.update(at for at in carried if column in direct[at - num_consts] and column not in carried)
-        while True:
-            more = {at for at in carried if not reached.isdisjoint(direct[at - num_consts])}
-            if more <= reached:
-                return frozenset(reached)
-            reached |= more
-
     moving = [at for at, want in enumerate(wanted) if want and is_differentiable(body.in_avals[at])]
-    reach = {at: spread({at} if at in carried else set(), at) for at in moving}
-    results = tuple(
-        at for at in range(num_carry, len(direct)) if needed[at] and is_differentiable(body.out_avals[at])
-    )
+    sources = [frozenset([at]) if at in moving else NOTHING for at in range(len(body.in_avals))]
+    sources = follow_loop(body, num_consts, num_carry, sources)
+    own = [frozenset([at]) if inputs else NOTHING for at, inputs in enumerate(sources)]
+    direct = dependence(body, own)
+    same = unchanged(body, num_consts, num_carry)
+    carried = [at for at in range(num_consts, num_consts + num_carry) if at not in same]
+    results = tuple(at for at in range(num_carry, len(direct)) if needed[at] and direct[at])
     useful = {at for at in carried if needed[at - num_consts]}
     useful.update(at for at in carried for result in results if at in direct[result])
     while True:
@@ -148,8 +153,8 @@ def find_flow(
         if more <= useful:
             break
         useful |= more
-    active = frozenset().union(*reach.values()) & useful
-    reach = {at: reached & active for at, reached in reach.items()}
+    active = frozenset(at for at in useful if sources[at])
+    reach = {at: frozenset(carry for carry in active if at in sources[carry]) for at in moving}
     slices = tuple(at for at in moving if at >= num_consts + num_carry)
     fixed = tuple(at for at in moving if at < num_consts or at in same)
     read = frozenset().union(*(direct[at] for at in results))
@@ -172,7 +177,7 @@ def find_flow(
     )
 
 
-def _unchanged(body: core.ClosedJaxpr, num_consts: int, num_carry: int) -> Inputs:
+def unchanged(body: core.ClosedJaxpr, num_consts: int, num_carry: int) -> Inputs:
     """The carried values that every step returns as they are."""
     program = inline(body)
     return frozenset(

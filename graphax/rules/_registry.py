@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from jax.extend import core
 
-from .._trace import bind
+from .._trace import Equation, bind
 from ..sparse import Block
 
 
@@ -70,7 +70,12 @@ class Jacobians(Protocol):
     """Evaluate a program that a primitive holds, with its Jacobians by vertex elimination."""
 
     def __call__(
-        self, program: core.ClosedJaxpr, operands: Sequence[Any], wanted: Sequence[bool], order: Any
+        self,
+        program: core.ClosedJaxpr,
+        operands: Sequence[Any],
+        wanted: Sequence[bool],
+        order: Any,
+        needed: Sequence[bool] | None = None,
     ) -> tuple[list[Any], Blocks]:
         """The results, and their blocks as a rule returns them.
 
@@ -79,6 +84,8 @@ class Jacobians(Protocol):
             operands: one array for every input of the program.
             wanted: for every input whether to differentiate with respect to it.
             order: the elimination order, a name or a sequence.
+            needed: for every result whether to differentiate it; all of them if left out, or if the order is
+                a sequence: its numbers are those of the whole program.
         """
         ...
 
@@ -108,7 +115,13 @@ class Inexpressible(Exception):
 Blocks = list[list[Block | None]]
 Rule = Callable[[Call], tuple[list[Any], Blocks]]
 
+#: Positions of operands, or of the inputs of a program.
+Inputs = frozenset[int]
+#: From an equation, and for every operand the inputs that it depends on, to the same for every result.
+Dependence = Callable[[Equation, Sequence[Inputs]], list[Inputs]]
+
 _RULES: dict[str, Rule] = {}
+_DEPENDENCES: dict[str, Dependence] = {}
 
 
 def register_rule(primitive: core.Primitive | str) -> Callable[[Rule], Rule]:
@@ -126,6 +139,7 @@ def register_rule(primitive: core.Primitive | str) -> Callable[[Rule], Rule]:
 
     def register(rule: Rule) -> Rule:
         _RULES[name] = rule
+        _DEPENDENCES.pop(name, None)  # that of the rule that was
         return rule
 
     return register
@@ -134,9 +148,20 @@ def register_rule(primitive: core.Primitive | str) -> Callable[[Rule], Rule]:
 def register_family(names: Sequence[str], rule: Rule) -> None:
     """Give several primitives the same rule."""
     for name in names:
-        _RULES[name] = rule
+        register_rule(name)(rule)
+
+
+def register_dependence(names: Sequence[str], dependence: Dependence) -> None:
+    """Say which results of primitives that have a rule depend on which operands; without it, all on all."""
+    for name in names:
+        _DEPENDENCES[name] = dependence
 
 
 def find_rule(primitive: core.Primitive) -> Rule | None:
     """The rule of a primitive, or None."""
     return _RULES.get(primitive.name)
+
+
+def find_dependence(primitive: core.Primitive) -> Dependence | None:
+    """Which results of a primitive depend on which operands, or None where nothing is known."""
+    return _DEPENDENCES.get(primitive.name)

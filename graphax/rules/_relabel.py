@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..sparse import Block, Digit, common_factors, digit_table, identity_block, label_dims, unit_block
-from ._registry import Blocks, Call, register_family, register_rule
+from ._dependence import on_own
+from ._registry import Blocks, Call, register_dependence, register_family, register_rule
 
 #: Primitives that only copy or add up entries: in the counted convention they hold no ones to multiply by.
 COPYING = frozenset(
@@ -171,10 +172,10 @@ def _identities(call: Call) -> tuple[list[Any], Blocks]:
     return results, blocks
 
 
-register_family(
-    """device_put layout_constraint name optimization_barrier pvary reshard sharding_constraint""".split(),
-    _identities,
-)
+_IDENTITIES = """device_put layout_constraint name optimization_barrier pvary reshard
+    sharding_constraint""".split()
+register_family(_IDENTITIES, _identities)
+register_dependence(_IDENTITIES, on_own)
 
 
 def _whole(shape: Sequence[int]) -> list[tuple[int, int]]:

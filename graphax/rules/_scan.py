@@ -26,10 +26,11 @@ import numpy as np
 from jax import lax
 from jax.extend import core
 
+from .._trace import Equation
 from ..sparse import arranged_block, identity_block, label_dims
 from ._control import advance, as_block, dense, initial, moved
-from ._flow import Flow, find_flow
-from ._registry import Blocks, Call, register_rule
+from ._flow import Flow, find_flow, through_loop
+from ._registry import Blocks, Call, Inputs, register_dependence, register_rule
 
 #: How many numbers the Jacobians of all steps may hold together for them to be computed before the products.
 _STORED = 2**24
@@ -102,10 +103,10 @@ class _Loop:
         reverse = bool(self.call.params["reverse"]) != backward
         return lax.scan(step, start, slices, self.length, reverse=reverse)
 
-    def jacobians(self, values: Sequence[Any], wanted: Sequence[bool] | None = None) -> Any:
+    def jacobians(self, values: Sequence[Any]) -> Any:
         """The results of the body and their blocks."""
         call, flow = self.call, self.flow
-        return call.jacobians(flow.body, values, wanted or flow.wanted, call.body_order)
+        return call.jacobians(flow.body, values, flow.wanted, call.body_order, flow.needed)
 
     def evaluate(self) -> tuple[list[Any], list[Any]]:
         """The results of the loop, and what every step finds carried, stacked."""
@@ -137,7 +138,7 @@ class _Loop:
         return kept
 
     def carried(self, kept: Sequence[Any]) -> list[Any]:
-        """All that a step finds carried, from what is packed."""
+        """All that a step finds carried, from what is packed; what changes is stacked as that is."""
         flow, found, remaining = self.flow, self.start, iter(kept)
         for at in self._large:
             found[at] = next(remaining)
@@ -145,7 +146,8 @@ class _Loop:
             positions = [flow.num_consts + at for at in group]
             together = next(remaining)
             for at, position in zip(group, positions, strict=True):
-                found[at] = together[_span(flow, positions, position)].reshape(flow.shape(position))
+                numbers = together[..., _span(flow, positions, position)]
+                found[at] = numbers.reshape(*together.shape[:-1], *flow.shape(position))
         return found
 
     @cached_property
@@ -207,6 +209,13 @@ def _counts(params: dict[str, Any]) -> tuple[int, int]:
     return len(consts), len(carried)
 
 
+def _dependence(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
+    return through_loop(equation.params["jaxpr"], *_counts(equation.params), operands)
+
+
+register_dependence(("scan",), _dependence)
+
+
 def _choose(loop: _Loop) -> Any:
     """The cheapest way that is right."""
     flow, length = loop.flow, loop.length
@@ -253,19 +262,18 @@ def _map(loop: _Loop) -> tuple[list[Any], Blocks]:
     results, kept = loop.evaluate() if num_carry else ([], [])
     body = core.jaxpr_as_fun(flow.body)
     operands = loop.inputs(loop.carried(kept), loop.slices)
-    fixed = [
-        at < flow.num_consts or (at < loop.first_slice and at in flow.fixed) for at in range(len(operands))
-    ]
-    axes = [None if same else 0 for same in fixed]
+    same = [at < flow.num_consts or at in flow.unchanged for at in range(len(operands))]
+    axes = [None if unchanged else 0 for unchanged in same]
 
     def steps(*values: Any) -> list[Any]:
-        if all(fixed):
+        if all(same):
             found = body(*values)[num_carry:]
             return [jnp.broadcast_to(value, (loop.length, *value.shape)) for value in found]
         return jax.vmap(lambda *inputs: body(*inputs)[num_carry:], axes)(*values)
 
     program = jax.make_jaxpr(steps)(*operands)
-    stacked, rows = call.jacobians(program, operands, flow.wanted, call.body_order)
+    needed = flow.needed[num_carry:]
+    stacked, rows = call.jacobians(program, operands, flow.wanted, call.body_order, needed)
     return [*results[:num_carry], *stacked], loop.empty()[:num_carry] + rows
 
 

@@ -11,7 +11,8 @@ from jax import lax
 from .._trace import bind, is_complex
 from ..sparse import Block, arranged_block, label_dims
 from ._batched import register_batched
-from ._registry import Blocks, Call
+from ._dependence import on_own
+from ._registry import Blocks, Call, register_dependence
 
 
 def _sort(call: Call) -> tuple[list[Any], Blocks]:
@@ -50,4 +51,5 @@ def _copied_block(places: Any, operand: Any, axis: int) -> Block | None:
 
 
 register_batched(("sort",), _sort)
+register_dependence(("sort",), on_own)
 register_batched(("top_k", "approx_top_k"), _top_k)
