@@ -49,7 +49,8 @@ def linearize(
         operands = [read(env, atom) for atom in equation.inputs]
         if any(wanted):
             call = _call(numbering, equation, operands, wanted, known, body_order)
-            results, blocks = _apply_rule(call, equation)
+            with equation.surroundings.entered():
+                results, blocks = _apply_rule(call, equation)
             _collect(numbering, equation, wanted, blocks, edges)
         else:
             results = equation.evaluate(operands)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from jax.core import Tracer
 from jax.extend import core, source_info_util
+
+# What this package adds to a program is told, as JAX's own is, by the line of the user's that asked for it.
+source_info_util.register_exclusion(f"{Path(__file__).parent}{os.sep}")
 
 # Primitives that only call a jaxpr, and the parameter that holds it.
 _CALLS = {
@@ -46,6 +52,49 @@ class Variable:
 Atom = Constant | Variable
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What was in force where the user's code applied a primitive.
+
+    Attributes:
+        source_info: the lines of the code, and the names of the scopes and calls around them.
+        contexts: the settings, of the calls around it first: how random bits are generated, where to
+            compute, metadata for XLA.
+    """
+
+    source_info: Any
+    contexts: tuple[Any, ...] = ()
+
+    def around(self, inner: Any) -> Surroundings:
+        """Those of an equation of a jaxpr that is called in these."""
+        info, contexts = inner.source_info, self.contexts
+        if len(self.source_info.name_stack):
+            info = info.replace(name_stack=self.source_info.name_stack + info.name_stack)
+        return Surroundings(info, contexts if inner.ctx in contexts[-1:] else (*contexts, inner.ctx))
+
+    def named(self, call: Any) -> Surroundings:
+        """Those inside of a call, whose name is a scope."""
+        if "name" not in call.params:
+            return self
+        stack = self.source_info.name_stack.extend(f"{call.primitive.name}({call.params['name']})")
+        return replace(self, source_info=self.source_info.replace(name_stack=stack))
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """As ``jax.core.eval_jaxpr`` does it; scopes are entered within the present ones."""
+        info = self.source_info
+        stack = source_info_util.current_name_stack() + info.name_stack
+        with ExitStack() as entered:
+            entered.enter_context(source_info_util.user_context(info.traceback, name_stack=stack))
+            for context in self.contexts:
+                entered.enter_context(context.manager)
+            yield
+
+
+#: Of what is applied wherever the program is evaluated.
+ANYWHERE = Surroundings(source_info_util.new_source_info())
+
+
 @dataclass(frozen=True, eq=False)
 class Equation:
     """One application of a primitive."""
@@ -54,11 +103,11 @@ class Equation:
     params: dict[str, Any]
     inputs: tuple[Atom, ...]
     outputs: tuple[Variable, ...]
-    source_info: Any
+    surroundings: Surroundings
     has_effects: bool = False
 
     def evaluate(self, values: Sequence[Any]) -> list[Any]:
-        """Apply the primitive.
+        """Apply the primitive in its surroundings.
 
         Args:
             values: one array for every input.
@@ -66,12 +115,15 @@ class Equation:
         Returns:
             one array for every output.
         """
-        return bind(self.primitive, self.params, values)
+        if self.surroundings is ANYWHERE:
+            return bind(self.primitive, self.params, values)
+        with self.surroundings.entered():
+            return bind(self.primitive, self.params, values)
 
     @property
     def source(self) -> str:
         """Where in the user's code the equation comes from, as ``file.py:line (function)``."""
-        return source_info_util.summarize(self.source_info)
+        return source_info_util.summarize(self.surroundings.source_info)
 
 
 @dataclass(frozen=True)
@@ -89,6 +141,11 @@ class Program:
     constants: tuple[tuple[Variable, Any], ...]
     equations: tuple[Equation, ...]
     outputs: tuple[Atom, ...]
+
+    def anywhere(self) -> Program:
+        """The same program for every place in the user's code."""
+        equations = tuple(replace(equation, surroundings=ANYWHERE) for equation in self.equations)
+        return replace(self, equations=equations)
 
 
 class KnownValues:
@@ -174,7 +231,7 @@ def inline(closed: core.ClosedJaxpr) -> Program:
     constants: list[tuple[Variable, Any]] = []
     equations: list[Equation] = []
     inputs = tuple(Variable(var.aval) for var in closed.jaxpr.invars)
-    outputs = _inline_into(closed.jaxpr, closed.consts, inputs, constants, equations)
+    outputs = _inline_into(closed.jaxpr, closed.consts, inputs, ANYWHERE, constants, equations)
     return Program(inputs, tuple(constants), tuple(equations), tuple(outputs))
 
 
@@ -182,6 +239,7 @@ def _inline_into(
     jaxpr: core.Jaxpr,
     consts: Sequence[Any],
     inputs: Sequence[Atom],
+    outside: Surroundings,
     constants: list[tuple[Variable, Any]],
     equations: list[Equation],
 ) -> list[Atom]:
@@ -200,6 +258,7 @@ def _inline_into(
     atoms.update(zip(jaxpr.invars, inputs, strict=True))
     for eqn in jaxpr.eqns:
         operands = tuple(read(atom) for atom in eqn.invars)
+        surroundings = outside.around(eqn)
         called = eqn.params.get(_CALLS.get(eqn.primitive.name, "")) or _portable_branch(eqn)
         if called is not None and eqn.primitive.name == "cond":
             operands = operands[1:]
@@ -207,12 +266,12 @@ def _inline_into(
             body, body_consts = (
                 (called.jaxpr, called.consts) if isinstance(called, core.ClosedJaxpr) else (called, ())
             )
-            results: Sequence[Atom] = _inline_into(body, body_consts, operands, constants, equations)
+            inside = surroundings.named(eqn)
+            results: Sequence[Atom] = _inline_into(body, body_consts, operands, inside, constants, equations)
         else:
             results = tuple(Variable(var.aval) for var in eqn.outvars)
-            equations.append(
-                Equation(eqn.primitive, eqn.params, operands, results, eqn.source_info, bool(eqn.effects))
-            )
+            effects = bool(eqn.effects)
+            equations.append(Equation(eqn.primitive, eqn.params, operands, results, surroundings, effects))
         atoms.update(zip(eqn.outvars, results, strict=True))
     return [read(atom) for atom in jaxpr.outvars]
 

@@ -306,7 +306,7 @@ def _cached_program(
         return jax.jvp(fun, moving, list(tangents))
 
     moving_types = [kind for kind, want in zip(types, wanted, strict=True) if want]
-    return inline(jax.make_jaxpr(derivative)(list(types), moving_types))
+    return inline(jax.make_jaxpr(derivative)(list(types), moving_types)).anywhere()
 
 
 register_family(ELEMENTWISE, elementwise)
