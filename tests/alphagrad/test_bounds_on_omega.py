@@ -38,7 +38,7 @@ def test_the_exponents_of_known_schemes_are_the_published_ones():
 
 
 @settings(deadline=None)
-@given(st.tuples(*[st.integers(1, 6)] * 3), st.integers(2, 40))
+@given(st.tuples(*[st.integers(1, 6)] * 3), st.integers(36, 80))
 def test_one_product_alone_has_the_same_exponent_as_a_sum_of_one(format, rank):
     if math.prod(format) > 1:
         expected = matmul.exponent(rank, *format)
@@ -225,21 +225,22 @@ def test_no_distribution_over_the_blocks_of_the_square_is_better_than_the_chosen
     rng = np.random.default_rng(seed)
     square = matmul.partition(CW(6).power(2), coarse=True)
     log_values = np.array([matmul.log_value(part, 0.79) for (part,) in square.parts])
-    best, chosen = _bounds._best_distribution(square.support, log_values, symmetric=True)
+    chosen = _bounds._best_distribution(square.support, log_values, symmetric=True)
     assert chosen.sum() == pytest.approx(1)
-    assert objective(square.support, log_values, chosen) == pytest.approx(best)
+    best = objective(square.support, log_values, chosen)
+    assert matmul.log_value(square, 0.79) == pytest.approx(best, abs=1e-12)
     for _ in range(200):
         other = rng.dirichlet(np.ones(len(chosen)))
         mixed = (1 - (step := rng.uniform(0, 1))) * chosen + step * other
         assert objective(square.support, log_values, mixed) <= best + 1e-9
-    alone, _ = _bounds._best_distribution(square.support, log_values, symmetric=False)
-    assert alone == pytest.approx(best, abs=1e-9)
+    alone = _bounds._best_distribution(square.support, log_values, symmetric=False)
+    assert objective(square.support, log_values, alone) == pytest.approx(best, abs=1e-9)
 
 
 def test_among_distributions_with_its_marginals_the_chosen_one_has_the_greatest_entropy():
     fourth = matmul.coppersmith_winograd_power(5, 2)
     log_values = np.array([matmul.log_value(part, 0.79) for (part,) in fourth.parts])
-    _, chosen = _bounds._best_distribution(fourth.support, log_values, symmetric=True)
+    chosen = _bounds._best_distribution(fourth.support, log_values, symmetric=True)
     marginal_map = np.concatenate(
         [(fourth.support[:, axis, None] == np.arange(9)).T for axis in range(3)]
     ).astype(float)
