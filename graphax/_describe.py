@@ -1,39 +1,16 @@
-"""A graph as text: to be read by people, and to be hashed."""
+"""A graph as text, to be read by people."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jax.extend import core
 
-from ._numbering import Numbering
 from ._trace import Atom, Constant, Variable, short_type
 from .rules import static_number
 
 if TYPE_CHECKING:
     from ._graph import ComputationalGraph
-
-
-def fingerprint(numbering: Numbering, outputs: Sequence[int | None]) -> str:
-    """A hash of primitives, shapes, wiring and literals."""
-    names: dict[Variable, str] = {}
-
-    def name(atom: Atom) -> str:
-        if isinstance(atom, Constant):
-            return _literal(atom.value)
-        return names.setdefault(atom, f"{len(names)}{atom.aval.shape}")
-
-    program = numbering.program
-    lines = [" ".join(name(variable) for variable in program.inputs), str(numbering.wrt)]
-    for equation in program.equations:
-        operands = " ".join(name(atom) for atom in equation.inputs)
-        results = " ".join(name(variable) for variable in equation.outputs)
-        params = _stable_params(equation.params)
-        lines.append(f"{results} = {equation.primitive.name} {operands} {params}")
-    lines.append(str(tuple(outputs)))
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _literal(value: Any) -> str:

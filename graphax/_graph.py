@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from ._describe import describe, fingerprint
+from ._describe import describe
+from ._fingerprint import fingerprint
 from ._linearize import linearize
 from ._numbering import Edge, Numbering
 from ._trace import Variable

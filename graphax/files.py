@@ -1,12 +1,107 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and files of which nothing is believed before it is read."""
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import secrets
+import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+#: How many bytes a file may hold that is read as a whole.
+LARGEST = 16 * 2**20
+
+
+def open_file(path: str | os.PathLike[str], kind: str) -> BinaryIO:
+    """Open a file that somebody named, to read its bytes; never waits, whatever is in its place.
+
+    Args:
+        path: the file.
+        kind: what it should be, such as ``"an order file"``, for the error.
+
+    Raises:
+        OSError: when there is no such file, or it may not be read.
+        ValueError: when it is no file but a folder, a pipe, a device, a loop of links.
+    """
+    name = os.fspath(path)
+    try:
+        what = os.stat(path).st_mode
+        if stat.S_ISREG(what):
+            # Should it have become a pipe by now, opening it does not wait for a writer.
+            flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+            file = os.fdopen(os.open(path, flags), "rb")
+            what = os.fstat(file.fileno()).st_mode
+            if stat.S_ISREG(what):
+                return file
+            file.close()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise ValueError(f"{name} is not {kind}: its links lead round in a circle") from error
+    except ValueError as error:  # a name that no file can have
+        raise ValueError(f"{name!r} is not {kind}: {error}") from error
+    raise ValueError(f"{name} is not {kind}: it is {_name_of(what)}")
+
+
+def read_bytes(path: str | os.PathLike[str], kind: str, limit: int = LARGEST) -> bytes:
+    """What is in a file that somebody named.
+
+    Args:
+        path: the file.
+        kind: what it should be, for the error.
+        limit: how many bytes it may hold.
+
+    Raises:
+        OSError, ValueError: as for :func:`open_file`; ValueError also when the file is larger.
+    """
+    with open_file(path, kind) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"{os.fspath(path)} is not {kind}: it holds more than {limit} bytes")
+    return content
+
+
+def read_text(path: str | os.PathLike[str], kind: str, limit: int = LARGEST) -> str:
+    """The text, in UTF-8, of a file that somebody named; arguments and errors as for :func:`read_bytes`."""
+    try:
+        return read_bytes(path, kind, limit).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{os.fspath(path)} is not {kind}: it is no text in UTF-8 ({error})") from error
+
+
+def read_json(path: str | os.PathLike[str], kind: str, limit: int = LARGEST) -> Any:
+    """What a JSON file that somebody named says; arguments and errors as for :func:`read_bytes`."""
+    text = read_text(path, kind, limit)
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(path)} is not {kind}: {error}") from error
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What a JSON text says.
+
+    Raises:
+        ValueError: whatever is wrong with it.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _name_of(mode: int) -> str:
+    names = {
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return names.get(stat.S_IFMT(mode), "no regular file")
 
 
 def write_atomically(path: Path, content: str | Callable[[BinaryIO], object]) -> None:

@@ -38,10 +38,10 @@ _LOOK_AHEAD = 400
 def auto(graph: ComputationalGraph) -> tuple[int, ...]:
     """The order that :func:`graphax.jacve` takes when none is named.
 
-    What is known of the graph in this process or in the order store (see :func:`remember`) is taken. Else
-    :func:`forward`, :func:`reverse`, :func:`markowitz` and a few other heuristics are tried, and a short
-    search starts from one of them; graphs of more than 2000 vertices are not searched. The result is
-    remembered.
+    What is known of the graph in this process or in the order store (see :func:`remember`) is taken, unless
+    an order in the store is costlier than a classical one. Else :func:`forward`, :func:`reverse`,
+    :func:`markowitz` and a few other heuristics are tried, and a short search starts from one of them; graphs
+    of more than 2000 vertices are not searched. The result is remembered.
 
     Cost is the number of multiplications that are executed. The order is never costlier than the best of
     forward, reverse and Markowitz; it is one of these (in doubt reverse) unless the search saves 3 %. The
@@ -58,7 +58,7 @@ def auto(graph: ComputationalGraph) -> tuple[int, ...]:
     """
     if len(graph.eliminable) < 2:
         return graph.eliminable
-    known = recall(graph)
+    known = recall(graph, lambda cost: _is_beaten(graph, cost))
     if known is None:
         found = _search(graph)
         worth = len(found.order) >= _WORTH_KEEPING and found.cost < math.inf
@@ -79,7 +79,8 @@ def remember(
 
     Orders are kept in this process, and as files in the order store: the folder ``graphax/orders`` in the
     user's cache directory, or the one that the environment variable ``GRAPHAX_ORDER_STORE`` names. Set to
-    ``off`` or to nothing, the variable disables the store.
+    ``off`` or to nothing, the variable disables the store. Where nothing can be written there, a warning says
+    so, and the order is kept in this process.
 
     Args:
         graph: the graph that the order belongs to.
@@ -99,10 +100,11 @@ def remember(
     if len(vertices) < 2:
         return False
     cost = graph.cost(vertices).mults
-    before = recall(graph)
+    before = recall(graph, lambda cost: _is_beaten(graph, cost))
     if cost >= (before or _search(graph)).cost:
         return False
-    return keep(graph, vertices, cost, method, True, seed=seed, seconds=seconds, task=task).order == vertices
+    kept = keep(graph, vertices, cost, method, True, insist=True, seed=seed, seconds=seconds, task=task)
+    return kept.order == vertices
 
 
 class _Found(NamedTuple):
@@ -136,23 +138,12 @@ def _ever_cheaper(graph: ComputationalGraph) -> Iterator[_Found]:
         OutOfWork: when it takes too much work to go on.
     """
     length = len(graph.eliminable)
-    costing = Costing(graph, undoable=True)
-    costing.allowance = _PRICING_SMALL if length <= _SMALL else _PRICING_LARGE
-    costing.run(reverse(graph))
-    best = _Found(reverse(graph), costing.mults, "reverse")
-    yield best
-    costing.rewind()
+    costing = _costing(graph)
+    best = _Found((), math.inf, "")
+    for best in _classical(costing, graph):
+        yield best
     if not best.cost:
         return
-    if costing.run(forward(graph), best.cost - 1):
-        best = _Found(forward(graph), costing.mults, "forward")
-        yield best
-    costing.rewind()
-    order = cheapest_first(costing, graph, limit=best.cost - 1)
-    if order is not None:
-        best = _Found(order, costing.mults, "markowitz")
-        yield best
-    costing.rewind()
     # A quick look at a graph that is priced quickly.
     longest, total = (_SEARCH_SMALL, _TOTAL_SMALL) if length <= _SMALL else (_SEARCH_LARGE, _TOTAL_LARGE)
     work = min(100 * length**2 + 4 * costing.work, longest)
@@ -174,6 +165,39 @@ def _ever_cheaper(graph: ComputationalGraph) -> Iterator[_Found]:
         order, cost = sweeps(costing, start.order, work)
         if cost < best.cost:
             yield _Found(order, cost, "sweeps")
+
+
+def _costing(graph: ComputationalGraph) -> Costing:
+    costing = Costing(graph, undoable=True)
+    costing.allowance = _PRICING_SMALL if len(graph.eliminable) <= _SMALL else _PRICING_LARGE
+    return costing
+
+
+def _classical(costing: Costing, graph: ComputationalGraph, limit: float = math.inf) -> Iterator[_Found]:
+    """Those of the classical orders that cost no more than a limit, each cheaper than the one before.
+
+    Raises:
+        OutOfWork: when it takes too much work to go on.
+    """
+    if costing.run(reverse(graph), limit):
+        limit = costing.mults - 1
+        yield _Found(reverse(graph), costing.mults, "reverse")
+    costing.rewind()
+    if limit >= 0 and costing.run(forward(graph), limit):
+        limit = costing.mults - 1
+        yield _Found(forward(graph), costing.mults, "forward")
+    costing.rewind()
+    order = cheapest_first(costing, graph, limit=limit) if limit >= 0 else None
+    if order is not None:
+        yield _Found(order, costing.mults, "markowitz")
+    costing.rewind()
+
+
+def _is_beaten(graph: ComputationalGraph, cost: float) -> bool:
+    """Whether a classical order is cheaper than an order of this cost, as far as it can be told in time."""
+    with contextlib.suppress(OutOfWork):
+        return any(True for _ in _classical(_costing(graph), graph, cost - 1))
+    return False
 
 
 _HEURISTICS: dict[str, Callable[[Costing, ComputationalGraph, float], tuple[int, ...] | None]] = {

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +16,6 @@ from typing import NamedTuple
 from .._elimination import order_cost
 from .._graph import ComputationalGraph
 from ..files import write_atomically
-from ._check import check_order
 from ._store import Order, load_order, record
 
 # How many graphs a process remembers.
@@ -37,20 +35,27 @@ class Known(NamedTuple):
     cost: float
 
 
-_known: OrderedDict[Hashable, Known] = OrderedDict()
+_known: OrderedDict[str, Known] = OrderedDict()
 _lock = threading.Lock()
 
 
-def recall(graph: ComputationalGraph) -> Known | None:
-    """The order kept for a graph, in this process or in the store."""
-    key = _key(graph)
+def recall(
+    graph: ComputationalGraph, is_beaten: Callable[[float], bool] = lambda cost: False
+) -> Known | None:
+    """The order kept for a graph, in this process or in the store.
+
+    Args:
+        graph: the graph.
+        is_beaten: is told what an order in the store costs, and says whether it is too much to take it.
+    """
+    key = graph.fingerprint
     with _lock:
         known = _known.get(key)
         if known is not None:
             _known.move_to_end(key)
             return known
     known = _read(graph)
-    return known and _put(key, known)
+    return None if known is None or is_beaten(known.cost) else _put(key, known)
 
 
 def keep(
@@ -60,6 +65,7 @@ def keep(
     method: str,
     write: bool,
     *,
+    insist: bool = False,
     seed: int | None = None,
     seconds: float | None = None,
     task: str | None = None,
@@ -72,18 +78,20 @@ def keep(
         cost: the multiplications executed.
         method: what found it.
         write: whether to write it into the store, too.
+        insist: whether somebody asked for that, who is warned if it cannot be done.
         seed, seconds, task: as for :func:`graphax.save_order`.
 
     Returns:
         what is kept now.
     """
-    key = _key(graph)
+    key = graph.fingerprint
+    order_file = record(graph, order, method=method, seed=seed, seconds=seconds, task=task) if write else None
     stored = _read(graph) if write else None  # another process may have found a cheaper one meanwhile
     if stored is not None and stored.cost < cost:
         return _put(key, stored)
     known = _put(key, Known(order, cost))
-    if write and known.order == order:
-        _write(graph, record(graph, order, method=method, seed=seed, seconds=seconds, task=task))
+    if order_file is not None and known.order == order:
+        _write(order_file, insist)
     return known
 
 
@@ -93,7 +101,7 @@ def forget() -> None:
         _known.clear()
 
 
-def _put(key: Hashable, known: Known) -> Known:
+def _put(key: str, known: Known) -> Known:
     with _lock:
         before = _known.get(key)
         if before is not None and before.cost <= known.cost:
@@ -105,56 +113,46 @@ def _put(key: Hashable, known: Known) -> Known:
         return known
 
 
-def _key(graph: ComputationalGraph) -> Hashable:
-    """What tells graphs apart: tables of indices that a function closes over are in no fingerprint."""
-    return graph.fingerprint, tuple(graph.edges.items())
-
-
 def _read(graph: ComputationalGraph) -> Known | None:
-    """The order in the store; None where there is none, or not one of this graph that costs what it says."""
-    path = _path(graph)
+    """The order in the store, with what it costs; None where there is none, or not one of this graph."""
+    path = _path(graph.fingerprint)
     if path is None:
         return None
     try:
-        order = load_order(path)
-        vertices = order.for_graph(graph)
-        check_order(graph, vertices)
-        cost = order_cost(graph, vertices).mults
-    except (OSError, ValueError, TypeError, RecursionError):
+        vertices = load_order(path).for_graph(graph)
+    except (OSError, ValueError):
         return None  # whatever it is, what is found instead replaces it
-    return Known(vertices, cost) if type(order.free) is int and cost == order.free else None
+    return Known(vertices, order_cost(graph, vertices).mults)
 
 
-def _write(graph: ComputationalGraph, order: Order) -> None:
-    path = _path(graph)
+def _write(order: Order, insist: bool) -> None:
+    path = _path(order.fingerprint)
     if path is None:
+        if insist and _VARIABLE not in os.environ:
+            _warn(f"there is no folder to keep orders in; {_VARIABLE} names one", insist)
         return
     try:
         write_atomically(path, json.dumps(asdict(order)) + "\n")
     except OSError as error:
         # Without a store orders are found again in every process: no harm to those who did not ask for one.
-        if os.environ.get(_VARIABLE):
-            _warn(f"cannot keep orders in {path.parent} ({error}); {_VARIABLE} names the folder")
+        if insist or os.environ.get(_VARIABLE):
+            _warn(f"cannot keep orders in {path.parent} ({error}); {_VARIABLE} names the folder", insist)
 
 
 _warned = False
 
 
-def _warn(text: str) -> None:
+def _warn(text: str, insist: bool) -> None:
     global _warned
-    if not _warned:
+    if insist or not _warned:
         _warned = True
-        warnings.warn(text, stacklevel=2)
+        warnings.warn(f"{text}; this process alone remembers them", stacklevel=5)
 
 
-def _path(graph: ComputationalGraph) -> Path | None:
+def _path(fingerprint: str) -> Path | None:
     """The file of a graph in the store; None where there is no store."""
     folder = store_folder()
-    if folder is None:
-        return None
-    lines = [f"{source} {target} {structure!r}" for (source, target), structure in graph.edges.items()]
-    edges = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    return folder / f"{graph.fingerprint[:32]}-{edges[:16]}.json"
+    return folder and folder / f"{fingerprint}.json"
 
 
 def store_folder() -> Path | None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import re
+import reprlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .._elimination import order_cost
 from .._graph import ComputationalGraph
-from ..files import write_atomically
+from ..files import read_json, write_atomically
 from ._check import check_order
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Order:
     Attributes:
         fingerprint: of the graph that it belongs to.
         order: vertex numbers.
-        counted, free: multiplications in the two conventions.
+        counted, free: multiplications in the two conventions, as they were counted when the order was saved.
         method: what found it.
         seed: the seed of the search, or None.
         seconds: how long the search took, or None.
@@ -56,6 +59,20 @@ class Order:
             )
         return check_order(graph, self.order)
 
+    def priced(self, graph: ComputationalGraph) -> Order:
+        """The same order with its costs counted on its graph, whatever was said of them when it was saved.
+
+        Raises:
+            ValueError: when the order was made for another graph.
+        """
+        counted, free = _costs(graph, self.for_graph(graph))
+        return replace(self, counted=counted, free=free)
+
+
+def _costs(graph: ComputationalGraph, order: tuple[int, ...]) -> tuple[int, int]:
+    """Multiplications in the two conventions, counted and free."""
+    return order_cost(graph, order, "counted").mults, order_cost(graph, order, "free").mults
+
 
 def save_order(
     path: str | os.PathLike[str],
@@ -82,6 +99,7 @@ def save_order(
         what was written.
 
     Raises:
+        TypeError: when ``method``, ``seed``, ``seconds`` or ``task`` is of a wrong type.
         ValueError: when the order is not one of the graph's.
     """
     saved = record(graph, order, method=method, seed=seed, seconds=seconds, task=task)
@@ -100,48 +118,94 @@ def record(
 ) -> Order:
     """An order with what it costs; arguments are those of :func:`save_order`."""
     vertices = check_order(graph, order)
-    return Order(
+    counted, free = _costs(graph, vertices)
+    recorded = Order(
         fingerprint=graph.fingerprint,
         order=vertices,
-        counted=order_cost(graph, vertices, "counted").mults,
-        free=order_cost(graph, vertices, "free").mults,
+        counted=counted,
+        free=free,
         method=method,
         seed=seed,
         seconds=seconds,
         task=task,
     )
+    if misfit := _misfit(asdict(recorded) | {"order": list(vertices)}):
+        raise TypeError(misfit)
+    return recorded
 
 
 def load_order(path: str | os.PathLike[str]) -> Order:
     """Read an order that :func:`save_order` wrote.
 
+    Its costs are what the file says; :meth:`Order.priced` counts them.
+
     Returns:
         the order, to be given to ``jacve(f, order=...)``.
 
     Raises:
-        FileNotFoundError: when there is no such file.
-        ValueError: when the file is not an order, or of a newer version.
+        OSError: when there is no such file (FileNotFoundError), or it may not be read.
+        ValueError: when the file is not an order, or of another version.
     """
-    text = Path(path).read_text(encoding="utf-8")
+    data = read_json(path, _KIND)
     try:
-        return _parse(json.loads(text))
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{os.fspath(path)} is not an order file: {error}") from error
+        return _parse(data)
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(path)} is not {_KIND}: {error}") from error
+
+
+_KIND = "an order file"
 
 
 def _parse(data: Any) -> Order:
     if not isinstance(data, dict):
-        raise TypeError("expected a JSON object")
-    wanted = Order.__dataclass_fields__.keys()
-    if missing := sorted(wanted - data.keys()):
-        raise KeyError(f"missing keys: {', '.join(missing)}")
-    if data["version"] != _VERSION:
-        raise ValueError(f"version {data['version']} is not supported (this is version {_VERSION})")
-    order = data["order"]
-    if not isinstance(order, list) or not all(type(vertex) is int for vertex in order):
-        raise TypeError("'order' must be a list of integers")
-    if not isinstance(data["fingerprint"], str):
-        raise TypeError("'fingerprint' must be a string")
-    fields: dict[str, Any] = {key: data[key] for key in wanted}
-    fields["order"] = tuple(order)
+        raise ValueError("expected a JSON object")
+    version = data.get("version", _VERSION)
+    if version == 1 and type(version) is int:
+        raise ValueError(
+            f"version 1 is not supported (this is version {_VERSION}), because its fingerprints do not tell "
+            "all graphs apart; search for the order again"
+        )
+    if type(version) is not int or version != _VERSION:
+        raise ValueError(f"version {version!r} is not supported (this is version {_VERSION})")
+    if missing := sorted(Order.__dataclass_fields__.keys() - data.keys()):
+        raise ValueError(f"missing keys: {', '.join(missing)}")
+    if misfit := _misfit(data):
+        raise ValueError(misfit)
+    fields: dict[str, Any] = {key: data[key] for key in Order.__dataclass_fields__}
+    fields["order"] = tuple(data["order"])
     return Order(**fields)
+
+
+def _misfit(data: dict[str, Any]) -> str | None:
+    """Which value of an order file is of the wrong kind; None if none is."""
+    for key, (expected, holds) in _FIELDS.items():
+        if not holds(data[key]):
+            return f"{key!r} must be {expected}, got {reprlib.repr(data[key])}"
+    return None
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def _are_vertices(value: Any) -> bool:
+    integers = isinstance(value, list) and all(type(vertex) is int and vertex > 0 for vertex in value)
+    return integers and len(set(value)) == len(value)
+
+
+# What the keys of an order file hold; "version" is looked at first.
+_FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "fingerprint": ("64 hexadecimal digits", lambda x: isinstance(x, str) and bool(_HASH.fullmatch(x))),
+    "order": ("a list of integers, vertex numbers that differ", _are_vertices),
+    "counted": ("a number of multiplications", _is_count),
+    "free": ("a number of multiplications", _is_count),
+    "method": ("a string", lambda x: isinstance(x, str)),
+    "seed": ("an integer or null", lambda x: x is None or type(x) is int),
+    "seconds": ("a time or null", lambda x: x is None or _is_time(x)),
+    "task": ("a string or null", lambda x: x is None or isinstance(x, str)),
+}
+_HASH = re.compile("[0-9a-f]{64}")

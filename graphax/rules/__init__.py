@@ -18,7 +18,7 @@ from . import (  # noqa: F401  (they register their rules)
 from ._complex import complex_rule, real_type, touches_complex
 from ._dense import dense_rule
 from ._dependence import follow
-from ._elementwise import NotElementwise, static_number
+from ._elementwise import NotElementwise, array_type, jvp_program, static_number
 from ._registry import Blocks, Call, Inexpressible, Rule, find_rule, register_rule
 from ._relabel import COPYING
 
@@ -29,10 +29,12 @@ __all__ = [
     "Inexpressible",
     "NotElementwise",
     "Rule",
+    "array_type",
     "complex_rule",
     "dense_rule",
     "find_rule",
     "follow",
+    "jvp_program",
     "real_type",
     "register_rule",
     "static_number",

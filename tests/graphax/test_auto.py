@@ -347,7 +347,7 @@ def test_graphs_that_differ_in_closed_over_indices_alone_are_told_apart():
         return lambda x: jnp.sin(jnp.cos(x)[np.array(indices)] * x[:3]) * x[0]
 
     one, two = (graphax.trace(gather(indices))(jnp.ones(5)) for indices in ((4, 0, 1), (3, 3, 0)))
-    assert one.fingerprint == two.fingerprint and one.edges != two.edges
+    assert one.fingerprint != two.fingerprint
     orders.auto(one)
     assert _remember.recall(one) is not None and _remember.recall(two) is None
 

@@ -268,7 +268,7 @@ def test_orders_of_another_graph_are_refused(tmp_path):
         ("", "not an order file"),
         ('{"version": 1, "order": [1', "not an order file"),
         ("[1, 2]", "expected a JSON object"),
-        ('{"version": 1}', "missing keys: counted, fingerprint"),
+        ('{"version": 2}', "missing keys: counted, fingerprint"),
         ("VERSION", "version 99 is not supported"),
         ("ORDER", "'order' must be a list of integers"),
     ],

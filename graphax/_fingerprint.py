@@ -1,0 +1,252 @@
+"""What tells one graph from all others: a hash of its program, written in one canonical way."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.extend import core
+from jax.sharding import PartitionSpec
+
+from ._numbering import Numbering
+from ._trace import Atom, Constant, Equation, Program, Variable, bind, inline, is_differentiable
+from .rules import array_type, jvp_program
+
+# Parameters that say how precisely, where or under which name something is computed, and not what.
+_NOT_WHAT = frozenset(
+    {
+        "accuracy", "backend", "compiler_options_kvs", "compiler_params", "cost_estimate", "ctx_mesh",
+        "debug_info", "in_layouts", "in_shardings", "interpret", "mesh", "metadata", "name",
+        "name_and_src_info", "out_dtype", "out_layouts", "out_sharding", "out_shardings", "precision",
+        "preferred_element_type", "sharding", "weak_type",
+    }
+)  # fmt: skip
+# Functions with a derivative rule of their own.
+_CUSTOM = frozenset({"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"})
+# Programs of their own: the values that they are given shape no edge of the graph around them.
+_OPAQUE = _CUSTOM | {"scan", "while"}
+
+
+def fingerprint(numbering: Numbering, outputs: Sequence[int | None]) -> str:
+    """A hash of everything that decides what a graph is.
+
+    These are the equations with their parameters, the programs inside loops, branches and custom derivative
+    rules, literals (to single precision), shapes and kinds of types, the wiring, the differentiated inputs,
+    the outputs, and those closed-over arrays whose values decide which entries meet: index tables and
+    selections. Other closed-over values, the widths of types, names, devices and shardings are not in it; nor
+    are the structures of edges, so that a better algebra of structures makes no graph another.
+
+    Args:
+        numbering: the numbered program.
+        outputs: the node of every differentiated output, or None.
+    """
+    program = _spell_program(numbering.program, numbering.active)
+    return _digest(f"{program}\n{numbering.wrt} {tuple(outputs)}")
+
+
+def _digest(text: str | bytes) -> str:
+    return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
+
+
+def _spell_program(
+    program: Program, active: frozenset[Variable] | None = None, with_rules: bool = True
+) -> str:
+    """A program as text; variables are numbered as they appear.
+
+    Args:
+        program: the program.
+        active: the variables that carry a derivative; None if that is not known.
+        with_rules: whether custom derivative rules belong to it. Those of a rule's own program do not: a rule
+            may well call the function that it belongs to.
+    """
+    spell = functools.partial(_spell_value, with_rules=with_rules)
+    numbers: dict[Variable, str] = {}
+
+    def name(atom: Atom) -> str:
+        if isinstance(atom, Constant):
+            return spell(atom.value)
+        number = numbers.get(atom)
+        if number is None:
+            numbers[atom] = number = f"v{len(numbers)}"
+            return f"{number}{_spell_type(atom.aval)}"
+        return number
+
+    lines = [" ".join(map(name, program.inputs))]
+    for equation in program.equations:
+        operands = " ".join(map(name, equation.inputs))
+        results = " ".join(map(name, equation.outputs))
+        carries = active is None or not active.isdisjoint(equation.outputs)
+        has_rule = with_rules and carries and equation.primitive.name in _CUSTOM
+        rule = _spell_rule(equation) if has_rule else ""
+        params = _spell_params(equation.params, spell)
+        lines.append(f"{results} = {equation.primitive.name} {operands} {params} {rule}")
+    lines.append("return " + " ".join(map(name, program.outputs)))
+    lines += [f"{name(variable)} is {spell(value)}" for variable, value in _tables(program, active)]
+    return "\n".join(lines)
+
+
+def _tables(program: Program, active: frozenset[Variable] | None) -> list[tuple[Variable, Any]]:
+    """The closed-over arrays that decide which entries meet: indices and selections come from them alone."""
+    values = {variable: value for variable, value in program.constants if not isinstance(value, Tracer)}
+    if not values:
+        return []
+    known = set(values)
+    definitions: dict[Variable, Equation] = {}
+    wanted: list[Atom] = []
+    for equation in program.equations:
+        if all(isinstance(atom, Constant) or atom in known for atom in equation.inputs):
+            known.update(equation.outputs)
+            definitions.update(dict.fromkeys(equation.outputs, equation))
+        elif equation.primitive.name not in _OPAQUE and (
+            active is None or not active.isdisjoint(equation.outputs)
+        ):
+            wanted += [atom for atom in equation.inputs if not is_differentiable(atom.aval)]
+    seen: set[Atom] = set()
+    while wanted:
+        atom = wanted.pop()
+        if atom in known and atom not in seen:
+            seen.add(atom)
+            wanted += definitions[atom].inputs if atom in definitions else ()
+    return [(variable, value) for variable, value in values.items() if variable in seen]
+
+
+def _spell_params(params: dict[str, Any], spell: Callable[[Any], str]) -> str:
+    return " ".join(
+        f"{key}={text}"
+        for key, value in sorted(params.items())
+        if key not in _NOT_WHAT and (text := spell(value))
+    )
+
+
+def _spell_value(value: Any, with_rules: bool = True) -> str:
+    """A parameter, a literal or an array as text that is the same in every process.
+
+    None and types spell nothing, functions their name; of other objects only the type is said.
+    """
+    if value is None or isinstance(value, np.dtype) or isinstance(value, type):
+        return ""
+    if isinstance(value, str):
+        return repr(value)
+    if isinstance(value, enum.Enum):
+        return f"{type(value).__name__}.{value.name}"
+    if isinstance(value, bool | int | float | complex):
+        return _spell_number(value)
+    if isinstance(value, PartitionSpec):
+        return f"spec{_spell_value(tuple(value))}"
+    if isinstance(value, tuple | list):
+        return "(" + ",".join(_spell_value(item, with_rules) or "_" for item in value) + ")"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(sorted(f"{key}:{_spell_value(value[key], with_rules)}" for key in value)) + "}"
+    if isinstance(value, set | frozenset):
+        return "{" + ",".join(sorted(_spell_value(item, with_rules) for item in value)) + "}"
+    if isinstance(value, core.ClosedJaxpr | core.Jaxpr):
+        return _spell_inner(value, with_rules)
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
+        return _spell_array(value)
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return _spell_type(value)
+    return getattr(value, "__qualname__", type(value).__qualname__)
+
+
+def _spell_number(value: complex) -> str:
+    """A number, to single precision if it is floating, so that every floating type spells it alike."""
+    if isinstance(value, complex):
+        return f"{_spell_number(value.real)}{_spell_number(value.imag)}j"
+    if isinstance(value, int):
+        return repr(bool(value) if isinstance(value, bool) else int(value))
+    double = float(value)
+    single = float(np.float32(double)) if abs(double) <= _SINGLE.max else double
+    # What is one in double precision, too, makes unit edges.
+    return repr(double if single in (-1.0, 0.0, 1.0) else single)
+
+
+_SINGLE = np.finfo(np.float32)
+
+
+def _spell_array(value: Any) -> str:
+    """The entries of an array, to single precision if they are no integers."""
+    if isinstance(value, Tracer):
+        return _spell_type(value)
+    if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        value = jax.random.key_data(value)
+    if value.dtype == jax.dtypes.float0:
+        return _spell_type(value)
+    if not value.shape:
+        return _spell_number(np.asarray(value).item())
+    kind = _kind(value.dtype)
+    wide = {"f": np.float32, "c": np.complex64}.get(kind, np.int64)
+    return _spell_type(value) + _digest(np.asarray(value).astype(wide).tobytes())
+
+
+def _spell_type(aval: Any) -> str:
+    return f"{_kind(getattr(aval, 'dtype', None))}{getattr(aval, 'shape', aval)}"
+
+
+@functools.lru_cache(maxsize=256)
+def _kind(dtype: Any) -> str:
+    """What kind of numbers a type holds, whatever their width."""
+    for letter, kind in (("f", np.floating), ("c", np.complexfloating), ("i", np.integer), ("b", np.bool_)):
+        if dtype is not None and jnp.issubdtype(dtype, kind):
+            return letter
+    return str(dtype)
+
+
+# Programs that several equations hold, perhaps of several graphs, are spelt once: without rules and with.
+_inner: tuple[WeakKeyDictionary[Any, str], ...] = (WeakKeyDictionary(), WeakKeyDictionary())
+_rules: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+
+def _spell_inner(value: core.ClosedJaxpr | core.Jaxpr, with_rules: bool) -> str:
+    """A program that a parameter holds; calls in it are inlined as they are around it."""
+    text = _inner[with_rules].get(value)
+    if text is None:
+        # The constants of an open program are given to it elsewhere.
+        closed = value if isinstance(value, core.ClosedJaxpr) else core.ClosedJaxpr(value, value.constvars)
+        text = _digest(_spell_program(inline(closed), with_rules=with_rules))
+        _inner[with_rules][value] = text
+    return text
+
+
+def _spell_rule(equation: Equation) -> str:
+    """The program of a custom derivative, which is known only by tracing it."""
+    held = equation.params["call_jaxpr"]
+    text = _rules.get(held)
+    if text is None:
+        text = _rules[held] = _traced_rule(equation)
+    return text
+
+
+def _traced_rule(equation: Equation) -> str:
+    types = tuple(array_type(atom.aval) for atom in equation.inputs)
+    wanted = tuple(map(is_differentiable, types))
+    try:
+        if equation.primitive.name == "custom_jvp_call":
+            program = jvp_program(equation.primitive, equation.params, types, wanted)
+        else:
+            program = _pullback(equation, wanted)
+    except Exception:  # whatever a user's rule raises, it is said when a derivative is taken
+        return ""
+    return _digest(_spell_program(program, with_rules=False))
+
+
+def _pullback(equation: Equation, wanted: Sequence[bool]) -> Program:
+    """From operands, and cotangents of the results, to cotangents of the wanted operands."""
+
+    def pull(operands: Sequence[Any], cotangents: Sequence[Any]) -> Any:
+        def fun(*moving: Any) -> list[Any]:
+            remaining = iter(moving)
+            values = [next(remaining) if want else x for want, x in zip(wanted, operands, strict=True)]
+            return bind(equation.primitive, equation.params, values)
+
+        return jax.vjp(fun, *[x for want, x in zip(wanted, operands, strict=True) if want])[1](cotangents)
+
+    operands, results = ([array_type(x.aval) for x in side] for side in (equation.inputs, equation.outputs))
+    return inline(jax.make_jaxpr(pull)(operands, results))
