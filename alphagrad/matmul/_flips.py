@@ -22,11 +22,11 @@ vector instructions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numba
 import numpy as np
+
+from graphax.compiled import compiled
 
 # Places in `Walk.top`: how many products there are, how many pairs of them share a factor, the state of the
 # random numbers, the moves so far, the plus transitions among them, the flips since the rank last changed,
@@ -58,14 +58,6 @@ class Walk(NamedTuple):
     pairs: np.ndarray
     places: np.ndarray
     top: np.ndarray
-
-
-def compiled(fun: Callable[..., Any]) -> Any:
-    """Compile a function, and keep its machine code on disk where there is a place for it."""
-    try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(fun)
-    except RuntimeError:  # there is none
-        return numba.njit(nogil=True, error_model="numpy")(fun)
 
 
 @compiled

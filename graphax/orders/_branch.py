@@ -9,14 +9,15 @@ taken up again.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ..compiled import compiled
 
 DONE, PAUSED, NO_PRODUCT, NO_SUM, MEMORY_FULL = range(5)
 UNKNOWN = -1  # a table's entry that is not filled in yet
 _INFINITE = np.int64(1) << 62
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _mixed(x):
     """A 64-bit hash (the finaliser of splitmix64)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -24,7 +25,7 @@ def _mixed(x):
     return x ^ (x >> np.uint64(31))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _set(edges, key, source, target, structure):
     """Put an edge into the matrix and into the state's 128-bit key."""
     old = edges[source, target]
@@ -38,7 +39,7 @@ def _set(edges, key, source, target, structure):
             key[part] ^= _mixed((place | np.uint64(structure)) + salt)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def eliminate(edges, key, vertex, is_output, products, sums, missing):
     """Eliminate a vertex in place; False where a table's entry is missing, which is then named."""
     n = edges.shape[0]
@@ -72,7 +73,7 @@ def eliminate(edges, key, vertex, is_output, products, sums, missing):
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _cost(edges, vertex, mults, missing):
     """The multiplications that eliminating a vertex takes now; -1 where a table's entry is missing."""
     n = edges.shape[0]
@@ -91,7 +92,7 @@ def _cost(edges, vertex, mults, missing):
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _disjoint(vertex, kinds, least, near, degree, ends, before, after, parent, stack):
     """How many paths there are from a vertex to ends that share nothing else, by augmentation.
 
@@ -162,7 +163,7 @@ def _disjoint(vertex, kinds, least, near, degree, ends, before, after, parent, s
     return count
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _scalar_bounds(edges, kind_of, left, num_left, is_input, is_output, bounds):
     """The cut bounds of the vertices that are left, in a graph of scalars (see `lower_bound`)."""
     n = edges.shape[0]
@@ -207,7 +208,7 @@ def _scalar_bounds(edges, kind_of, left, num_left, is_input, is_output, bounds):
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def scalar_group(edges, kind_of, members, is_input, is_output, products, sums):
     """For every subset of a group of vertices that is gone, the least that the others cost, for scalars."""
     n, k = edges.shape[0], members.shape[0]
@@ -234,7 +235,7 @@ def scalar_group(edges, kind_of, members, is_input, is_output, products, sums):
     return table
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def remember(keys, costs, key, cost):
     """Whether a state is new or was never reached so cheaply; it is noted then."""
     mask = np.uint64(costs.shape[0] - 1)
@@ -250,7 +251,7 @@ def remember(keys, costs, key, cost):
     return True, True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def rehash(old_keys, old_costs, keys, costs):
     """Move a memory into a larger one."""
     for at in range(old_costs.shape[0]):
@@ -258,7 +259,7 @@ def rehash(old_keys, old_costs, keys, costs):
             remember(keys, costs, old_keys[at], old_costs[at])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _expand(
     edges, cost, left, num_left, bounds, gone, group, bit, tables, is_input, mults, missing, moves, floors
 ):  # fmt: skip
@@ -302,7 +303,7 @@ def _expand(
     return num_left
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def search(
     edges, keys, costs, bounds, left, num_left, moves, floors, num_moves, next_move,
     gone, group, bit, tables, is_input, is_output, kind_of, products, mults, sums,

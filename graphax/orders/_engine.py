@@ -16,10 +16,10 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
 from .._graph import ComputationalGraph
+from ..compiled import compiled
 from ..sparse import ZERO, StructureTable
 
 # What a compiled function returns: it is done; the tables miss something; the arrays are full.
@@ -78,14 +78,6 @@ class Tables(NamedTuple):
     sums: np.ndarray
     structures: np.ndarray
     request: np.ndarray
-
-
-def compiled(fun: Callable[..., Any]) -> Any:
-    """Compile a function, and keep its machine code on disk where there is a place for it."""
-    try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(fun)
-    except RuntimeError:  # there is none
-        return numba.njit(nogil=True, error_model="numpy")(fun)
 
 
 @compiled

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._engine import DEPTH, DONE, HASH, PEAKS, PRICE, Engine, compiled, eliminate, rewind, undo
+from ..compiled import compiled
+from ._engine import DEPTH, DONE, HASH, PEAKS, PRICE, Engine, eliminate, rewind, undo
 
 # Places in `Arrays.state`.
 _STEP, _TRIES, _ENERGY, _BEST_ENERGY, _BEST_PEAK, _EVALUATIONS, _STATE_WIDTH = range(7)
