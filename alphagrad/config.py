@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import io
 import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-from yaml import YAMLError
 
 import graphax
 import tasks
+from graphax.files import read_text
 from graphax.orders import Objective
 from graphax.sparse import UnitEdges
 
@@ -303,8 +305,9 @@ def parse(kind: type[ConfigT], words: Sequence[str], base: Path | None = None) -
             raise ConfigError(f"{word!r} is not a setting; write key=value, such as {known[0]}=NAME")
         if key not in known:
             raise ConfigError(f"unknown setting {key!r}; {nearest(key, known)}")
+    layers = [_read_settings(base)] if base is not None else []
+    where = f" (with the settings of {base})" if base is not None else ""
     try:
-        layers: list[Any] = [OmegaConf.load(base)] if base is not None else []
         merged = OmegaConf.merge(*layers, OmegaConf.from_dotlist(list(words)))
         values = OmegaConf.to_container(merged, resolve=True)
         # The structured merge checks and converts types.
@@ -317,9 +320,9 @@ def parse(kind: type[ConfigT], words: Sequence[str], base: Path | None = None) -
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None)
         reason = (getattr(error, "msg", None) or str(error)).splitlines()[0]
-        raise ConfigError(f"{key}: {reason}" if key else reason) from error
-    except (OSError, TypeError, ValueError, YAMLError) as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError((f"{key}: {reason}" if key else reason) + where) from error
+    except (TypeError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{error}{where}") from error
     return typing.cast(ConfigT, checked)
 
 
@@ -332,11 +335,35 @@ def named_task(words: Sequence[str], base: Path | None = None) -> str:
     named = [word.partition("=")[2] for word in words if word.startswith("task=")]
     if named or base is None:
         return named[-1] if named else ""
+    values = OmegaConf.to_container(_read_settings(base))
+    task = values.get("task") if isinstance(values, dict) else None
+    return task if isinstance(task, str) else ""
+
+
+_SETTINGS = "a file of settings"
+
+
+def _read_settings(path: Path) -> DictConfig:
+    """The settings in a YAML file.
+
+    Raises:
+        ConfigError: for a file that cannot be read.
+    """
     try:
-        saved = OmegaConf.load(base)
-        return str(saved.get("task", "")) if isinstance(saved, DictConfig) else ""
-    except (OSError, ValueError, YAMLError) as error:
+        text = read_text(path, _SETTINGS, 2**16)
+    except (OSError, ValueError) as error:
         raise ConfigError(str(error)) from error
+    try:
+        # An alias stands for what may hold aliases again: a few lines would be more than memory holds.
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C where it has been compiled
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, loader)):
+            raise ConfigError("it has aliases (*name); write what they stand for")
+        read = OmegaConf.load(io.StringIO(text))
+        if not isinstance(read, DictConfig):
+            raise ConfigError("expected lines of the form 'key: value'")
+        return read
+    except (OmegaConfBaseException, ValueError, OSError, yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{path} is not {_SETTINGS}: {error}") from error
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

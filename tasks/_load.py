@@ -150,6 +150,10 @@ def _load_from_file(path: Path, function: str, args: str | None, argnums: Sequen
 def _function_in(path: Path, function: str) -> Callable[..., Any]:
     if not path.is_file():
         raise ValueError(f"there is no file {str(path)!r} to load {function!r} from")
+    try:
+        compile(path.read_bytes(), path, "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f"{str(path)!r} is not a Python file: {error}") from error
     spec = importlib.util.spec_from_file_location(f"task_file_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

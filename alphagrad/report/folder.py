@@ -11,6 +11,8 @@ from typing import Any
 
 from tensorboardX import SummaryWriter
 
+from graphax.files import parse_json, read_text
+
 from ..training.loop import Metrics
 
 
@@ -103,6 +105,23 @@ def run_path(run_dir: str | None, task: str) -> Path:
 
 
 def read_metrics(path: Path) -> list[Mapping[str, Any]]:
-    """The lines of a run's `metrics.jsonl`."""
-    with (path / "metrics.jsonl").open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+    """The lines of a run's `metrics.jsonl`.
+
+    Raises:
+        OSError: if there is no such file, or it may not be read.
+        ValueError: if it holds anything else.
+    """
+    file = path / "metrics.jsonl"
+    found = []
+    for number, line in enumerate(read_text(file, "a file of metrics", _LONGEST).splitlines(), start=1):
+        try:
+            values = parse_json(line)
+            if not isinstance(values, dict):
+                raise ValueError("expected a JSON object")
+        except ValueError as error:
+            raise ValueError(f"{file}, line {number}: {error}") from error
+        found.append(values)
+    return found
+
+
+_LONGEST = 2**31  # bytes of metrics: a line a second for a year
