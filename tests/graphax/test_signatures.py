@@ -14,8 +14,6 @@ import graphax
 from graphax import count_ops, hessve, jacve, trace, value_and_jacve
 from graphax.equinox import filter_jacve
 
-jax.config.update("jax_enable_x64", True)
-
 X, Y = np.array([0.3, -0.2, 0.5]), np.array([0.7, 1.1, -0.4])
 
 
