@@ -17,16 +17,12 @@ def assert_same_jacobian(actual, expected, rtol=1e-9):
         np.testing.assert_allclose(a, e, rtol=0, atol=rtol * scale)
 
 
-def emitted_multiplications(fun, *args):
-    """Multiplications in the accumulation part of the jaxpr of a Jacobian."""
-    return _multiplications(jax.make_jaxpr(fun)(*args).jaxpr)
-
-
-def _multiplications(jaxpr):
+def multiplications(jaxpr, scope):
+    """Multiplications in the equations of a jaxpr that stand in a named scope."""
     count = 0
     for eqn in jaxpr.eqns:
-        count += sum(_multiplications(inner) for inner in core.jaxprs_in_params(eqn.params))
-        if "accumulate" not in str(eqn.source_info.name_stack):
+        count += sum(multiplications(inner, scope) for inner in core.jaxprs_in_params(eqn.params))
+        if scope not in str(eqn.source_info.name_stack):
             continue
         if eqn.primitive.name == "mul":
             count += math.prod(eqn.outvars[0].aval.shape)
