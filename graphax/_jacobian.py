@@ -193,7 +193,8 @@ def hessve(
 
     Args:
         fun: the function. Where all leaves of its result are scalars, the graph is that of ``jax.grad``;
-            else it is that of its Jacobian, ``jacve(fun, argnums=argnums)``.
+            else, and where JAX cannot pull back (``while_loop``), it is that of its Jacobian,
+            ``jacve(fun, argnums=argnums)``.
         argnums: as for :func:`jacve`.
         has_aux: whether ``fun`` returns a pair of the result and auxiliary data.
         holomorphic: a promise that ``fun`` is holomorphic, as for :func:`jacve`.
@@ -249,7 +250,10 @@ def _gradient(
         rows = []
         for at in range(len(leaves)):
             seeds = [lax.full_like(other, int(at == to)) for to, other in enumerate(leaves)]
-            (row,) = pull(jax.tree.unflatten(tree, seeds))
+            try:
+                (row,) = pull(jax.tree.unflatten(tree, seeds))
+            except (ValueError, NotImplementedError):  # `while_loop`: JAX pulls back through none
+                return jacobian(*args, **kwargs)
             rows.append(row[0] if single else tuple(row))
         found = jax.tree.unflatten(tree, rows)
         return (found, aux) if has_aux else found

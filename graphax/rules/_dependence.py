@@ -91,25 +91,22 @@ def on_own(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
 
 def by_jvp(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
     """As the primitive's jvp has it."""
-    moving = [at for at, inputs in enumerate(operands) if inputs]
-    ways = _tangents(equation, moving)
-    if ways is None:  # perhaps it has none for some operands only
-        alone = [_tangents(equation, [at]) or [frozenset([at])] * len(equation.outputs) for at in moving]
-        ways = [_union(results) for results in zip(*alone, strict=True)]
+    moving = frozenset(at for at, inputs in enumerate(operands) if inputs)
+    ways = _tangents(equation, sorted(moving))
+    if find_rule(equation.primitive) is None or equation.params.get("symbolic_zeros"):
+        # Such a jvp may ask which tangents there are, and has to be told the same when it is differentiated.
+        ways = [moving if way else NOTHING for way in ways]
     return [_union(operands[at] for at in way) for way in ways]
 
 
-def _tangents(equation: Equation, moving: Sequence[int]) -> list[Inputs] | None:
-    """For every tangent that a primitive's jvp returns the operands whose tangents it reads.
-
-    None if the primitive has no jvp for these operands.
-    """
+def _tangents(equation: Equation, moving: Sequence[int]) -> list[Inputs]:
+    """For every tangent that a primitive's jvp returns the operands whose tangents it reads."""
     wanted = tuple(at in moving for at in range(len(equation.inputs)))
     try:
         types = tuple(array_type(atom.aval) for atom in equation.inputs)
         program = jvp_program(equation.primitive, equation.params, types, wanted)
-    except Exception:  # whatever the rules of others raise; whoever differentiates it will see
-        return None
+    except Exception:  # whatever rules raise that are not ours; it is an error where a derivative is needed
+        return [frozenset(moving)] * len(equation.outputs)
     found: dict[Atom, Inputs] = {
         tangent: frozenset([at]) for at, tangent in zip(moving, program.inputs[len(types) :], strict=True)
     }
