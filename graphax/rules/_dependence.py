@@ -89,6 +89,18 @@ def on_own(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
     return list(operands[: len(equation.outputs)])
 
 
+def _entrywise(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
+    """As :func:`by_jvp`; elementwise primitives have the same for all parameters and types."""
+    moving = tuple(at for at, inputs in enumerate(operands) if inputs)
+    key = equation.primitive, moving
+    if key not in _KNOWN:
+        (_KNOWN[key],) = _tangents(equation, moving)
+    return [_union(operands[at] for at in _KNOWN[key])]
+
+
+_KNOWN: dict[tuple[core.Primitive, tuple[int, ...]], Inputs] = {}
+
+
 def by_jvp(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
     """As the primitive's jvp has it."""
     moving = frozenset(at for at, inputs in enumerate(operands) if inputs)
@@ -120,4 +132,4 @@ def _union(several: Iterable[Inputs]) -> Inputs:
     return NOTHING.union(*several)
 
 
-register_dependence(ELEMENTWISE, by_jvp)
+register_dependence(ELEMENTWISE, _entrywise)
