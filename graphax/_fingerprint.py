@@ -17,8 +17,9 @@ from jax.extend import core
 from jax.sharding import PartitionSpec
 
 from ._numbering import Numbering
+from ._tables import tables
 from ._trace import Atom, Constant, Equation, Program, Variable, bind, inline, is_differentiable
-from .rules import array_type, jvp_program
+from .rules import array_type, jvp_program, scan_counts
 
 # Parameters that say how precisely, where or under which name something is computed, and not what.
 _NOT_WHAT = frozenset(
@@ -31,8 +32,6 @@ _NOT_WHAT = frozenset(
 )  # fmt: skip
 # Functions with a derivative rule of their own.
 _CUSTOM = frozenset({"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"})
-# Programs of their own: the values that they are given shape no edge of the graph around them.
-_OPAQUE = _CUSTOM | {"scan", "while"}
 
 
 def fingerprint(numbering: Numbering, outputs: Sequence[int | None]) -> str:
@@ -86,39 +85,17 @@ def _spell_program(
         carries = active is None or not active.isdisjoint(equation.outputs)
         has_rule = with_rules and carries and equation.primitive.name in _CUSTOM
         rule = _spell_rule(equation) if has_rule else ""
-        params = _spell_params(equation.params, spell)
+        params = _spell_params(equation, spell)
         lines.append(f"{results} = {equation.primitive.name} {operands} {params} {rule}")
     lines.append("return " + " ".join(map(name, program.outputs)))
-    lines += [f"{name(variable)} is {spell(value)}" for variable, value in _tables(program, active)]
+    lines += [f"{name(variable)} is {spell(value)}" for variable, value in tables(program, active)]
     return "\n".join(lines)
 
 
-def _tables(program: Program, active: frozenset[Variable] | None) -> list[tuple[Variable, Any]]:
-    """The closed-over arrays that decide which entries meet: indices and selections come from them alone."""
-    values = {variable: value for variable, value in program.constants if not isinstance(value, Tracer)}
-    if not values:
-        return []
-    known = set(values)
-    definitions: dict[Variable, Equation] = {}
-    wanted: list[Atom] = []
-    for equation in program.equations:
-        if all(isinstance(atom, Constant) or atom in known for atom in equation.inputs):
-            known.update(equation.outputs)
-            definitions.update(dict.fromkeys(equation.outputs, equation))
-        elif equation.primitive.name not in _OPAQUE and (
-            active is None or not active.isdisjoint(equation.outputs)
-        ):
-            wanted += [atom for atom in equation.inputs if not is_differentiable(atom.aval)]
-    seen: set[Atom] = set()
-    while wanted:
-        atom = wanted.pop()
-        if atom in known and atom not in seen:
-            seen.add(atom)
-            wanted += definitions[atom].inputs if atom in definitions else ()
-    return [(variable, value) for variable, value in values.items() if variable in seen]
-
-
-def _spell_params(params: dict[str, Any], spell: Callable[[Any], str]) -> str:
+def _spell_params(equation: Equation, spell: Callable[[Any], str]) -> str:
+    params = dict(equation.params)
+    if equation.primitive.name == "scan":  # whose operands releases of JAX describe differently
+        params = params | {"counts": scan_counts(params), "ft_in": None, "ft_out": None}
     return " ".join(
         f"{key}={text}"
         for key, value in sorted(params.items())
@@ -225,9 +202,9 @@ def _spell_rule(equation: Equation) -> str:
 
 
 def _traced_rule(equation: Equation) -> str:
-    types = tuple(array_type(atom.aval) for atom in equation.inputs)
-    wanted = tuple(map(is_differentiable, types))
+    wanted = tuple(is_differentiable(atom.aval) for atom in equation.inputs)
     try:
+        types = tuple(array_type(atom.aval) for atom in equation.inputs)
         if equation.primitive.name == "custom_jvp_call":
             program = jvp_program(equation.primitive, equation.params, types, wanted)
         else:

@@ -21,6 +21,7 @@ from ._dependence import follow
 from ._elementwise import NotElementwise, array_type, jvp_program, static_number
 from ._registry import Blocks, Call, Inexpressible, Rule, find_rule, register_rule
 from ._relabel import COPYING
+from ._scan import scan_counts
 
 __all__ = [
     "COPYING",
@@ -37,6 +38,7 @@ __all__ = [
     "jvp_program",
     "real_type",
     "register_rule",
+    "scan_counts",
     "static_number",
     "touches_complex",
 ]

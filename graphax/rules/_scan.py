@@ -54,7 +54,7 @@ def _scan(call: Call) -> tuple[list[Any], Blocks]:
         call,
         find_flow(
             call.params["jaxpr"],
-            *_counts(call.params),
+            *scan_counts(call.params),
             call.wanted,
             call.needed,
         ),
@@ -201,7 +201,7 @@ class _Loop:
         blocks[result][column] = arranged_block(out, [out[0], *in_], sizes, array, range(len(sizes)))
 
 
-def _counts(params: dict[str, Any]) -> tuple[int, int]:
+def scan_counts(params: dict[str, Any]) -> tuple[int, int]:
     """How many of a scan's operands are constants, and how many are carried."""
     if "num_consts" in params:
         return params["num_consts"], params["num_carry"]
@@ -210,7 +210,7 @@ def _counts(params: dict[str, Any]) -> tuple[int, int]:
 
 
 def _dependence(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
-    return through_loop(equation.params["jaxpr"], *_counts(equation.params), operands)
+    return through_loop(equation.params["jaxpr"], *scan_counts(equation.params), operands)
 
 
 register_dependence(("scan",), _dependence)
