@@ -83,9 +83,12 @@ class ComputationalGraph:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of structure alone: primitives, shapes, wiring and literals, not values or dtypes.
+        """What tells the graph from all others: a hash of its program.
 
-        It is the same in every process and for every input value.
+        In it are equations, their parameters, programs inside loops, branches and derivative rules, shapes,
+        literals, wiring, inputs, outputs, and those closed-over arrays that decide which entries meet. It is
+        the same in every process, for all values of the arguments and for every floating type, unless JAX
+        traces another program in another precision.
         """
         return fingerprint(self.numbering, self.outputs)
 

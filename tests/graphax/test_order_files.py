@@ -408,7 +408,7 @@ sys.exit(status)
 
 
 def without_privileges():
-    """Words before a command that make read-only what is said to be, for administrators too; None if unknown."""
+    """Words before a command that make folders read-only for administrators, too; None if there are none."""
     if os.name != "posix":
         return None
     if os.geteuid():
