@@ -63,10 +63,12 @@ def describe(graph: ComputationalGraph) -> str:
         results = " ".join(f"{name(v)}:{short_type(v.aval)}" for v in equation.outputs)
         params = _stable_params(equation.params)
         text = f"{results} = {equation.primitive.name}{f'[{params}]' if params else ''} {operands}"
-        rows.append((label, marks, text, equation.source))
+        rows.append((label, marks, text, equation.source and f"# {equation.source}"))
     width = max((len(row[0]) for row in rows), default=0)
     body = max((min(len(row[2]), 72) for row in rows), default=0)
-    lines = [f"{label:>{width}} {marks} {text:<{body}}  # {source}" for label, marks, text, source in rows]
+    lines = [
+        f"{label:>{width}} {marks} {text:<{body}}  {place}".rstrip() for label, marks, text, place in rows
+    ]
     results = " ".join(name(atom) for atom in program.outputs)
     legend = (
         f"{len(graph.vertices)} vertices, {len(graph.eliminable)} eliminable (*); "

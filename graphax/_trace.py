@@ -15,7 +15,7 @@ import numpy as np
 from jax.core import Tracer
 from jax.extend import core, source_info_util
 
-# What this package adds to a program is told, as JAX's own is, by the line of the user's that asked for it.
+# Operations that this package adds to a program have, as JAX's own do, the user's line that asked for them.
 source_info_util.register_exclusion(f"{Path(__file__).parent}{os.sep}")
 
 # Primitives that only call a jaxpr, and the parameter that holds it.
@@ -88,7 +88,16 @@ class Surroundings:
             entered.enter_context(source_info_util.user_context(info.traceback, name_stack=stack))
             for context in self.contexts:
                 entered.enter_context(context.manager)
-            yield
+            try:
+                yield
+            except Exception as error:
+                self._tell(error)
+                raise
+
+    def _tell(self, error: Exception) -> None:
+        """Add to an error the line where the user's code asked for what failed."""
+        if self.source_info.traceback is not None and not getattr(error, "__notes__", ()):
+            error.add_note(f"This is what became of {source_info_util.summarize(self.source_info)}")
 
 
 #: Of what is applied wherever the program is evaluated.
