@@ -3,14 +3,17 @@
 from . import orders, sparse
 from ._draw import Drawing, draw
 from ._elimination import OpCount
+from ._fallback import FallbackWarning
 from ._graph import ComputationalGraph
-from ._jacobian import count_ops, hessve, jacve, trace, value_and_jacve
+from ._hessian import hessve
+from ._jacobian import count_ops, jacve, trace, value_and_jacve
 from .orders import Order, load_order, save_order
 from .rules import register_rule
 
 __all__ = [
     "ComputationalGraph",
     "Drawing",
+    "FallbackWarning",
     "OpCount",
     "Order",
     "count_ops",

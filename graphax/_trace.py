@@ -151,6 +151,10 @@ class Program:
     equations: tuple[Equation, ...]
     outputs: tuple[Atom, ...]
 
+    def with_inputs(self, order: Sequence[int]) -> Program:
+        """The same program with its inputs in another order."""
+        return replace(self, inputs=tuple(self.inputs[at] for at in order))
+
     def anywhere(self) -> Program:
         """The same program for every place in the user's code."""
         equations = tuple(replace(equation, surroundings=ANYWHERE) for equation in self.equations)
@@ -221,17 +225,17 @@ def bind(primitive: core.Primitive, params: dict[str, Any], values: Sequence[Any
     return list(results) if primitive.multiple_results else [results]
 
 
-def trace_program(fun: Callable[..., Any], *args: Any) -> tuple[Program, Any]:
+def trace_program(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Program, Any]:
     """Trace a function of arrays and inline its calls.
 
     Args:
         fun: a function of pytrees of arrays.
-        args: example arguments, or anything with a shape and a dtype.
+        args, kwargs: example arguments, or anything with a shape and a dtype.
 
     Returns:
         the flat program over the leaves of the arguments, and the pytree of output shapes.
     """
-    jaxpr, shape = jax.make_jaxpr(fun, return_shape=True)(*args)
+    jaxpr, shape = jax.make_jaxpr(fun, return_shape=True)(*args, **kwargs)
     return inline(jaxpr), shape
 
 
@@ -305,6 +309,8 @@ def communicates(equation: Any) -> bool:
     Axes of an array are integers, of Python or of NumPy; names are anything else.
     """
     params = equation.params
+    if equation.primitive.name == "pvary":  # changes a type, no value
+        return False
     axes = params.get("axes", params.get("axis_name", ()))
     if any(not hasattr(axis, "__index__") for axis in (axes if isinstance(axes, tuple) else (axes,))):
         return True

@@ -63,8 +63,8 @@ def filter_jacve(
                 "filter_jacve differentiates with respect to the first argument: pass it by position"
             )
         moving, still = eqx.partition(args[0], eqx.is_inexact_array)
-        static: list[Any] = []
 
+        @functools.wraps(fun)
         def of_arrays(moving: Any, *rest: Any, **kwargs: Any) -> Any:
             result = fun(eqx.combine(moving, still), *rest, **kwargs)
             result, aux = as_pair(result) if has_aux else (result, None)
@@ -74,13 +74,10 @@ def filter_jacve(
                     "filter_jacve differentiates functions with floating or complex arrays in their result, "
                     "but there are none"
                 )
-            arrays, others = eqx.partition(aux, eqx.is_array)
-            static.append(others)
-            return result, arrays
+            return (result, aux) if has_aux else result
 
-        evaluate = jacve(of_arrays, order=order, has_aux=True, holomorphic=holomorphic, sparse=sparse)
-        found, arrays = evaluate(moving, *args[1:], **kwargs)
-        return (found, eqx.combine(arrays, static[-1])) if has_aux else found
+        evaluate = jacve(of_arrays, has_aux=has_aux, holomorphic=holomorphic, order=order, sparse=sparse)
+        return evaluate(moving, *args[1:], **kwargs)
 
     return jacobian
 

@@ -15,7 +15,7 @@ from . import (  # noqa: F401  (they register their rules)
     _sorting,
     _windows,
 )
-from ._complex import complex_rule, real_type, touches_complex
+from ._complex import complex_rule, real_type, real_view, touches_complex
 from ._dense import dense_rule
 from ._dependence import follow
 from ._elementwise import NotElementwise, array_type, jvp_program, static_number
@@ -37,6 +37,7 @@ __all__ = [
     "follow",
     "jvp_program",
     "real_type",
+    "real_view",
     "register_rule",
     "scan_counts",
     "static_number",

@@ -263,7 +263,7 @@ def derivative_program(call: Call) -> Program:
 def jvp_program(
     primitive: core.Primitive,
     params: dict[str, Any],
-    types: tuple[jax.ShapeDtypeStruct, ...],
+    types: tuple[Any, ...],
     wanted: tuple[bool, ...],
 ) -> Program:
     """The flat program of a primitive's jvp.
@@ -278,12 +278,17 @@ def jvp_program(
         return _cached_program.__wrapped__(*key)
 
 
-def _type_of(operand: Any) -> jax.ShapeDtypeStruct:
+def _type_of(operand: Any) -> Any:
     return array_type(jax.typeof(operand))
 
 
-def array_type(aval: Any) -> jax.ShapeDtypeStruct:
-    """The type of an array, such that types that agree in shape and dtype are equal."""
+def array_type(aval: Any) -> Any:
+    """The type of an array, such that types that agree in shape and dtype are equal.
+
+    On a mesh of devices the axes along which an array varies, or is split, are of its type.
+    """
+    if not jax.sharding.get_abstract_mesh().empty:
+        return aval
     return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
 
 
@@ -291,7 +296,7 @@ def array_type(aval: Any) -> jax.ShapeDtypeStruct:
 def _cached_program(
     primitive: core.Primitive,
     params: tuple[tuple[str, Any], ...],
-    types: tuple[jax.ShapeDtypeStruct, ...],
+    types: tuple[Any, ...],
     wanted: tuple[bool, ...],
 ) -> Program:
     def derivative(operands: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
