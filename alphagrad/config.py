@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import io
+import math
 import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
@@ -305,25 +306,54 @@ def parse(kind: type[ConfigT], words: Sequence[str], base: Path | None = None) -
             raise ConfigError(f"{word!r} is not a setting; write key=value, such as {known[0]}=NAME")
         if key not in known:
             raise ConfigError(f"unknown setting {key!r}; {nearest(key, known)}")
-    layers = [_read_settings(base)] if base is not None else []
-    where = f" (with the settings of {base})" if base is not None else ""
+    layers = [] if base is None else [_read_settings(base)]
+    if base is not None:
+        try:
+            _checked(kind, layers)
+        except _MissingError:
+            pass  # words may add it
+        except ConfigError as error:
+            raise ConfigError(f"{base}: {error}") from error
+    return _checked(kind, [*layers, OmegaConf.from_dotlist(list(words))])
+
+
+class _MissingError(ConfigError):
+    """A setting that has to be made is not made."""
+
+
+def _checked(kind: type[ConfigT], layers: Sequence[Any]) -> ConfigT:
+    """The configuration that layers of settings describe, later ones before earlier ones."""
     try:
-        merged = OmegaConf.merge(*layers, OmegaConf.from_dotlist(list(words)))
-        values = OmegaConf.to_container(merged, resolve=True)
+        values = OmegaConf.to_container(OmegaConf.merge(*layers), resolve=True)
         # The structured merge checks and converts types.
         schema = OmegaConf.structured(kind)
         _make_writable(schema, kind)
         checked = OmegaConf.to_object(OmegaConf.merge(schema, values))
     except MissingMandatoryValue as error:
         required = [setting.key for setting in settings(kind) if setting.default == REQUIRED]
-        raise ConfigError(f"say what to work on: {required[0]}=NAME") from error
+        raise _MissingError(f"say what to work on: {required[0]}=NAME") from error
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None)
         reason = (getattr(error, "msg", None) or str(error)).splitlines()[0]
-        raise ConfigError((f"{key}: {reason}" if key else reason) + where) from error
+        raise ConfigError(f"{key}: {reason}" if key else reason) from error
     except (TypeError, ValueError, yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{error}{where}") from error
+        raise ConfigError(str(error)) from error
+    _check_numbers(checked)
     return typing.cast(ConfigT, checked)
+
+
+def _check_numbers(config: Any, group: str = "") -> None:
+    """Refuse what is no number, and numbers that no setting can have."""
+    for entry in fields(config):
+        value, key = getattr(config, entry.name), f"{group}{entry.name}"
+        if is_dataclass(value):
+            _check_numbers(value, f"{key}.")
+        elif (
+            isinstance(value, float) and not math.isfinite(value) and (math.isnan(value) or key != "seconds")
+        ):
+            raise ConfigError(f"{key}={value} must be a finite number")
+        elif isinstance(value, int) and abs(value) >= 2**31:
+            raise ConfigError(f"{key}={value} must lie between -2**31 and 2**31")
 
 
 def named_task(words: Sequence[str], base: Path | None = None) -> str:

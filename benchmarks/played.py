@@ -13,29 +13,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from alphagrad.config import SchemeTrainConfig, parse
 from alphagrad.matmul import Scheme, read_format
 from alphagrad.report import read_metrics
 from graphax.files import write_atomically
+
+_COLUMNS = ("best", "seconds", "games")
 
 
 def read_run(folder: Path) -> dict[str, Any]:
     """The entry of a run.
 
     Raises:
-        SchemeError: if the scheme that it ended with is wrong.
-        ValueError: if its metrics speak of another rank.
+        OSError: if a file of it cannot be read.
+        ValueError: if a file of it is damaged, its scheme wrong, or its metrics speak of another rank.
     """
-    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config = parse(SchemeTrainConfig, [], folder / "config.yaml")
     ranks: list[list[float]] = []
     for row in read_metrics(folder):
+        if not all(math.isfinite(row.get(key, math.nan) or 0) for key in _COLUMNS):
+            raise ValueError(f"{folder} has metrics of another kind of run: {row}")
         if row["best"] is not None and (not ranks or -row["best"] < ranks[-1][0]):
             ranks.append([int(-row["best"]), round(row["seconds"], 1), row["games"]])
     scheme = Scheme.load(folder / "scheme.json")
     if not ranks or ranks[-1][0] != scheme.rank:
         raise ValueError(f"{folder} has a scheme of {scheme.rank} products, of which its metrics don't tell")
-    return {"task": config["task"], "seed": config["seed"], "rank_seconds_games": ranks}
+    return {"task": config.task, "seed": config.seed, "rank_seconds_games": ranks}
 
 
 def plot(path: Path, runs: Sequence[dict[str, Any]], title: str) -> None:

@@ -107,21 +107,44 @@ def run_path(run_dir: str | None, task: str) -> Path:
 def read_metrics(path: Path) -> list[Mapping[str, Any]]:
     """The lines of a run's `metrics.jsonl`.
 
+    Args:
+        path: the run's folder.
+
+    Returns:
+        tables with the same columns, "seconds" among them: of texts, or of numbers and None where there is
+        nothing to tell.
+
     Raises:
-        OSError: if there is no such file, or it may not be read.
-        ValueError: if it holds anything else.
+        OSError: if there are none, or they cannot be read.
+        ValueError: for lines of another kind; with the name of the file and the number of the line.
     """
     file = path / "metrics.jsonl"
-    found = []
-    for number, line in enumerate(read_text(file, "a file of metrics", _LONGEST).splitlines(), start=1):
+    lines: list[Mapping[str, Any]] = []
+    texts = read_text(file, "a file of metrics", _LONGEST).split("\n")
+    for number, text in enumerate(texts if texts[-1] else texts[:-1], 1):
         try:
-            values = parse_json(line)
-            if not isinstance(values, dict):
-                raise ValueError("expected a JSON object")
+            line = parse_json(text)
+            _check_columns(line, lines[0] if lines else line)
         except ValueError as error:
-            raise ValueError(f"{file}, line {number}: {error}") from error
-        found.append(values)
-    return found
+            raise ValueError(f"{file}, line {number}, holds no metrics: {error}") from error
+        lines.append(line)
+    return lines
+
+
+def _check_columns(line: Any, first: Mapping[str, Any]) -> None:
+    """Refuse a line that does not go with the first one."""
+    if not isinstance(line, dict):
+        raise ValueError("it is no table")
+    if line.keys() != first.keys():
+        raise ValueError(f"its columns are {', '.join(line)}, those of the first line {', '.join(first)}")
+    if type(line.get("seconds")) not in (int, float):
+        raise ValueError(f"its seconds are {line.get('seconds')!r}")
+    for name, value in line.items():
+        kinds = (str,) if isinstance(first[name], str) else (int, float, type(None))
+        if type(value) not in kinds:
+            raise ValueError(
+                f"{name} is {str(value)[:50]!r}, which is no {'text' if str in kinds else 'number'}"
+            )
 
 
 _LONGEST = 2**31  # bytes of metrics: a line a second for a year

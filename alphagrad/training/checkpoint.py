@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,11 +25,18 @@ def save_checkpoint(path: Path, training: Training, fingerprint: str) -> None:
         training: what to keep: the agent, its optimizer, its games.
         fingerprint: of what the game is about.
     """
-    header = {"version": _VERSION, "fingerprint": fingerprint, "iteration": int(training.iteration)}
+    leaves = BytesIO()
+    eqx.tree_serialise_leaves(leaves, training)
+    header = {
+        "version": _VERSION,
+        "fingerprint": fingerprint,
+        "iteration": int(training.iteration),
+        "sha256": hashlib.sha256(leaves.getbuffer()).hexdigest(),
+    }
 
     def write(file: BinaryIO) -> None:
         file.write((json.dumps(header) + "\n").encode())
-        eqx.tree_serialise_leaves(file, training)
+        file.write(leaves.getbuffer())
 
     write_atomically(path, write)
 
@@ -45,23 +54,28 @@ def load_checkpoint(path: Path, like: Training, fingerprint: str) -> Training:
         ValueError: if the file is damaged, of another version, of another game or of other settings.
     """
     with open_file(path, "a checkpoint") as file:
-        _check_header(path, file.readline(_HEADER), fingerprint)
+        line = file.readline(_HEADER)
+        digest = _check_header(path, line, fingerprint)
+        if digest != hashlib.file_digest(file, "sha256").hexdigest():  # pyright: ignore[reportArgumentType]
+            raise ValueError(f"{path} is damaged: it does not hold what was written")
+        file.seek(len(line))
         try:
-            training = eqx.tree_deserialise_leaves(file, like)
-        except (ValueError, EOFError, RuntimeError, OSError) as error:
-            raise _damaged(path, str(error).partition("\n")[0]) from error
-        if file.read(1):
-            raise _damaged(path, "it goes on after its end")
-    return training
+            return eqx.tree_deserialise_leaves(file, like)
+        # What does not fit is met by Equinox or numpy, whose complaints are of many kinds.
+        except Exception as error:
+            why = str(error).partition("\n")[0] or type(error).__name__
+            raise ValueError(f"{path} is of other settings than these: {why}") from error
 
 
 _HEADER = 4096  # bytes; more than a header takes
 
 
-def _check_header(path: Path, line: bytes, fingerprint: str) -> None:
+def _check_header(path: Path, line: bytes, fingerprint: str) -> str:
+    """The digest of what follows, by a header that is right."""
     try:
         header = parse_json(line)
         version, found = header["version"], header["fingerprint"]
+        digest = header["sha256"] if version == _VERSION else ""
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a checkpoint") from error
     if version != _VERSION:
@@ -71,7 +85,4 @@ def _check_header(path: Path, line: bytes, fingerprint: str) -> None:
         )
     if found != fingerprint:
         raise ValueError(f"{path} was made for another task: its graph differs from this one's")
-
-
-def _damaged(path: Path, why: str) -> ValueError:
-    return ValueError(f"{path} is damaged, or of other settings than these: {why}")
+    return digest
