@@ -310,8 +310,9 @@ def parse(kind: type[ConfigT], words: Sequence[str], base: Path | None = None) -
     if base is not None:
         try:
             _checked(kind, layers)
-        except _MissingError:
-            pass  # words may add it
+        except _MissingError as error:
+            if not words:
+                raise ConfigError(f"{base}: {error}") from error
         except ConfigError as error:
             raise ConfigError(f"{base}: {error}") from error
     return _checked(kind, [*layers, OmegaConf.from_dotlist(list(words))])

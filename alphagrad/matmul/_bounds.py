@@ -24,9 +24,9 @@ For given potentials the right hand side is a constant plus tau times the expect
 so that the tau at which it reaches log r is a quotient. To take the best potentials for that tau next is
 Newton's method, and each of its steps yields a bound.
 
-The eighth power gives 2.3728623, where Le Gall has 2.3728642. He maximises without the last term, which is
-a concave problem, and then goes over to the distribution of greatest entropy with the marginals found. So
-much is lost that way: done in the power itself it gives 2.3728636, done in all its blocks too 2.3728793.
+The eighth power gives 2.3728623, where Le Gall has 2.3728642. For large powers he maximises without the last
+term, which is a concave problem, and goes over to the distribution of greatest entropy with the marginals
+found. That costs something: done in the power itself it gives 2.3728636, done in all its blocks 2.3728793.
 Without the last term the number would be 2.3726, and no bound.
 
 Sources: D. Coppersmith, S. Winograd, Matrix multiplication via arithmetic progressions (1990);
