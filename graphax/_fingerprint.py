@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import functools
 import hashlib
@@ -106,11 +107,12 @@ def _spell_params(equation: Equation, spell: Callable[[Any], str]) -> str:
 def _spell_value(value: Any, with_rules: bool = True) -> str:
     """A parameter, a literal or an array as text that is the same in every process.
 
-    None and types spell nothing, functions their name; of other objects only the type is said.
+    None and types spell nothing, functions their name; of objects that hold no such values only the type is
+    said, for their own text may name an address.
     """
     if value is None or isinstance(value, np.dtype) or isinstance(value, type):
         return ""
-    if isinstance(value, str):
+    if isinstance(value, str | bytes):
         return repr(value)
     if isinstance(value, enum.Enum):
         return f"{type(value).__name__}.{value.name}"
@@ -130,6 +132,9 @@ def _spell_value(value: Any, with_rules: bool = True) -> str:
         return _spell_array(value)
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         return _spell_type(value)
+    if dataclasses.is_dataclass(value):
+        items = {item.name: getattr(value, item.name, None) for item in dataclasses.fields(value)}
+        return type(value).__name__ + _spell_value({k: v for k, v in items.items() if k not in _NOT_WHAT})
     return getattr(value, "__qualname__", type(value).__qualname__)
 
 

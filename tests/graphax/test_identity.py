@@ -318,6 +318,15 @@ def test_objects_that_parameters_hold_do_not_tell_traces_apart():
     assert of(fun(1.0)) == of(fun(2.0))
 
 
+def test_records_that_parameters_hold_belong_to_a_graph():
+    def fun(contracted):
+        dims = (((1,), (contracted,)), ((), ()))
+        numbers = lax.RaggedDotDimensionNumbers(dims, lhs_ragged_dimensions=(0,), rhs_group_dimensions=(0,))
+        return lambda x: lax.ragged_dot_general(x, jnp.stack([x, x]), jnp.array([1, 2]), numbers)
+
+    assert identity(fun(1), X) == identity(fun(1), X) != identity(fun(2), X)
+
+
 def test_a_rule_that_calls_its_own_function_has_an_end():
     def root(slope):
         @jax.custom_jvp
