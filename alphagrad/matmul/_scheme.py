@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import math
 import operator
-import zlib
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Int
 
-from graphax.files import write_atomically
+from alphagrad.matmul._scheme_file import Content, check_kind, read_content, write_content
 
 Format = tuple[int, int, int]
 
-# What reading a damaged file, or making a scheme of what it holds, may raise.
-_UNREADABLE = (ValueError, TypeError, OverflowError, RuntimeError, OSError, EOFError, BadZipFile, zlib.error)
+# How many entries of the tensor are computed at once.
+_ENTRIES_AT_ONCE = 2**22
 
 
 class SchemeError(ValueError):
@@ -51,7 +49,7 @@ def characteristic(ring: str) -> int:
     if ring in ("Z", "Q"):
         return 0
     digits = ring[1:] if isinstance(ring, str) and ring.startswith("Z") else ""
-    prime = int(digits) if digits.isdecimal() else 0
+    prime = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 6 else 0
     if not 2 <= prime < 2**15 or any(prime % divisor == 0 for divisor in range(2, math.isqrt(prime) + 1)):
         raise ValueError(
             f'ring is {ring!r}; expected "Z", "Q" or "Zp" with a prime p below 2**15, such as "Z2"'
@@ -156,22 +154,24 @@ class Scheme:
         scale = math.prod(self.denominators)
         largest = [max(int(f.max(initial=0)), -int(f.min(initial=0))) for f in (self.u, self.v, self.w)]
         # Sums of integers below 2**53 are exact in float64, whose matrix products are the fast ones.
-        dtype = np.float64 if math.prod(largest) * self.rank < 2**53 else object
+        dtype = np.float64 if max(math.prod(largest) * self.rank, scale) < 2**53 else object
         u, v, w = (factor.astype(dtype) for factor in (self.u, self.v, self.w))
-        for i in range(n * m):
+        rows = max(1, _ENTRIES_AT_ONCE // (p * n))
+        for i, low in itertools.product(range(n * m), range(0, m * p, rows)):
             used = np.flatnonzero(self.u[:, i])
-            found = (u[used, i, None] * v[used]).T @ w[used]
+            found = (u[used, i, None] * v[used, low : low + rows]).T @ w[used]
             if prime:
                 found = found % prime
-            expected = np.zeros((m * p, p * n), np.int64)
+            expected = np.zeros(found.shape, dtype)
             a, b = divmod(i, m)
-            for c in range(p):
-                expected[b * p + c, c * n + a] = 1
-            wrong = np.argwhere(found != expected * scale)
+            for j in range(max(low, b * p), min(low + rows, (b + 1) * p)):
+                expected[j - low, (j - b * p) * n + a] = scale
+            wrong = np.argwhere(found != expected)
             if len(wrong):
-                j, k = map(int, wrong[0])
-                value = Fraction(int(found[j, k]), scale)
-                right = int(expected[j, k])
+                row, k = map(int, wrong[0])
+                j = low + row
+                value = Fraction(int(found[row, k]), scale)
+                right = int(expected[row, k] != 0)
                 raise SchemeError(
                     f"entry (i, j, k) = ({i}, {j}, {k}) of the {n}x{m}x{p} scheme of rank {self.rank} over "
                     f"{self.ring} is {value} and should be {right}: the coefficient of A[{a}, {b}] "
@@ -203,28 +203,12 @@ class Scheme:
 
         Raises:
             SchemeError: for a scheme that is wrong; nothing is written.
-            ValueError: for another kind of file.
+            ValueError: for another kind of file, or a scheme that is too large for it.
         """
         path = Path(path)
-        kind = _kind_of(path)
+        check_kind(path)
         self.verify()
-        head = {
-            "format": list(self.format),
-            "rank": self.rank,
-            "ring": self.ring,
-            "denominators": list(self.denominators),
-        }
-        factors = {"u": self.u, "v": self.v, "w": self.w}
-        if kind == ".npz":
-            arrays: dict[str, Any] = {**head, **factors}
-            write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
-            return
-        lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in head.items()]
-        for name, factor in factors.items():
-            rows = ",\n".join(f"  {json.dumps(row)}" for row in factor.tolist())
-            lines.append(f' "{name}": [\n{rows}\n ]')
-        text = "{\n" + ",\n".join(lines) + "\n}\n"
-        write_atomically(path, text)
+        write_content(path, Content(self.format, self.u, self.v, self.w, self.ring, self.denominators))
 
     @classmethod
     def load(cls, path: str | Path) -> Scheme:
@@ -234,26 +218,24 @@ class Scheme:
             path: a file that `save` wrote.
 
         Raises:
-            SchemeError: for a file that holds no scheme, and for a wrong scheme, with the entry at fault.
+            SchemeError: for a file that holds no scheme or cannot be read, and for a wrong scheme, with the
+                entry at fault.
             FileNotFoundError: if there is no such file.
         """
         path = Path(path)
         try:
-            table = _read(path, _kind_of(path))
-            format, rank, ring = table["format"], table["rank"], table["ring"]
-            scheme = cls(format, table["u"], table["v"], table["w"], str(ring), tuple(table["denominators"]))
-            if scheme.rank != int(rank):
-                raise ValueError(f"it says rank {rank} and holds {scheme.rank} products")
+            content = read_content(path)
         except FileNotFoundError:
             raise
-        except KeyError as error:
-            raise SchemeError(f"{path} holds no scheme: {error} is missing") from error
-        except _UNREADABLE as error:
-            raise SchemeError(f"{path} holds no scheme: {error}") from error
+        except (ValueError, OSError) as error:
+            raise SchemeError(str(error)) from error
         try:
+            scheme = cls(*content)
             scheme.verify()
         except SchemeError as error:
             raise SchemeError(f"{path}: {error}", error.entry, error.found, error.expected) from None
+        except (ValueError, TypeError) as error:
+            raise SchemeError(f"{path} holds no scheme: {error}") from error
         return scheme
 
 
@@ -334,37 +316,26 @@ def _as_format(format: Any) -> Format:
 def _lowest_terms(name: str, factor: Any, denominator: int) -> tuple[np.ndarray, int]:
     """A factor as int64 numerators over a common denominator."""
     array = np.asarray(factor)
-    denominator = int(denominator)
+    try:
+        denominator = operator.index(denominator)
+    except TypeError:
+        denominator = 0
     if denominator < 1:
         raise ValueError(f"the denominator of {name} is {denominator}; expected a positive integer")
     if array.dtype == object:
         if not all(isinstance(entry, int | np.integer | Fraction) for entry in array.flat):
             raise TypeError(f"{name} has entries that are neither integers nor fractions")
         own = math.lcm(*(Fraction(entry).denominator for entry in array.flat))
-        numerators = [int(entry * own) for entry in array.flat]
-        array = np.array(numerators, dtype=np.int64).reshape(array.shape)
+        array = np.array([int(entry * own) for entry in array.flat], dtype=object).reshape(array.shape)
         denominator *= own
     elif array.size == 0:
         array = array.astype(np.int64)
     elif array.dtype.kind not in "iub":
         raise TypeError(f"{name} has entries of type {array.dtype}; expected integers or fractions")
-    if denominator == 1:
-        return array.astype(np.int64), 1
-    common = math.gcd(denominator, *map(int, array.flat))
-    return array.astype(np.int64) // common, denominator // common
-
-
-def _kind_of(path: Path) -> str:
-    if path.suffix not in (".json", ".npz"):
-        raise ValueError(f"{path} ends in {path.suffix!r}; scheme files end in .json or .npz")
-    return path.suffix
-
-
-def _read(path: Path, kind: str) -> dict[str, Any]:
-    if kind == ".json":
-        table = json.loads(path.read_text())
-        if not isinstance(table, dict):
-            raise ValueError("it is not a table")
-        return table
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+    if denominator != 1:
+        common = math.gcd(denominator, *map(int, array.flat))
+        array, denominator = array // common, denominator // common
+    largest = max(map(abs, (int(array.max(initial=0)), int(array.min(initial=0)))))
+    if largest >= 2**63:
+        raise ValueError(f"{name} has an entry of size {largest}; expected what 64 bits hold")
+    return array.astype(np.int64), denominator
