@@ -59,7 +59,11 @@ def _scan(call: Call) -> tuple[list[Any], Blocks]:
             call.needed,
         ),
     )
-    return loop.with_unchanged(_choose(loop)(loop))
+    try:
+        found = _choose(loop)(loop)
+    except NotImplementedError:  # some primitives cannot be batched
+        found = _stepwise(loop)
+    return loop.with_unchanged(found)
 
 
 @dataclass(frozen=True)
