@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax import lax
 from jax.core import Tracer
 from jax.extend import core, source_info_util
 
@@ -221,8 +222,39 @@ def bind(primitive: core.Primitive, params: dict[str, Any], values: Sequence[Any
     bound = primitive.get_bind_params(params)
     # Releases of JAX differ in whether a call's functions come apart from its other parameters.
     functions, params = bound if isinstance(bound, tuple) else ((), bound)
-    results = primitive.bind(*functions, *values, **params)
+    try:
+        results = primitive.bind(*functions, *values, **params)
+    except ValueError:
+        # Inside of a shard_map constants of ours are the same on all devices, what they meet need not be.
+        varying = varying_as(values, *values)
+        if all(new is old for new, old in zip(varying, values, strict=True)):
+            raise
+        results = primitive.bind(*functions, *varying, **params)
     return list(results) if primitive.multiple_results else [results]
+
+
+def varying_as(values: Any, *like: Any) -> Any:
+    """Arrays that vary, inside of a shard_map, along all axes of devices that they or others vary along.
+
+    Args:
+        values: arrays.
+        like: the others.
+    """
+    if jax.sharding.get_abstract_mesh().empty:
+        return values
+    axes = frozenset().union(*(varying_axes(jax.typeof(other)) for other in like))
+
+    def vary(array: Any) -> Any:
+        missing = tuple(sorted(axes - varying_axes(jax.typeof(array))))
+        return lax.pcast(array, missing, to="varying") if missing else array
+
+    return jax.tree.map(vary, values)
+
+
+def varying_axes(aval: Any) -> frozenset[str]:
+    """The axes of devices along which an array of this type varies, inside of a shard_map."""
+    kind = getattr(aval, "manual_axis_type", None)  # releases of JAX differ in where they are held
+    return getattr(aval, "vma", frozenset()) if kind is None else kind.varying
 
 
 def trace_program(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Program, Any]:

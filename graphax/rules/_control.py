@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.extend import core
 
-from .._trace import Equation
+from .._trace import Equation, varying_as
 from ..sparse import Block, arranged_block, dense_block, identity_block, label_dims
 from ._dependence import dependence
 from ._flow import Flow, find_flow, through_loop, unchanged
@@ -147,9 +147,10 @@ def _while(call: Call) -> tuple[list[Any], Blocks]:
     def step(state: Any) -> Any:
         values, jacobians = state
         results, blocks = local(values)
-        return results, advance(flow, blocks, jacobians, form)
+        return results, varying_as(advance(flow, blocks, jacobians, form), *operands)
 
-    results, jacobians = lax.while_loop(lambda state: holds(*tested, *state[0])[0], step, (start, jacobians))
+    begin = start, varying_as(jacobians, *operands)
+    results, jacobians = lax.while_loop(lambda state: holds(*tested, *state[0])[0], step, begin)
     found: Blocks = [[None] * len(call.operands) for _ in results]
     for at, row in enumerate(found):
         position = num_consts + at

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax import lax
 
-from .._trace import is_differentiable
+from .._trace import is_differentiable, varying_as
 from ..sparse import dense_block
 from ._registry import Blocks, Call
 
@@ -125,5 +125,5 @@ def basis(like: Any, free: Sequence[int]) -> Any:
     aval = jax.typeof(like)
     shape = [aval.shape[dim] for dim in free]
     size = math.prod(shape)
-    units = lax.reshape(jax.numpy.eye(size, dtype=aval.dtype), (size, *shape))
+    units = varying_as(lax.reshape(jax.numpy.eye(size, dtype=aval.dtype), (size, *shape)), like)
     return lax.broadcast_in_dim(units, (size, *aval.shape), [0, *(1 + dim for dim in free)])

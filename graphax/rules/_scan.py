@@ -26,9 +26,10 @@ import numpy as np
 from jax import lax
 from jax.extend import core
 
-from .._trace import Equation
+from .._trace import Equation, varying_as, varying_axes
 from ..sparse import arranged_block, identity_block, label_dims
 from ._control import advance, as_block, dense, initial, moved
+from ._elementwise import array_type
 from ._flow import Flow, find_flow, through_loop
 from ._registry import Blocks, Call, Inputs, register_dependence, register_rule
 
@@ -107,6 +108,10 @@ class _Loop:
         reverse = bool(self.call.params["reverse"]) != backward
         return lax.scan(step, start, slices, self.length, reverse=reverse)
 
+    def varying(self, jacobians: Any) -> Any:
+        """Jacobians that are carried, with the one type that they have before and after a step."""
+        return varying_as(jacobians, *self.call.operands)
+
     def jacobians(self, values: Sequence[Any]) -> Any:
         """The results of the body and their blocks."""
         call, flow = self.call, self.flow
@@ -160,7 +165,7 @@ class _Loop:
         for at, aval in enumerate(self.flow.body.out_avals[: self.flow.num_carry]):
             plain = isinstance(aval.dtype, np.dtype) and math.prod(aval.shape) <= _SMALL
             if plain and at + self.flow.num_consts not in self.flow.unchanged:
-                groups.setdefault(aval.dtype, []).append(at)
+                groups.setdefault((aval.dtype, varying_axes(aval)), []).append(at)
         return [group for group in groups.values() if len(group) > 1]
 
     @cached_property
@@ -304,11 +309,13 @@ def _batched_forward(loop: _Loop) -> tuple[list[Any], Blocks]:
     else:
         d_through = d
     own = np.eye(flow.size(flow.carries), dtype=flow.dtype)
-    start = [
-        jnp.asarray(own[:, _places(flow, flow.carries, flow.inits)]),
-        jnp.zeros((len(own), b.shape[2]), flow.dtype),
-        jnp.zeros((len(own), loop.length, len(through)), flow.dtype),
-    ]
+    start = loop.varying(
+        [
+            jnp.asarray(own[:, _places(flow, flow.carries, flow.inits)]),
+            jnp.zeros((len(own), b.shape[2]), flow.dtype),
+            jnp.zeros((len(own), loop.length, len(through)), flow.dtype),
+        ]
+    )
 
     def chained(outer: Any, state: Any, direct: Any, own: Any, at: Any) -> list[Any]:
         """A row of derivatives after the step: those through the state before it, and those of its own."""
@@ -332,7 +339,7 @@ def _batched_forward(loop: _Loop) -> tuple[list[Any], Blocks]:
             else:
                 span = _out_span(flow, rows, result)
                 found.append([part[span] for part in rows_after])
-        return after, found
+        return loop.varying(after), found
 
     steps = jnp.arange(loop.length)
     final, stacked = loop.scan(step, start, (a, b, x, c, e, d_through, steps))
@@ -376,9 +383,9 @@ def _batched_backward(loop: _Loop) -> tuple[list[Any], Blocks]:
     def step(state: Any, values: Any) -> Any:
         rows, total = state
         a, b, x = values
-        return (_product(rows, a), total + _product(rows, b)), _product(rows, x)
+        return loop.varying((_product(rows, a), total + _product(rows, b))), _product(rows, x)
 
-    start = jnp.asarray(own), jnp.zeros((len(own), flow.size(flow.fixed)), flow.dtype)
+    start = loop.varying((jnp.asarray(own), jnp.zeros((len(own), flow.size(flow.fixed)), flow.dtype)))
     (rows, total), by_slice = loop.scan(step, start, locals_, backward=True)
     by_slice = jnp.moveaxis(by_slice, 0, 1)
     for group, within, part in (
@@ -417,12 +424,12 @@ def _stepwise(loop: _Loop) -> tuple[list[Any], Blocks]:
                 if (result, column) in tied
                 else moved(flow, row, shape, jacobians, column, at, length)
             )
-        after = advance(flow, found, jacobians, form, at, length)
+        after = loop.varying(advance(flow, found, jacobians, form, at, length))
         return (results[: flow.num_carry], after), (results[flow.num_carry :], stacked)
 
     first = [lax.index_in_dim(value, 0, keepdims=False) for value in loop.slices]
     jacobians, form = initial(flow, lambda: loop.jacobians(loop.inputs(loop.start, first))[1], length)
-    start = loop.start, jacobians
+    start = loop.start, loop.varying(jacobians)
     (final, jacobians), (stacked, rows) = loop.scan(step, start, (jnp.arange(length), loop.slices))
     for (carry, column), array in jacobians.items():
         if carry in loop.finals():
@@ -467,8 +474,8 @@ def _pulled(loop: _Loop) -> tuple[list[Any], Blocks]:
             rows[_span(flow, finals, at)] = np.eye(rows.shape[1])
         return jnp.asarray(rows.reshape(height, *flow.shape(at)))
 
-    start = [own(at) for at in flow.carries]
-    types = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in flow.body.in_avals]
+    start = loop.varying([own(at) for at in flow.carries])
+    types = [array_type(aval) for aval in flow.body.in_avals]
     program = jax.make_jaxpr(combined)(start, *types)
     wanted = [False] * len(start) + flow.wanted
 
@@ -498,9 +505,9 @@ def _pulled(loop: _Loop) -> tuple[list[Any], Blocks]:
             for result, column in tied
         ]
         after = [arrays[at] for at in flow.carries], totals
-        return after, ([arrays[at] for at in flow.through], bypassing)
+        return loop.varying(after), ([arrays[at] for at in flow.through], bypassing)
 
-    totals = [jnp.zeros((height, *flow.shape(at)), flow.dtype) for at in flow.fixed]
+    totals = loop.varying([jnp.zeros((height, *flow.shape(at)), flow.dtype) for at in flow.fixed])
     (rows, totals), (by_slice, bypassing) = loop.scan(
         step, (start, totals), (kept, loop.slices, jnp.arange(length)), backward=True
     )
