@@ -306,40 +306,25 @@ def parse(kind: type[ConfigT], words: Sequence[str], base: Path | None = None) -
             raise ConfigError(f"{word!r} is not a setting; write key=value, such as {known[0]}=NAME")
         if key not in known:
             raise ConfigError(f"unknown setting {key!r}; {nearest(key, known)}")
-    layers = [] if base is None else [_read_settings(base)]
-    if base is not None:
-        try:
-            _checked(kind, layers)
-        except _MissingError as error:
-            if not words:
-                raise ConfigError(f"{base}: {error}") from error
-        except ConfigError as error:
-            raise ConfigError(f"{base}: {error}") from error
-    return _checked(kind, [*layers, OmegaConf.from_dotlist(list(words))])
-
-
-class _MissingError(ConfigError):
-    """A setting that has to be made is not made."""
-
-
-def _checked(kind: type[ConfigT], layers: Sequence[Any]) -> ConfigT:
-    """The configuration that layers of settings describe, later ones before earlier ones."""
+    layers = [_read_settings(base)] if base is not None else []
+    where = f" (with the settings of {base})" if base is not None else ""
     try:
-        values = OmegaConf.to_container(OmegaConf.merge(*layers), resolve=True)
+        merged = OmegaConf.merge(*layers, OmegaConf.from_dotlist(list(words)))
+        values = OmegaConf.to_container(merged, resolve=True)
         # The structured merge checks and converts types.
         schema = OmegaConf.structured(kind)
         _make_writable(schema, kind)
         checked = OmegaConf.to_object(OmegaConf.merge(schema, values))
+        _check_numbers(checked)
     except MissingMandatoryValue as error:
         required = [setting.key for setting in settings(kind) if setting.default == REQUIRED]
-        raise _MissingError(f"say what to work on: {required[0]}=NAME") from error
+        raise ConfigError(f"say what to work on: {required[0]}=NAME{where}") from error
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None)
         reason = (getattr(error, "msg", None) or str(error)).splitlines()[0]
-        raise ConfigError(f"{key}: {reason}" if key else reason) from error
+        raise ConfigError((f"{key}: {reason}" if key else reason) + where) from error
     except (TypeError, ValueError, yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(str(error)) from error
-    _check_numbers(checked)
+        raise ConfigError(f"{error}{where}") from error
     return typing.cast(ConfigT, checked)
 
 
@@ -349,9 +334,7 @@ def _check_numbers(config: Any, group: str = "") -> None:
         value, key = getattr(config, entry.name), f"{group}{entry.name}"
         if is_dataclass(value):
             _check_numbers(value, f"{key}.")
-        elif (
-            isinstance(value, float) and not math.isfinite(value) and (math.isnan(value) or key != "seconds")
-        ):
+        elif isinstance(value, float) and not (math.isfinite(value) or (key, value) == ("seconds", math.inf)):
             raise ConfigError(f"{key}={value} must be a finite number")
         elif isinstance(value, int) and abs(value) >= 2**31:
             raise ConfigError(f"{key}={value} must lie between -2**31 and 2**31")

@@ -18,8 +18,6 @@ from alphagrad.matmul import Scheme, read_format
 from alphagrad.report import read_metrics
 from graphax.files import write_atomically
 
-_COLUMNS = ("best", "seconds", "games")
-
 
 def read_run(folder: Path) -> dict[str, Any]:
     """The entry of a run.
@@ -31,10 +29,13 @@ def read_run(folder: Path) -> dict[str, Any]:
     config = parse(SchemeTrainConfig, [], folder / "config.yaml")
     ranks: list[list[float]] = []
     for row in read_metrics(folder):
-        if not all(math.isfinite(row.get(key, math.nan) or 0) for key in _COLUMNS):
+        best, *spent = (row.get(column) for column in ("best", "seconds", "games"))
+        if not all(
+            isinstance(number, int | float) and math.isfinite(number) for number in (best or 0, *spent)
+        ):
             raise ValueError(f"{folder} has metrics of another kind of run: {row}")
-        if row["best"] is not None and (not ranks or -row["best"] < ranks[-1][0]):
-            ranks.append([int(-row["best"]), round(row["seconds"], 1), row["games"]])
+        if best is not None and (not ranks or -best < ranks[-1][0]):
+            ranks.append([int(-best), round(row["seconds"], 1), row["games"]])
     scheme = Scheme.load(folder / "scheme.json")
     if not ranks or ranks[-1][0] != scheme.rank:
         raise ValueError(f"{folder} has a scheme of {scheme.rank} products, of which its metrics don't tell")

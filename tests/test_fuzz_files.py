@@ -262,7 +262,7 @@ class Metrics:
         if lines is None:
             return "refused"
         for line in lines:
-            assert line.keys() == lines[0].keys() and type(line["seconds"]) in (int, float)
+            assert line.keys() == lines[0].keys()
             assert len({isinstance(line[name], str) == isinstance(lines[0][name], str) for name in line}) < 2
         return "a table"
 

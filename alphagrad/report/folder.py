@@ -111,8 +111,7 @@ def read_metrics(path: Path) -> list[Mapping[str, Any]]:
         path: the run's folder.
 
     Returns:
-        tables with the same columns, "seconds" among them: of texts, or of numbers and None where there is
-        nothing to tell.
+        tables with the same columns: of texts, or of numbers and None where there is nothing to tell.
 
     Raises:
         OSError: if there are none, or they cannot be read.
@@ -126,7 +125,7 @@ def read_metrics(path: Path) -> list[Mapping[str, Any]]:
             line = parse_json(text)
             _check_columns(line, lines[0] if lines else line)
         except ValueError as error:
-            raise ValueError(f"{file}, line {number}, holds no metrics: {error}") from error
+            raise ValueError(f"{file}, line {number}: {error}") from error
         lines.append(line)
     return lines
 
@@ -134,11 +133,9 @@ def read_metrics(path: Path) -> list[Mapping[str, Any]]:
 def _check_columns(line: Any, first: Mapping[str, Any]) -> None:
     """Refuse a line that does not go with the first one."""
     if not isinstance(line, dict):
-        raise ValueError("it is no table")
+        raise ValueError("expected a JSON object")
     if line.keys() != first.keys():
         raise ValueError(f"its columns are {', '.join(line)}, those of the first line {', '.join(first)}")
-    if type(line.get("seconds")) not in (int, float):
-        raise ValueError(f"its seconds are {line.get('seconds')!r}")
     for name, value in line.items():
         kinds = (str,) if isinstance(first[name], str) else (int, float, type(None))
         if type(value) not in kinds:

@@ -267,7 +267,7 @@ def test_broken_checkpoints_are_refused_with_the_files_name(tmp_path):
         header.replace(b'"version": 2', b'"version": 1') + b"\n" + leaves: "version 1 .* begin anew",
         header.replace(b"game", b"gone") + b"\n" + leaves: "made for another task",
         whole[:-3]: "is damaged",
-        whole + b"\x00": "goes on after its end",
+        whole + b"\x00": "is damaged",
         header + b"\n" + b"\x00" * 200: "is damaged",
         header + b"\n" + huge: "is damaged",
         header + b"\n" + leaves.replace(b"(3,)", b"(4,)"): "is damaged",
