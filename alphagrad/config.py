@@ -323,7 +323,7 @@ def parse(kind: type[ConfigT], words: Sequence[str], base: Path | None = None) -
         key = getattr(error, "full_key", None)
         reason = (getattr(error, "msg", None) or str(error)).splitlines()[0]
         raise ConfigError((f"{key}: {reason}" if key else reason) + where) from error
-    except (TypeError, ValueError, yaml.YAMLError, RecursionError) as error:
+    except (TypeError, ValueError, OverflowError, yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{error}{where}") from error
     return typing.cast(ConfigT, checked)
 
