@@ -8,8 +8,8 @@ out depends on those tangents that its program reads.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
+from weakref import WeakKeyDictionary
 
 from jax.extend import core
 
@@ -52,13 +52,19 @@ def dependence(closed: core.ClosedJaxpr, sources: Sequence[Inputs]) -> list[Inpu
         closed: the program.
         sources: for every input what it depends on; nothing if it is not differentiated.
     """
-    direct = _of_jaxpr(closed.jaxpr, tuple(map(bool, sources)))
-    return [_union(sources[at] for at in inputs) for inputs in direct]
+    moving = tuple(map(bool, sources))
+    known = _DIRECT.setdefault(closed, {})
+    if moving not in known:
+        known[moving] = _direct(inline(closed), moving)
+    return [_union(sources[at] for at in inputs) for inputs in known[moving]]
 
 
-@functools.lru_cache(maxsize=1024)
-def _of_jaxpr(jaxpr: core.Jaxpr, moving: tuple[bool, ...]) -> list[Inputs]:
-    program = inline(core.ClosedJaxpr(jaxpr, [None] * len(jaxpr.constvars)))
+#: For programs inside others and their moving inputs what :func:`_direct` found: every layer asks again.
+_DIRECT: WeakKeyDictionary[core.ClosedJaxpr, dict[tuple[bool, ...], list[Inputs]]] = WeakKeyDictionary()
+
+
+def _direct(program: Program, moving: Sequence[bool]) -> list[Inputs]:
+    """For every result the moving inputs that it depends on."""
     sources = {
         variable: frozenset([at])
         for at, variable in enumerate(program.inputs)
