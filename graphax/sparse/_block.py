@@ -20,7 +20,7 @@ from ._structure import (
     Structure,
     Values,
     dense,
-    digits,
+    from_labels,
     identity,
     make_term,
     product,
@@ -56,7 +56,7 @@ class Block:
     @classmethod
     def zero(cls, out_shape: Sequence[int], in_shape: Sequence[int], dtype: Any = None) -> Block:
         """The block of an array that does not depend on another."""
-        return cls(Structure(tuple(out_shape), tuple(in_shape), ()), (), dtype)
+        return cls(Structure(tuple(map(int, out_shape)), tuple(map(int, in_shape)), ()), (), dtype)
 
     @property
     def out_shape(self) -> tuple[int, ...]:
@@ -408,7 +408,7 @@ def _canonical(
     kind: Kind,
     axes: tuple[int, ...],
 ) -> Canonical:
-    return canonical(digits(out, sizes), digits(in_, sizes), sizes, kind, axes)
+    return from_labels(out, in_, sizes, kind, axes)
 
 
 def dense_block(value: jax.Array, out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> Block:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ._add import Sum, add, refine
 from ._compose import Composition, compose
 from ._steps import Value
-from ._term import Digit, Kind, Sizes, Term, canonical
+from ._term import Canonical, Digit, Kind, Sizes, Term, canonical
 
 # More terms than this become one: every further product and sum looks at all of them.
 _MAX_TERMS = 64
@@ -207,11 +207,28 @@ def label_dims(shape: Sequence[int], first: int = 0) -> tuple[list[list[int]], l
     return dims, sizes
 
 
-def digits(dims: Sequence[Sequence[int | Digit]], sizes: Sizes) -> list[list[Digit]]:
-    """Dimensions as digits: a label stands for a digit that it covers."""
-    return [
-        [item if isinstance(item, Digit) else Digit(sizes[item], (item,)) for item in dim] for dim in dims
-    ]
+def from_labels(
+    out: Sequence[Sequence[int | Digit]],
+    in_: Sequence[Sequence[int | Digit]],
+    sizes: Sizes,
+    kind: Kind,
+    axes: Sequence[int] = (),
+) -> Canonical:
+    """The canonical form of a term with these labels and digits; a label stands for a digit that it covers.
+
+    All terms are made here or of other terms, and hold Python's integers whatever was given: NumPy's, of
+    which the parameters of primitives are full, overflow, and know no modular inverse.
+    """
+    items = sizes.items() if isinstance(sizes, dict) else enumerate(sizes)
+    sizes = {label: int(size) for label, size in items}
+
+    def digit(item: int | Digit) -> Digit:
+        if isinstance(item, Digit):
+            return item._replace(radix=int(item.radix), start=int(item.start), step=int(item.step))
+        return Digit(sizes[item], (int(item),))
+
+    out_digits, in_digits = ([[digit(item) for item in dim] for dim in dims] for dims in (out, in_))
+    return canonical(out_digits, in_digits, sizes, kind, axes)
 
 
 def make_term(
@@ -222,7 +239,7 @@ def make_term(
     axes: Sequence[int] = (),
 ) -> Term:
     """The canonical term with these labels and digits."""
-    return canonical(digits(out, sizes), digits(in_, sizes), sizes, kind, axes).term
+    return from_labels(out, in_, sizes, kind, axes).term
 
 
 def dense(out_shape: Sequence[int], in_shape: Sequence[int], kind: Kind = Kind.VALUE) -> Structure:
