@@ -205,7 +205,7 @@ class KnownValues:
             for atom in equation.inputs
         ]
         results: list[Any] = [None] * len(equation.outputs)
-        if not equation.has_effects:
+        if not equation.has_effects and "callback" not in equation.primitive.name:
             try:
                 with jax.ensure_compile_time_eval():
                     results = equation.evaluate(values)

@@ -6,6 +6,7 @@ modulus); so the local Jacobian of the real view is all that there is to know.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -52,7 +53,7 @@ def complex_rule(call: Call, results: Any, rule: Rule | None) -> tuple[list[Any]
         return found, [[block and _twice(block) for block in row] for row in blocks]
     if name in _ENTRYWISE:
         return _entrywise(call)
-    return _dense(call)
+    return dense_complex_rule(call)
 
 
 def _carriers(call: Call, results: Any) -> list[Any]:
@@ -79,16 +80,18 @@ def _entrywise(call: Call) -> tuple[list[Any], Blocks]:
     (result,) = call.evaluate()
     row: list[Block | None] = [None] * len(call.operands)
     for at in call.moving:
-        row[at] = _entrywise_block(call, at, call.operands[at])
+
+        def fun(value: Any, at: int = at) -> Any:
+            operands = list(call.operands)
+            operands[at] = value
+            return call.with_operands(operands).evaluate()[0]
+
+        row[at] = directional_block(fun, call.operands[at])
     return [result], [row]
 
 
-def _entrywise_block(call: Call, at: int, operand: Any) -> Block:
-    def fun(value: Any) -> Any:
-        operands = list(call.operands)
-        operands[at] = value
-        return call.with_operands(operands).evaluate()[0]
-
+def directional_block(fun: Callable[[Any], Any], operand: Any) -> Block:
+    """The block of a function that acts entry by entry, with broadcasting, for the real views."""
     directions = (1, 1j) if is_complex(operand) else (1,)
     columns = [
         real_view(jax.jvp(fun, (operand,), (lax.full_like(operand, direction),))[1])
@@ -106,20 +109,18 @@ def _entrywise_block(call: Call, at: int, operand: Any) -> Block:
     return arranged_block(out, in_, sizes, jnp.stack(columns, axis=-1), range(len(sizes)))
 
 
-def _dense(call: Call) -> tuple[list[Any], Blocks]:
-    results = call.evaluate()
+def dense_complex_rule(call: Call) -> tuple[list[Any], Blocks]:
+    """The dense blocks of the real views."""
     wanted = call.moving
 
     def fun(*views: Any) -> list[Any]:
-        moving = [
-            lax.complex(view[..., 0], view[..., 1]) if is_complex(call.operands[at]) else view
-            for at, view in zip(wanted, views, strict=True)
-        ]
-        return [real_view(result) for result in call.with_moving(call.operands, moving).evaluate()]
+        moving = [of_real_view(view, call.operands[at]) for at, view in zip(wanted, views, strict=True)]
+        return call.with_moving(call.operands, moving).evaluate()
 
     views = [real_view(call.operands[at]) for at in wanted]
+    results, found = dense_jacobians(fun, views, call, real_view)
     blocks: Blocks = [[None] * len(call.operands) for _ in results]
-    for row, result, jacobians in zip(blocks, results, dense_jacobians(fun, views, call), strict=True):
+    for row, result, jacobians in zip(blocks, results, found, strict=True):
         for at, view, jacobian in zip(wanted, views, jacobians, strict=True):
             if jacobian is not None:
                 row[at] = dense_block(jacobian, np.shape(real_view(result)), view.shape)
@@ -136,3 +137,8 @@ def real_view(array: Any) -> Any:
     if not is_complex(array):
         return array
     return jnp.stack([lax.real(array), lax.imag(array)], axis=-1)
+
+
+def of_real_view(view: Any, like: Any) -> Any:
+    """The array whose real view it is, complex if ``like`` is."""
+    return lax.complex(view[..., 0], view[..., 1]) if is_complex(like) else view

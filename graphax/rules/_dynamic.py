@@ -137,4 +137,18 @@ def dynamic_scatter_rule(call: Call) -> tuple[list[Any], Blocks]:
     return [result], [row]
 
 
-register_batched(("scatter-min", "scatter-max"), dynamic_scatter_rule)
+def _scatter_extremum(call: Call) -> tuple[list[Any], Blocks]:
+    """The largest or least of several; indices are clipped here, as JAX's jvp of these knows no clipping."""
+    if call.params["mode"] is not lax.GatherScatterMode.CLIP:
+        return dynamic_scatter_rule(call)
+    operand, indices, updates = call.operands
+    numbers = call.params["dimension_numbers"]
+    hidden = {*numbers.inserted_window_dims, *numbers.operand_batching_dims}
+    windows = iter(updates.shape[axis] for axis in numbers.update_window_dims)
+    last = [size - (1 if axis in hidden else next(windows)) for axis, size in enumerate(operand.shape)]
+    last = np.array([last[axis] for axis in numbers.scatter_dims_to_operand_dims], indices.dtype)
+    inside = lax.clamp(np.zeros_like(last), indices, last)
+    return dynamic_scatter_rule(call.with_operands([operand, inside, updates]))
+
+
+register_batched(("scatter-min", "scatter-max"), _scatter_extremum)

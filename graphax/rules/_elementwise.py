@@ -40,6 +40,13 @@ ELEMENTWISE = tuple(
 )
 
 
+# What puts an array elsewhere, or into another dtype, and leaves its entries as they are.
+_PLACING = frozenset(
+    """broadcast_in_dim convert_element_type copy copy_p device_put layout_constraint name pvary reshard
+    sharding_constraint""".split()
+)
+
+
 class NotElementwise(Exception):
     """A tangent meets a primitive that is not elementwise."""
 
@@ -84,15 +91,18 @@ class Partial(NamedTuple):
 Partials = dict[int, Partial]  # by operand
 
 
-def elementwise(call: Call) -> tuple[list[Any], list[list[Block | None]]]:
+def elementwise(call: Call, program: Program | None = None) -> tuple[list[Any], list[list[Block | None]]]:
     """The rule of every elementwise primitive, and of whatever turns out to be elementwise.
+
+    Args:
+        call: the call.
+        program: its :func:`derivative_program`, if that is known already.
 
     Raises:
         NotElementwise: when the derivative is not elementwise in the tangents.
     """
-    results, tangents = partial_derivatives(
-        derivative_program(call), call.operands, call.static, call.num_results
-    )
+    program = program or derivative_program(call)
+    results, tangents = partial_derivatives(program, call.operands, call.static, call.num_results)
     moving = call.moving
     blocks: list[list[Block | None]] = []
     for result, partials in zip(results, tangents, strict=True):
@@ -191,6 +201,8 @@ class _Walk(NamedTuple):
         name = equation.primitive.name
         moving = [tangent for tangent in tangents if tangent is not None]
         first = moving[0]
+        if len(equation.outputs) != 1:
+            raise NotElementwise(name)
         if not is_differentiable(equation.outputs[0].aval):
             return None
         if name in ("mul", "div") and len(moving) == 1:
@@ -204,7 +216,7 @@ class _Walk(NamedTuple):
             second = _negated(moving[1]) if name == "sub" else moving[1]
             if first.keys().isdisjoint(second):
                 return first | second
-        if name in ("broadcast_in_dim", "convert_element_type", "copy", "copy_p"):
+        if name in _PLACING and len(equation.inputs) == 1:
             if name == "broadcast_in_dim" and not _aligns_trailing_dims(equation):
                 raise NotElementwise(name)
             if all(part.factor is None for part in first.values()):

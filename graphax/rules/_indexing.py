@@ -10,6 +10,7 @@ from jax import lax
 
 from .._trace import is_complex
 from ..sparse import Block, arranged_block, digit_table, label_dims, unit_block
+from ._apply import applied_function, apply_rule
 from ._batched import register_batched
 from ._complex import real_block
 from ._dynamic import (
@@ -51,6 +52,9 @@ def _gather(call: Call) -> tuple[list[Any], Blocks]:
 
 def _scatter(call: Call) -> tuple[list[Any], Blocks]:
     """Scatters that add or subtract, and those that set or multiply every entry at most once."""
+    function = applied_function(call.params) if call.primitive.name == "scatter" else None
+    if function is not None:
+        return apply_rule(call, function)
     indices = call.known(1)
     if indices is None:
         return dynamic_scatter_rule(call)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +12,10 @@ from jax import lax
 from jax.extend import core
 
 from .._trace import Atom, Program, inline
-from ..sparse import Block
+from ..sparse import Block, dense_block
 from ._batched import Tie, batched_rule, of_operand, register_batched, tied_blocks, ties_of_dims
+from ._complex import of_real_view, real_view
+from ._dense import basis
 from ._registry import Blocks, Call
 
 _OF_MATRICES = """cholesky cholesky_update eig geqp3 geqrf hessenberg householder_product lu ormqr qr
@@ -50,47 +53,89 @@ def _tridiagonal_solve(call: Call) -> tuple[list[Any], Blocks]:
 
 
 def _linear_solve(call: Call) -> tuple[list[Any], Blocks]:
-    """Of ``x = A^-1 b`` the derivatives are ``A^-1`` and, with respect to A, ``-A^-1 dA x``."""
-    lengths, jaxprs = call.params["const_lengths"], call.params["jaxprs"]
-    if call.num_results != 1 or len(call.operands) != sum(lengths) + 1:
-        return batched_rule(call, lambda at: ())
-    (x,) = call.evaluate()
-    row: list[Block | None] = [None] * len(call.operands)
-    if not x.size:
-        return [x], [row]
+    """Of ``x = A^-1 b`` the derivatives are ``A^-1`` and, with respect to A, ``-A^-1 dA x``.
+
+    Right-hand sides and solutions may be several, and auxiliary results, which have no derivative, follow.
+    """
+    lengths, matvec = call.params["const_lengths"], call.params["jaxprs"].matvec
+    first = sum(lengths)
+    results = call.evaluate()
+    solutions = results[: len(call.operands) - first]
     held = list(call.operands[: lengths.matvec])
     moving = [at for at in call.moving if at < lengths.matvec]
+    inverse = _inverse(call, solutions, [bool(moving) or want for want in call.wanted[first:]])
+    blocks: Blocks = [[None] * len(call.operands) for _ in results]
+    for row, of_solution in zip(blocks, inverse, strict=False):
+        row[first:] = [
+            block if want else None for block, want in zip(of_solution, call.wanted[first:], strict=True)
+        ]
+
+    def residual(*values: Any) -> list[Any]:
+        consts = list(held)
+        for at, value in zip(moving, values, strict=True):
+            consts[at] = value
+        return [lax.neg(product) for product in core.jaxpr_as_fun(matvec)(*consts, *solutions)]
+
+    if moving:
+        values = [held[at] for at in moving]
+        program = jax.make_jaxpr(residual)(*values)
+        _, by_consts = call.jacobians(program, values, [True] * len(values), "forward")
+        for row, of_solution in zip(blocks, inverse, strict=False):
+            for at, column in zip(moving, zip(*by_consts, strict=True), strict=True):
+                parts = [a @ b for a, b in zip(of_solution, column, strict=True) if a and b]
+                row[at] = functools.reduce(Block.__add__, parts) if parts else None
+    return results, blocks
+
+
+def _inverse(call: Call, solutions: Sequence[Any], wanted: Sequence[bool]) -> list[list[Block | None]]:
+    """The derivatives of the solutions of a linear system with respect to its right-hand sides.
+
+    Args:
+        call: the system.
+        solutions: its solutions.
+        wanted: for every right-hand side whether its derivatives are needed.
+
+    Returns:
+        by solution and right-hand side.
+    """
+    first = len(call.operands) - len(solutions)
+    if len(solutions) == 1:
+        return [_inverse_of_one(call, solutions[0])]
+    found: list[list[Block | None]] = [[None] * len(solutions) for _ in solutions]
+    for column, (right, want) in enumerate(zip(call.operands[first:], wanted, strict=True)):
+        if not want or not right.size:
+            continue
+
+        def solve(view: Any, column: int = column, right: Any = right) -> list[Any]:
+            rights = [lax.full_like(other, 0) for other in call.operands[first:]]
+            rights[column] = of_real_view(view, right)
+            found = call.with_operands([*call.operands[:first], *rights]).evaluate()
+            return [real_view(solution) for solution in found[: len(rights)]]
+
+        view = real_view(right)
+        columns = jax.vmap(solve, out_axes=-1)(basis(view, range(view.ndim)))
+        for row, solution, array in zip(found, solutions, columns, strict=True):
+            row[column] = dense_block(array, real_view(solution).shape, view.shape) if solution.size else None
+    return found
+
+
+def _inverse_of_one(call: Call, x: Any) -> list[Block | None]:
+    """The derivative of a single solution, apart along the dimensions that the system treats apart."""
+    lengths, jaxprs = call.params["const_lengths"], call.params["jaxprs"]
     # An iterative solver stops by a norm of the whole, so that its slices are not quite apart.
     iterates = any(
         "while" in e.primitive.name or "scan" in e.primitive.name for e in inline(jaxprs.solve).equations
     )
-    ties = [] if iterates else _solve_ties(inline(jaxprs.matvec), len(held))
+    ties = [] if iterates else _solve_ties(inline(jaxprs.matvec), lengths.matvec)
     whole = [tie.operand for tie in ties if tie.constant]
 
     def solve(b: Any) -> list[Any]:
         # The program of the solver has fixed shapes: what was cut to size 1 is filled up again.
         b = lax.broadcast_in_dim(b, x.shape, range(x.ndim))
-        (solution,) = call.with_operands([*call.operands[:-1], b]).evaluate()
+        solution = call.with_operands([*call.operands[:-1], b]).evaluate()[0]
         return [lax.slice(solution, [0] * x.ndim, [1 if d in whole else n for d, n in enumerate(x.shape)])]
 
-    (inverse,) = tied_blocks(call, len(call.operands) - 1, solve, [x], ties)
-    assert inverse is not None
-    if call.wanted[-1]:
-        row[-1] = inverse
-
-    def residual(*values: Any) -> Any:
-        consts = list(held)
-        for at, value in zip(moving, values, strict=True):
-            consts[at] = value
-        return lax.neg(core.jaxpr_as_fun(jaxprs.matvec)(*consts, x)[0])
-
-    if moving:
-        values = [held[at] for at in moving]
-        program = jax.make_jaxpr(residual)(*values)
-        _, (blocks,) = call.jacobians(program, values, [True] * len(values), "forward")
-        for at, block in zip(moving, blocks, strict=True):
-            row[at] = block and inverse @ block
-    return [x], [row]
+    return tied_blocks(call, len(call.operands) - 1, solve, [x], ties)
 
 
 def _solve_ties(matvec: Program, num_consts: int) -> list[Tie]:
