@@ -25,6 +25,10 @@ class FallbackWarning(UserWarning):
     """
 
 
+# What JAX raises where a mode does not work; its assertions fail where a rule is not linear.
+_REFUSALS = (TypeError, ValueError, NotImplementedError, AssertionError)
+
+
 class ByMode(NamedTuple):
     """A value and its derivatives by one of JAX's modes.
 
@@ -74,10 +78,12 @@ def differentiate(application: Application, forward_first: bool) -> ByMode:
         modes.reverse()
     try:
         found, (leaves, arrays) = modes[0](of_parts, has_aux=True)(parts)
-    except (TypeError, ValueError, NotImplementedError) as error:
+    except _REFUSALS as error:
         try:
             found, (leaves, arrays) = modes[1](of_parts, has_aux=True)(parts)
-        except (TypeError, ValueError, NotImplementedError):
+        except _REFUSALS:
+            if isinstance(error, AssertionError):
+                raise TypeError(f"neither of JAX's modes can differentiate the function: {error}") from error
             raise error from None
     tree, names, others = static[-1]
     rows = iter(found)

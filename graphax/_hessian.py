@@ -92,7 +92,8 @@ def _gradient(
             seeds = [lax.full_like(other, int(at == to)) for to, other in enumerate(leaves)]
             try:
                 (row,) = pull(tree.unflatten(seeds))
-            except (ValueError, NotImplementedError):  # `while_loop`: JAX pulls back through none
+            except (ValueError, NotImplementedError, AssertionError):
+                # JAX pulls back through no `while_loop`, and through no rule that is not linear.
                 return jacobian(*args, **kwargs)
             rows.append(application.arg_tree.unflatten(row))
         found = tree.unflatten(rows)

@@ -84,6 +84,7 @@ def _call(
             static_number(atom.value) if isinstance(atom, Constant) else None for atom in equation.inputs
         ],
         wanted=wanted,
+        reached=[atom in numbering.moving for atom in equation.inputs],
         num_results=len(equation.outputs),
         needed=[output in numbering.active for output in equation.outputs],
         jacobians=inner_jacobians,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ._trace import Program, Variable, is_differentiable
+from ._trace import Atom, Program, Variable, is_differentiable
 from .rules import follow
 
 Edge = tuple[int, int]
@@ -20,6 +20,7 @@ class Numbering:
         wrt: positions of the differentiated ones among the program's inputs.
         number: the vertex number of every variable that has one; inputs count down from -1.
         active: variables that depend on a differentiated input and that an output depends on.
+        moving: variables that depend on a differentiated input.
         wanted: for every equation whether its local Jacobian with respect to each operand is needed.
     """
 
@@ -27,6 +28,7 @@ class Numbering:
     wrt: tuple[int, ...]
     number: dict[Variable, int]
     active: frozenset[Variable]
+    moving: frozenset[Atom]
     wanted: tuple[tuple[bool, ...], ...]
 
     @property
@@ -68,4 +70,4 @@ def number_vertices(program: Program, wrt: Sequence[int], num_outputs: int) -> N
         useful.update(equation.inputs[at] for at in read)
         wanted.append(tuple(at in read for at in range(len(equation.inputs))))
     active = frozenset(atom for atom in useful if isinstance(atom, Variable))
-    return Numbering(program, tuple(wrt), number, active, tuple(reversed(wanted)))
+    return Numbering(program, tuple(wrt), number, active, frozenset(moving), tuple(reversed(wanted)))

@@ -1,66 +1,173 @@
-"""Functions with a derivative rule of their own: `jax.custom_jvp` and `jax.custom_vjp`."""
+"""Functions with a derivative rule of their own: `jax.custom_jvp` and `jax.custom_vjp`.
+
+The rule stands for the function wherever it is differentiated, its results for the function's, so that a
+second derivative goes on with the rule's program, as in JAX. A rule that is not linear is no Jacobian.
+"""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
+from jax import lax
+from jax.extend import core
 
-from .._trace import inline, is_differentiable
-from ..sparse import Block
-from ._dense import dense_rule
+from .._trace import Equation, Program, inline, is_differentiable
+from ..sparse import Block, dense_block
+from ._batched import register_batched
+from ._complex import dense_complex_rule, touches_complex
+from ._dense import dense_rule, first_that_works, one_by_one, pulled_rows
 from ._dependence import by_jvp
 from ._elementwise import (
     NotElementwise,
-    Partials,
+    array_type,
+    derivative_program,
     elementwise,
     entrywise_block,
+    jvp_program,
     partial_derivatives,
 )
-from ._registry import Blocks, Call, register_dependence, register_family
+from ._flow import holds
+from ._linearity import is_linear
+from ._registry import Blocks, Call, Inexpressible, Inputs, register_dependence
 
 
 def _custom_jvp(call: Call) -> tuple[list[Any], Blocks]:
     """Diagonal where the rule turns out to be elementwise in the tangents, else dense."""
+    call = _with_all_tangents(call)
+    program = derivative_program(call)
+    count, first = call.num_results, len(call.operands)
+    types = _result_types(call)
+    if any(given.aval.shape != kind.shape for given, kind in zip(program.outputs, types, strict=False)):
+        raise Inexpressible(
+            f"the rule of '{_name(call)}' (jax.custom_jvp) returns a batch where the function returns one "
+            "result for all lanes of a vmap",
+            "let the result of the function depend on every argument that its derivative depends on",
+        )
+    tangents = range(first, len(program.inputs))
+    if not is_linear(program, tangents, range(count, len(program.outputs))):
+        raise _not_linear(call, "rule", "jax.custom_jvp", "tangents")
+    if touches_complex(call, types):
+        return dense_complex_rule(call)
     try:
-        return elementwise(call)
+        return elementwise(call, program)
     except NotElementwise:
         return dense_rule(call)
 
 
 def _custom_vjp(call: Call) -> tuple[list[Any], Blocks]:
     """Diagonal where the rule turns out to be elementwise in the cotangents, else dense."""
-    moving = call.moving
-    shapes = {np.shape(call.operands[at]) for at in moving}
-    if call.num_results != 1 or len(shapes) != 1:
-        return dense_rule(call)
+    call = _with_all_tangents(call)
+    types = _result_types(call)
+    carriers = [at for at, kind in enumerate(types) if is_differentiable(kind)]
 
-    def pulled_back(operands: Any, cotangent: Any) -> Any:
-        def fun(*values: Any) -> Any:
-            return call.with_moving(operands, values).evaluate()[0]
+    def fun(*moving: Any) -> tuple[list[Any], list[Any]]:
+        results = call.with_moving(call.operands, moving).evaluate()
+        return [results[at] for at in carriers], results
 
-        result, pull = jax.vjp(fun, *[operands[at] for at in moving])
-        return result, pull(cotangent)
+    moving = [call.operands[at] for at in call.moving]
+    values, pull, results = jax.vjp(fun, *moving, has_aux=True)
+    backward = jax.make_jaxpr(pull)(values)
+    program = inline(backward)
+    if not is_linear(program, range(len(program.inputs)), range(len(program.outputs))):
+        raise _not_linear(call, "backward rule", "jax.custom_vjp", "cotangents")
+    if touches_complex(call, types):
+        return dense_complex_rule(call)
+    if len(types) == 1 and {np.shape(operand) for operand in moving} == {types[0].shape}:
+        try:
+            return results, _entrywise(call, program, types[0].shape)
+        except NotElementwise:
+            pass
+    return results, _pulled(call, backward, carriers, values)
 
-    result_type = jax.eval_shape(lambda operands: call.with_operands(operands).evaluate()[0], call.operands)
-    if result_type.shape not in shapes or not is_differentiable(result_type):
-        return dense_rule(call)
-    program = inline(jax.make_jaxpr(pulled_back)(list(call.operands), result_type))
-    try:
-        results, partials = partial_derivatives(program, call.operands, call.static, 1)
-    except NotElementwise:
-        return dense_rule(call)
+
+def _entrywise(call: Call, backward: Program, shape: tuple[int, ...]) -> Blocks:
+    _, partials = partial_derivatives(backward, (), (), 0)
     row: list[Block | None] = [None] * len(call.operands)
-    for at, by_cotangent in zip(moving, partials, strict=True):
-        row[at] = _single(by_cotangent, result_type.shape)
-    return results, [row]
+    for at, by_cotangent in zip(call.moving, partials, strict=True):
+        row[at] = entrywise_block(shape, shape, by_cotangent[0]) if by_cotangent else None
+    return [row]
 
 
-def _single(partials: Partials, shape: tuple[int, ...]) -> Block | None:
-    return entrywise_block(shape, shape, partials[0]) if partials else None
+def _pulled(call: Call, backward: core.ClosedJaxpr, carriers: Sequence[int], values: Sequence[Any]) -> Blocks:
+    def pull(cotangents: Sequence[Any]) -> list[Any]:
+        return core.jaxpr_as_fun(backward)(*cotangents)
+
+    ways = [pulled_rows, functools.partial(pulled_rows, over=one_by_one)]
+    found = first_that_works(ways, pull, values, call)
+    blocks: Blocks = [[None] * len(call.operands) for _ in range(call.num_results)]
+    for carrier, value, row in zip(carriers, values, found, strict=True):
+        for at, jacobian in zip(call.moving, row, strict=True):
+            blocks[carrier][at] = dense_block(jacobian, np.shape(value), np.shape(call.operands[at]))
+    return blocks
 
 
-register_family(("custom_jvp_call",), _custom_jvp)
-register_dependence(("custom_jvp_call",), by_jvp)
-register_family(("custom_vjp_call", "custom_vjp_call_jaxpr"), _custom_vjp)
+def _jvp_dependence(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
+    """As the rule has it; a tangent that is always there, and not zero, is for the rule to refuse."""
+    found = by_jvp(equation, operands)
+    if not any(operands) or all(found):
+        return found
+    types = tuple(array_type(atom.aval) for atom in equation.inputs)
+    try:
+        program = jvp_program(equation.primitive, equation.params, types, tuple(map(bool, operands)))
+    except Exception:  # whatever the rules of others raise; whoever differentiates it will see
+        return found
+    tangents, count = range(len(types), len(program.inputs)), len(found)
+    every: Inputs = frozenset().union(*operands)
+    return [
+        inputs if inputs or is_linear(program, tangents, [count + at]) else every
+        for at, inputs in enumerate(found)
+    ]
+
+
+def _with_all_tangents(call: Call) -> Call:
+    """A rule that is told which tangents are zero is told what JAX tells it, whatever is needed of it."""
+    return replace(call, wanted=call.reached) if call.params["symbolic_zeros"] else call
+
+
+def as_differentiated(closed: core.ClosedJaxpr, wanted: Sequence[bool]) -> Callable[..., list[Any]]:
+    """A program as a function whose results are those of the rules inside it, as in JAX's modes.
+
+    Args:
+        closed: the program.
+        wanted: for every input whether it is differentiated.
+    """
+    fun = core.jaxpr_as_fun(closed)
+    if not any(wanted) or not holds(closed.jaxpr, ("custom_jvp_call", "custom_vjp_call")):
+        return fun
+
+    def evaluate(*values: Any) -> list[Any]:
+        def of_moving(*moving: Any) -> tuple[tuple[()], list[Any]]:
+            remaining = iter(moving)
+            return (), fun(*(next(remaining) if want else v for v, want in zip(values, wanted, strict=True)))
+
+        moving = [value for value, want in zip(values, wanted, strict=True) if want]
+        if holds(closed.jaxpr, ("custom_vjp_call",)):
+            return jax.vjp(of_moving, *moving, has_aux=True)[2]
+        return jax.jvp(of_moving, moving, [lax.full_like(value, 0) for value in moving], has_aux=True)[2]
+
+    return evaluate
+
+
+def _not_linear(call: Call, rule: str, decorator: str, arguments: str) -> Inexpressible:
+    return Inexpressible(
+        f"the {rule} of '{_name(call)}' ({decorator}) is not seen to be linear in its {arguments}",
+        f"let it return sums of {arguments}, times what does not depend on them",
+    )
+
+
+def _name(call: Call) -> str:
+    return call.params["call_jaxpr"].jaxpr.debug_info.func_name
+
+
+def _result_types(call: Call) -> Sequence[Any]:
+    return call.params["call_jaxpr"].out_avals
+
+
+register_batched(("custom_jvp_call",), _custom_jvp)
+register_dependence(("custom_jvp_call",), _jvp_dependence)
+register_batched(("custom_vjp_call",), _custom_vjp)

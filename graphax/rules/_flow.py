@@ -98,6 +98,14 @@ class Flow:
         return read or not direct.isdisjoint(self.reach[column])
 
 
+def scan_counts(params: dict[str, Any]) -> tuple[int, int]:
+    """How many of a scan's operands are constants, and how many are carried."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    consts, carried, _ = params["ft_in"].unpack()  # newer releases of JAX hold the operands' trees
+    return len(consts), len(carried)
+
+
 def follow_loop(
     body: core.ClosedJaxpr, num_consts: int, num_carry: int, sources: Sequence[Inputs]
 ) -> list[Inputs]:
@@ -182,4 +190,13 @@ def unchanged(body: core.ClosedJaxpr, num_consts: int, num_carry: int) -> Inputs
     program = inline(body)
     return frozenset(
         num_consts + at for at in range(num_carry) if program.outputs[at] is program.inputs[num_consts + at]
+    )
+
+
+def holds(jaxpr: core.Jaxpr, names: Sequence[str]) -> bool:
+    """Whether a program holds one of these primitives, however deep."""
+    return any(
+        eqn.primitive.name in names
+        or any(holds(getattr(inner, "jaxpr", inner), names) for inner in core.jaxprs_in_params(eqn.params))
+        for eqn in jaxpr.eqns
     )

@@ -23,6 +23,7 @@ class Call:
         operands: one array for every operand.
         static: for every operand the number that a literal of the program stands for, or None.
         wanted: for every operand whether its local Jacobian is asked for.
+        reached: for every operand whether it depends on a differentiated input, wanted or not.
         num_results: how many results there are.
         needed: for every result whether its Jacobian is asked for.
         jacobians: the Jacobians of a program that the primitive holds; see :class:`Jacobians`.
@@ -36,6 +37,7 @@ class Call:
     operands: Sequence[Any]
     static: Sequence[Any]
     wanted: Sequence[bool]
+    reached: Sequence[bool]
     num_results: int
     needed: Sequence[bool]
     jacobians: Jacobians

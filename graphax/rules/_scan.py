@@ -29,8 +29,9 @@ from jax.extend import core
 from .._trace import Equation, varying_as, varying_axes
 from ..sparse import arranged_block, identity_block, label_dims
 from ._control import advance, as_block, dense, initial, moved
+from ._custom import as_differentiated
 from ._elementwise import array_type
-from ._flow import Flow, find_flow, through_loop
+from ._flow import Flow, find_flow, holds, scan_counts, through_loop
 from ._registry import Blocks, Call, Inputs, register_dependence, register_rule
 
 #: How many numbers the Jacobians of all steps may hold together for them to be computed before the products.
@@ -119,7 +120,7 @@ class _Loop:
 
     def evaluate(self) -> tuple[list[Any], list[Any]]:
         """The results of the loop, and what every step finds carried, stacked."""
-        body = core.jaxpr_as_fun(self.flow.body)
+        body = as_differentiated(self.flow.body, self.flow.wanted)
         num_carry = self.flow.num_carry
 
         def step(carried: Any, slices: Any) -> Any:
@@ -210,14 +211,6 @@ class _Loop:
         blocks[result][column] = arranged_block(out, [out[0], *in_], sizes, array, range(len(sizes)))
 
 
-def scan_counts(params: dict[str, Any]) -> tuple[int, int]:
-    """How many of a scan's operands are constants, and how many are carried."""
-    if "num_consts" in params:
-        return params["num_consts"], params["num_carry"]
-    consts, carried, _ = params["ft_in"].unpack()  # newer releases of JAX hold the operands' trees
-    return len(consts), len(carried)
-
-
 def _dependence(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
     return through_loop(equation.params["jaxpr"], *scan_counts(equation.params), operands)
 
@@ -230,7 +223,7 @@ def _choose(loop: _Loop) -> Any:
     flow, length = loop.flow, loop.length
     if not length:
         return _no_steps
-    batchable = not flow.body.effects and not _holds(flow.body.jaxpr, _STEP_BY_STEP)
+    batchable = not flow.body.effects and not holds(flow.body.jaxpr, _STEP_BY_STEP)
     if not flow.carries:
         if batchable and loop.named_order and length * loop.computed <= 4 * _STORED:
             return _map
@@ -246,14 +239,6 @@ def _choose(loop: _Loop) -> Any:
     # Rows are gathered number by number; the columns move by products of matrices, which are faster.
     pulling = _FASTER * rows * (carried**2 + fixed + slices) < columns * carried**2
     return _pulled if pulling and loop.named_order and not flow.body.effects else _stepwise
-
-
-def _holds(jaxpr: core.Jaxpr, names: Sequence[str]) -> bool:
-    return any(
-        eqn.primitive.name in names
-        or any(_holds(getattr(inner, "jaxpr", inner), names) for inner in core.jaxprs_in_params(eqn.params))
-        for eqn in jaxpr.eqns
-    )
 
 
 def _no_steps(loop: _Loop) -> tuple[list[Any], Blocks]:
