@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -205,12 +206,17 @@ class Application:
     def _check_dimensions(self, aval: Any) -> None:
         for size in getattr(aval, "shape", ()):
             if not isinstance(size, int | np.integer):
-                code = getattr(self.fun, "__code__", None)
                 raise Inexpressible(
                     f"the dimension {size} is symbolic, and structures of Jacobians are made of numbers",
                     "export the Jacobian for static shapes",
-                    code and f"{code.co_filename}:{code.co_firstlineno} ({code.co_name})",
+                    self.definition,
                 )
+
+    @property
+    def definition(self) -> str | None:
+        """Where the function is defined, as ``file.py:line (function)``, if that is known."""
+        code = getattr(inspect.unwrap(self.fun), "__code__", None)
+        return code and f"{code.co_filename}:{code.co_firstlineno} ({code.co_name})"
 
     def check_complex(self, out_names: Sequence[str], out_types: Sequence[Any], options: Any) -> None:
         """Complex derivatives of complex arguments are asked for, and are all that is asked for.

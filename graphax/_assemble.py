@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 from jax.core import Tracer
 from jax.extend.core import primitives
+from jax.sharding import NamedSharding, PartitionSpec
 
 from ._application import Application
 from ._trace import is_complex, is_differentiable
@@ -78,8 +79,12 @@ def _beside(array: jax.Array, arg: Any) -> jax.Array:
     """A constant lives where the argument does."""
     if isinstance(array, Tracer) or isinstance(arg, Tracer) or not arg.committed:
         return array
+    if array.devices() == arg.devices():
+        return array
+    if isinstance(arg.sharding, NamedSharding):
+        return jax.device_put(array, NamedSharding(arg.sharding.mesh, PartitionSpec()))
     devices = arg.devices()
-    return jax.device_put(array, *devices) if len(devices) == 1 and array.devices() != devices else array
+    return jax.device_put(array, *devices) if len(devices) == 1 else array
 
 
 def _weak_as(array: jax.Array, like: Any) -> jax.Array:

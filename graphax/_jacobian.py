@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import jax
 
-from ._application import NEEDS_VALUE, Application, as_array
+from ._application import NEEDS_VALUE, Application, Traced, as_array
 from ._arguments import Argnums, check_callable, check_has_aux, order_may_come_second
 from ._assemble import assemble
 from ._elimination import OpCount, accumulate, order_cost
 from ._fallback import differentiate, tell, with_one_warning
 from ._graph import ComputationalGraph, abstract_graph, build_graph
 from ._linearize import linearize
-from ._trace import is_complex, is_differentiable
+from ._trace import is_complex, is_differentiable, usual_promotion
 from .orders import OrderLike, resolve_order
 from .rules import Inexpressible
 from .sparse import Block, UnitEdges, identity_block
@@ -72,11 +72,17 @@ def jacve(
       of ``y`` are its real and imaginary part, as with ``jax.jacfwd``;
     - of ``x`` where ``x = a + ib`` is complex and ``y`` is real: ``dy/da - i dy/db``, as with ``jax.jacrev``;
     - of ``x`` where both are complex, which takes ``holomorphic=True``: the complex derivative ``dy/dx``;
-    - zeros where ``x`` is an integer, as with ``jax.jacrev``; of dtype ``float0`` for booleans and keys.
+    - zeros where ``x`` is an integer, as with ``jax.jacrev``; of dtype ``float0`` for booleans and keys;
+    - zeros of the dtype of ``y`` where ``y`` is an integer, as with ``jax.jacfwd``.
+
+    What elimination cannot express exactly is differentiated as a whole by JAX's own forward or reverse mode,
+    with one :class:`graphax.FallbackWarning`: collectives of a mapped axis, symbolic dimensions, Python
+    control flow on the values of arrays, custom backward rules that are not linear.
 
     Raises:
         TypeError: when a differentiated argument or the result has a dtype that these terms leave out, or a
-            primitive cannot be differentiated; when ``has_aux`` is no boolean.
+            primitive cannot be differentiated; when ``has_aux`` is no boolean; with ``sparse=True`` also for
+            what elimination cannot express.
         ValueError: when the order does not fit the function, or an argnum is out of range or named twice.
 
     Vertex elimination: A. Griewank and A. Walther, *Evaluating Derivatives*, 2nd ed., SIAM 2008, chapter 9.
@@ -177,32 +183,46 @@ def eliminating(
         application = _application(fun, argnums, options, args, kwargs)
         traced = application.trace()
         application.check_complex(traced.out_names, traced.out_types, options)
-        results, blocks = linearize(traced.numbering, traced.values, options.body_order)
-        graph, blocks = build_graph(traced.numbering, traced.num_outputs, blocks)
-        vertices = resolve_order(graph, order)
-        with jax.named_scope("accumulate"):
-            jacobians = accumulate(graph, blocks, vertices, options.sparse)
-        inputs = iter(graph.inputs)
-        nodes = [next(inputs) if is_differentiable(kind) else None for kind in application.arg_types]
-
-        def between(at: int, wrt: int) -> Block | None:
-            node, source, out = graph.outputs[at], nodes[wrt], traced.out_types[at]
-            if node is None or source is None:
-                return None
-            if node == source:
-                return identity_block((*out.shape, 2) if is_complex(out) else out.shape)
-            return jacobians.get(node, {}).get(source)
-
-        jacobian = assemble(
-            application, traced.out_tree, traced.out_types, between, options.as_hessian, options.sparse
-        )
-        leaves = [as_array(leaf) for leaf in results]
-        value = traced.out_tree.unflatten(leaves[: traced.num_outputs])
-        if options.has_aux:
-            value = (value, traced.aux.joined(leaves[traced.num_outputs :]))
-        return value, jacobian
+        try:
+            with usual_promotion():
+                return _eliminate(application, traced, order, options)
+        except Exception as error:
+            if type(error).__name__ != "ShardingTypeError":  # JAX has no public name for it
+                raise
+            raise Inexpressible(
+                "explicit shardings of these arguments do not go through the structures of Jacobians",
+                "make the axes of the mesh automatic (jax.sharding.auto_axes)",
+                application.definition,
+            ) from error
 
     return value_and_jacobian
+
+
+def _eliminate(application: Application, traced: Traced, order: OrderLike, options: Options) -> Any:
+    results, blocks = linearize(traced.numbering, traced.values, options.body_order)
+    graph, blocks = build_graph(traced.numbering, traced.num_outputs, blocks)
+    vertices = resolve_order(graph, order)
+    with jax.named_scope("accumulate"):
+        jacobians = accumulate(graph, blocks, vertices, options.sparse)
+    inputs = iter(graph.inputs)
+    nodes = [next(inputs) if is_differentiable(kind) else None for kind in application.arg_types]
+
+    def between(at: int, wrt: int) -> Block | None:
+        node, source, out = graph.outputs[at], nodes[wrt], traced.out_types[at]
+        if node is None or source is None:
+            return None
+        if node == source:
+            return identity_block((*out.shape, 2) if is_complex(out) else out.shape)
+        return jacobians.get(node, {}).get(source)
+
+    jacobian = assemble(
+        application, traced.out_tree, traced.out_types, between, options.as_hessian, options.sparse
+    )
+    leaves = [as_array(leaf) for leaf in results]
+    value = traced.out_tree.unflatten(leaves[: traced.num_outputs])
+    if options.has_aux:
+        value = (value, traced.aux.joined(leaves[traced.num_outputs :]))
+    return value, jacobian
 
 
 def _application(
@@ -258,7 +278,8 @@ def trace(
     def traced(*args: Any, **kwargs: Any) -> ComputationalGraph:
         try:
             found = Application.of(fun, argnums, has_aux, allow_int, args, kwargs).trace()
-            return abstract_graph(found.numbering, found.num_outputs)
+            with usual_promotion():
+                return abstract_graph(found.numbering, found.num_outputs)
         except Inexpressible as error:
             raise TypeError(str(error)) from error
 

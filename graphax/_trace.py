@@ -101,6 +101,18 @@ class Surroundings:
             error.add_note(f"This is what became of {source_info_util.summarize(self.source_info)}")
 
 
+@contextmanager
+def usual_promotion() -> Iterator[None]:
+    """The types and ranks of arrays meet as they usually do, whatever the user's own code is held to."""
+    config: Any = jax.config
+    with ExitStack() as entered:
+        if config.jax_numpy_dtype_promotion != "standard":
+            entered.enter_context(jax.numpy_dtype_promotion("standard"))
+        if config.jax_numpy_rank_promotion != "allow":
+            entered.enter_context(jax.numpy_rank_promotion("allow"))
+        yield
+
+
 #: Of what is applied wherever the program is evaluated.
 ANYWHERE = Surroundings(source_info_util.new_source_info())
 
