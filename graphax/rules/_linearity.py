@@ -159,11 +159,10 @@ def _sum(degrees: Iterable[Degree]) -> Degree:
 
 
 def _product(degrees: Sequence[Degree]) -> Degree:
-    """The degree of a product of known ones; 0 times inf is not zero, but linear as good as any."""
-    moving = [each for each in degrees if each is not FREE]
-    if not moving:
-        return FREE
-    return LINEAR if moving.count(LINEAR) <= 1 else UNKNOWN
+    """The degree of a product of known ones; 0 times inf is not zero, but as good as any multiple of it."""
+    if LINEAR not in degrees:
+        return ZERO if ZERO in degrees else FREE
+    return LINEAR if list(degrees).count(LINEAR) == 1 else UNKNOWN
 
 
 def _of_body(equation: Equation, degrees: list[Degree]) -> list[Degree]:
