@@ -16,6 +16,7 @@ from ._trace import Constant, Equation, KnownValues, Variable, communicates, inl
 from .rules import (
     Blocks,
     Call,
+    FiniteValues,
     Inexpressible,
     NotElementwise,
     complex_rule,
@@ -45,15 +46,17 @@ def linearize(
     env.update((variable, jax.numpy.asarray(value)) for variable, value in program.constants)
     edges: dict[Edge, Block] = {}
     known = KnownValues(program)
+    finite = FiniteValues(program)
     for equation, wanted in zip(program.equations, numbering.wanted, strict=True):
         operands = [read(env, atom) for atom in equation.inputs]
         if any(wanted):
             call = _call(numbering, equation, operands, wanted, known, body_order)
             with equation.surroundings.entered():
                 results, blocks = _apply_rule(call, equation)
-            _collect(numbering, equation, wanted, blocks, edges)
+            _collect(numbering, equation, wanted, finite.after(equation, blocks), edges)
         else:
             results = equation.evaluate(operands)
+            finite.after(equation, [])
         env.update(zip(equation.outputs, results, strict=True))
     return [read(env, atom) for atom in program.outputs], edges
 

@@ -19,6 +19,7 @@ from ._complex import complex_rule, real_type, real_view, touches_complex
 from ._dense import dense_rule
 from ._dependence import follow
 from ._elementwise import NotElementwise, array_type, jvp_program, static_number
+from ._finite import FiniteValues
 from ._flow import scan_counts
 from ._registry import Blocks, Call, Inexpressible, Rule, find_rule, register_rule
 from ._relabel import COPYING
@@ -27,6 +28,7 @@ __all__ = [
     "COPYING",
     "Blocks",
     "Call",
+    "FiniteValues",
     "Inexpressible",
     "NotElementwise",
     "Rule",

@@ -18,7 +18,7 @@ import numpy as np
 from jax import lax
 
 from .._trace import is_complex, is_differentiable
-from ..sparse import Block, arranged_block, label_dims
+from ..sparse import Block, arranged_block, label_dims, with_holes
 from ._complex import TAKES_COMPLEX, real_view
 from ._dense import basis, first_that_works
 from ._registry import Blocks, Call, Rule, register_family
@@ -95,6 +95,7 @@ def tied_blocks(
     operand_parts: Parts | None = None,
     result_parts: Parts | None = None,
     pull_first: bool = False,
+    selects: bool = False,
 ) -> list[Block | None]:
     """The blocks of all results with respect to one operand.
 
@@ -107,6 +108,7 @@ def tied_blocks(
         operand_parts: how the dimensions of the operand are split; whole if None.
         result_parts: the same for every result.
         pull_first: whether to use the vjp where there is one, even if the jvp needs fewer directions.
+        selects: whether the results are selections from the operand, so that zeros are what is left out.
     """
     operand = call.operands[at]
     carriers = [
@@ -163,6 +165,7 @@ def tied_blocks(
         else:
             axes = [out[part] for part in out_free[k]] + inner.uncut(in_)
         flat = [label for dim in axes for label in dim]
+        value = with_holes(value) if selects else value
         blocks[k] = arranged_block(side.grouped(out), inner.grouped(in_), sizes, value, flat)
     return blocks
 

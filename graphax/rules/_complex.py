@@ -7,7 +7,6 @@ modulus); so the local Jacobian of the real view is all that there is to know.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -69,11 +68,8 @@ def real_block(block: Block, array: Any) -> Block:
 def _twice(block: Block) -> Block:
     """The block for real and imaginary parts that go the same way."""
     # The rule may have given the mask of a selection the dtype of what it selects.
-    values = tuple(
-        (lax.real(value) if value is not None and is_complex(value) else value, scale)
-        for value, scale in block.values
-    )
-    return replace(block, values=values).times_identity(2)
+    real = jax.tree.map(lambda array: lax.real(array) if is_complex(array) else array, block)
+    return real.times_identity(2)
 
 
 def _entrywise(call: Call) -> tuple[list[Any], Blocks]:

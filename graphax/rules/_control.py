@@ -13,7 +13,7 @@ from jax import lax
 from jax.extend import core
 
 from .._trace import Equation, varying_as
-from ..sparse import Block, arranged_block, dense_block, identity_block, label_dims
+from ..sparse import Block, arranged_block, dense_block, identity_block, label_dims, with_holes
 from ._dependence import dependence
 from ._flow import Flow, find_flow, through_loop, unchanged
 from ._registry import Blocks, Call, Inputs, register_dependence, register_rule
@@ -300,7 +300,8 @@ def chained(
     for carry in flow.carries:
         outer, inner = row[carry], jacobians.get((carry, column))
         if outer is not None and inner is not None:
-            product = outer @ as_block(inner, flow.shape(carry), flow.column_shape(column, length))
+            inner = as_block(inner, flow.shape(carry), flow.column_shape(column, length))
+            product = outer @ replace(inner, finite=outer.finite)  # what finite steps carry is finite
             total = product if total is None else total + product
     direct = row[column]
     if column in flow.fixed and direct is not None:
@@ -339,8 +340,8 @@ def moved(
 
 
 def as_block(found: Any, out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> Block:
-    """A block, or the block of an array."""
-    return found if isinstance(found, Block) else dense_block(found, out_shape, in_shape)
+    """A block, or the block of an array, whose zeros may be of what depends on nothing."""
+    return found if isinstance(found, Block) else dense_block(with_holes(found), out_shape, in_shape)
 
 
 def dense(block: Block | None, out_shape: tuple[int, ...], in_shape: tuple[int, ...], dtype: Any) -> Any:

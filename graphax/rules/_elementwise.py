@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -28,7 +29,19 @@ from .._trace import (
     is_differentiable,
     read,
 )
-from ..sparse import Block, Kind, Structure, label_dims, make_term, structure
+from ..sparse import (
+    Block,
+    Kind,
+    Structure,
+    Zeros,
+    chosen,
+    label_dims,
+    make_term,
+    reshape,
+    structure,
+    with_holes,
+)
+from ._finite import is_poleless
 from ._registry import Call, register_family
 
 ELEMENTWISE = tuple(
@@ -52,20 +65,38 @@ class NotElementwise(Exception):
 
 
 class Partial(NamedTuple):
-    """A derivative with respect to one operand, entry by entry: ``scale``, times ``factor`` if any."""
+    """A derivative with respect to one operand, entry by entry: ``scale``, times ``factor`` if any.
+
+    Where there is a mask and it does not hold there is no derivative, whatever the factor says.
+    """
 
     scale: float
     factor: Any = None
+    mask: Any = None
 
     def array(self, like: Any) -> Any:
-        """The derivative as an array of the shape and dtype of ``like``."""
+        """The derivative, but for the mask, as an array of the shape and dtype of ``like``."""
         if self.factor is None:
             return lax.full(like.shape, self.scale, like.dtype)
-        factor = lax.convert_element_type(self.factor, like.dtype)
-        if factor.shape != like.shape:
-            dims = range(len(like.shape) - factor.ndim, len(like.shape))
-            factor = lax.broadcast_in_dim(factor, like.shape, dims)
-        return self.folded(factor)
+        return self.folded(_with_shape(lax.convert_element_type(self.factor, like.dtype), like.shape))
+
+    def selected(self, like: Any) -> Any:
+        """The derivative as an array like another, zero where there is none."""
+        array = self.array(like)
+        return (
+            array if self.mask is None else lax.select(self.holds(like.shape), array, lax.full_like(array, 0))
+        )
+
+    def holds(self, shape: tuple[int, ...]) -> Any:
+        """The mask as an array of this shape."""
+        return lax.full(shape, True) if self.mask is None else _with_shape(self.mask, shape)
+
+    def where(self, taken: Any) -> Partial:
+        """The derivative where it is taken."""
+        if self.mask is not None:
+            shape = np.broadcast_shapes(self.mask.shape, taken.shape)
+            taken = lax.bitwise_and(_with_shape(self.mask, shape), _with_shape(taken, shape))
+        return self._replace(mask=taken)
 
     def folded(self, factor: Any) -> Any:
         """``scale * factor``."""
@@ -91,6 +122,13 @@ class Partial(NamedTuple):
 Partials = dict[int, Partial]  # by operand
 
 
+def _with_shape(array: Any, shape: tuple[int, ...]) -> Any:
+    """An array broadcast to more leading dimensions, and along those of size 1."""
+    if array.shape == shape:
+        return array
+    return lax.broadcast_in_dim(array, shape, range(len(shape) - array.ndim, len(shape)))
+
+
 def elementwise(call: Call, program: Program | None = None) -> tuple[list[Any], list[list[Block | None]]]:
     """The rule of every elementwise primitive, and of whatever turns out to be elementwise.
 
@@ -103,27 +141,34 @@ def elementwise(call: Call, program: Program | None = None) -> tuple[list[Any], 
     """
     program = program or derivative_program(call)
     results, tangents = partial_derivatives(program, call.operands, call.static, call.num_results)
+    finite = all(map(is_poleless, program.equations))
     moving = call.moving
     blocks: list[list[Block | None]] = []
     for result, partials in zip(results, tangents, strict=True):
         row: list[Block | None] = [None] * len(call.operands)
         for key, partial in partials.items():
             at = moving[key]
-            row[at] = entrywise_block(np.shape(result), np.shape(call.operands[at]), partial)
+            block = entrywise_block(np.shape(result), np.shape(call.operands[at]), partial)
+            row[at] = replace(block, finite=finite)
         blocks.append(row)
     return results, blocks
 
 
 def entrywise_block(out_shape: tuple[int, ...], in_shape: tuple[int, ...], partial: Partial) -> Block:
     """The block of a derivative that is taken entry by entry, with broadcasting."""
-    scale, factor = partial
+    scale, factor, mask = partial
     if factor is None:
         kind = Kind.UNIT if scale in (1, -1) else Kind.CONSTANT
         return Block(_entrywise(out_shape, in_shape, None, kind), ((None, scale),))
-    found = _entrywise(out_shape, in_shape, factor.shape, Kind.VALUE)
     if scale not in (1, -1):
         scale, factor = 1, partial.folded(factor)
-    return Block(found, ((lax.reshape(factor, found.terms[0].value_shape), scale),))
+    value = factor
+    if mask is not None:
+        shape = np.broadcast_shapes(factor.shape, mask.shape)
+        numbers = chosen(_with_shape(mask, shape), _with_shape(factor, shape))
+        value = with_holes(numbers, Zeros.OF_SELECTION)
+    found = _entrywise(out_shape, in_shape, value.shape, Kind.VALUE)
+    return Block(found, ((reshape(value, found.terms[0].value_shape), scale),))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -212,6 +257,8 @@ class _Walk(NamedTuple):
             return {key: apply(part, value, number) for key, part in first.items()}
         if name == "neg":
             return _negated(first)
+        if name == "select_n":
+            return self._selected(equation, tangents)
         if name in ("add", "add_any", "sub") and len(moving) == 2:
             second = _negated(moving[1]) if name == "sub" else moving[1]
             if first.keys().isdisjoint(second):
@@ -234,15 +281,54 @@ class _Walk(NamedTuple):
     def _propagate_as_arrays(self, equation: Equation, tangents: list[Partials | None]) -> Partials:
         """Any elementwise linear equation maps coefficients as it maps tangents."""
         result: Partials = {}
-        for key in dict.fromkeys(key for tangent in tangents for key in tangent or ()):
+        for key, parts in _by_key(tangents).items():
             values = [
                 read(self.values, atom)
                 if tangent is None
-                else tangent.get(key, Partial(0.0)).array(atom.aval)
-                for atom, tangent in zip(equation.inputs, tangents, strict=True)
+                else parts.get(at, Partial(0.0)).selected(atom.aval)
+                for at, (atom, tangent) in enumerate(zip(equation.inputs, tangents, strict=True))
             ]
-            result[key] = Partial(1.0, equation.evaluate(values)[0])
+            masks = [part.mask for part in parts.values()]
+            mask = None if any(mask is None for mask in masks) else functools.reduce(lax.bitwise_or, masks)
+            result[key] = Partial(1.0, equation.evaluate(values)[0], mask)
         return result
+
+    def _selected(self, equation: Equation, tangents: list[Partials | None]) -> Partials:
+        """A selection of tangents; what it does not take is not there."""
+        which = read(self.values, equation.inputs[0])
+        aval = equation.outputs[0].aval
+        result: Partials = {}
+        for key, parts in _by_key(tangents).items():
+            cases = range(1, len(tangents))
+            if len(parts) == 1:
+                ((at, part),) = parts.items()
+                factor = np.ones((), aval.dtype) if part.factor is None else part.factor
+                result[key] = part._replace(factor=factor).where(_is_case(which, at - 1))
+                continue
+            factors = [parts.get(at, Partial(0.0)).array(aval) for at in cases]
+            factor = lax.select_n(which, *factors)
+            holds = [
+                parts[at].holds(aval.shape) if at in parts else lax.full(aval.shape, False) for at in cases
+            ]
+            whole = len(parts) == len(cases) and all(part.mask is None for part in parts.values())
+            result[key] = Partial(1.0, factor, None if whole else lax.select_n(which, *holds))
+        return result
+
+
+def _by_key(tangents: Sequence[Partials | None]) -> dict[int, dict[int, Partial]]:
+    """For every operand the coefficients that tangents have for it, by the position of the tangent."""
+    found: dict[int, dict[int, Partial]] = {}
+    for at, tangent in enumerate(tangents):
+        for key, part in (tangent or {}).items():
+            found.setdefault(key, {})[at] = part
+    return found
+
+
+def _is_case(which: Any, case: int) -> Any:
+    """Where a selection takes one of its cases."""
+    if which.dtype != bool:
+        return lax.eq(which, lax.full_like(which, case))
+    return which if case else lax.bitwise_not(which)
 
 
 def _negated(partials: Partials) -> Partials:

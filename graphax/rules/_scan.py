@@ -14,6 +14,7 @@ ways, of which the cheapest is taken:
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from jax import lax
 from jax.extend import core
 
 from .._trace import Equation, varying_as, varying_axes
-from ..sparse import arranged_block, identity_block, label_dims
+from ..sparse import arranged_block, identity_block, label_dims, spared, with_holes
 from ._control import advance, as_block, dense, initial, moved
 from ._custom import as_differentiated
 from ._elementwise import array_type
@@ -208,7 +209,8 @@ class _Loop:
         out, sizes = label_dims((self.length, *self.flow.body.out_avals[result].shape))
         in_, more = label_dims(shape, len(sizes))
         sizes = [*sizes, *more]
-        blocks[result][column] = arranged_block(out, [out[0], *in_], sizes, array, range(len(sizes)))
+        value = with_holes(array)
+        blocks[result][column] = arranged_block(out, [out[0], *in_], sizes, value, range(len(sizes)))
 
 
 def _dependence(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
@@ -304,7 +306,8 @@ def _batched_forward(loop: _Loop) -> tuple[list[Any], Blocks]:
 
     def chained(outer: Any, state: Any, direct: Any, own: Any, at: Any) -> list[Any]:
         """A row of derivatives after the step: those through the state before it, and those of its own."""
-        products = [_product(outer, part.reshape(len(part), math.prod(part.shape[1:]))) for part in state]
+        flat = [part.reshape(len(part), math.prod(part.shape[1:])) for part in state]
+        products = [_product(outer, part, pieces.spares) for part in flat]
         by_slice = products[2].reshape(len(outer), *state[2].shape[1:])
         if by_slice.size:
             by_slice = lax.dynamic_update_index_in_dim(by_slice, own, at, 1)
@@ -368,7 +371,8 @@ def _batched_backward(loop: _Loop) -> tuple[list[Any], Blocks]:
     def step(state: Any, values: Any) -> Any:
         rows, total = state
         a, b, x = values
-        return loop.varying((_product(rows, a), total + _product(rows, b))), _product(rows, x)
+        moved, own, by_slice = (_product(rows, part, pieces.spares) for part in (a, b, x))
+        return loop.varying((moved, total + own)), by_slice
 
     start = loop.varying((jnp.asarray(own), jnp.zeros((len(own), flow.size(flow.fixed)), flow.dtype)))
     (rows, total), by_slice = loop.scan(step, start, locals_, backward=True)
@@ -531,30 +535,40 @@ def _all_steps(loop: _Loop, local: Any, values: Any) -> Any:
     return jax.tree.map(lambda v: v.reshape(batches * size, *v.shape[2:])[: loop.length], found)
 
 
-def _pieces(
-    flow: Flow, blocks: Blocks, rows: Sequence[int], columns: Sequence[int]
-) -> dict[tuple[int, int], Any]:
-    """The blocks of some results with respect to some inputs as matrices, where there are any."""
-    found = {}
-    for row in rows:
-        for column in columns:
-            block = blocks[row][column]
-            if block is not None:
-                size = flow.out_size([row]), flow.size([column])
-                found[row, column] = block.todense(flow.dtype).reshape(size)
-    return found
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["arrays"], meta_fields=["spares"])
+@dataclass(frozen=True)
+class _Pieces:
+    """Local Jacobians as matrices.
+
+    Attributes:
+        arrays: by result and input, where there is one.
+        spares: whether what selections leave out of them may meet what is not finite.
+    """
+
+    arrays: dict[tuple[int, int], Any]
+    spares: bool
 
 
-def _matrices(
-    loop: _Loop, pieces: dict[tuple[int, int], Any], rows: Sequence[int], columns: Sequence[int]
-) -> Any:
+def _pieces(flow: Flow, blocks: Blocks, rows: Sequence[int], columns: Sequence[int]) -> _Pieces:
+    """The blocks of some results with respect to some inputs."""
+    given = {(row, column): blocks[row][column] for row in rows for column in columns}
+    given = {key: block for key, block in given.items() if block is not None}
+    arrays = {
+        (row, column): block.todense(flow.dtype).reshape(flow.out_size([row]), flow.size([column]))
+        for (row, column), block in given.items()
+    }
+    finite = all(block.finite for block in given.values())
+    return _Pieces(arrays, not finite and any(block.selects for block in given.values()))
+
+
+def _matrices(loop: _Loop, pieces: _Pieces, rows: Sequence[int], columns: Sequence[int]) -> Any:
     """The pieces of every step as one matrix a step."""
     flow = loop.flow
     strips = []
     for row in rows:
         height = flow.out_size([row])
         strip = [
-            pieces.get((row, column), np.zeros((loop.length, height, flow.size([column])), flow.dtype))
+            pieces.arrays.get((row, column), np.zeros((loop.length, height, flow.size([column])), flow.dtype))
             for column in columns
         ]
         strips.append(jnp.concatenate(strip, 2) if strip else jnp.zeros((loop.length, height, 0), flow.dtype))
@@ -563,10 +577,18 @@ def _matrices(
     )
 
 
-def _product(left: Any, right: Any) -> Any:
-    """A matrix product; calling a library for a few numbers takes longer than the numbers do."""
+def _product(left: Any, right: Any, spares: bool) -> Any:
+    """A matrix product; calling a library for a few numbers takes longer than the numbers do.
+
+    Args:
+        left, right: the matrices.
+        spares: whether zeros of small ones are holes, that stay zero whatever they meet.
+    """
     if left.size * right.shape[1] <= _SMALL_PRODUCT:
-        return jnp.sum(left[:, :, None] * right[None], 1)
+        left, right = left[:, :, None], right[None]
+        if spares:
+            left, right = spared(left, with_holes(right)), spared(right, with_holes(left))
+        return jnp.sum(left * right, 1)
     return left @ right
 
 

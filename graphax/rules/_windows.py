@@ -101,6 +101,7 @@ def _reduce_window(call: Call, constant: bool = False) -> tuple[list[Any], Block
             ties if slides else (),
             parts if slides else None,
             pull_first=True,  # the jvp of a maximum packs two numbers into one, which not every device can
+            selects=not constant and not generic,
         )
         for row, block in zip(blocks, column, strict=True):
             row[at] = block
@@ -161,7 +162,7 @@ def _select_and_scatter_add(call: Call) -> tuple[list[Any], Blocks]:
         return [result], [[None, None]]
     parts, tiles = _tiles(_windows(call, result.shape, np.shape(call.operands[0])))
     ties = [Tie(dim, part) for part, dim in tiles]
-    (block,) = tied_blocks(call, 0, of_operand(call, 0), [result], ties, None, parts)
+    (block,) = tied_blocks(call, 0, of_operand(call, 0), [result], ties, None, parts, selects=True)
     return [result], [[block, None]]
 
 

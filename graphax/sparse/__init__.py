@@ -2,6 +2,13 @@
 
 A Jacobian is a static :class:`Structure`, a short sum of :class:`Term`, and the values of the terms. Products
 and sums are decided on structures alone, while tracing; values only follow.
+
+What a selection leaves out is a *hole* of the value (see ``_holes.py``): zero in every product, whatever it
+meets. Structures know nothing of holes. A selection is a value that holds zeros and ones, in the free and in the
+counted convention alike, and a product with it costs what a product with any such value does. Keeping the holes
+is bookkeeping and not counted; where a product of matrices may meet infinity, it takes a second product of
+zeros and ones. Arguments of a function are taken for finite there: what is made of them without a pole is
+multiplied by the zeros of a selection, so that layers with such units cost what they always did.
 """
 
 from ._add import add, refine
@@ -9,6 +16,8 @@ from ._block import Block, arranged_block, dense_block, identity_block, unit_blo
 from ._compose import compose
 from ._counted import counted
 from ._draft import common_factors
+from ._holes import Zeros, chosen, spared, with_holes
+from ._steps import reshape
 from ._structure import (
     Structure,
     dense,
@@ -33,8 +42,10 @@ __all__ = [
     "Table",
     "Term",
     "UnitEdges",
+    "Zeros",
     "add",
     "arranged_block",
+    "chosen",
     "close_table",
     "common_factors",
     "compose",
@@ -48,7 +59,10 @@ __all__ = [
     "make_term",
     "product",
     "refine",
+    "reshape",
+    "spared",
     "structure",
     "total",
     "unit_block",
+    "with_holes",
 ]

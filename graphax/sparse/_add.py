@@ -12,7 +12,8 @@ import numpy as np
 from jax import lax
 
 from ._draft import Workspace
-from ._steps import Step, Value, expand, match_dtypes, reshape, run_steps, scaled
+from ._holes import holes_of_sum, parts, with_holes
+from ._steps import Step, Value, expand, match_dtypes, numeric, reshape, run_steps, scaled
 from ._term import Digit, Kind, Labels, Term, canonical, digit_table
 
 # Where the Jacobian will be dense in the end, two terms that fit into so few numbers are always one: some
@@ -46,15 +47,18 @@ class Sum:
             return None, x_scale + y_scale
         if x is None:
             x, x_scale, y, y_scale = y, y_scale, x, x_scale
+        x, holes = parts(x)
         if y is None:
             # sign * x + constant = sign * (x + sign * constant), as the sign is +1 or -1.
-            y, subtract = np.asarray(x_scale * y_scale, x.dtype), False
+            x, y, holes, subtract = numeric(x), np.asarray(x_scale * y_scale), None, False
         else:
-            (x, y), subtract = match_dtypes(x, y), x_scale != y_scale
+            y, more = parts(y)
+            holes, subtract = holes_of_sum(holes, more), x_scale != y_scale
+        x, y = match_dtypes(x, y)
         if isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
             total = np.asarray(x - y if subtract else x + y)
         else:
-            total = lax.sub(x, y) if subtract else lax.add(x, y)
+            total = with_holes(lax.sub(x, y) if subtract else lax.add(x, y), holes)
         return reshape(total, self.term.value_shape), x_scale
 
     def _prepare(self, side: tuple[tuple[Step, ...], Labels], value: Value, scale: Any) -> tuple[Value, Any]:

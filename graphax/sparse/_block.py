@@ -15,6 +15,7 @@ from jax.core import Tracer
 
 from ._compose import accumulate_duplicates
 from ._draft import Workspace
+from ._holes import Holed, Zeros, numbers_of
 from ._steps import Step, Value, reshape, run_steps, scatter_add, transpose
 from ._structure import (
     Structure,
@@ -47,11 +48,13 @@ class Block:
         values: for every term an array of shape ``term.value_shape`` (None for units and constants), and a
             static number that multiplies it (+1 or -1 where there is an array).
         dtype: the type of its entries; None while it is a part of something else.
+        finite: whether its entries are known to be finite, overflow aside.
     """
 
     structure: Structure
     values: Values
     dtype: Any = None
+    finite: bool = False
 
     @classmethod
     def zero(cls, out_shape: Sequence[int], in_shape: Sequence[int], dtype: Any = None) -> Block:
@@ -72,6 +75,11 @@ class Block:
     def shape(self) -> tuple[int, ...]:
         """The shape of the dense Jacobian."""
         return self.out_shape + self.in_shape
+
+    @property
+    def selects(self) -> bool:
+        """Whether a selection has left something out of it."""
+        return any(isinstance(value, Holed) and value.holes is Zeros.OF_SELECTION for value, _ in self.values)
 
     def __matmul__(self, inner: Any) -> Any:
         """The product with another block (the chain rule), or with an array of shape ``in_shape``."""
@@ -94,12 +102,15 @@ class Block:
             sparse: whether a sparse Jacobian is wanted in the end. If not, small products are made dense.
         """
         plan = product(self.structure, inner.structure, sparse)
-        return Block(plan.structure, plan.run(self.values, inner.values), self.dtype or inner.dtype)
+        finite = self.finite, inner.finite
+        values = plan.run(self.values, inner.values, finite)
+        return Block(plan.structure, values, self.dtype or inner.dtype, all(finite))
 
     def plus(self, other: Block, sparse: bool = True) -> Block:
         """The sum with a block of the same shape; ``sparse`` as for :meth:`compose`."""
         plan = total(self.structure, other.structure, sparse)
-        return Block(plan.structure, plan.run(self.values, other.values), self.dtype or other.dtype)
+        values = plan.run(self.values, other.values)
+        return Block(plan.structure, values, self.dtype or other.dtype, self.finite and other.finite)
 
     def _times(self, vector: jax.Array) -> jax.Array:
         if vector.shape != self.in_shape:
@@ -133,13 +144,14 @@ class Block:
                 value = reshape(value, final.term.value_shape)
             terms.append(final.term)
             values.append((value, scale))
-        return Block(Structure(out_shape, in_shape, tuple(terms)), tuple(values), self.dtype)
+        found = Structure(out_shape, in_shape, tuple(terms))
+        return replace(self, structure=found, values=tuple(values))
 
     def astype(self, dtype: Any) -> Block:
         """The block with entries of another type."""
         dtype = np.dtype(dtype)
         values = tuple(
-            (None if value is None else jax.numpy.asarray(value, dtype), scale)
+            (None if value is None else jax.numpy.asarray(numbers_of(value), dtype), scale)
             for value, scale in self.values
         )
         return replace(self, values=values, dtype=dtype)
@@ -272,15 +284,14 @@ class Block:
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
         children = tuple(value for value, _ in self.values if value is not None)
         scales = tuple((value is None, scale) for value, scale in self.values)
-        return children, (self.structure, scales, self.dtype)
+        return children, (self.structure, scales, self.dtype, self.finite)
 
     @classmethod
     def tree_unflatten(cls, aux: Any, children: Any) -> Block:
-        structure, scales, dtype = aux
+        structure, scales, dtype, finite = aux
         remaining = iter(children)
-        return cls(
-            structure, tuple((None if bare else next(remaining), scale) for bare, scale in scales), dtype
-        )
+        values = tuple((None if bare else next(remaining), scale) for bare, scale in scales)
+        return cls(structure, values, dtype, finite)
 
     def __repr__(self) -> str:
         kind = "" if self.dtype is None else f", {self.dtype}"
@@ -288,10 +299,10 @@ class Block:
 
 
 def _with_dtype(value: Value, scale: Any, dtype: Any) -> jax.Array:
-    """A value with its scale as an array."""
+    """The numbers of a value with its scale as an array."""
     if value is None:
         return lax.full((), scale, dtype)
-    value = lax.convert_element_type(value, dtype)
+    value = lax.convert_element_type(numbers_of(value), dtype)
     return lax.neg(value) if scale == -1 else value
 
 
@@ -300,7 +311,7 @@ def _densify(term: Term, value: Value, scale: Any, dtype: Any) -> jax.Array:
     steps, broadcast = _densification(term)
     value, _ = run_steps(steps, _with_dtype(value, scale, dtype), 1)
     shape, axes = broadcast
-    value = transpose(value, np.argsort(axes).tolist())
+    value = transpose(numbers_of(value), np.argsort(axes).tolist())
     dense = lax.broadcast_in_dim(value, shape, sorted(axes))
     return lax.reshape(dense, term.out_shape + term.in_shape)
 

@@ -8,10 +8,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 from jax import lax
 
 from ._draft import Operand, Side, Workspace, components
+from ._holes import (
+    Holed,
+    Holes,
+    Zeros,
+    chosen,
+    holes_of_product,
+    numbers_of,
+    parts,
+    raw_parts,
+    spared,
+    with_holes,
+)
 from ._steps import (
     Step,
     Value,
@@ -30,9 +43,12 @@ from ._term import Digit, Kind, Labels, Term, canonical, digit_table
 # RoeFlux_3d, Perceptron and Encoder, on the CPU; GPUs do not mind).
 _FUSED_CONTRACTION = 8
 
-# In products with masks, and with static arrays that have zeros, up to this size the other factor counts only
-# where the mask holds: a zero of the structure stays zero next to a NaN.
+# Products with static arrays that have zeros are emitted so up to this size: a zero of the structure stays
+# zero next to a NaN.
 _SELECTED_CONTRACTION = 1 << 16
+
+# The same for other values with zeros of a structure, where what they meet may not be finite.
+_SMALL_SELECTED = 1 << 9
 
 
 @dataclass(frozen=True)
@@ -84,8 +100,16 @@ class Composition:
     steps: tuple[Step, ...]
     arrangement: Labels
 
-    def run(self, outer: Value, outer_scale: Any, inner: Value, inner_scale: Any) -> tuple[Value, Any]:
-        """The value and static scale of the product."""
+    def run(
+        self, outer: Value, outer_scale: Any, inner: Value, inner_scale: Any, finite: tuple[bool, bool]
+    ) -> tuple[Value, Any]:
+        """The value and static scale of the product.
+
+        Args:
+            outer, inner: the values.
+            outer_scale, inner_scale: the static numbers that multiply them.
+            finite: which of the two are known to be finite.
+        """
         outer, outer_scale = self.outer.prepare(outer, outer_scale)
         inner, inner_scale = self.inner.prepare(inner, inner_scale)
         scale = outer_scale * inner_scale * self.multiplicity
@@ -95,30 +119,67 @@ class Composition:
             value, axes = (inner, self.inner.axes) if outer is None else (outer, self.outer.axes)
             value = transpose(value, [axes.index(label) for label in self.kept])
         else:
-            value = self._product(outer, inner)
+            value = self._product(outer, inner, finite)
         value, scale = run_steps(self.steps, value, scale)
         if value is None:
             return None, scale
         value = reshape(transpose(value, self.arrangement), self.term.value_shape)
         return (value, scale) if scale in (1, -1) else (scaled(value, scale), 1)
 
-    def _product(self, outer: Value, inner: Value) -> Value:
-        masks = [nonzeros(value) for value in (outer, inner)]
-        outer, inner = match_dtypes(outer, inner)
+    def _product(self, outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
         union = math.prod(self.sizes[label] for label in self.kept + self.contracted)
-        selects = any(mask is not None for mask in masks) and union <= _SELECTED_CONTRACTION
-        if self.contracted and union > _FUSED_CONTRACTION and not selects:
-            return self._dot(outer, inner)
+        if self.contracted and union > _FUSED_CONTRACTION and not self._selects(outer, inner, finite, union):
+            return self._contraction(outer, inner, finite)
         wanted = self.kept + self.contracted
         outer = expand(outer, self.outer.axes, wanted)
         inner = expand(inner, self.inner.axes, wanted)
-        product = outer * inner if isinstance(outer, np.ndarray) else lax.mul(outer, inner)
-        for mask, factor in zip(masks, (self.outer, self.inner), strict=True):
-            if selects and mask is not None and not isinstance(product, np.ndarray):
-                mask = expand(mask, factor.axes, wanted)
-                mask = lax.broadcast_in_dim(mask, product.shape, range(product.ndim))
-                product = lax.select(mask, product, lax.full_like(product, 0))
-        return summed(product, range(len(self.kept), len(wanted)))
+        return summed(multiplied(outer, inner, finite), range(len(self.kept), len(wanted)))
+
+    def _selects(self, outer: Value, inner: Value, finite: tuple[bool, bool], union: int) -> bool:
+        """Whether zeros of a structure are selected product by product."""
+        if union <= _SELECTED_CONTRACTION and any(
+            isinstance(value, np.ndarray) and not value.all() for value in (outer, inner)
+        ):
+            return True
+        return union <= _SMALL_SELECTED and any(
+            isinstance(value, Holed) and isinstance(value.holes, np.ndarray) and not known
+            for value, known in ((outer, finite[1]), (inner, finite[0]))
+        )
+
+    def _contraction(self, outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
+        """A product of matrices.
+
+        Where one side has holes, zeros stand in for what is not finite on the other. A second product finds
+        the places that this has spoilt; it is no part of the price.
+        """
+        (x, x_holes), (y, y_holes) = parts(outer), parts(inner)
+        values, holes, spoilt = list(match_dtypes(x, y)), (x_holes, y_holes), []
+        for at, value in enumerate(values):
+            if holes[1 - at] is not None and not finite[at]:
+                there = lax.is_finite(value)
+                values[at] = lax.select(there, value, lax.full_like(value, 0))
+                pair = [lax.bitwise_not(there), lax.ne(values[1 - at], lax.full_like(values[1 - at], 0))]
+                pair = [lax.convert_element_type(places, value.dtype) for places in pair]
+                with jax.named_scope("spoilt"):
+                    spoilt.append(self._dot(*(reversed(pair) if at else pair)))
+        product = self._dot(*values)
+        for hits in spoilt:
+            clean = lax.eq(hits, lax.full_like(hits, 0))
+            product = lax.select(clean, product, lax.full_like(product, np.nan))
+        return with_holes(product, self._holes(*holes))
+
+    def _holes(self, outer: Holes, inner: Holes) -> Holes:
+        """The holes of a product of matrices."""
+        seen = [holes for holes in (outer, inner) if isinstance(holes, Zeros)]
+        if seen:
+            return max(seen)
+        wanted = self.kept + self.contracted
+        sides = ((outer, self.outer.axes), (inner, self.inner.axes))
+        given = [expand(holes, axes, wanted) for holes, axes in sides if holes is not None]
+        if not given:
+            return None
+        some = [holes.any(tuple(range(len(self.kept), len(wanted)))) for holes in given]
+        return np.broadcast_to(functools.reduce(np.logical_and, some), [self.sizes[at] for at in self.kept])
 
     def _dot(self, outer: Value, inner: Value) -> Value:
         shared = [label for label in self.outer.axes if label in self.inner.axes]
@@ -134,13 +195,25 @@ class Composition:
         return transpose(product, [have.index(label) for label in self.kept])
 
 
-def nonzeros(value: Value) -> Value | None:
-    """Where a mask, or a static array, is not zero; None where there is nothing to know."""
-    if value.dtype == bool:
-        return value
-    if isinstance(value, np.ndarray) and not value.all():
-        return value != 0
-    return None
+def multiplied(outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
+    """The product, entry by entry, of values with as many axes."""
+    if outer.dtype == bool and inner.dtype == bool:
+        static = isinstance(outer, np.ndarray) and isinstance(inner, np.ndarray)
+        return outer & inner if static else lax.bitwise_and(outer, inner)
+    for mask, value in ((outer, inner), (inner, outer)):
+        if mask.dtype == bool and not isinstance(value, np.ndarray):
+            return with_holes(chosen(mask, numbers_of(value)))
+    (x, x_holes, x_filled), (y, y_holes, y_filled) = map(raw_parts, (outer, inner))
+    x, y = match_dtypes(x, y)
+    if isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
+        return x * y
+    holes = holes_of_product(x_holes, y_holes)
+    if isinstance(holes, np.ndarray):
+        product = lax.mul(x, y)
+        filled = x_filled or y_filled or not all(finite)
+        return with_holes(product, np.broadcast_to(holes, product.shape), filled)
+    x, y = match_dtypes(numbers_of(outer), numbers_of(inner))
+    return with_holes(lax.mul(spared(x, inner, finite[0]), spared(y, outer, finite[1])), holes)
 
 
 @functools.lru_cache(maxsize=1 << 17)

@@ -10,9 +10,10 @@ import jax
 import numpy as np
 from jax import lax
 
+from ._holes import Holed, Zeros, holes_after, parts, with_holes
 from ._term import Table
 
-Value = Any  # a JAX array, a static NumPy array, or None
+Value = Any  # a JAX array, one with holes, a static NumPy array, or None
 
 
 class Reshape(NamedTuple):
@@ -136,6 +137,7 @@ class Untie(NamedTuple):
         return lax.select(np.broadcast_to(mask, shape), value, lax.full_like(value, 0))
 
 
+DIGGING = Place | Scatter | Untie  # they write zeros
 Step = Reshape | Slice | Gather | Broadcast | Place | Scatter | Untie
 
 
@@ -144,13 +146,24 @@ def run_steps(steps: Sequence[Step], value: Value, scale: Any) -> tuple[Value, A
     if steps and value is None:
         value, scale = np.asarray(scale, np.result_type(scale, np.float64)), 1
     for step in steps:
-        value = step(value)
+        numbers, holes = (value, None) if isinstance(value, np.ndarray) else parts(value)
+        after = step(numbers)
+        if not isinstance(after, np.ndarray):
+            after = with_holes(after, holes_after(holes, numbers.shape, step, isinstance(step, DIGGING)))
+        value = after
     return value, scale
+
+
+def _moved(value: Holed, move: Any, how: Sequence[int]) -> Holed:
+    holes = value.holes if isinstance(value.holes, Zeros) else move(value.holes, how)
+    return Holed(move(value.raw, how), holes, value.filled)
 
 
 def reshape(value: Value, shape: Sequence[int]) -> Value:
     if value.shape == tuple(shape):
         return value
+    if isinstance(value, Holed):
+        return _moved(value, reshape, shape)
     if isinstance(value, np.ndarray):
         return value.reshape(shape)
     return lax.reshape(value, shape) if -1 not in shape else value.reshape(shape)
@@ -159,6 +172,8 @@ def reshape(value: Value, shape: Sequence[int]) -> Value:
 def transpose(value: Value, permutation: Sequence[int]) -> Value:
     if tuple(permutation) == tuple(range(value.ndim)):
         return value
+    if isinstance(value, Holed):
+        return _moved(value, transpose, permutation)
     if isinstance(value, np.ndarray):
         return np.transpose(value, permutation)
     return lax.transpose(value, permutation)
@@ -199,6 +214,8 @@ def scaled(value: Value, scale: Any) -> Value:
     """``scale * value`` in the value's dtype."""
     if scale == 1:
         return value
+    if isinstance(value, Holed):
+        return Holed(scaled(value.raw, scale), value.holes, value.filled)
     value = numeric(value)
     if isinstance(value, np.ndarray):
         return np.asarray(value * scale)
@@ -212,10 +229,13 @@ def summed(value: Value, axes: Sequence[int]) -> Value:
     axes = tuple(axes)
     if not axes:
         return value
-    value = numeric(value)
-    if isinstance(value, np.ndarray):
-        return np.asarray(value.sum(axes))
-    return lax.reduce_sum(value, axes)
+    numbers, holes = parts(value)
+    numbers = numeric(numbers)
+    if isinstance(numbers, np.ndarray):
+        return np.asarray(numbers.sum(axes))
+    return with_holes(
+        lax.reduce_sum(numbers, axes), holes.any(axes) if isinstance(holes, np.ndarray) else holes
+    )
 
 
 def numeric(value: Value) -> Value:

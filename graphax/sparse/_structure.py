@@ -73,12 +73,12 @@ class Product(NamedTuple):
     sums: tuple[tuple[int, int, Sum], ...]
     kept: tuple[int, ...]
 
-    def run(self, outer: Values, inner: Values) -> Values:
-        """The values of the product."""
+    def run(self, outer: Values, inner: Values, finite: tuple[bool, bool] = (False, False)) -> Values:
+        """The values of the product; ``finite`` says which of the two are known to be finite."""
         if len(self.products) == 1:
             ((i, j, plan),) = self.products
-            return (plan.run(*outer[i], *inner[j]),)
-        found = [plan.run(*outer[i], *inner[j]) for i, j, plan in self.products]
+            return (plan.run(*outer[i], *inner[j], finite),)
+        found = [plan.run(*outer[i], *inner[j], finite) for i, j, plan in self.products]
         return _collected(found, self.sums, self.kept)
 
 

@@ -22,7 +22,8 @@ def multiplications(jaxpr, scope):
     count = 0
     for eqn in jaxpr.eqns:
         count += sum(multiplications(inner, scope) for inner in core.jaxprs_in_params(eqn.params))
-        if scope not in str(eqn.source_info.name_stack):
+        scopes = str(eqn.source_info.name_stack)
+        if scope not in scopes or "spoilt" in scopes:  # what selections leave out is kept out for free
             continue
         if eqn.primitive.name == "mul":
             count += math.prod(eqn.outvars[0].aval.shape)

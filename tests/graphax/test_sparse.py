@@ -27,6 +27,7 @@ from graphax.sparse import (
     total,
     unit_block,
 )
+from graphax.sparse._holes import numbers_of
 
 SHAPES = [(), (1,), (2,), (4,), (6,), (2, 3), (3, 2), (4, 3), (3, 4), (1, 6), (12,), (2, 2, 3)]
 FACTORS = {1: [()], 2: [(2,)], 3: [(3,)], 4: [(4,), (2, 2)], 6: [(6,), (2, 3), (3, 2)]}
@@ -88,7 +89,7 @@ def by_definition(block):
     """Walk through all label values of all terms and add up what stands at each pair of entries."""
     jacobian = np.zeros(block.shape)
     for term, (value, scale) in zip(block.structure.terms, block.values, strict=True):
-        value = np.ones(term.value_shape) if value is None else np.asarray(value, float)
+        value = np.ones(term.value_shape) if value is None else np.asarray(numbers_of(value), float)
         assert value.shape == term.value_shape
         for index in itertools.product(*map(range, term.sizes)):
             place = tuple(position(dim, index, term.sizes) for dim in term.out + term.in_)

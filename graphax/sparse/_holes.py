@@ -1,0 +1,185 @@
+"""Zeros that are not there: what a selection leaves out, and what a structure writes out.
+
+A selection *selects*: an entry that it does not take is zero in every product, whatever it meets (infinity,
+NaN). So a value may have *holes*: places where nothing is, whose number is zero. A product of a hole with
+anything is a hole, and so is a sum of holes. Where they are is known statically, or seen from the zeros.
+(A number that happens to be zero beside them counts as a hole, too: then a product is finite that would be
+NaN. Finite products are what they always are, so that their derivatives are too.)
+
+Two kinds of values have holes without saying so: arrays of booleans, which stand for ones and zeros, and
+static NumPy arrays, whose zeros are those of a structure.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax import lax
+
+#: Larger static places of holes are seen from the zeros: compiled programs hold them as constants.
+_LARGEST = 1 << 12
+
+
+class Zeros(enum.IntEnum):
+    """Where the holes are that are seen from the zeros of a value."""
+
+    OF_STRUCTURE = 0  # next to numbers that are known to be finite they are like any other zeros
+    OF_SELECTION = (
+        1  # arguments count as finite, but what a selection leaves out may be what is missing in them
+    )
+
+
+#: Static booleans of the value's shape, False where the holes of a structure are; `Zeros`; or None.
+Holes = Any
+
+
+@jax.tree_util.register_pytree_node_class
+class Holed:
+    """An array with holes; a pytree.
+
+    Attributes:
+        raw: an array.
+        holes: where its holes are.
+        filled: whether anything may stand in them, if they are known statically: what products leave there is
+            cleared away when it could matter.
+    """
+
+    __slots__ = ("filled", "holes", "raw")
+
+    def __init__(self, raw: Any, holes: Holes, filled: bool = False) -> None:
+        self.raw = raw
+        self.holes = holes
+        self.filled = filled
+
+    @property
+    def numbers(self) -> Any:
+        """The array, zero where the holes are."""
+        if self.filled:
+            self.raw, self.filled = chosen(self.holes, self.raw), False
+        return self.raw
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.raw.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.raw.ndim
+
+    @property
+    def dtype(self) -> Any:
+        return self.raw.dtype
+
+    def tree_flatten(self) -> tuple[tuple[Any], Any]:
+        static = self.holes if isinstance(self.holes, Zeros) else (self.holes.shape, self.holes.tobytes())
+        return (self.raw,), (static, self.filled)
+
+    @classmethod
+    def tree_unflatten(cls, aux: Any, children: tuple[Any]) -> Holed:
+        static, filled = aux
+        if not isinstance(static, Zeros):
+            static = np.frombuffer(static[1], bool).reshape(static[0])
+        return cls(children[0], static, filled)
+
+
+def with_holes(numbers: Any, holes: Holes = Zeros.OF_STRUCTURE, filled: bool = False) -> Any:
+    """The value of an array that is zero where the holes are; or will be, if they are filled."""
+    if holes is None or isinstance(numbers, np.ndarray | Holed) or numbers.dtype == bool:
+        return numbers
+    if isinstance(holes, np.ndarray):
+        if holes.size > _LARGEST:
+            return Holed(chosen(holes, numbers) if filled else numbers, Zeros.OF_STRUCTURE)
+        if holes.all():
+            return numbers
+    return Holed(numbers, holes, filled)
+
+
+def parts(value: Any) -> tuple[Any, Holes]:
+    """The numbers of a value, and its holes."""
+    if isinstance(value, Holed):
+        return value.numbers, value.holes
+    if isinstance(value, np.ndarray):
+        return value, None if value.all() else value != 0
+    return value, Zeros.OF_STRUCTURE if value.dtype == bool else None
+
+
+def numbers_of(value: Any) -> Any:
+    """The numbers of a value."""
+    return value.numbers if isinstance(value, Holed) else value
+
+
+def raw_parts(value: Any) -> tuple[Any, Holes, bool]:
+    """The numbers of a value with whatever stands in its holes, the holes, and whether they are filled."""
+    if isinstance(value, Holed):
+        return value.raw, value.holes, value.filled
+    return *parts(value), False
+
+
+def holes_after(holes: Holes, shape: Sequence[int], change: Any, digs: bool) -> Holes:
+    """The holes of a value after a change of its places.
+
+    Args:
+        holes: those before.
+        shape: the shape of the value before.
+        change: what is done to the value, and can be done to a static array.
+        digs: whether it writes zeros.
+    """
+    if isinstance(holes, Zeros) or (holes is None and not digs):
+        return holes
+    if math.prod(shape) > _LARGEST:
+        return Zeros.OF_STRUCTURE
+    return change(np.ones(shape, bool) if holes is None else holes) != 0
+
+
+def holes_of_product(left: Holes, right: Holes) -> Holes:
+    """The holes of the product of two values that have as many axes, whatever it is summed over later."""
+    if left is None or right is None:
+        return right if left is None else left
+    seen = [holes for holes in (left, right) if isinstance(holes, Zeros)]
+    return max(seen) if seen else left & right
+
+
+def holes_of_sum(left: Holes, right: Holes) -> Holes:
+    """The holes of the sum of two values that have as many axes."""
+    if left is None or right is None:
+        return None
+    seen = [holes for holes in (left, right) if isinstance(holes, Zeros)]
+    return max(seen) if seen else left | right
+
+
+def spared(numbers: Any, value: Any, finite: bool = False) -> Any:
+    """The numbers that a value is multiplied by, zero where one of its zeros would meet what is not finite.
+
+    Args:
+        numbers: an array with as many axes as the value.
+        value: the other factor. What its holes meet is replaced before the product, not the product after
+            it: that keeps the derivatives of both finite.
+        finite: whether the numbers are known to be finite.
+    """
+    other, holes = parts(value)
+    if holes is None or (finite and holes is not Zeros.OF_SELECTION):
+        return numbers
+    if not isinstance(value, np.ndarray):
+        holes = lax.bitwise_or(lax.is_finite(numbers), lax.ne(other, lax.full_like(other, 0)))
+    return chosen(holes, numbers)
+
+
+def chosen(mask: Any, numbers: Any) -> Any:
+    """The numbers where a mask holds, zeros elsewhere."""
+    shape = np.broadcast_shapes(mask.shape, numbers.shape)
+    numbers = widened(numbers, shape)
+    return lax.select(widened(mask, shape), numbers, lax.full_like(numbers, 0))
+
+
+def widened(array: Any, shape: Sequence[int]) -> Any:
+    """An array with its axes of size 1 repeated."""
+    if array.shape == tuple(shape):
+        return array
+    if isinstance(array, np.ndarray) and math.prod(shape) <= _LARGEST:
+        return np.broadcast_to(array, shape)
+    return lax.broadcast_in_dim(array, shape, range(len(shape)))
