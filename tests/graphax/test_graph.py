@@ -87,7 +87,7 @@ def test_structures_of_common_operations():
         (edge,) = graphax.trace(fun, argnums)(*args).edges.values()
         return edge
 
-    matrix, factor = np.ones((3, 4)), np.float64(2.0)
+    matrix, factor = np.ones((3, 4)), jnp.float64(2.0)
     assert str(structure(lambda s, x: s * x, factor, X)) == "(a) <- () value over a=3"
     assert str(structure(lambda s, x: s * x, factor, X, argnums=1)) == "(a) <- (a) value"
     assert str(structure(lambda m: jnp.sum(m, axis=1), matrix)) == "(a) <- (a, b) unit"
