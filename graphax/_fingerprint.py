@@ -145,12 +145,12 @@ def _spell_number(value: complex) -> str:
     if isinstance(value, int):
         return repr(bool(value) if isinstance(value, bool) else int(value))
     double = float(value)
-    single = float(np.float32(double)) if abs(double) <= _SINGLE.max else double
+    single = float(np.float32(double)) if abs(double) <= _LARGEST_SINGLE else double
     # What is one in double precision, too, makes unit edges.
     return repr(double if single in (-1.0, 0.0, 1.0) else single)
 
 
-_SINGLE = np.finfo(np.float32)
+_LARGEST_SINGLE = float(np.finfo(np.float32).max)
 
 
 def _spell_array(value: Any) -> str:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -325,6 +326,12 @@ def test_records_that_parameters_hold_belong_to_a_graph():
         return lambda x: lax.ragged_dot_general(x, jnp.stack([x, x]), jnp.array([1, 2]), numbers)
 
     assert identity(fun(1), X) == identity(fun(1), X) != identity(fun(2), X)
+
+
+def test_numbers_beyond_single_precision_are_spelt_without_a_warning():
+    with warnings.catch_warnings(action="error"):
+        found = {of(lambda x, n=n: x * n) for n in (1e300, 1e301, -1.7e308)}
+    assert len(found) == 3
 
 
 def test_a_rule_that_calls_its_own_function_has_an_end():
