@@ -3,12 +3,14 @@
     pytest -m slow -s tests/graphax/test_harnesses.py
 
 prints a line for each group and a summary. `-k` picks groups; `GRAPHAX_HARNESS_CASES` is how many cases of
-each group are compared (40 unless told).
+each group are compared (40 unless told), `GRAPHAX_HARNESS_HESSIANS` in how many of them second derivatives
+are compared as well (5 unless told).
 """
 
 import collections
 import dataclasses
 import functools
+import itertools
 import math
 import os
 import re
@@ -23,11 +25,12 @@ import pytest
 from jax import lax
 from jax._src.internal_test_util.test_harnesses import all_harnesses
 
-from graphax import jacve
+from graphax import hessve, jacve
 
 pytestmark = pytest.mark.slow
 
 CASES = int(os.environ.get("GRAPHAX_HARNESS_CASES", "40"))
+HESSIANS = int(os.environ.get("GRAPHAX_HARNESS_HESSIANS", "5"))
 MAX_ENTRIES = 10**6
 JAX_SECONDS = 20  # more than is asked for, so that a busy machine compares no less
 TOLERANCE = {"bfloat16": 6e-2, "float16": 1e-2, "float32": 2e-4, "float64": 1e-9}
@@ -347,6 +350,66 @@ def best(*found):
     return min(found, key=lambda by_way: max(by_way.values()))
 
 
+def scalar(problem):
+    """A number whose second derivatives are none of them zero for being linear."""
+
+    def fun(*point):
+        return sum(jnp.sum(outer(at, y)) for at, y in enumerate(problem.fun(*point)))
+
+    return Problem(fun, problem.point)
+
+
+def hessian_reference(problem, compiled=True):
+    """JAX's Hessian of a number, by argument and argument, from the first pair of its modes that has one.
+
+    Raises:
+        Excluded: when none has.
+    """
+    every = tuple(range(len(problem.point)))
+    for outside, inside in itertools.product((jax.jacfwd, jax.jacrev), (jax.jacrev, jax.jacfwd)):
+        run = outside(inside(problem.fun, every), every)
+        try:
+            with within(JAX_SECONDS):
+                return jax.tree.map(np.asarray, (jax.jit(run) if compiled else run)(*problem.point))
+        except Exception as error:
+            failure = error
+    raise Excluded(f"{type(failure).__name__}: {failure}")
+
+
+def compare_hessians(harness):
+    """As `compare`, for second derivatives.
+
+    Raises:
+        Excluded: when there is nothing to compare.
+        Exception: when `jacve` refuses.
+    """
+    problem = scalar(differentiable(problem_of(harness)).real())
+    if sum(x.size for x in problem.point) ** 2 > MAX_ENTRIES:
+        raise Excluded("large")
+    expected = hessian_reference(problem)
+    tolerance = tolerance_of(*problem.point)
+    every = tuple(range(len(problem.point)))
+    ways = {
+        "hessve": hessve(problem.fun, argnums=every),
+        "jacve of jacve": jacve(jacve(problem.fun, argnums=every), argnums=every),
+    }
+    actual = {way: jax.jit(run)(*problem.point) for way, run in ways.items()}
+
+    def off(expected):
+        return {way: excess(found, expected, tolerance) for way, found in actual.items()}
+
+    found = off(expected)
+    if max(found.values()) > 1:
+        found = best(found, off(hessian_reference(problem, compiled=False)))
+    if max(found.values()) > 1:
+        with jax.enable_x64(True):
+            try:
+                found = best(found, off(hessian_reference(more_precise(problem))))
+            except Exception:  # the case insists on its dtypes
+                return found
+    return found
+
+
 TOTAL = collections.Counter()
 REFUSALS = collections.Counter()
 WRONG = []
@@ -363,17 +426,17 @@ def primitive_named_in(error, harness):
     return named.group(1) if named else harness.group_name
 
 
-@pytest.mark.parametrize("group", GROUPS)
-def test_jacobians_agree_with_jax_in_the_cases_of(group):
+def problems_in(group, comparison, most):
+    """What is off in the first cases of a group, a line each; counts are printed and added to the total."""
     count = collections.Counter(cases=len(GROUPS[group]))
     problems = []
     start = time.monotonic()
     with jax.enable_x64(False), np.errstate(all="ignore"):
         for harness in cases_of(group):
-            if count["compared"] == CASES:
+            if count["compared"] == most:
                 break
             try:
-                found = compare(harness)
+                found = comparison(harness)
             except Excluded:
                 count["JAX has none"] += 1
                 continue
@@ -394,4 +457,14 @@ def test_jacobians_agree_with_jax_in_the_cases_of(group):
     print(f"\n{group}: {dict(count)} in {time.monotonic() - start:.0f} s", flush=True)
     for line in problems:
         print("   ", line, flush=True)
-    assert not problems
+    return problems
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_jacobians_agree_with_jax_in_the_cases_of(group):
+    assert not problems_in(group, compare, CASES)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_hessians_agree_with_jax_in_the_cases_of(group):
+    assert not problems_in(group, compare_hessians, HESSIANS)
