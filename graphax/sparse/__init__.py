@@ -4,11 +4,11 @@ A Jacobian is a static :class:`Structure`, a short sum of :class:`Term`, and the
 and sums are decided on structures alone, while tracing; values only follow.
 
 What a selection leaves out is a *hole* of the value (see ``_holes.py``): zero in every product, whatever it
-meets. Structures know nothing of holes. A selection is a value that holds zeros and ones, in the free and in the
-counted convention alike, and a product with it costs what a product with any such value does. Keeping the holes
-is bookkeeping and not counted; where a product of matrices may meet infinity, it takes a second product of
-zeros and ones. Arguments of a function are taken for finite there: what is made of them without a pole is
-multiplied by the zeros of a selection, so that layers with such units cost what they always did.
+meets. Structures know nothing of holes. A selection is a value that holds zeros and ones, in the free and in
+the counted convention alike, and a product with it costs what a product with any such value does. Keeping
+the holes is bookkeeping and not counted; where a product of matrices may meet infinity, it takes a second
+product of zeros and ones. Arguments of a function are taken for finite there: what is made of them without a
+pole is multiplied by the zeros of a selection, so that layers with such units cost what they always did.
 """
 
 from ._add import add, refine
