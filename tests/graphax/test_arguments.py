@@ -12,8 +12,6 @@ from oracle import assert_same_jacobian
 import graphax
 from graphax import hessve, jacve, value_and_jacve
 
-jax.config.update("jax_enable_x64", True)
-
 X = np.array([0.3, -0.2, 0.5])
 
 USES = {
