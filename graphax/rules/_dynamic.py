@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
@@ -148,7 +149,7 @@ def _scatter_extremum(call: Call) -> tuple[list[Any], Blocks]:
     windows = iter(updates.shape[axis] for axis in numbers.update_window_dims)
     last = [size - (1 if axis in hidden else next(windows)) for axis, size in enumerate(operand.shape)]
     last = np.array([last[axis] for axis in numbers.scatter_dims_to_operand_dims], indices.dtype)
-    inside = lax.clamp(np.zeros_like(last), indices, last)
+    inside = jnp.clip(indices, np.zeros_like(last), last)
     return dynamic_scatter_rule(call.with_operands([operand, inside, updates]))
 
 
