@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 import warnings
@@ -182,8 +183,18 @@ def _ours(program: Program, wanted: Derivative, orders: tuple[str, ...]) -> dict
 
 
 def _run(fun: Callable[..., Any], program: Program) -> list[np.ndarray]:
-    found = jax.jit(fun, compiler_options=_QUICKLY)(*program.point)
+    found = jax.jit(fun, compiler_options=_compiler_options())(*program.point)
     return [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(found)]
+
+
+@functools.cache
+def _compiler_options() -> dict[str, Any] | None:
+    """Those that make compilation quick, if there are such: options of XLA come and go."""
+    try:
+        jax.jit(lambda x: x, compiler_options=_QUICKLY)(0.0)
+    except Exception:
+        return None
+    return _QUICKLY
 
 
 class _References:
