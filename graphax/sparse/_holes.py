@@ -26,12 +26,14 @@ _LARGEST = 1 << 12
 
 
 class Zeros(enum.IntEnum):
-    """Where the holes are that are seen from the zeros of a value."""
+    """Where the holes are that are seen from the zeros of a value.
 
-    OF_STRUCTURE = 0  # next to numbers that are known to be finite they are like any other zeros
-    OF_SELECTION = (
-        1  # arguments count as finite, but what a selection leaves out may be what is missing in them
-    )
+    Those of a structure are like any other zeros next to numbers that are known to be finite. Arguments count
+    as finite; but what a selection leaves out may be what is missing in them.
+    """
+
+    OF_STRUCTURE = 0
+    OF_SELECTION = 1
 
 
 #: Static booleans of the value's shape, False where the holes of a structure are; `Zeros`; or None.
@@ -59,9 +61,7 @@ class Holed:
     @property
     def numbers(self) -> Any:
         """The array, zero where the holes are."""
-        if self.filled:
-            self.raw, self.filled = chosen(self.holes, self.raw), False
-        return self.raw
+        return chosen(self.holes, self.raw) if self.filled else self.raw
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -77,14 +77,13 @@ class Holed:
 
     def tree_flatten(self) -> tuple[tuple[Any], Any]:
         static = self.holes if isinstance(self.holes, Zeros) else (self.holes.shape, self.holes.tobytes())
-        return (self.raw,), (static, self.filled)
+        return (self.numbers,), static
 
     @classmethod
-    def tree_unflatten(cls, aux: Any, children: tuple[Any]) -> Holed:
-        static, filled = aux
+    def tree_unflatten(cls, static: Any, children: tuple[Any]) -> Holed:
         if not isinstance(static, Zeros):
             static = np.frombuffer(static[1], bool).reshape(static[0])
-        return cls(children[0], static, filled)
+        return cls(children[0], static)
 
 
 def with_holes(numbers: Any, holes: Holes = Zeros.OF_STRUCTURE, filled: bool = False) -> Any:

@@ -216,7 +216,8 @@ def scaled(value: Value, scale: Any) -> Value:
         return value
     if isinstance(value, Holed):
         return Holed(scaled(value.raw, scale), value.holes, value.filled)
-    value = numeric(value)
+    if value.dtype == bool:
+        return with_holes(scaled(numeric(value), scale))
     if isinstance(value, np.ndarray):
         return np.asarray(value * scale)
     if scale == -1:
