@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
@@ -30,8 +29,7 @@ def dynamic_slice_rule(call: Call) -> tuple[list[Any], Blocks]:
         params = call.params | {"slice_sizes": tuple(sizes)}
         return replace(call, params=params).with_operands([operand, *starts]).evaluate()
 
-    ties = ties_of_dims(whole, constant=True)
-    (block,) = tied_blocks(call, 0, fun, [result], ties, selects=True)
+    (block,) = tied_blocks(call, 0, fun, [result], ties_of_dims(whole, constant=True))
     return [result], [[block, *[None] * len(starts)]]
 
 
@@ -45,10 +43,10 @@ def dynamic_update_slice_rule(call: Call) -> tuple[list[Any], Blocks]:
     row: list[Block | None] = [None] * len(call.operands)
     if call.wanted[0]:
         fun = _of_cut(call, 0, {1: (update, whole)})
-        (row[0],) = tied_blocks(call, 0, fun, [result], ties + ties_of_dims(rest), selects=True)
+        (row[0],) = tied_blocks(call, 0, fun, [result], ties + ties_of_dims(rest))
     if call.wanted[1]:
         fun = _of_cut(call, 1, {0: (operand, whole)})
-        (row[1],) = tied_blocks(call, 1, fun, [result], ties, selects=True)
+        (row[1],) = tied_blocks(call, 1, fun, [result], ties)
     return [result], [row]
 
 
@@ -99,7 +97,7 @@ def dynamic_gather_rule(call: Call) -> tuple[list[Any], Blocks]:
         params = call.params | {"slice_sizes": tuple(cut)}
         return replace(call, params=params).with_operands([operand, indices]).evaluate()
 
-    (block,) = tied_blocks(call, 0, fun, [result], ties, selects=True)
+    (block,) = tied_blocks(call, 0, fun, [result], ties)
     return [result], [[block, None]]
 
 
@@ -124,7 +122,7 @@ def dynamic_scatter_rule(call: Call) -> tuple[list[Any], Blocks]:
         else:
             fun = _of_cut(call, 0, {2: (updates, [windows[dim] for dim in whole])})
             ties = [Tie(dim, dim, constant=linear and dim in whole) for dim in range(result.ndim)]
-            (row[0],) = tied_blocks(call, 0, fun, [result], ties, selects=True)
+            (row[0],) = tied_blocks(call, 0, fun, [result], ties)
     if call.wanted[2]:
         fun = _of_cut(call, 2, {0: (operand, whole)})
         ties = [Tie(windows[dim], dim, constant=linear) for dim in whole]
@@ -135,7 +133,7 @@ def dynamic_scatter_rule(call: Call) -> tuple[list[Any], Blocks]:
                 numbers.operand_batching_dims, numbers.scatter_indices_batching_dims, strict=True
             )
         ]
-        (row[2],) = tied_blocks(call, 2, fun, [result], ties, selects=True)
+        (row[2],) = tied_blocks(call, 2, fun, [result], ties)
     return [result], [row]
 
 
@@ -149,7 +147,7 @@ def _scatter_extremum(call: Call) -> tuple[list[Any], Blocks]:
     windows = iter(updates.shape[axis] for axis in numbers.update_window_dims)
     last = [size - (1 if axis in hidden else next(windows)) for axis, size in enumerate(operand.shape)]
     last = np.array([last[axis] for axis in numbers.scatter_dims_to_operand_dims], indices.dtype)
-    inside = jnp.clip(indices, np.zeros_like(last), last)
+    inside = lax.clamp(indices.dtype.type(0), indices, np.broadcast_to(last, indices.shape))
     return dynamic_scatter_rule(call.with_operands([operand, inside, updates]))
 
 

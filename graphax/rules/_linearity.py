@@ -7,14 +7,16 @@ Only a linear one is a Jacobian.
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax import lax
+from jax.extend import core
 
-from .._trace import Atom, Constant, Equation, KnownValues, Program, inline, is_differentiable
+from .._trace import Atom, Constant, Equation, KnownValues, Program, bind, inline, is_differentiable
 from ._apply import applied_function
 from ._elementwise import array_type
 from ._flow import scan_counts
@@ -40,6 +42,8 @@ _SUMS = frozenset(
 )
 # Linear in every operand alone.
 _PRODUCTS = frozenset("conv_general_dilated dot_general mul ragged_dot ragged_dot_general".split())
+# Linear in what JAX can transpose them for, the other numbers being coefficients: those of JAX and Lineax.
+_BY_TRANSPOSE = frozenset("custom_transpose_call linear_call linear_solve".split())
 # Linear in some operands together where the others are free: by name the positions of those.
 _LINEAR_AT: dict[str, Callable[[int], Iterable[int]]] = {
     "div": lambda count: [0],
@@ -115,29 +119,63 @@ def _of_equation(equation: Equation, degrees: list[Degree]) -> list[Degree]:
         return [_sum(degrees)] * count
     if name in _PRODUCTS:
         return [_product(degrees)] * count
-    if name in _LINEAR_AT and not (name == "scatter" and applied_function(equation.params)):
+    if name in _LINEAR_AT:
         chosen = set(_LINEAR_AT[name](len(degrees)))
-        if all(each is not LINEAR for at, each in enumerate(degrees) if at not in chosen):
+        applies = name == "scatter" and applied_function(equation.params)
+        if not applies and all(degrees[at] is not LINEAR for at in range(len(degrees)) if at not in chosen):
             return [_sum([degrees[at] for at in chosen])] * count
-    if LINEAR not in degrees:
-        return [FREE] * count
-    return [LINEAR if _transposes(equation, degrees) else UNKNOWN] * count
+        return [UNKNOWN if LINEAR in degrees else FREE] * count
+    return _of_stranger(equation, degrees)
 
 
-def _transposes(equation: Equation, degrees: Sequence[Degree]) -> bool:
-    """Whether JAX can transpose a primitive that we do not know with respect to all its numbers at once."""
-    moving = [at for at, atom in enumerate(equation.inputs) if is_differentiable(atom.aval)]
-    if any(degrees[at] is FREE for at in moving):
-        return False  # it might be added to what is linear
-    if not all(is_differentiable(output.aval) for output in equation.outputs):
-        return False
-    types = [array_type(atom.aval) for atom in equation.inputs]
+def _of_stranger(equation: Equation, degrees: list[Degree]) -> list[Degree]:
+    """The degrees of the results of a primitive that has no rule here.
 
-    def transpose(values: list[Any]) -> Any:
+    It is linear in the numbers that are not free if JAX can transpose it for these; but a free number might
+    be added to them, if the primitive is not known to multiply by it.
+    """
+    numbers = [at for at, atom in enumerate(equation.inputs) if is_differentiable(atom.aval)]
+    kind = LINEAR if LINEAR in degrees else ZERO
+    moving = [at for at in numbers if degrees[at] is kind]
+    if equation.primitive.name not in _BY_TRANSPOSE:
+        moving = [at for at in numbers if degrees[at] is not FREE]
+        if len(moving) < len(numbers) or _holds_a_function(equation):
+            moving = []
+    if moving and _transposes(equation, tuple(moving)):
+        of_others = UNKNOWN if kind is LINEAR else FREE
+        return [kind if is_differentiable(output.aval) else of_others for output in equation.outputs]
+    return [UNKNOWN if kind is LINEAR else FREE] * len(equation.outputs)
+
+
+def _holds_a_function(equation: Equation) -> bool:
+    """Whether a primitive is transposed by transposing a function, constants and all."""
+    return equation.primitive.name == "noinline" or any(True for _ in core.jaxprs_in_params(equation.params))
+
+
+def _transposes(equation: Equation, moving: tuple[int, ...]) -> bool:
+    """Whether JAX can transpose an equation with respect to some operands."""
+    types = tuple(array_type(atom.aval) for atom in equation.inputs)
+    key = (equation.primitive, tuple(sorted(equation.params.items())), types, moving)
+    try:
+        return _primitive_transposes(*key)
+    except TypeError:  # parameters that cannot be hashed
+        return _primitive_transposes.__wrapped__(*key)
+
+
+@functools.lru_cache(maxsize=1024)
+def _primitive_transposes(
+    primitive: core.Primitive,
+    params: tuple[tuple[str, Any], ...],
+    types: tuple[jax.ShapeDtypeStruct, ...],
+    moving: tuple[int, ...],
+) -> bool:
+    def transpose(values: Sequence[Any]) -> Any:
         def fun(*numbers: Any) -> list[Any]:
+            operands = list(values)
             for at, number in zip(moving, numbers, strict=True):
-                values[at] = number
-            return equation.evaluate(values)
+                operands[at] = number
+            found = bind(primitive, dict(params), operands)
+            return [result for result in found if is_differentiable(jax.typeof(result))]
 
         numbers = [types[at] for at in moving]
         cotangents = [lax.full(aval.shape, 0, aval.dtype) for aval in jax.eval_shape(fun, *numbers)]
@@ -159,10 +197,10 @@ def _sum(degrees: Iterable[Degree]) -> Degree:
 
 
 def _product(degrees: Sequence[Degree]) -> Degree:
-    """The degree of a product of known ones; 0 times inf is not zero, but as good as any multiple of it."""
-    if LINEAR not in degrees:
-        return ZERO if ZERO in degrees else FREE
-    return LINEAR if list(degrees).count(LINEAR) == 1 else UNKNOWN
+    """The degree of a product of known ones."""
+    if LINEAR in degrees:
+        return LINEAR if degrees.count(LINEAR) == 1 else UNKNOWN
+    return ZERO if ZERO in degrees else FREE
 
 
 def _of_body(equation: Equation, degrees: list[Degree]) -> list[Degree]:

@@ -11,6 +11,8 @@ from oracle import assert_same_jacobian
 
 import graphax
 from graphax import hessve, jacve
+from graphax._trace import inline
+from graphax.rules._linearity import is_linear
 
 X = np.array([0.7, -1.2, 2.1])
 
@@ -177,6 +179,56 @@ def test_a_jvp_rule_that_is_not_linear_gives_what_a_mode_of_jax_gives(rule):
         except (AssertionError, NotImplementedError):
             continue
     assert any(np.array_equal(found, one) for one in expected)
+
+
+PROVED = {
+    "sum": lambda g: g + 2.0 * g[::-1],
+    "product": lambda g: jnp.exp(X) * g / (1.0 + X),
+    "contraction": lambda g: jnp.outer(X, X) @ g + jnp.convolve(g, X, mode="same"),
+    "selection": lambda g: jnp.where(X > 0, g, 0.0),
+    "indices": lambda g: g.at[jnp.array([0, 2])].add(g[1]).at[1].multiply(3.0)[jnp.argsort(X)],
+    "slices": lambda g: lax.dynamic_update_slice(g, g[:1], (jnp.argmax(X),)),
+    "sorted by others": lambda g: lax.sort((jnp.asarray(X), g), num_keys=1)[1],
+    "cumulative": lambda g: jnp.cumsum(jnp.pad(g, 1)),
+    "half precision": lambda g: g.astype(jnp.float32).astype(g.dtype),
+    "complex": lambda g: jnp.real(jnp.fft.fft(lax.complex(g, -g)) * 1j),
+    "scan": lambda g: lax.scan(lambda c, a: (c * a + g, c), jnp.zeros(3), X)[1],
+    "counter": lambda g: lax.fori_loop(0, 3, lambda i, c: c + i * g, jnp.zeros(3)),
+    "while": lambda g: lax.while_loop(lambda s: s[0] < 9, lambda s: (s[0] * 2, s[1] + g), (1, g))[1],
+    "branches": lambda g: lax.cond(X[0] > 0, lambda g: g, lambda g: jnp.zeros(3), g),
+    "custom": lambda g: LINEAR["centred"](g) * 2.0,
+    "solve": lambda g: jnp.linalg.solve(jnp.diag(X), g),
+    "barrier": lambda g: lax.optimization_barrier((jnp.exp(X), g))[1],
+    "nothing": lambda g: jnp.zeros(3),
+    "a known zero": lambda g: g + jnp.asarray(np.zeros(3)),
+}
+NOT_PROVED = {
+    "constant": lambda g: jnp.exp(X),
+    "shift": lambda g: g + X,
+    "square": lambda g: g * g,
+    "quotient": lambda g: X / g,
+    "absolute": jnp.abs,
+    "comparison": lambda g: jnp.where(g > 0, g, -g),
+    "selection beside a constant": lambda g: jnp.where(X > 0, g, X),
+    "integer": lambda g: g.astype(int).astype(g.dtype),
+    "indices": lambda g: jnp.asarray(X)[jnp.argmax(g)] * g,
+    "sorted": jnp.sort,
+    "maximum": lambda g: jnp.maximum(g, 0.0),
+    "scan": lambda g: lax.scan(lambda c, a: (c * g, None), g, X)[0],
+    "counter": lambda g: lax.fori_loop(0, 3, lambda i, c: c * g, jnp.ones(3)),
+    "while": lambda g: lax.while_loop(lambda c: c[0] > 0.1, lambda c: 0.5 * c, g),
+    "branches": lambda g: lax.cond(g[0] > 0, lambda g: g, lambda g: 2.0 * g, g),
+    "solve": lambda g: jnp.linalg.solve(jnp.diag(1.0 + g), g),
+    "applied": lambda g: g.at[0].apply(jnp.sin),
+    "callback": lambda g: jax.pure_callback(lambda g: g, g, g),
+}
+
+
+@pytest.mark.parametrize(("programs", "expected"), ((PROVED, True), (NOT_PROVED, False)))
+def test_programs_are_proved_to_be_linear_or_not(programs, expected):
+    for name, fun in programs.items():
+        program = inline(jax.make_jaxpr(fun)(X))
+        assert is_linear(program, [0], [0]) == expected, name
 
 
 def test_a_cotangent_that_is_known_to_be_zero_is_linear():

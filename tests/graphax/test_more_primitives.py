@@ -112,6 +112,12 @@ def test_clipped_indices_of_extrema_are_those_that_they_are_clipped_to(method, p
     assert_same_jacobian(jax.jit(jacve(lambda x, i: fun(x, i, mode="clip")))(X, place), expected)
 
 
+def test_several_clipped_indices_of_extrema_are_those_that_they_are_clipped_to():
+    fun = lambda x, i, **mode: x.at[i].max(9.0 + x**2, **mode)  # noqa: E731
+    found = jax.jit(jacve(lambda x, i: fun(x, i, mode="clip")))(X, jnp.array([0, 2, -7, 8]))
+    assert_same_jacobian(found, jax.jit(jax.jacfwd(fun))(X, jnp.array([0, 2, 0, 3])))
+
+
 # Structures hold Python's integers ------------------------------------------------------------------
 
 INDEXED = {
