@@ -29,7 +29,8 @@ def dynamic_slice_rule(call: Call) -> tuple[list[Any], Blocks]:
         params = call.params | {"slice_sizes": tuple(sizes)}
         return replace(call, params=params).with_operands([operand, *starts]).evaluate()
 
-    (block,) = tied_blocks(call, 0, fun, [result], ties_of_dims(whole, constant=True))
+    ties = ties_of_dims(whole, constant=True)
+    (block,) = tied_blocks(call, 0, fun, [result], ties, selects=True)
     return [result], [[block, *[None] * len(starts)]]
 
 
@@ -43,10 +44,10 @@ def dynamic_update_slice_rule(call: Call) -> tuple[list[Any], Blocks]:
     row: list[Block | None] = [None] * len(call.operands)
     if call.wanted[0]:
         fun = _of_cut(call, 0, {1: (update, whole)})
-        (row[0],) = tied_blocks(call, 0, fun, [result], ties + ties_of_dims(rest))
+        (row[0],) = tied_blocks(call, 0, fun, [result], ties + ties_of_dims(rest), selects=True)
     if call.wanted[1]:
         fun = _of_cut(call, 1, {0: (operand, whole)})
-        (row[1],) = tied_blocks(call, 1, fun, [result], ties)
+        (row[1],) = tied_blocks(call, 1, fun, [result], ties, selects=True)
     return [result], [row]
 
 
@@ -97,7 +98,7 @@ def dynamic_gather_rule(call: Call) -> tuple[list[Any], Blocks]:
         params = call.params | {"slice_sizes": tuple(cut)}
         return replace(call, params=params).with_operands([operand, indices]).evaluate()
 
-    (block,) = tied_blocks(call, 0, fun, [result], ties)
+    (block,) = tied_blocks(call, 0, fun, [result], ties, selects=True)
     return [result], [[block, None]]
 
 
@@ -122,7 +123,7 @@ def dynamic_scatter_rule(call: Call) -> tuple[list[Any], Blocks]:
         else:
             fun = _of_cut(call, 0, {2: (updates, [windows[dim] for dim in whole])})
             ties = [Tie(dim, dim, constant=linear and dim in whole) for dim in range(result.ndim)]
-            (row[0],) = tied_blocks(call, 0, fun, [result], ties)
+            (row[0],) = tied_blocks(call, 0, fun, [result], ties, selects=True)
     if call.wanted[2]:
         fun = _of_cut(call, 2, {0: (operand, whole)})
         ties = [Tie(windows[dim], dim, constant=linear) for dim in whole]
@@ -133,7 +134,7 @@ def dynamic_scatter_rule(call: Call) -> tuple[list[Any], Blocks]:
                 numbers.operand_batching_dims, numbers.scatter_indices_batching_dims, strict=True
             )
         ]
-        (row[2],) = tied_blocks(call, 2, fun, [result], ties)
+        (row[2],) = tied_blocks(call, 2, fun, [result], ties, selects=True)
     return [result], [row]
 
 
