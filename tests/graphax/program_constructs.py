@@ -141,12 +141,12 @@ def _vmap(draw: Draw, scope: Scope) -> Statement | None:
 
 def _with_lanes(draw: Draw, scope: Scope) -> list[str]:
     """One or two arrays with the same number of lanes."""
-    first = draw.float_of(scope, lambda kind: kind.shape)
+    first = draw.float_of(scope, lambda kind: len(kind.shape) > 0)
     if first is None:
         return []
     length = scope.types[first].shape[0]
     second = draw.float_of(scope, lambda kind: kind.shape[:1] == (length,))
-    return [first, second] if second != first and draw.chance(0.5) else [first]
+    return [first, second] if second and second != first and draw.chance(0.5) else [first]
 
 
 def _lanes(draw: Draw, scope: Scope, arrays: Sequence[str]) -> list[tuple[str, Type]]:
@@ -288,12 +288,17 @@ def _vector_and_scalar(draw: Draw, scope: Scope) -> list[str]:
     """A vector, and now and then a scalar; nothing where there is no vector."""
     vector = draw.float_of(scope, lambda kind: len(kind.shape) == 1)
     scalar = draw.float_of(scope, lambda kind: not kind.shape)
-    return [name for name in (vector, scalar if draw.chance(0.4) else None) if name] if vector else []
+    if vector is None:
+        return []
+    return [vector, scalar] if scalar is not None and draw.chance(0.4) else [vector]
 
 
 def _value_and_rule(draw: Draw, names: Sequence[str], tangent: str) -> tuple[str, str]:
+    """Expressions for what a function returns, and for what becomes of a tangent of its first argument."""
     texts = {"x": names[0], "y": names[1] if len(names) == 2 else "0.7", "t": tangent}
-    return pick(draw.rng, _VALUES).format(**texts), pick(draw.rng, _TANGENT_RULES).format(**texts)
+    value, rule = (pick(draw.rng, some).format(**texts) for some in (_VALUES, _TANGENT_RULES))
+    # Under vmap the function has to have lanes where its rule has some.
+    return f"{value} + 0.1 * {names[1]}" if len(names) == 2 else value, rule
 
 
 #: Loops that JAX has no reverse mode of.

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -159,7 +159,7 @@ class Program:
         return "\n".join(self.block.lines())
 
     @functools.cached_property
-    def fun(self):
+    def fun(self) -> Callable[..., Any]:
         return compiled(self.text, self.block.name)
 
     def __str__(self) -> str:
@@ -198,8 +198,8 @@ def names_in(text: str) -> list[str]:
     return re.findall(r"\b[a-z]\d+\b", text)
 
 
-def compiled(text: str, name: str):
+def compiled(text: str, name: str) -> Callable[..., Any]:
     """The function of this name that a text defines."""
-    namespace = dict(LIBRARY)
+    namespace: dict[str, Any] = dict(LIBRARY)
     exec(compile(text, "<random program>", "exec"), namespace)
     return namespace[name]
