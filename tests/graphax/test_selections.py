@@ -159,6 +159,10 @@ LOOPS = {
         )[1],
         X,
     ),
+    "lanes that end where the next step has an infinite derivative": (
+        lambda x: jax.vmap(lambda a: lax.while_loop(lambda a: a > 1, lambda a: jnp.sqrt(a - 1), a))(x),
+        np.array([1.0, 2.0, 27.0]),
+    ),
     "a selection in a map": (lambda x: lax.map(lambda a: jnp.where(a > 0, jnp.log(a), 0.0), x) * x[1], X),
     "a selection in a scan of rows": (
         lambda x: lax.scan(
