@@ -49,7 +49,7 @@ jnp.where({p}, {f}, {g})
 jnp.where({p}, {f}, 0.0)
 jnp.where({p}, {f}, jnp.sin({f}))
 jnp.where({f} > 0, {f}, {g})
-lax.select_n(jnp.broadcast_to(abs({i}) % 3, {f}.shape), {f}, jnp.sin({f}), {f} * {f} * 0.5)
+lax.select_n(jnp.broadcast_to(abs({i}) % 3, jnp.shape({f})), {f}, jnp.sin({f}), {f} * {f} * 0.5)
 lax.select_n({f} > 0.2, {f} * 0.5, {f} * {f} * 0.5)
 jnp.select([{p}, {q}], [{f}, {g}], {h})
 jnp.choose(abs({I}) % 2, [{f}, {g}], mode="clip")
@@ -133,7 +133,7 @@ nn.logsumexp({f}) * 0.4
 nn.softmax({v})
 nn.log_softmax({M}, axis=1) * 0.3
 jnp.sqrt(jnp.sum({f} ** 2) + 0.1) * 0.3
-jnp.cumsum({f}.reshape(-1)) * 0.2
+jnp.cumsum(jnp.ravel({f})) * 0.2
 jnp.cumsum({M}, axis=0) * 0.3
 jnp.cumprod({v}) * 0.2
 lax.cummax({v})
@@ -281,9 +281,9 @@ jnp.nextafter(lax.stop_gradient({f}), 2.0)
 """.strip().splitlines()
 
 MIXED = """
-{f}.astype(jnp.float32)
-{f}.astype(jnp.float32).astype(jnp.float64)
-lax.stop_gradient({f}).astype(jnp.float32) * {g}.astype(jnp.float32) * 0.5
+jnp.asarray({f}, jnp.float32)
+jnp.asarray({f}, jnp.float32).astype(jnp.float64)
+jnp.asarray(lax.stop_gradient({f}), jnp.float32) * jnp.asarray({g}, jnp.float32) * 0.5
 jnp.float32(0.5) * {f}
 {f} * jnp.asarray({p}, jnp.float32)
 {f} * {i} * 0.2
@@ -295,7 +295,7 @@ jnp.where({p}, {f}, 1)
 jnp.sum({p}) * {f} * 0.1
 {f} ** (abs({i}) % 4) * 0.12
 jnp.asarray({I} % 3, jnp.float64) * {f} * 0.4
-{f} * jax.random.uniform(jax.random.key(3), {f}.shape)
+{f} * jax.random.uniform(jax.random.key(3), jnp.shape({f}))
 {f} * jnp.arange(3) * 0.3
 """.strip().splitlines()
 
@@ -333,7 +333,7 @@ INTEGERS = """
 jnp.argmax({f})
 jnp.argsort({v})
 jnp.sum({p})
-({f} * 2.0 + 0.1).astype(int)
+jnp.asarray({f} * 2.0 + 0.1, int)
 ({i} + 1) % 3
 {I} - 1
 jnp.arange(3) - 1
