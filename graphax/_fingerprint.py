@@ -48,7 +48,7 @@ def fingerprint(numbering: Numbering, outputs: Sequence[int | None]) -> str:
         numbering: the numbered program.
         outputs: the node of every differentiated output, or None.
     """
-    program = _spell_program(numbering.program, numbering.active)
+    program = _spell_program(numbering.program, numbering)
     return _digest(f"{program}\n{numbering.wrt} {tuple(outputs)}")
 
 
@@ -56,18 +56,17 @@ def _digest(text: str | bytes) -> str:
     return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
 
 
-def _spell_program(
-    program: Program, active: frozenset[Variable] | None = None, with_rules: bool = True
-) -> str:
+def _spell_program(program: Program, numbering: Numbering | None = None, with_rules: bool = True) -> str:
     """A program as text; variables are numbered as they appear.
 
     Args:
         program: the program.
-        active: the variables that carry a derivative; None if that is not known.
+        numbering: which of its variables carry a derivative; None if that is not known.
         with_rules: whether custom derivative rules belong to it. Those of a rule's own program do not: a rule
             may well call the function that it belongs to.
     """
     spell = functools.partial(_spell_value, with_rules=with_rules)
+    active = numbering and numbering.active
     numbers: dict[Variable, str] = {}
 
     def name(atom: Atom) -> str:
@@ -85,7 +84,7 @@ def _spell_program(
         results = " ".join(map(name, equation.outputs))
         carries = active is None or not active.isdisjoint(equation.outputs)
         has_rule = with_rules and carries and equation.primitive.name in _CUSTOM
-        rule = _spell_rule(equation) if has_rule else ""
+        rule = _spell_rule(equation, numbering) if has_rule else ""
         params = _spell_params(equation, spell)
         lines.append(f"{results} = {equation.primitive.name} {operands} {params} {rule}")
     lines.append("return " + " ".join(map(name, program.outputs)))
@@ -183,7 +182,7 @@ def _kind(dtype: Any) -> str:
 
 # Programs that several equations hold, perhaps of several graphs, are spelt once: without rules and with.
 _inner: tuple[WeakKeyDictionary[Any, str], ...] = (WeakKeyDictionary(), WeakKeyDictionary())
-_rules: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+_rules: WeakKeyDictionary[Any, dict[tuple[bool, ...], str]] = WeakKeyDictionary()
 
 
 def _spell_inner(value: core.ClosedJaxpr | core.Jaxpr, with_rules: bool) -> str:
@@ -197,17 +196,22 @@ def _spell_inner(value: core.ClosedJaxpr | core.Jaxpr, with_rules: bool) -> str:
     return text
 
 
-def _spell_rule(equation: Equation) -> str:
+def _spell_rule(equation: Equation, numbering: Numbering | None) -> str:
     """The program of a custom derivative, which is known only by tracing it."""
-    held = equation.params["call_jaxpr"]
-    text = _rules.get(held)
-    if text is None:
-        text = _rules[held] = _traced_rule(equation)
-    return text
-
-
-def _traced_rule(equation: Equation) -> str:
     wanted = tuple(is_differentiable(atom.aval) for atom in equation.inputs)
+    if equation.params.get("symbolic_zeros"):
+        # Such a rule is told what is differentiated. It may refuse anything else, and JAX remembers of a
+        # `custom_vjp` what it was asked last.
+        if numbering is None:
+            return ""
+        wanted = tuple(atom in numbering.moving for atom in equation.inputs)
+    known = _rules.setdefault(equation.params["call_jaxpr"], {})
+    if wanted not in known:
+        known[wanted] = _traced_rule(equation, wanted)
+    return known[wanted]
+
+
+def _traced_rule(equation: Equation, wanted: tuple[bool, ...]) -> str:
     try:
         types = tuple(array_type(atom.aval) for atom in equation.inputs)
         if equation.primitive.name == "custom_jvp_call":

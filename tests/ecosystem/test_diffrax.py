@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 START = np.array([1.0, 0.3])
 RATES = np.array([1.1, 0.4, 0.7])
-ADAPTIVE = {"stepsize_controller": dfx.PIDController(rtol=1e-5, atol=1e-7)}
+ADAPTIVE = {"stepsize_controller": dfx.PIDController(rtol=1e-3, atol=1e-5)}
 
 
 def predator_prey(t, y, rates):
@@ -36,7 +36,7 @@ def solve(solver, field=predator_prey, t1=1.0, dt0=0.1, **how):
 
 
 def root_finder():
-    return dfx.VeryChord(rtol=1e-10, atol=1e-10)
+    return optx.Chord(rtol=1e-10, atol=1e-10)
 
 
 EXPLICIT = ["Euler", "Heun", "Midpoint", "Ralston", "Bosh3", "Tsit5", "Dopri5", "Dopri8"]

@@ -230,8 +230,12 @@ def equilibrium(p):
 
 
 def bounded_fit(p):
-    solver = optx.LevenbergMarquardt(**TOLERANCE, verbose=False)
-    return optx.least_squares(lambda y, p: residuals(jnp.exp(y), p), solver, jnp.zeros(2), p).value
+    """Of a positive amplitude."""
+
+    def positive(y, p):
+        return residuals(jnp.stack([jnp.exp(y[0]), y[1]]), p)
+
+    return optx.least_squares(positive, optx.LevenbergMarquardt(**TOLERANCE), jnp.zeros(2), p).value
 
 
 def scipy_like(p):

@@ -285,3 +285,36 @@ def test_a_rule_is_told_of_the_tangents_that_jax_tells_it_of():
     assert_same_jacobian(jacve(fun)(X), jax.jacfwd(fun)(X))
     fun = lambda x: second(lax.stop_gradient(x), jnp.sin(x))  # noqa: E731
     assert_same_jacobian(jacve(fun)(X), jax.jacfwd(fun)(X))
+
+
+def rule_of_one_argument(x, scale):
+    """A function that refuses to be differentiated by its scale, as Equinox's `filter_custom_vjp` does."""
+
+    @jax.custom_vjp
+    def fun(x, scale):
+        return jnp.sin(x) * scale
+
+    def forward(x, scale):
+        if scale.perturbed:
+            raise ValueError("not by the scale")
+        return fun(x.value, scale.value), (x.value, scale.value)
+
+    def backward(residuals, g):
+        x, scale = residuals
+        return g * jnp.cos(x) * scale, None
+
+    fun.defvjp(forward, backward, symbolic_zeros=True)
+    return fun(x, scale)
+
+
+def repeated_twice(fun):
+    return lambda x, scale: lax.fori_loop(0, 2, lambda _, c: fun(c, scale), x)
+
+
+@pytest.mark.parametrize("around", [lambda fun: fun, repeated_twice], ids=["once", "in a loop"])
+def test_a_rule_is_asked_for_what_is_differentiated_alone(around):
+    fun = jax.jit(around(rule_of_one_argument))  # traced once: JAX remembers what the rule was asked last
+    expected = jax.jacrev(around(lambda x, scale: jnp.sin(x) * scale))(X, jnp.asarray(2.0))
+    for order in ("auto", "reverse"):
+        assert_same_jacobian(jacve(fun, order=order)(X, jnp.asarray(2.0)), expected)
+        assert graphax.trace(fun)(X, jnp.asarray(2.0)).fingerprint
