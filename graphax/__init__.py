@@ -4,6 +4,7 @@ from . import orders, sparse
 from ._draw import Drawing, draw
 from ._elimination import OpCount
 from ._fallback import FallbackWarning
+from ._gradient import gradient
 from ._graph import ComputationalGraph
 from ._hessian import hessve
 from ._jacobian import count_ops, jacve, trace, value_and_jacve
@@ -18,6 +19,7 @@ __all__ = [
     "Order",
     "count_ops",
     "draw",
+    "gradient",
     "hessve",
     "jacve",
     "load_order",

@@ -19,8 +19,8 @@ from ._complex import complex_rule, real_type, real_view, touches_complex
 from ._dense import dense_rule
 from ._dependence import follow
 from ._elementwise import NotElementwise, array_type, jvp_program, static_number
-from ._finite import FiniteValues
-from ._flow import scan_counts
+from ._finite import FiniteValues, zeros_are_spoilt
+from ._flow import follow_loop, scan_counts
 from ._registry import Blocks, Call, Inexpressible, Rule, find_rule, register_rule
 from ._relabel import COPYING
 
@@ -37,6 +37,7 @@ __all__ = [
     "dense_rule",
     "find_rule",
     "follow",
+    "follow_loop",
     "jvp_program",
     "real_type",
     "real_view",
@@ -44,4 +45,5 @@ __all__ = [
     "scan_counts",
     "static_number",
     "touches_complex",
+    "zeros_are_spoilt",
 ]

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from program_text import Program
 
-from graphax import FallbackWarning, hessve, jacve, trace
+from graphax import FallbackWarning, gradient, hessve, jacve, trace
 
 ORDERS = ("forward", "reverse", "auto", "random")
 #: How loop bodies are eliminated, by the order of what surrounds them.
@@ -62,12 +62,10 @@ class Derivative:
     Attributes:
         of_jax: functions of the program that make it by JAX, one for each composition of modes.
         ours: a function of the program and an order.
-        without_these: what takes the place of ``of_jax`` where none of it works.
     """
 
     of_jax: tuple[Callable[[Program], Any], ...]
     ours: Callable[[Program, str], Any]
-    without_these: tuple[Callable[[Program], Any], ...] = ()
 
 
 def _jacobian(program: Program, order: str) -> Any:
@@ -85,16 +83,10 @@ def _jacobian(program: Program, order: str) -> Any:
 def _hessian(program: Program, order: str) -> Any:
     scalar = total(program)
 
-    def named(args: Any) -> Any:
-        try:
-            return _order(jax.grad(scalar, program.argnums), program, args, order)
-        except (ValueError, NotImplementedError):  # JAX pulls back through no `while`: the graph is another
-            return "markowitz"
-
     def fun(*args: Any) -> Any:
         return hessve(
             scalar,
-            order=named(args),
+            order=_order(gradient(scalar, program.argnums), program, args, order),
             argnums=program.argnums,
             body_order=BODY_ORDERS.get(order, order),
         )(*args)
@@ -149,8 +141,7 @@ DERIVATIVES = {
     "jacobian": Derivative(
         tuple(lambda program, way=way: way(program.fun, program.argnums) for way in _MODES), _jacobian
     ),
-    # The Jacobian of JAX's own gradient, which may be NaN where its forward mode is not.
-    "hessve": Derivative(_OF_GRADIENT, _hessian, _OF_PUSHED),
+    "hessve": Derivative(_OF_GRADIENT + _OF_PUSHED, _hessian),
     "jacve of jacve": Derivative(_OF_GRADIENT + _OF_PUSHED, _nested),
 }
 
@@ -159,8 +150,6 @@ def compare(program: Program, derivative: str, orders: tuple[str, ...] = ORDERS)
     """What comes of every order."""
     wanted = DERIVATIVES[derivative]
     references = _References(program, wanted.of_jax)
-    if references.first is None:
-        references = _References(program, wanted.without_these)
     if references.first is None:
         return dict.fromkeys(orders, Outcome("JAX has none"))
     if not all(np.abs(x[np.isfinite(x)]).max(initial=0) < STEEPEST for x in references.first):

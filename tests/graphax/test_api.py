@@ -167,7 +167,7 @@ def test_hessians_as_a_decorator_and_with_an_order_of_the_gradients_graph():
     assert curvature.__name__ == "curvature" and curvature.__doc__ == "Cubes."
     same(curvature(X), jnp.diag(6 * jnp.asarray(X)))
     fun = HESSIANS["network"]
-    order = graphax.trace(jax.grad(fun))(X).eliminable
+    order = graphax.trace(graphax.gradient(fun))(X).eliminable
     same(hessve(fun, order=order[::-1])(X), jax.hessian(fun)(X))
 
 

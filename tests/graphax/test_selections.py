@@ -1,5 +1,6 @@
 """A selection selects: what it does not take is zero, whatever stands there."""
 
+import functools
 import itertools
 import random
 
@@ -250,10 +251,7 @@ def second(fun, x):
     """What some pair of JAX's modes knows of a Hessian."""
     modes = jax.jacfwd, jax.jacrev
     found = [outer(inner(fun))(x) for outer in modes for inner in modes]
-    first = found[0]
-    for other in found[1:]:
-        first = where_either_is_finite(first, other)
-    return first
+    return functools.reduce(lambda *two: jax.tree.map(where_either_is_finite, *two), found)
 
 
 @pytest.mark.parametrize("energy", [pair_energy, three_body, lambda x: jnp.sum(masked_distances(x) ** 3)])
@@ -267,6 +265,50 @@ def test_hessians_of_masked_energies_are_finite(energy):
     for order in ("forward", "reverse") if energy is pair_energy else ("reverse",):
         assert_agrees(jax.jit(hessve(flat, order=order))(x), wanted)
     assert_agrees(jax.jit(jacve(jacve(flat, order="reverse"), order="forward"))(x), wanted)
+
+
+def unpacked(x):
+    """Slices that leave nothing out, of what need not be finite."""
+    inverse = 1 / x
+    return inverse[0] * inverse[1] + inverse[2:] @ inverse[2:]
+
+
+def stepped(x):
+    step = lambda c, a: (jnp.where(a > 0.1, c[::-1] / a, c), c[0] * a)  # noqa: E731
+    return lax.scan(step, jnp.stack([x[0], 1 / x[1]]), x)
+
+
+SELECTING = {
+    "root": lambda x: jnp.sum(jnp.where(x > 0, jnp.sqrt(x), 0.0)),
+    "power": lambda x: jnp.sum(jnp.where(x > 0, x**1.5 + jnp.power(x, x[0]), 0.0)),
+    "quotient": lambda x: jnp.where(x != 0, jnp.sin(x) / x, 1.0) @ x,
+    "one of several": lambda x: jnp.sqrt(jnp.abs(x))[0] ** 2,
+    "some of several": lambda x: jnp.sum(jnp.log(x * x)[jnp.array([0, 3, 0])] ** 2),
+    "overwritten": lambda x: jnp.prod((1 / x).at[2].set(x[0])),
+    "clipped": lambda x: jnp.sum(jnp.clip(jnp.log(x), -1.0, 1.0) * x),
+    "scan": lambda x: sum(map(jnp.sum, stepped(x))),
+    "scan of a scan": lambda x: jnp.sum(lax.map(lambda a: jnp.sum(stepped(x * a)[0]), x[:2])),
+    "several scalars": lambda x: {"a": jnp.where(x[2] > 0, 1 / x[2], x[0] ** 2), "b": jnp.sum(x**3)},
+}
+
+
+@pytest.mark.parametrize("name", SELECTING)
+def test_hessians_are_finite_where_a_pair_of_modes_is(name):
+    fun, x = SELECTING[name], jnp.array([0.5, -1.2, 0.0, 2.0])
+    wanted = jax.tree.leaves(second(fun, x))
+    assert not all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.hessian(fun)(x)))
+    order = graphax.trace(graphax.gradient(fun))(x).eliminable
+    for named in ("auto", order[::-1]):
+        found = jax.tree.leaves(jax.jit(hessve(fun, order=named))(x))
+        for one, leaf in zip(found, wanted, strict=True):
+            assert_agrees(one, leaf)
+
+
+@pytest.mark.parametrize("fun", [lambda x: jnp.sum(jnp.where(x > 0, jnp.sin(x), x**2)), unpacked])
+def test_gradients_of_what_spoils_no_zeros_are_those_of_jax(fun):
+    x = jnp.asarray(X)
+    ours, theirs = graphax.trace(graphax.gradient(fun))(x), graphax.trace(jax.grad(fun))(x)
+    assert ours.fingerprint == theirs.fingerprint
 
 
 def chain(x):

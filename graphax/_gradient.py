@@ -1,0 +1,110 @@
+"""Gradients of scalar functions: the functions whose Jacobians are Hessians."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax import lax
+
+from ._application import Application, Traced
+from ._arguments import Argnums, check_callable
+from ._jacobian import Options, eliminating, without_value
+from ._pullback import pulled_back
+from ._trace import Equation, Program, is_complex
+from .rules import Inexpressible, zeros_are_spoilt
+
+
+def gradient(
+    fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[..., Any]:
+    """The gradient as :func:`graphax.hessve` takes it: the Jacobian of a scalar function in reverse order.
+
+    That is ``jax.grad``, with two exceptions. Where the function leaves out entries that need not be finite
+    (``where(x > 0, log(x), 0)``, ``sqrt(x)[0]``), what is left out stays zero whatever it meets, as in
+    ``jax.jacfwd``, by reverse accumulation on blocks. And where JAX cannot pull back (``while_loop``), or a
+    result is no scalar, it is ``jacve(fun, order="reverse")``.
+
+    Args:
+        fun, argnums, has_aux, holomorphic: as for :func:`graphax.hessve`.
+
+    Returns:
+        a function with the arguments of ``fun`` that returns a pytree shaped like the result, whose leaves
+        are pytrees shaped like the differentiated arguments; with ``has_aux`` a pair of it and the auxiliary
+        data.
+
+    Raises:
+        TypeError, ValueError: as :func:`graphax.jacve`.
+
+    Example:
+        ``graphax.trace(graphax.gradient(f))(x)`` prints the vertices of the graph that ``hessve(f)(x)``
+        eliminates.
+    """
+    check_callable(fun)
+    options = Options(has_aux, holomorphic, allow_int=False, sparse=False, body_order="reverse")
+    jacobian = without_value(eliminating(fun, argnums, "reverse", options), has_aux)
+    kind = np.complexfloating if holomorphic else np.floating
+
+    @functools.wraps(fun)
+    def gradient_of_fun(*args: Any, **kwargs: Any) -> Any:
+        application = Application.of(fun, argnums, has_aux, False, args, kwargs)
+        try:
+            traced = application.trace()
+        except Inexpressible:
+            return _pulled_by_jax(application)
+        if any(leaf.shape or not jax.numpy.issubdtype(leaf.dtype, kind) for leaf in traced.out_types):
+            return jacobian(*args, **kwargs)
+        program = traced.numbering.program
+        if any(_has_no_pullback(equation, traced) for equation in program.equations):
+            return jacobian(*args, **kwargs)
+        try:
+            if zeros_are_spoilt(program) and not _is_complex(program):
+                return _pulled_by_blocks(application, traced)
+        except Inexpressible:
+            pass
+        try:
+            return _pulled_by_jax(application)
+        except (ValueError, NotImplementedError, AssertionError):  # a rule of the user's that is not linear
+            return jacobian(*args, **kwargs)
+
+    return gradient_of_fun
+
+
+def _has_no_pullback(equation: Equation, traced: Traced) -> bool:
+    moving = traced.numbering.moving
+    return equation.primitive.name == "while" and any(output in moving for output in equation.outputs)
+
+
+def _is_complex(program: Program) -> bool:
+    return any(is_complex(output.aval) for equation in program.equations for output in equation.outputs)
+
+
+def _pulled_by_jax(application: Application) -> Any:
+    def of_moving(moving: Sequence[Any]) -> Any:
+        return application(dict(zip(application.moving, moving, strict=True)))
+
+    moving = [application.leaves[place] for place in application.moving]
+    result, pull, aux = jax.vjp(of_moving, moving, has_aux=True)
+    leaves, tree = jax.tree.flatten(result)
+    rows = []
+    for at in range(len(leaves)):
+        seeds = [lax.full_like(other, int(at == to)) for to, other in enumerate(leaves)]
+        (row,) = pull(tree.unflatten(seeds))
+        rows.append(application.arg_tree.unflatten(row))
+    found = tree.unflatten(rows)
+    return (found, aux) if application.has_aux else found
+
+
+def _pulled_by_blocks(application: Application, traced: Traced) -> Any:
+    seeds = [
+        [lax.full((), int(at == to), kind.dtype) for to, kind in enumerate(traced.out_types)]
+        for at in range(traced.num_outputs)
+    ]
+    results, pulled = pulled_back(traced.numbering, traced.values, seeds)
+    found = traced.out_tree.unflatten(application.arg_tree.unflatten(row) for row in pulled)
+    if not application.has_aux:
+        return found
+    return found, traced.aux.joined(results[traced.num_outputs :])
