@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from .._trace import bind, is_complex
-from ..sparse import Block, arranged_block, label_dims
+from ..sparse import Block, Zeros, arranged_block, label_dims, with_holes
 from ._batched import register_batched
 from ._dependence import on_own
 from ._registry import Blocks, Call, register_dependence
@@ -47,7 +47,7 @@ def _copied_block(places: Any, operand: Any, axis: int) -> Block | None:
         sizes.append(in_size)
     hits = jnp.expand_dims(places, -1) == jnp.arange(in_size, dtype=places.dtype)
     axes = [label for dim in [*out[: np.ndim(operand)], in_[axis]] for label in dim]
-    return arranged_block(out, in_, sizes, hits, axes)
+    return arranged_block(out, in_, sizes, with_holes(hits, Zeros.OF_ORDER), axes)
 
 
 register_batched(("sort",), _sort)

@@ -47,7 +47,9 @@ _FUSED_CONTRACTION = 8
 # zero next to a NaN.
 _SELECTED_CONTRACTION = 1 << 16
 
-# The same for other values with zeros of a structure, where what they meet may not be finite.
+# The same for other values with zeros of a structure, where what they meet may not be finite, and for those
+# with zeros of an order. Larger products take arguments for finite there, too: a search for what is not would
+# make second derivatives slower than JAX's.
 _SMALL_SELECTED = 1 << 9
 
 
@@ -136,14 +138,15 @@ class Composition:
         return summed(multiplied(outer, inner, finite), range(len(self.kept), len(wanted)))
 
     def _selects(self, outer: Value, inner: Value, finite: tuple[bool, bool], union: int) -> bool:
-        """Whether zeros of a structure are selected product by product."""
+        """Whether zeros of a structure or an order are selected product by product."""
         if union <= _SELECTED_CONTRACTION and any(
             isinstance(value, np.ndarray) and not value.all() for value in (outer, inner)
         ):
             return True
         return union <= _SMALL_SELECTED and any(
-            isinstance(value, Holed) and isinstance(value.holes, np.ndarray) and not known
+            value.holes is Zeros.OF_ORDER or (isinstance(value.holes, np.ndarray) and not known)
             for value, known in ((outer, finite[1]), (inner, finite[0]))
+            if isinstance(value, Holed)
         )
 
     def _contraction(self, outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
@@ -198,11 +201,13 @@ class Composition:
 def multiplied(outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
     """The product, entry by entry, of values with as many axes."""
     if outer.dtype == bool and inner.dtype == bool:
-        static = isinstance(outer, np.ndarray) and isinstance(inner, np.ndarray)
-        return outer & inner if static else lax.bitwise_and(outer, inner)
+        if isinstance(outer, np.ndarray) and isinstance(inner, np.ndarray):
+            return outer & inner
+        both = lax.bitwise_and(numbers_of(outer), numbers_of(inner))
+        return with_holes(both, _seen_holes(outer, inner))
     for mask, value in ((outer, inner), (inner, outer)):
         if mask.dtype == bool and not isinstance(value, np.ndarray):
-            return with_holes(chosen(mask, numbers_of(value)))
+            return with_holes(chosen(numbers_of(mask), numbers_of(value)), _seen_holes(mask, value))
     (x, x_holes, x_filled), (y, y_holes, y_filled) = map(raw_parts, (outer, inner))
     x, y = match_dtypes(x, y)
     if isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
@@ -213,7 +218,14 @@ def multiplied(outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
         filled = x_filled or y_filled or not all(finite)
         return with_holes(product, np.broadcast_to(holes, product.shape), filled)
     x, y = match_dtypes(numbers_of(outer), numbers_of(inner))
+    finite = finite[0] and x_holes is not Zeros.OF_ORDER, finite[1] and y_holes is not Zeros.OF_ORDER
     return with_holes(lax.mul(spared(x, inner, finite[0]), spared(y, outer, finite[1])), holes)
+
+
+def _seen_holes(*values: Value) -> Zeros:
+    """Where the holes are that are seen from the zeros of a product with a mask."""
+    kinds = [parts(value)[1] for value in values]
+    return max((holes for holes in kinds if isinstance(holes, Zeros)), default=Zeros.OF_STRUCTURE)
 
 
 @functools.lru_cache(maxsize=1 << 17)

@@ -29,11 +29,13 @@ class Zeros(enum.IntEnum):
     """Where the holes are that are seen from the zeros of a value.
 
     Those of a structure are like any other zeros next to numbers that are known to be finite. Arguments count
-    as finite; but what a selection leaves out may be what is missing in them.
+    as finite; but what a selection leaves out may be what is missing in them, and in an order (a sort, the
+    largest entries) infinity and NaN have their places.
     """
 
     OF_STRUCTURE = 0
     OF_SELECTION = 1
+    OF_ORDER = 2
 
 
 #: Static booleans of the value's shape, False where the holes of a structure are; `Zeros`; or None.
@@ -88,7 +90,9 @@ class Holed:
 
 def with_holes(numbers: Any, holes: Holes = Zeros.OF_STRUCTURE, filled: bool = False) -> Any:
     """The value of an array that is zero where the holes are; or will be, if they are filled."""
-    if holes is None or isinstance(numbers, np.ndarray | Holed) or numbers.dtype == bool:
+    if holes is None or isinstance(numbers, np.ndarray | Holed):
+        return numbers
+    if numbers.dtype == bool and holes is not Zeros.OF_ORDER:
         return numbers
     if isinstance(holes, np.ndarray):
         if holes.size > _LARGEST:
@@ -161,7 +165,7 @@ def spared(numbers: Any, value: Any, finite: bool = False) -> Any:
         finite: whether the numbers are known to be finite.
     """
     other, holes = parts(value)
-    if holes is None or (finite and holes is not Zeros.OF_SELECTION):
+    if holes is None or (finite and (isinstance(holes, np.ndarray) or holes is Zeros.OF_STRUCTURE)):
         return numbers
     if not isinstance(value, np.ndarray):
         holes = lax.bitwise_or(lax.is_finite(numbers), lax.ne(other, lax.full_like(other, 0)))

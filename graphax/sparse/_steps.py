@@ -215,7 +215,7 @@ def scaled(value: Value, scale: Any) -> Value:
     if scale == 1:
         return value
     if isinstance(value, Holed):
-        return Holed(scaled(value.raw, scale), value.holes, value.filled)
+        return Holed(scaled(numeric(value.raw), scale), value.holes, value.filled)
     if value.dtype == bool:
         return with_holes(scaled(numeric(value), scale))
     if isinstance(value, np.ndarray):

@@ -382,6 +382,36 @@ def test_what_is_missing_in_the_data_is_left_out_of_a_loss():
         assert_agrees(found, jax.jacfwd(loss)(jnp.ones(3), inputs, targets))
 
 
+WITH_GAPS = array(1.0, np.nan, 4.0, np.inf, 3.0)
+RANKS = np.arange(1.0, 6.0)
+ORDERED = {
+    "sorted": lambda x: jnp.sort(x) ** 3 * RANKS,
+    "the largest": lambda x: lax.top_k(x, 4)[0] ** 3 * RANKS[:4],
+    "scaled before and after": lambda x: (1 - 2 * jnp.sort(3 * x)) ** 2 * RANKS,
+    "columns": lambda x: jnp.sort(jnp.stack([x, x[::-1]]), axis=0) ** 2 * RANKS,
+    "carried along": lambda x: lax.sort_key_val(x[::-1], x**2)[1] * RANKS,
+    "padded": lambda x: jnp.sort(jnp.append(x, -np.inf))[1:] ** 2 * RANKS,
+    "what is there": lambda x: jnp.where(jnp.isfinite(y := jnp.sort(x)), y**3, 0.0) * RANKS,
+}
+
+
+@pytest.mark.parametrize("name", ORDERED)
+def test_infinity_and_nan_in_an_order_spoil_their_own_entries_alone(name):
+    def total(x):
+        return jnp.sum(ORDERED[name](x))
+
+    x = jnp.asarray(WITH_GAPS)
+    lanes = jnp.stack([x, x[::-1]])
+    wanted = jax.jit(jax.vmap(lambda x: expected(total, x)))(lanes)
+    for order in ("forward", "reverse", *explicit_orders(total, x, most=1)):
+        assert_agrees(jax.jit(jax.vmap(jacve(total, order=order)))(lanes), wanted)
+    assert_agrees(jacve(total, sparse=True)(x).todense(), wanted[0])
+    wanted = jax.jit(lambda x: expected(ORDERED[name], x))(x)
+    assert_agrees(jax.jit(jacve(ORDERED[name]))(x), wanted)
+    wanted = jax.jit(lambda x: second(total, x))(x)
+    assert_agrees(jax.jit(jacve(jacve(total, order="reverse"), order="reverse"))(x), wanted)
+
+
 def test_a_layer_under_vmap_stays_one_product_of_matrices():
     weights = np.random.default_rng(3).normal(size=(2, 16, 16))
 
