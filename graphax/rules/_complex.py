@@ -17,7 +17,7 @@ from jax import lax
 from .._trace import is_complex
 from ..sparse import Block, arranged_block, dense_block, label_dims
 from ._dense import dense_jacobians
-from ._elementwise import ELEMENTWISE
+from ._elementwise import ELEMENTWISE, NotElementwise
 from ._registry import Blocks, Call, Rule
 
 _ENTRYWISE = frozenset((*ELEMENTWISE, "complex", "conj", "imag", "real"))
@@ -48,8 +48,11 @@ def complex_rule(call: Call, results: Any, rule: Rule | None) -> tuple[list[Any]
     if rule is not None and rule in TAKES_COMPLEX:
         return rule(call)
     if name in _TWICE and rule is not None and all(map(is_complex, _carriers(call, results))):
-        found, blocks = rule(call)
-        return found, [[block and _twice(block) for block in row] for row in blocks]
+        try:
+            found, blocks = rule(call)
+            return found, [[block and _twice(block) for block in row] for row in blocks]
+        except NotElementwise:  # a sum that repeats an operand along an axis of size 1
+            pass
     if name in _ENTRYWISE:
         return _entrywise(call)
     return dense_complex_rule(call)

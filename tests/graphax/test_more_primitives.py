@@ -307,3 +307,19 @@ def test_a_callback_is_not_called_while_tracing():
 
     jax.make_jaxpr(jacve(fun))(X)
     assert not called
+
+
+@pytest.mark.parametrize(
+    ("shape", "other"), [((1, 3), (2, 3)), ((2, 1), (2, 3)), ((1, 1), (2, 3)), ((1, 0), (0, 0))]
+)
+def test_complex_sums_repeat_operands_along_axes_of_size_one(shape, other):
+    there = np.full(other, 2 - 1j)
+
+    def fun(x):
+        z = x * (1 + 2j)
+        sums = lax.add(z, there), lax.sub(z, there), lax.sub(there, z), lax.add(z, z)
+        return [part(y * y) for y in sums for part in (jnp.real, jnp.imag)]
+
+    x = jnp.arange(1.0, 1 + np.prod(shape)).reshape(shape)
+    for order in ("forward", "reverse", "auto"):
+        assert_same_jacobian(jacve(fun, order=order)(x), jax.jacfwd(fun)(x))
