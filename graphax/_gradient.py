@@ -14,7 +14,7 @@ from ._application import Application, Traced
 from ._arguments import Argnums, check_callable
 from ._jacobian import Options, eliminating, without_value
 from ._pullback import pulled_back
-from ._trace import Equation, Program, is_complex
+from ._trace import Equation
 from .rules import Inexpressible, zeros_are_spoilt
 
 
@@ -61,7 +61,7 @@ def gradient(
         if any(_has_no_pullback(equation, traced) for equation in program.equations):
             return jacobian(*args, **kwargs)
         try:
-            if zeros_are_spoilt(program) and not _is_complex(program):
+            if zeros_are_spoilt(program):
                 return _pulled_by_blocks(application, traced)
         except Inexpressible:
             pass
@@ -76,10 +76,6 @@ def gradient(
 def _has_no_pullback(equation: Equation, traced: Traced) -> bool:
     moving = traced.numbering.moving
     return equation.primitive.name == "while" and any(output in moving for output in equation.outputs)
-
-
-def _is_complex(program: Program) -> bool:
-    return any(is_complex(output.aval) for equation in program.equations for output in equation.outputs)
 
 
 def _pulled_by_jax(application: Application) -> Any:

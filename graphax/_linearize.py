@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +29,10 @@ from .sparse import Block, identity_block
 
 
 def linearize(
-    numbering: Numbering, values: Sequence[Any], body_order: Any = "auto"
+    numbering: Numbering,
+    values: Sequence[Any],
+    body_order: Any = "auto",
+    evaluate: Callable[[Equation, Sequence[Any]], Sequence[Any]] = Equation.evaluate,
 ) -> tuple[list[Any], dict[Edge, Block]]:
     """Evaluate a program together with the local Jacobians of its equations.
 
@@ -37,6 +40,7 @@ def linearize(
         numbering: the numbered program.
         values: one array for every input of the program.
         body_order: the elimination order for the bodies of its loops.
+        evaluate: from an equation of which no Jacobian is wanted, and its operands, to its results.
 
     Returns:
         the values of the outputs, and the block of every edge, in the order of the program.
@@ -55,7 +59,7 @@ def linearize(
                 results, blocks = _apply_rule(call, equation)
             _collect(numbering, equation, wanted, finite.after(equation, blocks), edges)
         else:
-            results = equation.evaluate(operands)
+            results = evaluate(equation, operands)
             finite.after(equation, [])
         env.update(zip(equation.outputs, results, strict=True))
     return [read(env, atom) for atom in program.outputs], edges

@@ -8,28 +8,29 @@ pass.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import jax
 from jax import lax
-from jax.extend import core
 
 from ._linearize import linearize
 from ._numbering import Edge, Numbering, number_vertices
-from ._trace import Atom, Equation, Variable, inline, is_differentiable, varying_as
-from .rules import follow_loop, scan_counts, zeros_are_spoilt
+from ._trace import Atom, Equation, Variable, inline, is_complex, is_differentiable, varying_as
+from .rules import as_differentiated, follow_loop, real_type, real_view, scan_counts, zeros_are_spoilt
 from .sparse import Block, dense_block
 
-#: Of every differentiated output, or None for zeros.
+#: Of every differentiated output, as JAX's pullbacks take them; or None for zeros.
 Cotangents = Sequence[Any]
+#: From cotangents of the results of a loop to those of its differentiated operands.
+Pull = Callable[[Cotangents], Sequence[Any]]
 
 
 def pulled_back(
     numbering: Numbering, values: Sequence[Any], several: Sequence[Cotangents]
 ) -> tuple[list[Any], list[list[Any]]]:
-    """Evaluate a program, and pull cotangents back through it. Its variables are real.
+    """Evaluate a program, and pull cotangents back through it.
 
     Args:
         numbering: the numbered program.
@@ -40,28 +41,32 @@ def pulled_back(
         the values of the outputs, and for each of ``several`` the cotangents of the differentiated inputs.
     """
     program = numbering.program
-    loops = [
-        equation
+    loops = {
+        equation: wanted
         for equation, wanted in zip(program.equations, numbering.wanted, strict=True)
         if equation.primitive.name == "scan" and any(wanted)
-    ]
-    read = tuple(atom for loop in loops for atom in loop.inputs)
+    }
+    pulls: dict[Equation, Pull] = {}
+
+    def evaluate(equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
+        if equation not in loops:
+            return equation.evaluate(operands)
+        way = _by_blocks if zeros_are_spoilt(inline(equation.params["jaxpr"])) else _by_jax
+        results, pulls[equation] = way(equation, operands, loops[equation])
+        return results
+
     wanted = tuple(
         (False,) * len(row) if equation in loops else row
         for equation, row in zip(program.equations, numbering.wanted, strict=True)
     )
-    extended = replace(program, outputs=(*program.outputs, *read))
-    results, edges = linearize(replace(numbering, program=extended, wanted=wanted), values, "reverse")
-    found = iter(results[len(program.outputs) :])
-    operands = {loop: [next(found) for _ in loop.inputs] for loop in loops}
-    pulled = [_sweep(numbering, edges, operands, cotangents) for cotangents in several]
-    return results[: len(program.outputs)], pulled
+    results, edges = linearize(replace(numbering, wanted=wanted), values, "reverse", evaluate)
+    return results, [_sweep(numbering, edges, pulls, cotangents) for cotangents in several]
 
 
 def _sweep(
     numbering: Numbering,
     edges: Mapping[Edge, Block],
-    operands: Mapping[Equation, Sequence[Any]],
+    pulls: Mapping[Equation, Pull],
     cotangents: Cotangents,
 ) -> list[Any]:
     program = numbering.program
@@ -77,17 +82,17 @@ def _sweep(
 
     for atom, cotangent in zip(program.outputs, cotangents, strict=False):
         if atom in numbering.active and cotangent is not None:
-            add(atom, dense_block(cotangent, (), atom.aval.shape))
+            add(atom, _row(cotangent))
     for equation, wanted in zip(reversed(program.equations), reversed(numbering.wanted), strict=True):
         active = [output for output in equation.outputs if output in numbering.active]
         arrived = {output: rows.pop(node(output)) for output in active if node(output) in rows}
         if not arrived:
             continue
-        if equation in operands:
-            arrays = [_dense(arrived.get(output), output.aval) for output in equation.outputs]
-            pulled = _through_loop(equation, operands[equation], wanted, arrays)
-            for atom, array in zip(itertools.compress(equation.inputs, wanted), pulled, strict=True):
-                add(atom, dense_block(array, (), atom.aval.shape))
+        if equation in pulls:
+            arrays = [_cotangent(arrived.get(output), output.aval) for output in equation.outputs]
+            sources = itertools.compress(equation.inputs, wanted)
+            for atom, array in zip(sources, pulls[equation](arrays), strict=True):
+                add(atom, _row(array))
             continue
         for atom in dict.fromkeys(itertools.compress(equation.inputs, wanted)):
             for output, row in arrived.items():
@@ -95,55 +100,58 @@ def _sweep(
                 if edge is not None:
                     add(atom, row.compose(edge, sparse=False))
     inputs = [program.inputs[at] for at in numbering.wrt]
-    return [_dense(rows.get(node(variable)), variable.aval) for variable in inputs]
+    return [_cotangent(rows.get(node(variable)), variable.aval) for variable in inputs]
 
 
-def _dense(row: Block | None, aval: Any) -> Any:
+def _row(cotangent: Any) -> Block:
+    """The derivative of a number by the real view of an array; a cotangent is ``dy/da - i dy/db``."""
+    if is_complex(cotangent):
+        cotangent = real_view(lax.conj(cotangent))
+    return dense_block(cotangent, (), cotangent.shape)
+
+
+def _cotangent(row: Block | None, aval: Any) -> Any:
     if not is_differentiable(aval):
         return None
-    return lax.full(aval.shape, 0, aval.dtype) if row is None else row.todense(aval.dtype)
-
-
-def _through_loop(
-    equation: Equation, operands: Sequence[Any], wanted: Sequence[bool], cotangents: Cotangents
-) -> list[Any]:
-    """From cotangents of the results of a scan to those of its wanted operands."""
-    pull = _by_blocks if zeros_are_spoilt(inline(equation.params["jaxpr"])) else _by_jax
-    return pull(equation, operands, wanted, varying_as(cotangents, *operands))
+    if row is None:
+        return lax.full(aval.shape, 0, aval.dtype)
+    found = row.todense(real_type(aval.dtype))
+    return lax.complex(found[..., 0], lax.neg(found[..., 1])) if is_complex(aval) else found
 
 
 def _by_jax(
-    equation: Equation, operands: Sequence[Any], wanted: Sequence[bool], cotangents: Cotangents
-) -> list[Any]:
+    equation: Equation, operands: Sequence[Any], wanted: Sequence[bool]
+) -> tuple[Sequence[Any], Pull]:
+    """The results of a scan, and its pullback."""
     carriers = [at for at, output in enumerate(equation.outputs) if is_differentiable(output.aval)]
 
-    def loop(*moving: Any) -> list[Any]:
+    def loop(*moving: Any) -> tuple[list[Any], list[Any]]:
         remaining = iter(moving)
         given = [next(remaining) if want else x for want, x in zip(wanted, operands, strict=True)]
         results = equation.evaluate(given)
-        return [results[at] for at in carriers]
+        return [results[at] for at in carriers], results
 
-    _, pull = jax.vjp(loop, *(x for want, x in zip(wanted, operands, strict=True) if want))
-    return list(pull([cotangents[at] for at in carriers]))
+    _, pull, results = jax.vjp(loop, *itertools.compress(operands, wanted), has_aux=True)
+    return results, lambda cotangents: pull(varying_as([cotangents[at] for at in carriers], *operands))
 
 
 def _by_blocks(
-    equation: Equation, operands: Sequence[Any], wanted: Sequence[bool], cotangents: Cotangents
-) -> list[Any]:
-    body, reverse = equation.params["jaxpr"], equation.params["reverse"]
-    num_consts, num_carry = scan_counts(equation.params)
+    equation: Equation, operands: Sequence[Any], wanted: Sequence[bool]
+) -> tuple[Sequence[Any], Pull]:
+    """As :func:`_by_jax`, by reverse accumulation on blocks in every step."""
+    params, body = equation.params, equation.params["jaxpr"]
+    num_consts, num_carry = scan_counts(params)
     end = num_consts + num_carry
-    consts, start, slices = operands[:num_consts], operands[num_consts:end], operands[end:]
+    consts, start, slices = list(operands[:num_consts]), list(operands[num_consts:end]), list(operands[end:])
     sources = [frozenset([at]) if want else frozenset() for at, want in enumerate(wanted)]
-    moving = [at for at, inputs in enumerate(follow_loop(body, num_consts, num_carry, sources)) if inputs]
+    moves = [bool(inputs) for inputs in follow_loop(body, num_consts, num_carry, sources)]
+    moving = [at for at, does in enumerate(moves) if does]
     numbering = number_vertices(inline(body), moving, len(body.out_avals))
-    fixed = [at for at in moving if at < num_consts]
-    carried = [at for at in moving if num_consts <= at < end]
-    sliced = [at for at in moving if at >= end]
+    step = as_differentiated(body, moves)
 
-    def forward(state: Any, values: Any) -> Any:
-        results = core.jaxpr_as_fun(body)(*consts, *state, *values)
-        return results[:num_carry], state
+    def forward(state: Any, slices: Any) -> Any:
+        results = step(*consts, *state, *slices)
+        return results[:num_carry], (results[num_carry:], state)
 
     def backward(rows: Any, values: Any) -> Any:
         by_fixed, by_carried = rows
@@ -152,13 +160,24 @@ def _by_blocks(
         _, (pulled,) = pulled_back(numbering, [*consts, *state, *slices], [seeds])
         found = dict(zip(moving, pulled, strict=True))
         by_fixed = {at: lax.add(row, found[at]) for at, row in by_fixed.items()}
-        return (by_fixed, {at: found[at] for at in carried}), {at: found[at] for at in sliced}
+        by_carried = {at: found[at] for at in by_carried}
+        return (by_fixed, by_carried), {at: found[at] for at in moving if at >= end}
 
-    length = equation.params["length"]
-    _, states = lax.scan(forward, list(start), list(slices), length, reverse=reverse)
-    zeros = varying_as({at: lax.full_like(operands[at], 0) for at in fixed}, *operands)
-    final = {at: cotangents[at - num_consts] for at in carried}
-    values = (states, list(slices), list(cotangents[num_carry:]))
-    (by_fixed, by_start), by_slices = lax.scan(backward, (zeros, final), values, length, reverse=not reverse)
-    found = {**by_fixed, **by_start, **by_slices}
-    return [found[at] for at, want in enumerate(wanted) if want]
+    length, reverse = params["length"], params["reverse"]
+    final, (stacked, states) = lax.scan(forward, start, slices, length, reverse=reverse)
+
+    def pull(cotangents: Cotangents) -> list[Any]:
+        cotangents = varying_as(list(cotangents), *operands)
+        zeros = {at: lax.full_like(operands[at], 0) for at in moving if at < num_consts}
+        last = {at: cotangents[at - num_consts] for at in moving if num_consts <= at < end}
+        (by_fixed, by_start), by_slices = lax.scan(
+            backward,
+            (varying_as(zeros, *operands), last),
+            (states, slices, cotangents[num_carry:]),
+            length,
+            reverse=not reverse,
+        )
+        found = {**by_fixed, **by_start, **by_slices}
+        return [found[at] for at, want in enumerate(wanted) if want]
+
+    return [*final, *stacked], pull

@@ -16,6 +16,7 @@ from . import (  # noqa: F401  (they register their rules)
     _windows,
 )
 from ._complex import complex_rule, real_type, real_view, touches_complex
+from ._custom import as_differentiated
 from ._dense import dense_rule
 from ._dependence import follow
 from ._elementwise import NotElementwise, array_type, jvp_program, static_number
@@ -33,6 +34,7 @@ __all__ = [
     "NotElementwise",
     "Rule",
     "array_type",
+    "as_differentiated",
     "complex_rule",
     "dense_rule",
     "find_rule",
