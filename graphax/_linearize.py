@@ -21,6 +21,7 @@ from .rules import (
     NotElementwise,
     complex_rule,
     dense_rule,
+    elementwise_as_found,
     find_rule,
     static_number,
     touches_complex,
@@ -119,7 +120,7 @@ def _local_jacobians(call: Call, types: Sequence[Any]) -> tuple[list[Any], Block
     if touches_complex(call, types):
         return complex_rule(call, types, rule)
     try:
-        return (rule or dense_rule)(call)
+        return (rule or elementwise_as_found)(call)
     except NotElementwise:
         return dense_rule(call)
 

@@ -19,7 +19,7 @@ from ._complex import complex_rule, real_type, real_view, touches_complex
 from ._custom import as_differentiated
 from ._dense import dense_rule
 from ._dependence import follow
-from ._elementwise import NotElementwise, array_type, jvp_program, static_number
+from ._elementwise import NotElementwise, array_type, elementwise_as_found, jvp_program, static_number
 from ._finite import FiniteValues, zeros_are_spoilt
 from ._flow import follow_loop, scan_counts
 from ._registry import Blocks, Call, Inexpressible, Rule, find_rule, register_rule
@@ -37,6 +37,7 @@ __all__ = [
     "as_differentiated",
     "complex_rule",
     "dense_rule",
+    "elementwise_as_found",
     "find_rule",
     "follow",
     "follow_loop",

@@ -22,10 +22,11 @@ _POLELESS = frozenset(
     """abs add add_any and argmax argmin asinh atan broadcast_in_dim ceil clamp complex concatenate conj
     conv_general_dilated convert_element_type copy copy_p cos cummax cummin cumsum device_put dot_general
     dynamic_slice dynamic_update_slice eq erf erfc expand_dims floor gather ge gt imag iota is_finite
-    layout_constraint le logistic lt max min mul name ne neg not optimization_barrier or pad pvary real
-    reduce_max reduce_min reduce_precision reduce_sum reduce_window_max reduce_window_min reduce_window_sum
-    reshape reshard rev round scatter scatter-add scatter-sub select_n sharding_constraint sign sin slice sort
-    split square squeeze stack stop_gradient sub tanh tile top_k transpose unstack""".split()
+    layout_constraint le logistic lt max min mul name ne neg not one_minus_square optimization_barrier or
+    pad pvary real reduce_max reduce_min reduce_precision reduce_sum reduce_window_max reduce_window_min
+    reduce_window_sum reshape reshard rev round scatter scatter-add scatter-sub select_n
+    sharding_constraint sign sin slice sort split square squeeze stack stop_gradient sub tanh tile top_k
+    transpose unstack""".split()
 )
 
 # What leaves entries of its operands out: going backwards, it writes zeros.
