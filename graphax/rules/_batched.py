@@ -18,7 +18,7 @@ import numpy as np
 from jax import lax
 
 from .._trace import is_complex, is_differentiable
-from ..sparse import Block, arranged_block, label_dims, with_holes
+from ..sparse import Block, Mask, arranged_block, expand, label_dims, reshape, with_holes
 from ._complex import TAKES_COMPLEX, real_view
 from ._dense import basis, first_that_works
 from ._registry import Blocks, Call, Rule, register_family
@@ -96,6 +96,7 @@ def tied_blocks(
     result_parts: Parts | None = None,
     pull_first: bool = False,
     selects: bool = False,
+    missing: Any = None,
 ) -> list[Block | None]:
     """The blocks of all results with respect to one operand.
 
@@ -109,6 +110,8 @@ def tied_blocks(
         result_parts: the same for every result.
         pull_first: whether to use the vjp where there is one, even if the jvp needs fewer directions.
         selects: whether the results are selections from the operand, so that zeros are what is left out.
+        missing: for a selection that fills in what is not finite, an array like the result, cut along
+            constant ties, that is zero there and nowhere else.
     """
     operand = call.operands[at]
     carriers = [
@@ -165,9 +168,23 @@ def tied_blocks(
         else:
             axes = [out[part] for part in out_free[k]] + inner.uncut(in_)
         flat = [label for dim in axes for label in dim]
-        value = with_holes(value) if selects else value
+        if missing is not None:
+            value = _with_mask(value, flat, *side.places(missing, out), sizes)
+        elif selects:
+            value = with_holes(value)
         blocks[k] = arranged_block(side.grouped(out), inner.grouped(in_), sizes, value, flat)
     return blocks
+
+
+def _with_mask(
+    value: Any, labels: Sequence[int], places: Any, own: Sequence[int], sizes: Sequence[int]
+) -> Any:
+    """The value of a selection with what it fills in, as far as the labels of its axes tell."""
+    if not set(own) <= set(labels):
+        return with_holes(value)
+    taken = reshape(places != 0, [sizes[label] for label in own])
+    value = reshape(value, [sizes[label] for label in labels])
+    return with_holes(value, Mask(expand(taken, own, labels), seen=True, missing=True))
 
 
 class _Side:
@@ -206,6 +223,13 @@ class _Side:
 
     def uncut(self, dims: list[list[int]]) -> list[list[int]]:
         return [dim for part, dim in enumerate(dims) if part not in self._cut]
+
+    def places(self, array: Any, dims: list[list[int]]) -> tuple[Any, list[int]]:
+        """The real part of the view of an array, and the labels of its axes of those of all parts."""
+        view, dims = self.view(array), self.uncut(dims)
+        if self._complex:
+            view, dims = view[..., 0], dims[:-1]
+        return view, [label for dim in dims for label in dim]
 
     def grouped(self, dims: list[list[int]]) -> list[list[int]]:
         """The labels of the dimensions from those of the parts."""

@@ -93,13 +93,22 @@ def dynamic_gather_rule(call: Call) -> tuple[list[Any], Blocks]:
         )
     ]
 
-    def fun(operand: Any) -> list[Any]:
+    def fun(operand: Any, **params: Any) -> list[Any]:
         cut = [size if dim not in whole else operand.shape[dim] for dim, size in enumerate(sizes)]
-        params = call.params | {"slice_sizes": tuple(cut)}
+        params = call.params | {"slice_sizes": tuple(cut)} | params
         return replace(call, params=params).with_operands([operand, indices]).evaluate()
 
-    (block,) = tied_blocks(call, 0, fun, [result], ties, selects=True)
+    missing = None
+    if _fills_in(call.params):
+        (missing,) = fun(_cut(lax.full_like(operand, 1), whole), fill_value=0)
+    (block,) = tied_blocks(call, 0, fun, [result], ties, selects=True, missing=missing)
     return [result], [[block, None]]
+
+
+def _fills_in(params: dict[str, Any]) -> bool:
+    """Whether a gather fills in what is not finite where its indices are out of bounds."""
+    fill = params["fill_value"]
+    return params["mode"] is lax.GatherScatterMode.FILL_OR_DROP and (fill is None or not np.isfinite(fill))
 
 
 def _others(rank: int, dims: Sequence[int]) -> list[int]:

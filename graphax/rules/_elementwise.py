@@ -32,8 +32,8 @@ from .._trace import (
 from ..sparse import (
     Block,
     Kind,
+    Mask,
     Structure,
-    Zeros,
     chosen,
     label_dims,
     make_term,
@@ -179,8 +179,8 @@ def entrywise_block(out_shape: tuple[int, ...], in_shape: tuple[int, ...], parti
     value = factor
     if mask is not None:
         shape = np.broadcast_shapes(factor.shape, mask.shape)
-        numbers = chosen(_with_shape(mask, shape), _with_shape(factor, shape))
-        value = with_holes(numbers, Zeros.OF_SELECTION)
+        mask = _with_shape(mask, shape)
+        value = with_holes(chosen(mask, _with_shape(factor, shape)), Mask(mask))
     found = _entrywise(out_shape, in_shape, value.shape, Kind.VALUE)
     return Block(found, ((reshape(value, found.terms[0].value_shape), scale),))
 

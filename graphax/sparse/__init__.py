@@ -16,8 +16,8 @@ from ._block import Block, arranged_block, dense_block, identity_block, unit_blo
 from ._compose import compose
 from ._counted import counted
 from ._draft import common_factors
-from ._holes import Zeros, chosen, spared, with_holes
-from ._steps import reshape
+from ._holes import Mask, Zeros, chosen, spared, with_holes
+from ._steps import expand, reshape
 from ._structure import (
     Structure,
     dense,
@@ -37,6 +37,7 @@ __all__ = [
     "ClosedTable",
     "Digit",
     "Kind",
+    "Mask",
     "Structure",
     "StructureTable",
     "Table",
@@ -53,6 +54,7 @@ __all__ = [
     "dense",
     "dense_block",
     "digit_table",
+    "expand",
     "identity",
     "identity_block",
     "label_dims",

@@ -15,7 +15,7 @@ from jax.core import Tracer
 
 from ._compose import accumulate_duplicates
 from ._draft import Workspace
-from ._holes import Holed, Zeros, numbers_of
+from ._holes import Holed, numbers_of, of_selection
 from ._steps import Step, Value, reshape, run_steps, scatter_add, transpose
 from ._structure import (
     Structure,
@@ -79,7 +79,7 @@ class Block:
     @property
     def selects(self) -> bool:
         """Whether a selection has left something out of it."""
-        return any(isinstance(value, Holed) and value.holes is Zeros.OF_SELECTION for value, _ in self.values)
+        return any(isinstance(value, Holed) and of_selection(value.holes) for value, _ in self.values)
 
     def __matmul__(self, inner: Any) -> Any:
         """The product with another block (the chain rule), or with an array of shape ``in_shape``."""

@@ -16,6 +16,7 @@ from ._draft import Operand, Side, Workspace, components
 from ._holes import (
     Holed,
     Holes,
+    Mask,
     Zeros,
     chosen,
     holes_of_product,
@@ -34,6 +35,7 @@ from ._steps import (
     run_steps,
     scaled,
     summed,
+    summed_holes,
     transpose,
 )
 from ._term import Digit, Kind, Labels, Term, canonical, digit_table
@@ -144,7 +146,7 @@ class Composition:
         ):
             return True
         return union <= _SMALL_SELECTED and any(
-            value.holes is Zeros.OF_ORDER or (isinstance(value.holes, np.ndarray) and not known)
+            value.holes is Zeros.OF_ORDER or not (known or isinstance(value.holes, Zeros))
             for value, known in ((outer, finite[1]), (inner, finite[0]))
             if isinstance(value, Holed)
         )
@@ -157,12 +159,15 @@ class Composition:
         """
         (x, x_holes), (y, y_holes) = parts(outer), parts(inner)
         values, holes, spoilt = list(match_dtypes(x, y)), (x_holes, y_holes), []
-        for at, value in enumerate(values):
-            if holes[1 - at] is not None and not finite[at]:
-                there = lax.is_finite(value)
-                values[at] = lax.select(there, value, lax.full_like(value, 0))
+        for at, other in enumerate((y_holes, x_holes)):
+            missing = self._missing(other, 1 - at)
+            if missing is not None:
+                values[at] = chosen(missing, values[at])
+            if other is not None and not finite[at]:
+                there = lax.is_finite(values[at])
+                values[at] = lax.select(there, values[at], lax.full_like(values[at], 0))
                 pair = [lax.bitwise_not(there), lax.ne(values[1 - at], lax.full_like(values[1 - at], 0))]
-                pair = [lax.convert_element_type(places, value.dtype) for places in pair]
+                pair = [lax.convert_element_type(places, values[at].dtype) for places in pair]
                 with jax.named_scope("spoilt"):
                     spoilt.append(self._dot(*(reversed(pair) if at else pair)))
         product = self._dot(*values)
@@ -173,16 +178,31 @@ class Composition:
 
     def _holes(self, outer: Holes, inner: Holes) -> Holes:
         """The holes of a product of matrices."""
-        seen = [holes for holes in (outer, inner) if isinstance(holes, Zeros)]
-        if seen:
-            return max(seen)
+        found = holes_of_product(
+            self._summed_holes(outer, self.outer.axes), self._summed_holes(inner, self.inner.axes)
+        )
+        if isinstance(found, np.ndarray):
+            found = np.broadcast_to(found, [self.sizes[label] for label in self.kept])
+        return found
+
+    def _summed_holes(self, holes: Holes, axes: Labels) -> Holes:
         wanted = self.kept + self.contracted
-        sides = ((outer, self.outer.axes), (inner, self.inner.axes))
-        given = [expand(holes, axes, wanted) for holes, axes in sides if holes is not None]
-        if not given:
+        if isinstance(holes, Mask):
+            holes = holes._replace(taken=expand(holes.taken, axes, wanted))
+        elif isinstance(holes, np.ndarray):
+            holes = expand(holes, axes, wanted)
+        return summed_holes(holes, range(len(self.kept), len(wanted)))
+
+    def _missing(self, holes: Holes, at: int) -> Any:
+        """What one side says is missing in the other, over the axes of that; None if it says nothing."""
+        if not (isinstance(holes, Mask) and holes.missing):
             return None
-        some = [holes.any(tuple(range(len(self.kept), len(wanted)))) for holes in given]
-        return np.broadcast_to(functools.reduce(np.logical_and, some), [self.sizes[at] for at in self.kept])
+        axes, others = (self.outer.axes, self.inner.axes)[:: -1 if at else 1]
+        varies = [label for label, size in zip(axes, holes.taken.shape, strict=True) if size != 1]
+        if not set(varies) <= set(others):
+            return None
+        taken = reshape(holes.taken, [holes.taken.shape[axes.index(label)] for label in varies])
+        return expand(taken, varies, others)
 
     def _dot(self, outer: Value, inner: Value) -> Value:
         shared = [label for label in self.outer.axes if label in self.inner.axes]
@@ -204,10 +224,11 @@ def multiplied(outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
         if isinstance(outer, np.ndarray) and isinstance(inner, np.ndarray):
             return outer & inner
         both = lax.bitwise_and(numbers_of(outer), numbers_of(inner))
-        return with_holes(both, _seen_holes(outer, inner))
+        return with_holes(both, holes_of_product(parts(outer)[1], parts(inner)[1]))
     for mask, value in ((outer, inner), (inner, outer)):
         if mask.dtype == bool and not isinstance(value, np.ndarray):
-            return with_holes(chosen(numbers_of(mask), numbers_of(value)), _seen_holes(mask, value))
+            holes = holes_of_product(parts(mask)[1], parts(value)[1])
+            return with_holes(chosen(numbers_of(mask), numbers_of(value)), holes)
     (x, x_holes, x_filled), (y, y_holes, y_filled) = map(raw_parts, (outer, inner))
     x, y = match_dtypes(x, y)
     if isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
@@ -220,12 +241,6 @@ def multiplied(outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
     x, y = match_dtypes(numbers_of(outer), numbers_of(inner))
     finite = finite[0] and x_holes is not Zeros.OF_ORDER, finite[1] and y_holes is not Zeros.OF_ORDER
     return with_holes(lax.mul(spared(x, inner, finite[0]), spared(y, outer, finite[1])), holes)
-
-
-def _seen_holes(*values: Value) -> Zeros:
-    """Where the holes are that are seen from the zeros of a product with a mask."""
-    kinds = [parts(value)[1] for value in values]
-    return max((holes for holes in kinds if isinstance(holes, Zeros)), default=Zeros.OF_STRUCTURE)
 
 
 @functools.lru_cache(maxsize=1 << 17)

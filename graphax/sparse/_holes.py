@@ -2,9 +2,10 @@
 
 A selection *selects*: an entry that it does not take is zero in every product, whatever it meets (infinity,
 NaN). So a value may have *holes*: places where nothing is, whose number is zero. A product of a hole with
-anything is a hole, and so is a sum of holes. Where they are is known statically, or seen from the zeros.
-(A number that happens to be zero beside them counts as a hole, too: then a product is finite that would be
-NaN. Finite products are what they always are, so that their derivatives are too.)
+anything is a hole, and so is a sum of holes. Where they are is known statically, from the mask of a
+selection, or seen from the zeros. (In the last case a number that happens to be zero beside them counts as a
+hole, too: then a product is finite that would be NaN. Finite products are what they always are, so that their
+derivatives are too. A mask says more: what meets its holes has no derivative either, finite or not.)
 
 Two kinds of values have holes without saying so: arrays of booleans, which stand for ones and zeros, and
 static NumPy arrays, whose zeros are those of a structure.
@@ -13,9 +14,10 @@ static NumPy arrays, whose zeros are those of a structure.
 from __future__ import annotations
 
 import enum
+import functools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -38,8 +40,27 @@ class Zeros(enum.IntEnum):
     OF_ORDER = 2
 
 
-#: Static booleans of the value's shape, False where the holes of a structure are; `Zeros`; or None.
+class Mask(NamedTuple):
+    """Holes that are known from what a selection takes.
+
+    Attributes:
+        taken: an array of booleans with as many axes as the value, of size 1 where they do not vary.
+        seen: whether there are others, of a structure, that are seen from the zeros.
+        missing: whether nothing finite stands where they are, even if all else is known to be finite.
+    """
+
+    taken: Any
+    seen: bool = False
+    missing: bool = False
+
+
+#: Static booleans of the value's shape, False where the holes of a structure are; `Mask`; `Zeros`; or None.
 Holes = Any
+
+
+def of_selection(holes: Holes) -> bool:
+    """Whether a selection has made the holes."""
+    return holes is Zeros.OF_SELECTION or isinstance(holes, Mask)
 
 
 @jax.tree_util.register_pytree_node_class
@@ -78,8 +99,9 @@ class Holed:
         return self.raw.dtype
 
     def tree_flatten(self) -> tuple[tuple[Any], Any]:
-        static = self.holes if isinstance(self.holes, Zeros) else (self.holes.shape, self.holes.tobytes())
-        return (self.numbers,), static
+        if isinstance(self.holes, np.ndarray):
+            return (self.numbers,), (self.holes.shape, self.holes.tobytes())
+        return (self.numbers,), Zeros.OF_SELECTION if isinstance(self.holes, Mask) else self.holes
 
     @classmethod
     def tree_unflatten(cls, static: Any, children: tuple[Any]) -> Holed:
@@ -132,7 +154,7 @@ def holes_after(holes: Holes, shape: Sequence[int], change: Any, digs: bool) -> 
         change: what is done to the value, and can be done to a static array.
         digs: whether it writes zeros.
     """
-    if isinstance(holes, Zeros) or (holes is None and not digs):
+    if isinstance(holes, Zeros | Mask) or (holes is None and not digs):
         return holes
     if math.prod(shape) > _LARGEST:
         return Zeros.OF_STRUCTURE
@@ -143,16 +165,33 @@ def holes_of_product(left: Holes, right: Holes) -> Holes:
     """The holes of the product of two values that have as many axes, whatever it is summed over later."""
     if left is None or right is None:
         return right if left is None else left
-    seen = [holes for holes in (left, right) if isinstance(holes, Zeros)]
-    return max(seen) if seen else left & right
+    if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
+        return left & right
+    masks = [holes for holes in (left, right) if isinstance(holes, Mask)]
+    if not masks or any(holes is Zeros.OF_SELECTION or holes is Zeros.OF_ORDER for holes in (left, right)):
+        return seen_of(left, right)
+    taken = functools.reduce(lax.bitwise_and, [mask.taken for mask in masks])
+    seen = len(masks) < 2 or any(mask.seen for mask in masks)
+    return Mask(taken, seen, any(mask.missing for mask in masks))
 
 
 def holes_of_sum(left: Holes, right: Holes) -> Holes:
     """The holes of the sum of two values that have as many axes."""
     if left is None or right is None:
         return None
-    seen = [holes for holes in (left, right) if isinstance(holes, Zeros)]
-    return max(seen) if seen else left | right
+    if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
+        return left | right
+    if isinstance(left, Mask) and isinstance(right, Mask):
+        taken = lax.bitwise_or(left.taken, right.taken)
+        return Mask(taken, left.seen or right.seen, left.missing and right.missing)
+    return seen_of(left, right)
+
+
+def seen_of(*given: Holes) -> Zeros:
+    """Holes that are no longer known otherwise, as they are seen from the zeros."""
+    if any(holes is Zeros.OF_ORDER for holes in given):
+        return Zeros.OF_ORDER
+    return Zeros.OF_SELECTION if any(map(of_selection, given)) else Zeros.OF_STRUCTURE
 
 
 def spared(numbers: Any, value: Any, finite: bool = False) -> Any:
@@ -167,6 +206,10 @@ def spared(numbers: Any, value: Any, finite: bool = False) -> Any:
     other, holes = parts(value)
     if holes is None or (finite and (isinstance(holes, np.ndarray) or holes is Zeros.OF_STRUCTURE)):
         return numbers
+    if isinstance(holes, Mask):
+        numbers = chosen(holes.taken, numbers)
+        if finite or not holes.seen:
+            return numbers
     if not isinstance(value, np.ndarray):
         holes = lax.bitwise_or(lax.is_finite(numbers), lax.ne(other, lax.full_like(other, 0)))
     return chosen(holes, numbers)

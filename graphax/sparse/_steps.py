@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax import lax
 
-from ._holes import Holed, Zeros, holes_after, parts, with_holes
+from ._holes import Holed, Holes, Mask, Zeros, holes_after, parts, widened, with_holes
 from ._term import Table
 
 Value = Any  # a JAX array, one with holes, a static NumPy array, or None
@@ -146,17 +146,56 @@ def run_steps(steps: Sequence[Step], value: Value, scale: Any) -> tuple[Value, A
     if steps and value is None:
         value, scale = np.asarray(scale, np.result_type(scale, np.float64)), 1
     for step in steps:
-        numbers, holes = (value, None) if isinstance(value, np.ndarray) else parts(value)
-        after = step(numbers)
-        if not isinstance(after, np.ndarray):
-            after = with_holes(after, holes_after(holes, numbers.shape, step, isinstance(step, DIGGING)))
-        value = after
+        value = step(value) if isinstance(step, Reshape) else _after(step, value)
     return value, scale
 
 
+def _after(step: Step, value: Value) -> Value:
+    """The value after a step that may write zeros."""
+    if isinstance(value, np.ndarray):
+        return step(value)
+    numbers, holes = parts(value)
+    after = step(numbers)
+    if after is numbers:
+        return value
+    if isinstance(holes, Mask):
+        holes = _mask_after(step, holes, numbers.shape)
+    return with_holes(after, holes_after(holes, numbers.shape, step, isinstance(step, DIGGING)))
+
+
+def _mask_after(step: Step, holes: Mask, shape: Sequence[int]) -> Holes:
+    """The mask of a value of this shape after a step; where it does not vary, it stays small."""
+    if isinstance(step, DIGGING):
+        return Zeros.OF_SELECTION
+    return holes._replace(taken=_taken_after(step, holes.taken, shape))
+
+
+def _taken_after(step: Any, mask: Any, shape: Sequence[int]) -> Any:
+    if isinstance(step, Broadcast):
+        return reshape(mask, mask.shape + (1,) * len(step.shape))
+    if isinstance(step, Slice):
+        return mask if mask.shape[step.axis] == 1 else step(mask)
+    merged = [shape[axis] if axis in step.axes else size for axis, size in enumerate(mask.shape)]
+    return step(widened(mask, merged))
+
+
 def _moved(value: Holed, move: Any, how: Sequence[int]) -> Holed:
-    holes = value.holes if isinstance(value.holes, Zeros) else move(value.holes, how)
+    holes = value.holes
+    if isinstance(holes, Mask):
+        holes = holes._replace(taken=_moved_mask(holes.taken, value.shape, move, how))
+    elif not isinstance(holes, Zeros):
+        holes = move(holes, how)
     return Holed(move(value.raw, how), holes, value.filled)
+
+
+def _moved_mask(mask: Any, shape: Sequence[int], move: Any, how: Sequence[int]) -> Any:
+    """The mask of a value of this shape after a move; where axes of size 1 come and go, it stays small."""
+    if move is transpose or mask.shape == tuple(shape):
+        return move(mask, how)
+    if [size for size in shape if size != 1] != [size for size in how if size != 1]:
+        return move(widened(mask, shape), how)
+    sizes = iter([size for size, whole in zip(mask.shape, shape, strict=True) if whole != 1])
+    return move(mask, [1 if size == 1 else next(sizes) for size in how])
 
 
 def reshape(value: Value, shape: Sequence[int]) -> Value:
@@ -234,9 +273,19 @@ def summed(value: Value, axes: Sequence[int]) -> Value:
     numbers = numeric(numbers)
     if isinstance(numbers, np.ndarray):
         return np.asarray(numbers.sum(axes))
-    return with_holes(
-        lax.reduce_sum(numbers, axes), holes.any(axes) if isinstance(holes, np.ndarray) else holes
-    )
+    return with_holes(lax.reduce_sum(numbers, axes), summed_holes(holes, axes))
+
+
+def summed_holes(holes: Holes, axes: Sequence[int]) -> Holes:
+    """The holes of the sum of a value over some axes."""
+    axes = tuple(axes)
+    if isinstance(holes, np.ndarray):
+        return holes.any(axes)
+    if not isinstance(holes, Mask):
+        return holes
+    if any(holes.taken.shape[axis] != 1 for axis in axes):
+        return Zeros.OF_SELECTION
+    return holes._replace(taken=lax.squeeze(holes.taken, axes))
 
 
 def numeric(value: Value) -> Value:

@@ -434,3 +434,101 @@ def test_the_derivative_of_a_product_with_a_selection_is_that_of_jax_where_both_
 
     found = jacve(fun, order="reverse")(jnp.asarray(X))
     assert jnp.isinf(found[0, 0])
+
+
+def weighted(values):
+    return jnp.sum(jnp.cos(1.0 + jnp.arange(values.size, dtype=float).reshape(values.shape)) * values)
+
+
+Y = array(0.8, -0.7, 0.0, 0.9)
+STEEP = {
+    "a root": lambda x: jnp.where(x[2:] > 0.5, jnp.sqrt(x[2:]) * x[:2] * x[2:], 0.0),
+    "a broken power": lambda x: jnp.where(x[2:] > 0.5, x[2:] ** 1.5 * x[:2], 0.0) * 0.4,
+    "a variable power": lambda x: jnp.where(x[2:] > 0.5, jnp.power(x[2:], 0.7 * x[:2]), 0.0),
+    "a power of what a loop returns": lambda x: jnp.where(
+        x[2:] > 0.5,
+        jnp.power(
+            x[2:],
+            lax.while_loop(lambda c: c[0] < 2, lambda c: (c[0] + 1, W[:2, :2] @ x[:2]), (0, x[:2]))[1],
+        ),
+        0.0,
+    ),
+    "a matrix of roots": lambda x: jnp.where(jnp.outer(x, x) > 0.3, jnp.outer(x, x) ** 1.5, x) @ x,
+    "roots behind a matrix": lambda x: W.T @ jnp.where(x > 0.5, x**1.5 * x[::-1], 0.0),
+    "roots in three places": lambda x: (
+        jnp.concatenate([jnp.where(x > 0.5, x**1.5, x), jnp.where(x > 0.1, jnp.arccos(x) ** 1.5, 0.0)[::-1]])[
+            2:7
+        ].reshape(5, 1)
+        * jnp.where(x < -0.1, jnp.abs(x) ** 1.2, 0.0)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STEEP)
+def test_what_is_left_out_may_have_infinite_derivatives(name):
+    # Its value is finite, and so is every factor of its first derivative.
+    def fun(x):
+        return weighted(STEEP[name](x))
+
+    @jax.jit
+    def found(x):
+        return [
+            jacve(jacve(fun, order=inner), order=outer)(x)
+            for inner, outer in itertools.product(("forward", "reverse"), repeat=2)
+        ]
+
+    x = jnp.asarray(Y)
+    wanted = jax.jacfwd(jax.jacfwd(fun))(x)
+    assert jnp.isfinite(wanted).all()
+    for actual in found(x):
+        assert_agrees(actual, wanted)
+
+
+I = array(1, 9, 0)  # noqa: E741
+A = np.linspace(0.2, 1.2, 9).reshape(3, 3)
+FILLED = {
+    "columns": lambda a, i: jnp.take(a, i, axis=1) ** 3,
+    "rows": lambda a, i: jnp.sin(jnp.take(a, i, axis=0)),
+    "infinities": lambda a, i: a.at[:, i].get(mode="fill", fill_value=np.inf) ** 2,
+    "entries": lambda a, i: a.at[i, i[::-1]].get(mode="fill") ** 3,
+    "zeros": lambda a, i: jnp.take(a, i, axis=0, fill_value=0.0) ** 1.5,
+    "a layer behind": lambda a, i: W @ jnp.sin(jnp.take(a @ a, i, axis=1)),
+    "units behind": lambda a, i: W @ jax.nn.relu(jnp.take(a, i, axis=1) ** 3)[1:].reshape(2, 3).T,
+    "means of the others": lambda a, i: jnp.nanmean(jnp.take(a, i, axis=0) ** 3, axis=0),
+    "along an axis": lambda a, i: (
+        jnp.take_along_axis(a, jnp.stack([i, i, i[::-1]]), axis=1, mode="fill") ** 3
+    ),
+    "lanes": lambda a, i: jax.vmap(lambda a, i: jnp.take(a, i) ** 3)(a, jnp.stack([i, i, i[::-1]])),
+    "complex": lambda a, i: jnp.abs(jnp.take(a * (1 + 2j), i, axis=1) ** 2),
+}
+
+
+@pytest.mark.parametrize("name", FILLED)
+def test_what_a_gather_fills_in_depends_on_nothing(name):
+    def fun(a, i):
+        return FILLED[name](a, i)
+
+    def scalar(a, i):
+        return weighted(fun(a, i))
+
+    @jax.jit
+    def found(a, i):
+        first = [jacve(fun, order=order)(a, i) for order in ("forward", "reverse")]
+        pairs = (("forward", "reverse"), ("reverse", "forward"), ("reverse", "reverse"))
+        return first, [jacve(jacve(scalar, order=inner), order=outer)(a, i) for inner, outer in pairs]
+
+    @jax.jit
+    def of_jax(a, i):
+        modes = jax.jacfwd, jax.jacrev
+        return expected(fun, a, i), [outer(inner(scalar))(a, i) for outer in modes for inner in modes]
+
+    of_first, of_second = of_jax(jnp.asarray(A), jnp.asarray(I))
+    assert jnp.isfinite(of_first).all()
+    wanted = of_second[0]
+    for other in of_second[1:]:
+        wanted = where_either_is_finite(wanted, other)
+    first, second = found(jnp.asarray(A), jnp.asarray(I))
+    for actual in first:
+        assert_agrees(actual, of_first)
+    for actual in second:
+        assert_agrees(actual, wanted)
