@@ -34,6 +34,7 @@ def linearize(
     values: Sequence[Any],
     body_order: Any = "auto",
     evaluate: Callable[[Equation, Sequence[Any]], Sequence[Any]] = Equation.evaluate,
+    finite: Sequence[bool] | None = None,
 ) -> tuple[list[Any], dict[Edge, Block]]:
     """Evaluate a program together with the local Jacobians of its equations.
 
@@ -42,6 +43,7 @@ def linearize(
         values: one array for every input of the program.
         body_order: the elimination order for the bodies of its loops.
         evaluate: from an equation of which no Jacobian is wanted, and its operands, to its results.
+        finite: for every input whether it is known to be finite; all of them if left out.
 
     Returns:
         the values of the outputs, and the block of every edge, in the order of the program.
@@ -51,17 +53,17 @@ def linearize(
     env.update((variable, jax.numpy.asarray(value)) for variable, value in program.constants)
     edges: dict[Edge, Block] = {}
     known = KnownValues(program)
-    finite = FiniteValues(program)
+    finite_values = FiniteValues(program, finite)
     for equation, wanted in zip(program.equations, numbering.wanted, strict=True):
         operands = [read(env, atom) for atom in equation.inputs]
         if any(wanted):
-            call = _call(numbering, equation, operands, wanted, known, body_order)
+            call = _call(numbering, equation, operands, wanted, known, finite_values, body_order)
             with equation.surroundings.entered():
                 results, blocks = _apply_rule(call, equation)
-            _collect(numbering, equation, wanted, finite.after(equation, blocks), edges)
+            _collect(numbering, equation, wanted, finite_values.after(equation, blocks), edges)
         else:
             results = evaluate(equation, operands)
-            finite.after(equation, [])
+            finite_values.after(equation, [])
         env.update(zip(equation.outputs, results, strict=True))
     return [read(env, atom) for atom in program.outputs], edges
 
@@ -72,6 +74,7 @@ def _call(
     operands: Sequence[Any],
     wanted: Sequence[bool],
     known: KnownValues,
+    finite: FiniteValues,
     body_order: Any,
 ) -> Call:
     if communicates(equation):
@@ -97,6 +100,7 @@ def _call(
         needed=[output in numbering.active for output in equation.outputs],
         jacobians=inner_jacobians,
         body_order=body_order,
+        finite=finite.of(equation),
         known=lambda at: known(equation.inputs[at]),
     )
 
@@ -150,6 +154,7 @@ def inner_jacobians(
     wanted: Sequence[bool],
     order: Any,
     needed: Sequence[bool] | None = None,
+    finite: Sequence[bool] | None = None,
 ) -> tuple[list[Any], Blocks]:
     """Evaluate a program inside a program, a loop's body or a branch, with its Jacobians.
 
@@ -161,6 +166,7 @@ def inner_jacobians(
             sequence mean nothing to them, and their order is found by itself.
         needed: for every result whether to differentiate it; all of them if left out, or if the order is a
             sequence: its numbers are those of the whole program.
+        finite: for every input whether it is known to be finite; all of them if left out.
 
     Returns:
         the results and, for every result, a block for every operand, or None.
@@ -178,7 +184,7 @@ def inner_jacobians(
     places = sorted(range(len(flat.outputs)), key=lambda at: at not in asked)
     flat = replace(flat, outputs=tuple(flat.outputs[at] for at in places))
     numbering = number_vertices(flat, [at for at, want in enumerate(wanted) if want], len(asked))
-    found, edges = linearize(numbering, operands, order if isinstance(order, str) else "auto")
+    found, edges = linearize(numbering, operands, order if isinstance(order, str) else "auto", finite)
     results: list[Any] = [None] * len(places)
     for at, atom, result in zip(places, flat.outputs, found, strict=True):
         dtype = program.out_avals[at].dtype

@@ -15,6 +15,7 @@ from jax.extend import core
 from .._trace import Equation, varying_as
 from ..sparse import Block, arranged_block, dense_block, identity_block, label_dims, with_holes
 from ._dependence import dependence
+from ._finite import finite_in_every_step
 from ._flow import Flow, find_flow, through_loop, unchanged
 from ._registry import Blocks, Call, Inputs, register_dependence, register_rule
 
@@ -41,9 +42,10 @@ def _cond(call: Call) -> tuple[list[Any], Blocks]:
     ]
     types = branches[0].out_avals
     order = call.body_order if isinstance(call.body_order, str) else "auto"
+    finite = call.finite and call.finite[1:]
 
     def blocks_of(program: core.ClosedJaxpr, values: Sequence[Any], some: Sequence[Any]) -> tuple[Any, Any]:
-        results, blocks = call.jacobians(program, values, wanted, order, call.needed)
+        results, blocks = call.jacobians(program, values, wanted, order, call.needed, finite)
         return results, {(row, column): blocks[row][column] for row, column in some}
 
     large = [(row, column) for row, column in pairs if types[row].size * operands[column].size > _DENSE]
@@ -138,9 +140,10 @@ def _while(call: Call) -> tuple[list[Any], Blocks]:
     flow = find_flow(body, num_consts, num_carry, call.wanted[before:], call.needed)
     consts, start = operands[:num_consts], [jnp.asarray(value) for value in operands[num_consts:]]
     holds = core.jaxpr_as_fun(call.params["cond_jaxpr"])
+    finite = call.finite and finite_in_every_step(body, num_consts, num_carry, call.finite[before:])
 
     def local(values: Sequence[Any]) -> tuple[list[Any], Blocks]:
-        return call.jacobians(body, [*consts, *values], flow.wanted, call.body_order, flow.needed)
+        return call.jacobians(body, [*consts, *values], flow.wanted, call.body_order, flow.needed, finite)
 
     jacobians, form = initial(flow, lambda: local(start)[1])
 
@@ -191,7 +194,8 @@ def _while_by_lanes(call: Call) -> tuple[list[Any], Blocks]:
     }
     values = [*tested, *tested, *operands]
     wanted = [False] * before + list(call.wanted)
-    results, blocks = _while(replace(call, params=params, operands=values, wanted=wanted))
+    finite = call.finite and [*call.finite[:before], *call.finite]
+    results, blocks = _while(replace(call, params=params, operands=values, wanted=wanted, finite=finite))
     return results, [row[before:] for row in blocks]
 
 

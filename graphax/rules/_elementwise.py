@@ -41,7 +41,7 @@ from ..sparse import (
     structure,
     with_holes,
 )
-from ._finite import is_poleless
+from ._poleless import is_poleless
 from ._registry import Call, register_family
 
 ELEMENTWISE = tuple(

@@ -15,19 +15,11 @@ from dataclasses import replace
 import numpy as np
 from jax.extend import core
 
-from .._trace import Constant, Equation, Program, Variable, inline
+from .._trace import Constant, Equation, Program, Variable, inline, is_differentiable
+from ..sparse import Block
+from ._linearity import coefficients
+from ._poleless import is_poleless
 from ._registry import Blocks
-
-_POLELESS = frozenset(
-    """abs add add_any and argmax argmin asinh atan broadcast_in_dim ceil clamp complex concatenate conj
-    conv_general_dilated convert_element_type copy copy_p cos cummax cummin cumsum device_put dot_general
-    dynamic_slice dynamic_update_slice eq erf erfc expand_dims floor gather ge gt imag iota is_finite
-    layout_constraint le logistic lt max min mul name ne neg not one_minus_square optimization_barrier or
-    pad pvary real reduce_max reduce_min reduce_precision reduce_sum reduce_window_max reduce_window_min
-    reduce_window_sum reshape reshard rev round scatter scatter-add scatter-sub select_n
-    sharding_constraint sign sin slice sort split square squeeze stack stop_gradient sub tanh tile top_k
-    transpose unstack""".split()
-)
 
 # What leaves entries of its operands out: going backwards, it writes zeros.
 _LEAVING_OUT = frozenset(
@@ -50,6 +42,20 @@ class FiniteValues:
         known = program.inputs if inputs is None else itertools.compress(program.inputs, inputs)
         self._variables = {*known, *(variable for variable, _ in program.constants)}
 
+    def note(self, equation: Equation) -> None:
+        """Note that the results of an equation are finite."""
+        self._variables.update(equation.outputs)
+
+    def of(self, equation: Equation) -> list[bool]:
+        """For every operand of an equation whether it is known to be finite."""
+        return [self.holds(atom) for atom in equation.inputs]
+
+    def holds(self, atom: Constant | Variable) -> bool:
+        """Whether an atom is known to be finite."""
+        if isinstance(atom, Constant):
+            return bool(np.isfinite(atom.value))
+        return atom in self._variables or not is_differentiable(atom.aval)
+
     def after(self, equation: Equation, blocks: Blocks) -> Blocks:
         """Note what an equation makes of its operands, and mark the blocks that are finite with them.
 
@@ -58,33 +64,40 @@ class FiniteValues:
             blocks: its blocks, as far as they are wanted; marked already where they are finite at finite
                 operands.
         """
-        if not all(self.holds(atom) for atom in equation.inputs):
-            return _marked(blocks, False)
-        if is_poleless(equation):
-            blocks = _marked(blocks, True)
+        operands, poleless = self.of(equation), is_poleless(equation)
+
+        def marked(block: Block, at: int) -> Block:
+            finite = (poleless or block.finite) and all(operands[k] for k in coefficients(equation, at))
+            return replace(block, finite=finite)
+
+        blocks = [[block and marked(block, at) for at, block in enumerate(row)] for row in blocks]
         found = [block for row in blocks for block in row if block is not None]
-        if (found and all(block.finite for block in found)) or is_poleless(equation):
-            self._variables.update(equation.outputs)
+        if all(operands) and (poleless or (found and all(block.finite for block in found))):
+            self.note(equation)
         return blocks
 
-    def note(self, equation: Equation) -> None:
-        """Note that the results of an equation are finite."""
-        self._variables.update(equation.outputs)
 
-    def holds(self, atom: Constant | Variable) -> bool:
-        """Whether the value of an atom is known to be finite."""
-        return bool(np.isfinite(atom.value)) if isinstance(atom, Constant) else atom in self._variables
+def finite_in_every_step(
+    body: core.ClosedJaxpr, num_consts: int, num_carry: int, inputs: Sequence[bool]
+) -> list[bool]:
+    """For every input of a loop's body whether it is known to be finite in every step.
 
-
-def is_poleless(equation: Equation) -> bool:
-    """Whether a primitive and its derivatives are finite wherever its operands are."""
-    name = equation.primitive.name
-    if name == "integer_pow":
-        return equation.params["y"] >= 0
-    if name == "div":
-        divisor = equation.inputs[1]
-        return isinstance(divisor, Constant) and divisor.value != 0
-    return name in _POLELESS
+    Args:
+        body: the body.
+        num_consts: how many constants it takes.
+        num_carry: how many values it carries.
+        inputs: for every input of the loop whether it is, in the order of the body's.
+    """
+    found, program = list(inputs), inline(body)
+    while True:
+        values = FiniteValues(program, found)
+        for equation in program.equations:
+            values.after(equation, [])
+        before = list(found)
+        for at, result in enumerate(program.outputs[:num_carry], num_consts):
+            found[at] = found[at] and values.holds(result)
+        if found == before:
+            return found
 
 
 def zeros_are_spoilt(program: Program) -> bool:
@@ -113,9 +126,10 @@ def _followed(program: Program, finite: bool) -> tuple[bool, bool]:
             values.note(equation)
         else:
             values.after(equation, [])
-        for atom in equation.inputs:
-            if not values.holds(atom):
-                readers[atom].append(equation)
+        if any(is_differentiable(output.aval) for output in equation.outputs):
+            for atom in equation.inputs:
+                if not values.holds(atom):
+                    readers[atom].append(equation)
     spoilt = any(atom not in program.outputs and _leave_out(atom, found) for atom, found in readers.items())
     return spoilt, all(map(values.holds, program.outputs))
 
@@ -139,7 +153,3 @@ def _leave_out(atom: Variable, readers: Sequence[Equation]) -> bool:
         strides = equation.params["strides"] or (1,) * len(starts)
         read[tuple(map(slice, starts, limits, strides))] = True
     return not read.all()
-
-
-def _marked(blocks: Blocks, finite: bool) -> Blocks:
-    return [[block and replace(block, finite=finite) for block in row] for row in blocks]

@@ -75,6 +75,20 @@ def is_linear(program: Program, inputs: Iterable[int], outputs: Iterable[int]) -
     return all(degrees[at] in (ZERO, LINEAR) for at in outputs if is_differentiable(program.outputs[at].aval))
 
 
+def coefficients(equation: Equation, at: int) -> list[int]:
+    """The operands that the derivative of a primitive with respect to one of them may depend on."""
+    name, every = equation.primitive.name, range(len(equation.inputs))
+    if name in _SUMS or name == "convert_element_type":
+        return []
+    if name in _PRODUCTS:
+        return [other for other in every if other != at]
+    if name in _LINEAR_AT and not (name == "scatter" and applied_function(equation.params)):
+        together = set(_LINEAR_AT[name](len(every)))
+        if at in together:
+            return [other for other in every if other not in together]
+    return list(every)
+
+
 def _degrees(program: Program, inputs: Sequence[Degree]) -> list[Degree]:
     """The degrees of a program's outputs, from those of its inputs."""
     found: dict[Atom, Degree] = dict(zip(program.inputs, inputs, strict=True))

@@ -28,6 +28,7 @@ class Call:
         needed: for every result whether its Jacobian is asked for.
         jacobians: the Jacobians of a program that the primitive holds; see :class:`Jacobians`.
         body_order: the elimination order for the bodies of loops.
+        finite: for every operand whether it is known to be finite, arguments of the function being so.
         known: the value of an operand, by its position, where it depends on no argument of the function and
             is known while tracing (such as closed-over index arrays), else None.
     """
@@ -42,6 +43,7 @@ class Call:
     needed: Sequence[bool]
     jacobians: Jacobians
     body_order: Any = "auto"
+    finite: Sequence[bool] | None = None
     known: Callable[[int], np.ndarray | None] = lambda at: None
 
     @property
@@ -78,6 +80,7 @@ class Jacobians(Protocol):
         wanted: Sequence[bool],
         order: Any,
         needed: Sequence[bool] | None = None,
+        finite: Sequence[bool] | None = None,
     ) -> tuple[list[Any], Blocks]:
         """The results, and their blocks as a rule returns them.
 
@@ -88,6 +91,7 @@ class Jacobians(Protocol):
             order: the elimination order, a name or a sequence.
             needed: for every result whether to differentiate it; all of them if left out, or if the order is
                 a sequence: its numbers are those of the whole program.
+            finite: for every input whether it is known to be finite; all of them if left out.
         """
         ...
 

@@ -32,6 +32,7 @@ from ..sparse import arranged_block, identity_block, label_dims, spared, with_ho
 from ._control import advance, as_block, dense, initial, moved
 from ._custom import as_differentiated
 from ._elementwise import array_type
+from ._finite import finite_in_every_step
 from ._flow import Flow, find_flow, holds, scan_counts, through_loop
 from ._registry import Blocks, Call, Inputs, register_dependence, register_rule
 
@@ -117,7 +118,13 @@ class _Loop:
     def jacobians(self, values: Sequence[Any]) -> Any:
         """The results of the body and their blocks."""
         call, flow = self.call, self.flow
-        return call.jacobians(flow.body, values, flow.wanted, call.body_order, flow.needed)
+        return call.jacobians(flow.body, values, flow.wanted, call.body_order, flow.needed, self.finite)
+
+    @cached_property
+    def finite(self) -> Sequence[bool] | None:
+        """For every input of the body whether it is known to be finite in every step."""
+        flow, finite = self.flow, self.call.finite
+        return finite and finite_in_every_step(flow.body, flow.num_consts, flow.num_carry, finite)
 
     def evaluate(self) -> tuple[list[Any], list[Any]]:
         """The results of the loop, and what every step finds carried, stacked."""
@@ -269,7 +276,7 @@ def _map(loop: _Loop) -> tuple[list[Any], Blocks]:
 
     program = jax.make_jaxpr(steps)(*operands)
     needed = flow.needed[num_carry:]
-    stacked, rows = call.jacobians(program, operands, flow.wanted, call.body_order, needed)
+    stacked, rows = call.jacobians(program, operands, flow.wanted, call.body_order, needed, loop.finite)
     return [*results[:num_carry], *stacked], loop.empty()[:num_carry] + rows
 
 
@@ -467,12 +474,13 @@ def _pulled(loop: _Loop) -> tuple[list[Any], Blocks]:
     types = [array_type(aval) for aval in flow.body.in_avals]
     program = jax.make_jaxpr(combined)(start, *types)
     wanted = [False] * len(start) + flow.wanted
+    finite = loop.finite and [all(loop.finite)] * len(start) + list(loop.finite)
 
     def step(state: Any, values: Any) -> Any:
         rows, totals = state
         carried, slices, step_at = values
         operands = [*rows, *loop.inputs(loop.carried(carried), slices)]
-        _, found = loop.call.jacobians(program, operands, wanted, loop.call.body_order)
+        _, found = loop.call.jacobians(program, operands, wanted, loop.call.body_order, finite=finite)
         pulled, *direct = [row[len(start) :] for row in found]
         arrays = {at: dense(pulled[at], (height,), flow.shape(at), flow.dtype) for at in moving}
         for result, first, row in zip(flow.results, starts, direct, strict=True):

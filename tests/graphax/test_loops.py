@@ -199,3 +199,63 @@ def test_hessians_of_scalar_functions_with_while_loops(name):
         found, aux = hessve(lambda x, n: (fun(x), n), has_aux=True, argnums=(0,))(X, 3)
         assert_same_jacobian(found, ((expected,),))
         assert aux == 3
+
+
+POINT = np.array([-0.5, 0.3, 0.9])
+SPOILT = {
+    "a root taken outside": lambda a: lax.fori_loop(
+        0, 3, lambda _, t: jnp.where(a > 0.1, t * 0.5 + jnp.sqrt(a) * 0.5, t), a * 0.5
+    ),
+    "a root of slices": lambda a: lax.scan(
+        lambda t, b: (jnp.where(a > 0.1, t * b + jnp.log(a), t), t), a, jnp.outer(a, jnp.sqrt(a))
+    )[1],
+    "overwritten at a traced place": lambda a: (
+        lambda b: lax.fori_loop(
+            0, 2, lambda _, t: lax.dynamic_update_slice(t * b, a[1:2], (jnp.argmin(a),)), a
+        )
+    )(jnp.log(a)),
+    "cut at a traced place": lambda a: lax.while_loop(
+        lambda c: c[0] < 2,
+        lambda c: (c[0] + 1, c[1], lax.dynamic_slice(c[1], (jnp.argmin(a) + 1,), (2,)) * c[2]),
+        (0, jnp.log(a), a[1:]),
+    )[2],
+    "in a branch": lambda a: lax.cond(
+        a[1] > 0,
+        lambda t, b: lax.dynamic_update_slice(t * b, a[1:2], (jnp.argmin(a),)),
+        jnp.add,
+        a,
+        jnp.log(a),
+    ),
+    "lanes": lambda a: jax.vmap(
+        lambda a, b: lax.fori_loop(
+            0, 2, lambda _, t: lax.cond(a > 0.1, lambda t: t * b, lambda t: t * a, t), a
+        )
+    )(a, jnp.log(a)),
+}
+
+
+def either(forward, reverse):
+    return np.where(np.isfinite(forward), forward, reverse)
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_what_is_not_finite_before_a_loop_spoils_no_other_lane_in_it(name):
+    fun = SPOILT[name]
+
+    def tangent(x):
+        return total(jax.jvp(fun, (x,), (jnp.ones(3),))[1])
+
+    def derivatives(x, *modes):
+        if name == "cut at a traced place":
+            return [mode(fun)(x) for mode in modes]
+        return [of(x) for mode in modes for of in (mode(fun), mode(jax.grad(tangent)))]
+
+    orders = [lambda f, order=order: jacve(f, order=order) for order in ("forward", "reverse")]
+    found = jax.jit(lambda x: derivatives(x, *orders))(POINT)
+    wanted = jax.jit(lambda x: derivatives(x, jax.jacfwd))(POINT)
+    if len(wanted) > 1:
+        wanted = list(map(either, wanted, jax.jit(lambda x: derivatives(x, jax.jacrev))(POINT)))
+    assert any(np.isfinite(w).any() for w in wanted)
+    for actual, expected in zip(found, [*wanted, *wanted], strict=True):
+        known = np.isfinite(expected)
+        np.testing.assert_allclose(np.asarray(actual)[known], expected[known], rtol=1e-9, atol=1e-9)

@@ -532,3 +532,15 @@ def test_what_a_gather_fills_in_depends_on_nothing(name):
         assert_agrees(actual, of_first)
     for actual in second:
         assert_agrees(actual, wanted)
+
+
+def test_matrices_are_finite_whatever_they_are_multiplied_by():
+    weights = np.random.default_rng(4).normal(size=(2, 40, 40))
+
+    def fun(x):
+        return weights[1] @ jax.nn.relu(weights[0] @ jnp.log(x))
+
+    for order in ("forward", "reverse"):
+        jaxpr = jax.make_jaxpr(jacve(fun, order=order))(jnp.ones(40))
+        # Two for the value, one for the Jacobian, none for what infinity would spoil.
+        assert [equation.primitive.name for equation in jaxpr.eqns].count("dot_general") == 3
