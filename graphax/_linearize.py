@@ -33,6 +33,7 @@ def linearize(
     numbering: Numbering,
     values: Sequence[Any],
     body_order: Any = "auto",
+    *,
     evaluate: Callable[[Equation, Sequence[Any]], Sequence[Any]] = Equation.evaluate,
     finite: Sequence[bool] | None = None,
 ) -> tuple[list[Any], dict[Edge, Block]]:
@@ -184,7 +185,7 @@ def inner_jacobians(
     places = sorted(range(len(flat.outputs)), key=lambda at: at not in asked)
     flat = replace(flat, outputs=tuple(flat.outputs[at] for at in places))
     numbering = number_vertices(flat, [at for at, want in enumerate(wanted) if want], len(asked))
-    found, edges = linearize(numbering, operands, order if isinstance(order, str) else "auto", finite)
+    found, edges = linearize(numbering, operands, order if isinstance(order, str) else "auto", finite=finite)
     results: list[Any] = [None] * len(places)
     for at, atom, result in zip(places, flat.outputs, found, strict=True):
         dtype = program.out_avals[at].dtype

@@ -18,7 +18,15 @@ from jax import lax
 from ._linearize import linearize
 from ._numbering import Edge, Numbering, number_vertices
 from ._trace import Atom, Equation, Variable, inline, is_complex, is_differentiable, varying_as
-from .rules import as_differentiated, follow_loop, real_type, real_view, scan_counts, zeros_are_spoilt
+from .rules import (
+    as_differentiated,
+    finite_in_every_step,
+    follow_loop,
+    real_type,
+    real_view,
+    scan_counts,
+    zeros_are_spoilt,
+)
 from .sparse import Block, dense_block
 
 #: Of every differentiated output, as JAX's pullbacks take them; or None for zeros.
@@ -28,7 +36,10 @@ Pull = Callable[[Cotangents], Sequence[Any]]
 
 
 def pulled_back(
-    numbering: Numbering, values: Sequence[Any], several: Sequence[Cotangents]
+    numbering: Numbering,
+    values: Sequence[Any],
+    several: Sequence[Cotangents],
+    finite: Sequence[bool] | None = None,
 ) -> tuple[list[Any], list[list[Any]]]:
     """Evaluate a program, and pull cotangents back through it.
 
@@ -36,6 +47,7 @@ def pulled_back(
         numbering: the numbered program.
         values: one array for every input.
         several: the cotangents, any number of times.
+        finite: for every input whether it is known to be finite; all of them if left out.
 
     Returns:
         the values of the outputs, and for each of ``several`` the cotangents of the differentiated inputs.
@@ -59,7 +71,9 @@ def pulled_back(
         (False,) * len(row) if equation in loops else row
         for equation, row in zip(program.equations, numbering.wanted, strict=True)
     )
-    results, edges = linearize(replace(numbering, wanted=wanted), values, "reverse", evaluate)
+    results, edges = linearize(
+        replace(numbering, wanted=wanted), values, "reverse", evaluate=evaluate, finite=finite
+    )
     return results, [_sweep(numbering, edges, pulls, cotangents) for cotangents in several]
 
 
@@ -148,6 +162,7 @@ def _by_blocks(
     moving = [at for at, does in enumerate(moves) if does]
     numbering = number_vertices(inline(body), moving, len(body.out_avals))
     step = as_differentiated(body, moves)
+    finite = finite_in_every_step(body, num_consts, num_carry, [True] * len(moves))
 
     def forward(state: Any, slices: Any) -> Any:
         results = step(*consts, *state, *slices)
@@ -157,7 +172,7 @@ def _by_blocks(
         by_fixed, by_carried = rows
         state, slices, by_results = values
         seeds = [by_carried.get(at + num_consts) for at in range(num_carry)] + by_results
-        _, (pulled,) = pulled_back(numbering, [*consts, *state, *slices], [seeds])
+        _, (pulled,) = pulled_back(numbering, [*consts, *state, *slices], [seeds], finite)
         found = dict(zip(moving, pulled, strict=True))
         by_fixed = {at: lax.add(row, found[at]) for at, row in by_fixed.items()}
         by_carried = {at: found[at] for at in by_carried}

@@ -20,7 +20,7 @@ from ._custom import as_differentiated
 from ._dense import dense_rule
 from ._dependence import follow
 from ._elementwise import NotElementwise, array_type, elementwise_as_found, jvp_program, static_number
-from ._finite import FiniteValues, zeros_are_spoilt
+from ._finite import FiniteValues, finite_in_every_step, zeros_are_spoilt
 from ._flow import follow_loop, scan_counts
 from ._registry import Blocks, Call, Inexpressible, Rule, find_rule, register_rule
 from ._relabel import COPYING
@@ -39,6 +39,7 @@ __all__ = [
     "dense_rule",
     "elementwise_as_found",
     "find_rule",
+    "finite_in_every_step",
     "follow",
     "follow_loop",
     "jvp_program",
