@@ -8,7 +8,8 @@ pass.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from ._linearize import linearize
 from ._numbering import Edge, Numbering, number_vertices
 from ._trace import Atom, Equation, Variable, inline, is_complex, is_differentiable, varying_as
 from .rules import (
+    Inexpressible,
     as_differentiated,
     finite_in_every_step,
     follow_loop,
@@ -29,6 +31,8 @@ from .rules import (
 )
 from .sparse import Block, dense_block
 
+#: What JAX raises where it cannot pull back: through `while_loop`, and rules that are not linear.
+NO_PULLBACK = (ValueError, NotImplementedError, AssertionError)
 #: Of every differentiated output, as JAX's pullbacks take them; or None for zeros.
 Cotangents = Sequence[Any]
 #: From cotangents of the results of a loop to those of its differentiated operands.
@@ -145,8 +149,24 @@ def _by_jax(
         results = equation.evaluate(given)
         return [results[at] for at in carriers], results
 
-    _, pull, results = jax.vjp(loop, *itertools.compress(operands, wanted), has_aux=True)
-    return results, lambda cotangents: pull(varying_as([cotangents[at] for at in carriers], *operands))
+    def pull_on(cotangents: Cotangents) -> Sequence[Any]:
+        with _pulling_back(equation):
+            return pull(varying_as([cotangents[at] for at in carriers], *operands))
+
+    with _pulling_back(equation):
+        _, pull, results = jax.vjp(loop, *itertools.compress(operands, wanted), has_aux=True)
+    return results, pull_on
+
+
+@contextmanager
+def _pulling_back(equation: Equation) -> Iterator[None]:
+    try:
+        yield
+    except NO_PULLBACK as error:
+        name = equation.primitive.name
+        raise Inexpressible(
+            f"JAX cannot pull back through '{name}'", "take jax.jacfwd", equation.source
+        ) from error
 
 
 def _by_blocks(

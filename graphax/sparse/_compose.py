@@ -178,12 +178,9 @@ class Composition:
 
     def _holes(self, outer: Holes, inner: Holes) -> Holes:
         """The holes of a product of matrices."""
-        found = holes_of_product(
+        return holes_of_product(
             self._summed_holes(outer, self.outer.axes), self._summed_holes(inner, self.inner.axes)
         )
-        if isinstance(found, np.ndarray):
-            found = np.broadcast_to(found, [self.sizes[label] for label in self.kept])
-        return found
 
     def _summed_holes(self, holes: Holes, axes: Labels) -> Holes:
         wanted = self.kept + self.contracted
@@ -237,7 +234,7 @@ def multiplied(outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
     if isinstance(holes, np.ndarray):
         product = lax.mul(x, y)
         filled = x_filled or y_filled or not all(finite)
-        return with_holes(product, np.broadcast_to(holes, product.shape), filled)
+        return with_holes(product, holes, filled)
     x, y = match_dtypes(numbers_of(outer), numbers_of(inner))
     finite = finite[0] and x_holes is not Zeros.OF_ORDER, finite[1] and y_holes is not Zeros.OF_ORDER
     return with_holes(lax.mul(spared(x, inner, finite[0]), spared(y, outer, finite[1])), holes)

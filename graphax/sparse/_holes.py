@@ -117,6 +117,7 @@ def with_holes(numbers: Any, holes: Holes = Zeros.OF_STRUCTURE, filled: bool = F
     if numbers.dtype == bool and holes is not Zeros.OF_ORDER:
         return numbers
     if isinstance(holes, np.ndarray):
+        holes = np.broadcast_to(holes, numbers.shape)
         if holes.size > _LARGEST:
             return Holed(chosen(holes, numbers) if filled else numbers, Zeros.OF_STRUCTURE)
         if holes.all():

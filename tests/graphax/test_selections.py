@@ -544,3 +544,13 @@ def test_matrices_are_finite_whatever_they_are_multiplied_by():
         jaxpr = jax.make_jaxpr(jacve(fun, order=order))(jnp.ones(40))
         # Two for the value, one for the Jacobian, none for what infinity would spoil.
         assert [equation.primitive.name for equation in jaxpr.eqns].count("dot_general") == 3
+
+
+def test_holes_of_what_is_summed_and_turned_round_are_as_large_as_it_is():
+    def fun(x):
+        rows = jax.vmap(lambda a: a / (1.5 + x * x))(x)
+        return jnp.flip(lax.map(lambda row: row, jnp.cumsum(rows, axis=0)), 1) ** 2
+
+    x = jnp.asarray(X)
+    for order in ("forward", "reverse", *explicit_orders(fun, x, most=2)):
+        assert_agrees(jacve(fun, order=order)(x), expected(fun, x))
