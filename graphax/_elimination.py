@@ -202,6 +202,12 @@ class Costing:
         self.adds -= adds
         self.work += len(changes) + 2
 
+    def changed(self) -> tuple[tuple[Edge, int], ...]:
+        """The edges that the last elimination in the log made or gave another structure, with its id."""
+        _, changes, _, _ = self._log[-1]
+        edges = ((u, w, before, self._out[u][w]) for u, w, before in changes)
+        return tuple(((u, w), now) for u, w, before, now in edges if now != before)
+
     def run(self, order: Iterable[int], limit: float = math.inf) -> bool:
         """Eliminate these vertices, but no more of them once the multiplications pass a limit.
 
