@@ -1,13 +1,13 @@
 """Exact Jacobians of JAX functions by sparse cross-country vertex elimination."""
 
 from . import orders, sparse
-from ._draw import Drawing, draw
 from ._elimination import OpCount
 from ._fallback import FallbackWarning
 from ._gradient import gradient
 from ._graph import ComputationalGraph
 from ._hessian import hessve
 from ._jacobian import count_ops, jacve, trace, value_and_jacve
+from .drawing import Drawing, draw
 from .orders import Order, load_order, save_order
 from .rules import register_rule
 

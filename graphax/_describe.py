@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jax.extend import core
 
-from ._trace import Atom, Constant, Variable, short_type
+from ._trace import Atom, Constant, Equation, Variable, short_type
 from .rules import static_number
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def _literal(value: Any) -> str:
     return f"{number:.6g}" if number is not None else str(value)
 
 
-def _stable_params(params: dict[str, Any]) -> str:
+def stable_params(params: dict[str, Any]) -> str:
     """The parameters that shape the result; types, precisions and functions are left out."""
     return " ".join(f"{key}={text}" for key, value in sorted(params.items()) if (text := _stable(value)))
 
@@ -33,22 +33,37 @@ def _stable(value: Any) -> str:
         return "(" + ",".join(_stable(item) for item in value) + ")"
     if isinstance(value, core.ClosedJaxpr | core.Jaxpr):
         jaxpr = value.jaxpr if isinstance(value, core.ClosedJaxpr) else value
-        return "[" + ";".join(f"{e.primitive.name} {_stable_params(e.params)}" for e in jaxpr.eqns) + "]"
+        return "[" + ";".join(f"{e.primitive.name} {stable_params(e.params)}" for e in jaxpr.eqns) + "]"
     return ""
+
+
+class Spelling:
+    """Equations as a jaxpr prints them; variables are named a, b, ... as they come up."""
+
+    def __init__(self) -> None:
+        self._names: dict[Variable, str] = {}
+
+    def name(self, atom: Atom) -> str:
+        if isinstance(atom, Constant):
+            return repr(atom)
+        return self._names.setdefault(atom, _letters(len(self._names)))
+
+    def typed(self, variable: Variable) -> str:
+        return f"{self.name(variable)}:{short_type(variable.aval)}"
+
+    def equation(self, equation: Equation, params: str) -> str:
+        """An equation with this text for its parameters."""
+        operands = " ".join(map(self.name, equation.inputs))
+        results = " ".join(map(self.typed, equation.outputs))
+        return f"{results} = {equation.primitive.name}{f'[{params}]' if params else ''} {operands}"
 
 
 def describe(graph: ComputationalGraph) -> str:
     """The numbered equations as a jaxpr prints them, with the lines that they come from."""
-    names: dict[Variable, str] = {}
-
-    def name(atom: Atom) -> str:
-        if isinstance(atom, Constant):
-            return repr(atom)
-        return names.setdefault(atom, _letters(len(names)))
-
+    spelling = Spelling()
     program = graph.numbering.program
     eliminable, vertices = set(graph.eliminable), set(graph.vertices)
-    header = " ".join(f"{name(var)}:{short_type(var.aval)}" for var in program.inputs)
+    header = " ".join(map(spelling.typed, program.inputs))
     rows = []
     last = 0
     for equation in program.equations:
@@ -59,17 +74,14 @@ def describe(graph: ComputationalGraph) -> str:
             for number in numbers or [last]
         )
         label = ",".join(str(number) for number in numbers or [last])
-        operands = " ".join(name(atom) for atom in equation.inputs)
-        results = " ".join(f"{name(v)}:{short_type(v.aval)}" for v in equation.outputs)
-        params = _stable_params(equation.params)
-        text = f"{results} = {equation.primitive.name}{f'[{params}]' if params else ''} {operands}"
+        text = spelling.equation(equation, stable_params(equation.params))
         rows.append((label, marks, text, equation.source and f"# {equation.source}"))
     width = max((len(row[0]) for row in rows), default=0)
     body = max((min(len(row[2]), 72) for row in rows), default=0)
     lines = [
         f"{label:>{width}} {marks} {text:<{body}}  {place}".rstrip() for label, marks, text, place in rows
     ]
-    results = " ".join(name(atom) for atom in program.outputs)
+    results = " ".join(map(spelling.name, program.outputs))
     legend = (
         f"{len(graph.vertices)} vertices, {len(graph.eliminable)} eliminable (*); "
         "o is an output that no vertex reads"

@@ -1,5 +1,6 @@
 """Pictures of graphs, and the page that steps through an elimination."""
 
+import importlib
 import itertools
 import json
 import os
@@ -7,8 +8,11 @@ import re
 import shutil
 import subprocess
 import time
+import tomllib
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
+from importlib.resources import files
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +22,8 @@ import pytest
 import graphax
 import tasks
 from graphax import draw, orders
-from graphax._layout import lay_out
-from graphax._picture import Form, form_of
+from graphax.drawing._edges import Form, form_of
+from graphax.drawing._layout import lay_out
 from graphax.sparse import dense, identity
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -212,7 +216,7 @@ def test_tooltips_tell_equation_shape_source_and_structure():
     (line,) = [line for line in str(graph).splitlines() if " sin " in line]
     equation = re.search(r"\w+:f64\[3\] = sin \w+", line)[0]
     assert title.startswith("vertex 1: sin") and equation in title
-    assert "test_draw.py:" in title and "fun)" in title and os.sep not in title
+    assert "test_drawing.py:" in title and "fun)" in title and os.sep not in title
     assert "goes in step 1 of 1: 12 multiplications, 0 additions" in title
     title = parts(svg, "path", "data-edge")["1,2"].find(SVG + "title").text
     assert "edge 1 → 2" in title and "(a) <- (b) value" in title and "holds 12 numbers" in title
@@ -265,6 +269,20 @@ def test_the_page_needs_no_network():
     assert set(re.findall(r"https?://[^\s\"'<]+", page)) == {"http://www.w3.org/2000/svg"}
     for button in re.findall(r"<button[^>]*>", page):
         assert "aria-label=" in button
+
+
+def test_style_sheets_scripts_and_templates_are_shipped():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]["graphax.drawing"]
+    names = {Path(file.name) for file in files("graphax.drawing").iterdir() if file.is_file()}
+    data = {name for name in names if name.suffix not in (".py", ".pyc")}
+    assert {str(name) for name in data} == {"page.css", "page.html", "page.js", "picture.css"}
+    assert all(any(name.match(pattern) for pattern in patterns) for name in data)
+
+
+def test_draw_is_a_function_and_no_folder():
+    importlib.import_module("graphax.drawing")
+    assert callable(graphax.draw) and graphax.draw is graphax.drawing.draw
 
 
 def test_files_are_written_by_suffix(tmp_path):

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from ._graph import ComputationalGraph
-from ._nodes import shortened
+from .._graph import ComputationalGraph
+from ..files import write_atomically
+from ..orders import Order, OrderLike, resolve_order
+from ..sparse import UnitEdges
+from ._history import history_of
 from ._page import page
-from ._picture import Picture, amount
-from ._replay import replay
-from .files import write_atomically
-from .orders import Order, OrderLike, resolve_order
-from .sparse import UnitEdges
+from ._picture import Picture
+from ._text import amount, shortened
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ def draw(
         )
     graph.edges_as(unit_edges)  # refuses another word before anything is done
     vertices = () if order is None else resolve_order(graph, order, unit_edges)
-    steps = replay(graph, vertices, unit_edges)
+    history = history_of(graph, vertices, unit_edges)
     caption = f"{amount(len(graph.vertices), 'vertex', 'vertices')}, {amount(len(graph.edges), 'edge')}"
     if order is not None:
-        mults = amount(sum(step.mults for step in steps.steps), "multiplication")
+        mults = amount(sum(step.mults for step in history.steps), "multiplication")
         caption += f"; {_named(order)}: {mults} (unit edges {unit_edges})"
-    picture = Picture(graph, steps, caption)
+    picture = Picture(graph, history, caption)
     return Drawing(picture.svg(), page(picture, unit_edges))
 
 

@@ -1,8 +1,3 @@
-"""The script of the page that steps through an elimination. Plain JavaScript, no network."""
-
-# Position 0 is the graph as it was; at position p of n step p is shown, the edges that it joins beside what
-# comes of them; position n + 1 is the result.
-SCRIPT = r"""
 "use strict";
 (() => {
 const data = JSON.parse(document.getElementById("data").textContent);
@@ -308,4 +303,3 @@ function fromAddress() {
 addEventListener("hashchange", fromAddress);
 fromAddress();
 })();
-"""

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from ._describe import _letters, _stable_params
-from ._graph import ComputationalGraph
-from ._trace import Atom, Constant, Equation, Variable, short_type
-
-_LONG = 220  # characters of an equation or a structure that are shown
+from .._describe import Spelling, stable_params
+from .._graph import ComputationalGraph
+from ._text import shortened
 
 
 @dataclass(frozen=True)
@@ -47,48 +45,30 @@ class Node:
 def nodes_of(graph: ComputationalGraph) -> dict[int, Node]:
     """The inputs and the vertices of a graph, sources before targets."""
     program = graph.numbering.program
-    names: dict[Variable, str] = {}
-
-    def name(atom: Atom) -> str:
-        if isinstance(atom, Constant):
-            return repr(atom)
-        return names.setdefault(atom, _letters(len(names)))
+    spelling = Spelling()
 
     def roles(number: int) -> tuple[str, ...]:
         found = [f"output {at}" for at, node in enumerate(graph.outputs, 1) if node == number]
         return (f"input {-number}",) * (number < 0) + tuple(found)
 
-    def typed(variable: Variable) -> str:
-        return f"{name(variable)}:{short_type(variable.aval)}"
-
     for variable in program.inputs:
-        name(variable)
+        spelling.name(variable)
     nodes = {}
     for number, position in zip(graph.inputs, graph.numbering.wrt, strict=True):
-        nodes[number] = Node(number, "input", typed(program.inputs[position]), "", roles(number))
+        nodes[number] = Node(number, "input", spelling.typed(program.inputs[position]), "", roles(number))
     vertices = set(graph.vertices)
     for equation in program.equations:
-        operands = " ".join(map(name, equation.inputs))
-        results = " ".join(map(typed, equation.outputs))
+        params = shortened(stable_params(equation.params), 100)
+        text = shortened(spelling.equation(equation, params))
         for variable in equation.outputs:
             number = graph.numbering.number.get(variable)
             if number in vertices:
-                primitive = equation.primitive.name
-                text = shortened(f"{results} = {primitive}{_bracketed(equation)} {operands}")
-                nodes[number] = Node(number, primitive, text, _place(equation.source), roles(number))
+                place = _place(equation.source)
+                nodes[number] = Node(number, equation.primitive.name, text, place, roles(number))
     return nodes
-
-
-def _bracketed(equation: Equation) -> str:
-    params = _stable_params(equation.params)
-    return f"[{shortened(params, 100)}]" if params else ""
 
 
 def _place(source: str) -> str:
     """A source line without the folders: pictures travel."""
     path, space, function = source.partition(" (")
     return PurePath(path.replace("\\", "/")).name + space + function
-
-
-def shortened(text: str, length: int = _LONG) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"

@@ -11,15 +11,14 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from ._numbering import Edge
+from .._numbering import Edge
+from ._layers import Net, layers_of
 
 Point = tuple[float, float]
 
 ROW = 32.0  # the height of a node
-_LANE = 4.0  # the width of a long edge that passes through a layer
 _GAP = 12.0  # between neighbours in a layer
 _MARGIN = 16.0
-_MAX_BENDS = 30_000  # long edges beyond this many bends run straight
 _SMALL = 2_500  # nodes and bends up to which the slower improvements are affordable
 
 
@@ -58,131 +57,14 @@ def lay_out(widths: Mapping[int, float], edges: Iterable[Edge], first: Sequence[
     for source, target in edges:
         targets[source].append(target)
         sources[target].append(source)
-    layer = _layers(list(widths), sources, targets, frozenset(first))
-    net = _Net(widths, layer, targets)
+    layer = layers_of(list(widths), sources, targets, frozenset(first))
+    net = Net(widths, layer, targets)
     order = _few_crossings(net)
     x = _coordinates(net, order)
     return _drawn(net, order, x, sources, targets)
 
 
-def _layers(
-    nodes: Sequence[int],
-    sources: Mapping[int, list[int]],
-    targets: Mapping[int, list[int]],
-    first: frozenset[int],
-) -> dict[int, int]:
-    """Longest paths from the top, then nodes moved down where that shortens edges."""
-    layer: dict[int, int] = {}
-    for node in nodes:
-        layer[node] = 0 if node in first else 1 + max((layer[s] for s in sources[node]), default=0)
-    last = max(layer.values(), default=0)
-    movable = [node for node in nodes if node not in first and targets[node]]
-    for node in nodes:
-        if sources[node] and not targets[node]:
-            layer[node] = last
-    crowd = [0] * (last + 1)
-    for at in layer.values():
-        crowd[at] += 1
-    for sweep in range(4):
-        for node in movable if sweep % 2 else reversed(movable):
-            at = _shortest(node, layer, sources, targets, crowd)
-            crowd[layer[node]] -= 1
-            crowd[at] += 1
-            layer[node] = at
-    return layer
-
-
-def _shortest(
-    node: int,
-    layer: Mapping[int, int],
-    sources: Mapping[int, list[int]],
-    targets: Mapping[int, list[int]],
-    crowd: Sequence[int],
-) -> int:
-    """The layer for a node that makes the edges around it shortest, all edges of a source being one bundle.
-
-    Lower by one layer shortens the node's own bundle by one, and lengthens those of the sources that have
-    no other target as low.
-    """
-    low = 1 + max(layer[s] for s in sources[node])
-    high = min(layer[t] for t in targets[node]) - 1
-    if low == high:
-        return low
-    reach = sorted(_reach(s, node, layer, targets) for s in sources[node])
-    top = min(max(reach[0], low), high)
-    bottom = min(max(reach[1], low), high) if len(reach) > 1 else high
-    return min(range(top, bottom + 1), key=lambda at: (crowd[at] - (at == layer[node]), at))
-
-
-def _reach(source: int, but: int, layer: Mapping[int, int], targets: Mapping[int, list[int]]) -> int:
-    """The lowest layer that a source's edges reach, one target left out."""
-    found = layer[source]
-    for target in targets[source][:64]:  # enough to know; some inputs have thousands of readers
-        if target != but and layer[target] > found:
-            found = layer[target]
-    return found
-
-
-class _Net:
-    """The nodes and the bends of long edges, with connections between neighbouring layers alone.
-
-    All edges of a node share their bends, so that they look like one line that branches.
-
-    Attributes:
-        layer: of every node and bend. Bends have numbers that no node has.
-        width: of every node and bend.
-        up, down: the neighbours in the layer above and below.
-        bends: for every node its bends, from its own layer downwards.
-    """
-
-    def __init__(
-        self, widths: Mapping[int, float], layer: Mapping[int, int], targets: Mapping[int, list[int]]
-    ) -> None:
-        self.layer = dict(layer)
-        self.width = dict(widths)
-        self.up: dict[int, list[int]] = {node: [] for node in widths}
-        self.down: dict[int, list[int]] = {node: [] for node in widths}
-        self.bends: dict[int, list[int]] = {node: [] for node in widths}
-        self.depth = max(layer.values(), default=-1) + 1
-        fresh = max(widths, default=0) + 1
-        need = {node: max(layer[t] for t in ends) - layer[node] - 1 for node, ends in targets.items() if ends}
-        left = _MAX_BENDS
-        self.straight: set[int] = set()
-        for node in sorted(need, key=lambda node: need[node]):
-            left -= need[node]
-            if left < 0:
-                self.straight.add(node)
-        for node, ends in targets.items():
-            if node not in self.straight:
-                for _ in range(need.get(node, 0)):
-                    above = self.bends[node][-1] if self.bends[node] else node
-                    self.layer[fresh] = self.layer[above] + 1
-                    self.width[fresh] = _LANE
-                    self.up[fresh], self.down[fresh] = [], []
-                    self._connect(above, fresh)
-                    self.bends[node].append(fresh)
-                    fresh += 1
-            for target in ends:
-                above = self.above(node, target)
-                if above is not None:
-                    self._connect(above, target)
-
-    def above(self, source: int, target: int) -> int | None:
-        """Where the edge is in the layer above its target; None if it runs straight past the layers."""
-        span = self.layer[target] - self.layer[source]
-        if span == 1:
-            return source
-        return None if source in self.straight else self.bends[source][span - 2]
-
-    def is_bend(self, node: int) -> bool:
-        return node not in self.bends
-
-    def _connect(self, above: int, below: int) -> None:
-        self.down[above].append(below)
-        self.up[below].append(above)
-
-
-def _few_crossings(net: _Net) -> list[list[int]]:
+def _few_crossings(net: Net) -> list[list[int]]:
     """The order within each layer, from left to right."""
     order: list[list[int]] = [[] for _ in range(net.depth)]
     for node, at in net.layer.items():
@@ -209,7 +91,7 @@ def _barycentre(neighbours: Sequence[int], place: Mapping[int, int], default: in
     return sum(place[n] for n in neighbours) / len(neighbours) if neighbours else default
 
 
-def _crossings(net: _Net, order: Sequence[Sequence[int]], place: Mapping[int, int]) -> int:
+def _crossings(net: Net, order: Sequence[Sequence[int]], place: Mapping[int, int]) -> int:
     total = 0
     for row in order:
         seen: list[int] = []
@@ -221,7 +103,7 @@ def _crossings(net: _Net, order: Sequence[Sequence[int]], place: Mapping[int, in
     return total
 
 
-def _swap_neighbours(net: _Net, order: Sequence[list[int]], place: dict[int, int]) -> None:
+def _swap_neighbours(net: Net, order: Sequence[list[int]], place: dict[int, int]) -> None:
     """Exchange neighbours while that takes crossings away."""
 
     def crossed(left: int, right: int) -> int:
@@ -244,7 +126,7 @@ def _swap_neighbours(net: _Net, order: Sequence[list[int]], place: dict[int, int
             return
 
 
-def _coordinates(net: _Net, order: Sequence[Sequence[int]]) -> dict[int, float]:
+def _coordinates(net: Net, order: Sequence[Sequence[int]]) -> dict[int, float]:
     """The x of every node and bend: each near its neighbours, none too near to the next in its layer.
 
     The bends of a long edge form a block that moves as one, so that the edge is straight. Blocks wander
@@ -280,7 +162,7 @@ def _coordinates(net: _Net, order: Sequence[Sequence[int]]) -> dict[int, float]:
     return {node: round(x[block[node]] - edge + _MARGIN) for node in net.layer}
 
 
-def _blocks(net: _Net, order: Sequence[Sequence[int]]) -> dict[int, int]:
+def _blocks(net: Net, order: Sequence[Sequence[int]]) -> dict[int, int]:
     """For every node the first one of its block. Blocks do not cross."""
     block = {node: node for row in order for node in row}
     for upper, row in itertools.pairwise(order):
@@ -295,7 +177,7 @@ def _blocks(net: _Net, order: Sequence[Sequence[int]]) -> dict[int, int]:
 
 
 def _constraints(
-    net: _Net, order: Sequence[Sequence[int]], block: Mapping[int, int]
+    net: Net, order: Sequence[Sequence[int]], block: Mapping[int, int]
 ) -> dict[int, dict[int, float]]:
     """For every block those to its right, and how far away they must be."""
     after: dict[int, dict[int, float]] = {first: {} for first in block.values()}
@@ -346,13 +228,13 @@ def _pulled(
     return x
 
 
-def _separation(net: _Net, left: int, right: int) -> float:
+def _separation(net: Net, left: int, right: int) -> float:
     lanes = net.is_bend(left) + net.is_bend(right)
     return (net.width[left] + net.width[right]) / 2 + _GAP - 2.0 * lanes
 
 
 def _drawn(
-    net: _Net,
+    net: Net,
     order: Sequence[Sequence[int]],
     x: Mapping[int, float],
     sources: Mapping[int, list[int]],

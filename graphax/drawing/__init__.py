@@ -1,0 +1,8 @@
+"""Graphs and eliminations as pictures, and as pages that step through them.
+
+The folder is not named after :func:`graphax.draw`, so that ``graphax.draw`` is the function and nothing else.
+"""
+
+from ._draw import Drawing, draw
+
+__all__ = ["Drawing", "draw"]

@@ -1,0 +1,27 @@
+"""Text as pictures and pages show it: the files beside this one, words cut, counted and escaped."""
+
+from __future__ import annotations
+
+import functools
+import re
+from html import escape
+from importlib.resources import files
+
+
+@functools.cache
+def shipped(file: str) -> str:
+    """The text of a file that ships in this folder, such as a style sheet."""
+    return files("graphax.drawing").joinpath(file).read_text(encoding="utf-8")
+
+
+def shortened(text: str, length: int = 220) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def amount(count: int, one: str, many: str = "") -> str:
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def clean(text: str) -> str:
+    """Text as it may stand in XML and HTML, between tags or in quotes."""
+    return escape(re.sub(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text))
