@@ -53,7 +53,7 @@ def _run(words: Sequence[str], start: float) -> int:
         print(_USAGE)
         return 0 if words else _WRONG_USE
     command, *rest = words
-    from .config import ConfigError, nearest
+    from .run.settings import ConfigError, nearest
 
     if command not in _COMMANDS:
         print(f"alphagrad: unknown command {command!r}; {nearest(command, list(_COMMANDS))}", file=sys.stderr)
@@ -90,7 +90,7 @@ class _Kind(NamedTuple):
 
 def _kinds(command: str) -> Sequence[_Kind]:
     """The kinds of tasks that a command works on."""
-    from .config import SchemeSearchConfig, SchemeTrainConfig, SearchConfig, TrainConfig
+    from .run.settings import SchemeSearchConfig, SchemeTrainConfig, SearchConfig, TrainConfig
 
     return {
         "search": (
@@ -109,25 +109,25 @@ def _is_matmul(task: str) -> bool:
 
 
 def _search_schemes(config: Any, start: float, console: Console) -> bool:
-    from .search_schemes import search
+    from .schemes.search import search
 
     return search(config, start, console)
 
 
 def _search_orders(config: Any, start: float, console: Console) -> bool:
-    from .search_orders import search
+    from .orders.search import search
 
     return search(config, start, console)
 
 
 def _train_orders(config: Any, start: float, console: Console) -> bool:
-    from .train_orders import train
+    from .orders.train import train
 
     return train(config, start, console)
 
 
 def _train_schemes(config: Any, start: float, console: Console) -> bool:
-    from .train_schemes import train
+    from .schemes.train import train
 
     return train(config, start, console)
 
@@ -150,7 +150,7 @@ def _train(words: Sequence[str], console: Console, start: float) -> int:
 
 def _work(command: str, words: Sequence[str], base: Path | None, console: Console, start: float) -> int:
     """Run a command on the kind of task that its words, or else a file of settings, name."""
-    from .config import named_task, parse
+    from .run.settings import named_task, parse
 
     kinds = _kinds(command)
     if _wants_help(words):
@@ -171,7 +171,7 @@ def _kind_of(task: str, kinds: Sequence[_Kind]) -> _Kind:
 
 def _refuse_settings_of_others(task: str, words: Sequence[str], own: _Kind, kinds: Sequence[_Kind]) -> None:
     """Say what a setting is for, when it is one of another kind of task."""
-    from .config import ConfigError, settings
+    from .run.settings import ConfigError, settings
 
     known = {kind: {setting.key for setting in settings(kind.config)} for kind in kinds}
     for word in words:
@@ -183,12 +183,12 @@ def _refuse_settings_of_others(task: str, words: Sequence[str], own: _Kind, kind
 
 
 def _show(words: Sequence[str], console: Console, start: float) -> int:
-    from .config import ShowConfig, load_task, parse, trace_task
+    from .run.settings import ShowConfig, load_task, parse, trace_task
 
     if _wants_help(words):
         _print_settings("show", "NAME", ShowConfig, console)
         return 0
-    from .report import cost_rows, cost_table
+    from .orders.table import cost_rows, cost_table
 
     task = load_task(parse(ShowConfig, words))
     graph = trace_task(task)
@@ -198,7 +198,7 @@ def _show(words: Sequence[str], console: Console, start: float) -> int:
 
 
 def _tasks(words: Sequence[str], console: Console, start: float) -> int:
-    from .config import ConfigError
+    from .run.settings import ConfigError
 
     if words and not _wants_help(words):
         raise ConfigError(f"takes no settings, got {words[0]!r}")
@@ -224,7 +224,7 @@ def _wants_help(words: Sequence[str]) -> bool:
 
 
 def _print_settings(command: str, task: str, config: type, console: Console) -> None:
-    from .config import settings
+    from .run.settings import settings
 
     table = Table(title=f"alphagrad {command} task={task} key=value ...")
     for column in ("key", "default", "meaning"):

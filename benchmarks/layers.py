@@ -7,7 +7,7 @@ For every kind of layer, an agent of one width learns a task's elimination order
   interleaved rounds, as ratios of medians to the dense agent's;
 - the best game of self-play and the mean of the last five iterations, after as many iterations and after as
   long as the dense agent took for these, in multiplications, averaged over seeds. An iteration is a turn of
-  `alphagrad.training.alphazero` that plays games.
+  `alphagrad.zero.alphazero` that plays games.
 
 The feed-forward matrices of the trained dense agents are then compressed by TT-SVD, without further training:
 the divergence of the policy on the states that the dense agent comes to, and the mean cost of games in which
@@ -31,11 +31,11 @@ from measure import run_seconds, save
 
 import graphax
 import tasks
-from alphagrad.agents import AgentConfig, Prediction, TransformerLayer
-from alphagrad.agents.transformer import modes
-from alphagrad.games.compressed import CompressedVertexGame
-from alphagrad.tensor_trains import TTLinear
-from alphagrad.training import AlphaZeroConfig, DemonstrationConfig, Training, Turn, alphazero, begin
+from alphagrad.layers import TTLinear
+from alphagrad.layers.transformer import TransformerLayer, modes
+from alphagrad.orders.compressed import CompressedVertexGame
+from alphagrad.zero import AlphaZeroConfig, DemonstrationConfig, Training, Turn, alphazero, begin
+from alphagrad.zero.agent import AgentConfig, Prediction
 
 KINDS = {
     "dense, softmax": {},

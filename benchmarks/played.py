@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from alphagrad.config import SchemeTrainConfig, parse
 from alphagrad.matmul import Scheme, read_format
-from alphagrad.report import read_metrics
+from alphagrad.run import read_metrics
+from alphagrad.run.settings import SchemeTrainConfig, parse
 from graphax.files import write_atomically
 
 

@@ -27,12 +27,10 @@ import pytest
 import graphax
 import tasks
 from alphagrad import matmul
-from alphagrad.agents import AgentConfig
-from alphagrad.config import SchemeTrainConfig, TrainConfig, parse, to_yaml
-from alphagrad.games.compressed import CompressedVertexGame
-from alphagrad.report import read_metrics
-from alphagrad.search import SearchConfig
-from alphagrad.training import (
+from alphagrad.orders.compressed import CompressedVertexGame
+from alphagrad.run import read_metrics
+from alphagrad.run.settings import SchemeTrainConfig, TrainConfig, parse, to_yaml
+from alphagrad.zero import (
     AlphaZeroConfig,
     DemonstrationConfig,
     LearningConfig,
@@ -40,7 +38,9 @@ from alphagrad.training import (
     SelfPlayConfig,
     begin,
 )
-from alphagrad.training.checkpoint import load_checkpoint, save_checkpoint
+from alphagrad.zero.agent import AgentConfig
+from alphagrad.zero.checkpoint import load_checkpoint, save_checkpoint
+from alphagrad.zero.tree import SearchConfig
 from graphax.orders import _remember
 
 _SECONDS = 10  # that a mutant may take

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Int
 
-from alphagrad.matmul._scheme import Scheme, characteristic
+from ._scheme import Scheme, characteristic
 
 # A value's number and its coefficient.
 Term = tuple[int, Fraction | int]

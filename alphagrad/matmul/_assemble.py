@@ -7,8 +7,8 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, NamedTuple
 
-from alphagrad.matmul._scheme import Format, Scheme, sorted_format, standard
-from alphagrad.matmul._transform import concatenate, kronecker, rotate, transpose
+from ._scheme import Format, Scheme, sorted_format, standard
+from ._transform import concatenate, kronecker, rotate, transpose
 
 
 def assemble(format: Format, schemes: Iterable[Scheme]) -> Scheme:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from jaxtyping import Int
 from numpy import ndarray
 
-from alphagrad.matmul._scheme import Scheme
+from ._scheme import Scheme
 
 
 def formulas(scheme: Scheme) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alphagrad.matmul._scheme import Format, sorted_format
+from ._scheme import Format, sorted_format
 
 # The lowest ranks modulo 2 in the literature, from the catalogue at fmm.univ-lille.fr and M. Kauers and
 # J. Moosbauer, arXiv 2212.01175; 4x5x5 from Y. Arai et al., arXiv 2312.16960; 5x5x5 from J. Moosbauer and

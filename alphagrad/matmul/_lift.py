@@ -18,7 +18,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from alphagrad.matmul._scheme import Scheme, SchemeError, matmul_tensor
+from ._scheme import Scheme, SchemeError, matmul_tensor
 
 _ATTEMPTS = 8  # orders of the unknowns, which decide which of them stay as they are
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from alphagrad.matmul._assemble import assemble, parts
-from alphagrad.matmul._known import KNOWN_OVER_INTEGERS
-from alphagrad.matmul._lift import LiftError, lift
-from alphagrad.matmul._scheme import Format, Scheme, sorted_format
-from alphagrad.matmul._search import LENGTH, POOL, SLICE, Walker, flip_search, pack, unpack
+from ._assemble import assemble, parts
+from ._known import KNOWN_OVER_INTEGERS
+from ._lift import LiftError, lift
+from ._scheme import Format, Scheme, sorted_format
+from ._search import LENGTH, POOL, SLICE, Walker, flip_search, pack, unpack
 
 # Parts of the time that is left to lift a scheme, for walks from the first one, and from others.
 _NEARBY = (0.25, 0.05)
@@ -60,7 +60,7 @@ def lift_nearby(
             return rational
     except LiftError as error:
         failure = error
-    from alphagrad.matmul import _flips
+    from . import _flips
 
     walker = Walker(_flips, seed, 0)
     walker.compile()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from alphagrad.matmul._scheme import Format
+from ._scheme import Format
 
 _PREFIX = "matmul"
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from alphagrad.matmul._scheme_file import Content, check_kind, read_content, write_content
+from ._scheme_file import Content, check_kind, read_content, write_content
 
 Format = tuple[int, int, int]
 
@@ -189,7 +189,7 @@ class Scheme:
                 scheme; otherwise each linear form is summed by itself.
         """
         if shared:
-            from alphagrad.matmul._additions import additions_of
+            from ._additions import additions_of
 
             return sum(additions.count for additions in additions_of(self))
         forms = (self.u, self.v, self.w.T)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from alphagrad.matmul._known import KNOWN, KNOWN_OVER_INTEGERS
-from alphagrad.matmul._lift import lifts_once
-from alphagrad.matmul._scheme import Format, Scheme, sorted_format, standard
-from alphagrad.matmul._transform import extend, project, reduce_modulo
+from ._known import KNOWN, KNOWN_OVER_INTEGERS
+from ._lift import lifts_once
+from ._scheme import Format, Scheme, sorted_format, standard
+from ._transform import extend, project, reduce_modulo
 
 if TYPE_CHECKING:
-    from alphagrad.matmul._flips import Walk
+    from ._flips import Walk
 
 _ENTRIES = 64  # of a matrix, as many as there are bits in an integer
 _PROGRESS_SECONDS = 0.2
@@ -197,7 +197,7 @@ class _Search:
         progress: Callable[[FlipProgress], Any] | None,
     ) -> None:
         # Numba takes half a second to import, which only those who search shall pay.
-        from alphagrad.matmul import _flips
+        from . import _flips
 
         self.format, self._target = format, max(_least(format), target or 0)
         self.best = standard(*format, ring="Z2")

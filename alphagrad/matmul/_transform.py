@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from alphagrad.matmul._scheme import Format, Scheme, characteristic, standard
+from ._scheme import Format, Scheme, characteristic, standard
 
 
 def change_basis(scheme: Scheme, p: Any, q: Any, r: Any) -> Scheme:

@@ -100,7 +100,7 @@ def check_three_numbers(task, monkeypatch, seed):
 
 
 def game_return(graph, order):
-    from alphagrad.games.vertex import VertexGame
+    from alphagrad.orders.game import VertexGame
 
     game = VertexGame(graph, "free")
     actions = np.array([game.vertices.index(vertex) for vertex in order])

@@ -17,9 +17,9 @@ import pytest
 
 import graphax
 import tasks
-from alphagrad.config import ConfigError, TrainConfig, named_task, parse
-from alphagrad.report import read_metrics
-from alphagrad.training.checkpoint import load_checkpoint, save_checkpoint
+from alphagrad.run import read_metrics
+from alphagrad.run.settings import ConfigError, TrainConfig, named_task, parse
+from alphagrad.zero.checkpoint import load_checkpoint, save_checkpoint
 from graphax import files, orders
 from graphax.orders import _auto, _remember
 

@@ -1,0 +1,1 @@
+"""Elimination orders, learned and searched for: the game, its network, the commands."""

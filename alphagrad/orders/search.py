@@ -1,0 +1,358 @@
+"""`alphagrad search`: find a good elimination order for a task, and say how far it can be from the best."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+import typing
+from typing import Protocol
+
+from rich.console import Console
+
+import graphax
+from graphax import ComputationalGraph, orders
+from graphax.orders import Objective
+from graphax.sparse import UnitEdges
+from tasks import Task
+
+from ..run import ProgressLine, RunFolder, read_metrics, run_path, run_times, search_curve, write_report
+from ..run.settings import ConfigError, SearchConfig, load_task, to_yaml, trace_task
+from ..zero.loop import Watch
+from .table import Row, cost_cells, cost_rows, cost_table, write_value
+
+_CLOSING_SECONDS = 3.0  # for the table and the report of a small graph
+_EXACT_VERTICES = 15  # up to which all orders can be gone through
+_EXACT_SECONDS = 10.0
+_BOUND_SHARE = 0.1  # of all time, in which the search waits for the bound
+_LEAST_SECONDS = 0.2  # that a search gets however late it is
+_CLASSICAL = ("forward", "reverse", "markowitz")
+_NAMES = {
+    "mults": "multiplications",
+    "flops": "multiplications and additions",
+    "memory": "numbers held at once",
+    "runtime": "a run",
+}
+
+
+def search(config: SearchConfig, start: float, console: Console) -> bool:
+    """Search, report, and leave everything in the run's folder.
+
+    Args:
+        config: the settings.
+        start: of the command, in seconds of `time.perf_counter`.
+        console: for progress and the table.
+
+    Returns:
+        whether the run came to its own end; False if a user asked it to stop.
+
+    Raises:
+        ConfigError: when the task cannot be used.
+        OSError: when the folder cannot be used.
+    """
+    task = load_task(config)
+    graph = trace_task(task)
+    if not graph.eliminable:
+        raise ConfigError(f"task {task.name}: there is no vertex to eliminate, hence nothing to search for")
+    folder = RunFolder(run_path(config.run_dir, task.name), to_yaml(config))
+    console.print(
+        f"{task.name}: {len(graph.eliminable)} vertices to eliminate; writing to {folder.path}",
+        soft_wrap=True,
+    )
+    found = _Search(graph, task, config, folder, console, start)
+    watch = Watch(math.inf)
+    with watch.listening(lambda: console.print("stopping; Ctrl-C again to stop at once")):
+        found.run(watch)
+    folder.close()
+
+    rows, objective = found.rows(), config.objective
+    console.print(cost_table(task, rows, objective))
+    console.print(found.verdict, soft_wrap=True)
+    write_report(
+        folder.report,
+        f"{task.name}, search with seed {config.seed}",
+        cost_cells(rows, objective),
+        found.verdict,
+        run_times({name: cost for name, cost in found.costs.items() if name != "found"})
+        if objective == "runtime"
+        else search_curve(read_metrics(folder.path), found.costs, found.bound, found.quantity),
+        found.order,
+        to_yaml(config),
+        str(graph),
+    )
+    if found.remembers:
+        remembered = orders.remember(
+            graph,
+            found.order,
+            method="search",
+            seed=config.seed,
+            seconds=round(time.perf_counter() - start, 3),
+            task=task.name,
+        )
+        console.print(
+            "remembered: order='auto' takes it from now on"
+            if remembered
+            else "not remembered: order='auto' takes one that costs no more"
+        )
+    console.print(f"order: {folder.order}\nreport: {folder.report}", soft_wrap=True)
+    return not watch.asked
+
+
+class _Progress(Protocol):
+    """What a search tells of itself."""
+
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def evaluations(self) -> int: ...
+    @property
+    def order(self) -> tuple[int, ...]: ...
+    @property
+    def cost(self) -> float: ...
+
+
+class _Search:
+    """The best order so far, kept on disk, and how it is looked for.
+
+    Attributes:
+        order: the best so far.
+        costs: what the classical orders, other candidates and the best order are worth, by name.
+    """
+
+    def __init__(
+        self,
+        graph: ComputationalGraph,
+        task: Task,
+        config: SearchConfig,
+        folder: RunFolder,
+        console: Console,
+        start: float,
+    ) -> None:
+        self._graph, self._task, self._config, self._folder = graph, task, config, folder
+        self._progress = ProgressLine(console)
+        self._start = self._saved = start
+        self._save_seconds = 0.0
+        self._unsaved = False
+        self._evaluations = 0
+        self._objective: Objective = typing.cast(Objective, config.objective)  # the configuration checked it
+        self._unit_edges: UnitEdges = config.convention
+        self._bounds: _Bound | None = None
+        self._proved_bound: int | None = None
+        self._deadline = start + config.seconds
+        self._candidates: dict[str, tuple[int, ...]] = {}
+        self.order: tuple[int, ...] = ()
+        self.costs: dict[str, float] = {}
+
+    def run(self, watch: Watch) -> None:
+        """Search until the time is over, an order is proved to be the best, or the user has had enough."""
+        try:
+            self._run(watch)
+        finally:  # also if the user has had more than enough
+            self._save()
+            self._progress.end()
+
+    def _run(self, watch: Watch) -> None:
+        graph, unit_edges = self._graph, self._unit_edges
+        # What the found order is compared with, and shown beside; the search makes its own way.
+        known = {"auto": orders.auto(graph)} if self.remembers else {}
+        begun = time.perf_counter()
+        self._candidates = {
+            "forward": orders.forward(graph),
+            "reverse": orders.reverse(graph),
+            "markowitz": orders.markowitz(graph, unit_edges=unit_edges),
+        }
+        if self._objective == "runtime":
+            self._run_times(watch)
+        else:
+            for name, order in self._candidates.items():
+                self.costs[name] = orders.evaluate(graph, order, self._objective, unit_edges)
+                self._offer(order, self.costs[name])
+            self._candidates |= known
+            closing = _CLOSING_SECONDS + 3 * (time.perf_counter() - begun)
+            self._deadline -= min(closing, self._config.seconds / 2)
+            self._least(watch)
+        self._note()
+
+    def _least(self, watch: Watch) -> None:
+        """Look for the order of least cost."""
+        graph, unit_edges = self._graph, self._unit_edges
+        if self._objective in ("mults", "flops"):
+            self._bounds = _Bound(graph, unit_edges)
+            self._bounds.start()
+            self._bounds.join(_BOUND_SHARE * self._config.seconds)
+        if self._objective == "mults" and len(graph.eliminable) <= _EXACT_VERTICES and not self._proved:
+            seconds = min(_EXACT_SECONDS, max(_LEAST_SECONDS, self._left / 2))
+            proof = orders.exact(graph, seconds=seconds, unit_edges=unit_edges, start=self.order)
+            self._proved_bound = proof.bound
+            self._offer(proof.order, proof.cost)
+        if not self._proved and not watch.asked:
+            order = self._anneal(self._objective, watch, self._left)
+            self._offer(order, orders.evaluate(graph, order, self._objective, unit_edges))
+
+    def _run_times(self, watch: Watch) -> None:
+        """Run the classical orders and those of least cost, each in its way, and take the fastest.
+
+        A run is compiled, which takes seconds: there is no time to try many orders.
+        """
+        candidates = self._candidates
+        self._offer(candidates["markowitz"], math.inf)
+        searches: dict[str, Objective] = {"fewest flops": "flops", "least memory": "memory"}
+        for name, objective in searches.items():
+            if not watch.asked:
+                seconds = self._config.seconds / 6  # two thirds of the time are for the runs
+                candidates[name] = self._anneal(objective, watch, seconds)
+        taken = orders.measure(self._graph, list(candidates.values()))
+        self.costs |= zip(candidates, taken, strict=True)
+        for name, order in candidates.items():
+            self._offer(order, self.costs[name])
+
+    def _anneal(self, objective: Objective, watch: Watch, seconds: float) -> tuple[int, ...]:
+        before = self._evaluations
+        # A search that has to be compiled first begins its own count of time after that.
+        end = time.perf_counter() + max(_LEAST_SECONDS, seconds)
+
+        def listen(progress: _Progress) -> bool:
+            self._evaluations = before + progress.evaluations
+            if objective == self._objective:
+                self._offer(progress.order, progress.cost)
+            self._note()
+            if self._progress.due:
+                self._progress.show(self._line(objective, progress))
+            return watch.asked or self._proved or time.perf_counter() > end
+
+        return orders.anneal(
+            self._graph,
+            seconds=max(_LEAST_SECONDS, seconds),
+            seed=self._config.seed,
+            objective=objective,
+            unit_edges=self._unit_edges,
+            start=self.order if objective == self._objective else None,
+            workers=self._config.workers,
+            progress=listen,
+        )
+
+    def _offer(self, order: tuple[int, ...], cost: float) -> None:
+        """Take an order if it is better than all before."""
+        if self.order and cost >= self.costs["found"]:
+            return
+        self.order, self.costs["found"] = tuple(order), cost
+        self._unsaved = True
+        # Saving an order of thousands of vertices takes a while, so it is not done at every step.
+        if time.perf_counter() - self._saved > 10 * self._save_seconds:
+            self._save()
+
+    def _save(self) -> None:
+        if not self._unsaved:
+            return
+        begun = time.perf_counter()
+        graphax.save_order(
+            self._folder.order,
+            self._graph,
+            self.order,
+            method="search",
+            seed=self._config.seed,
+            seconds=round(begun - self._start, 3),
+            task=self._task.name,
+        )
+        self._saved, self._unsaved = time.perf_counter(), False
+        self._save_seconds = self._saved - begun
+
+    def _note(self) -> None:
+        """Add a line to the metrics."""
+        cost = self.costs["found"]
+        self._folder.write(
+            {
+                "seconds": round(time.perf_counter() - self._start, 3),
+                "evaluations": self._evaluations,
+                "best": cost if math.isfinite(cost) else None,
+                "bound": self.bound,
+            }
+        )
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the order is offered to the order store, which is about multiplications executed."""
+        return self._config.remember and self._objective == "mults" and self._unit_edges == "free"
+
+    @property
+    def _left(self) -> float:
+        return self._deadline - time.perf_counter()
+
+    @property
+    def bound(self) -> int | None:
+        """What no order is below, as far as it is known."""
+        known = [self._proved_bound, self._bounds.value if self._bounds else None]
+        return max((bound for bound in known if bound is not None), default=None)
+
+    @property
+    def _proved(self) -> bool:
+        bound = self.bound
+        return bound is not None and self.costs["found"] <= bound
+
+    @property
+    def quantity(self) -> str:
+        """What costs are of."""
+        name = _NAMES[self._objective]
+        return name if self._objective == "runtime" else f"{name} ({self._unit_edges})"
+
+    @property
+    def verdict(self) -> str:
+        """What was found and how good it is, in a sentence."""
+        cost = write_value(self.costs["found"], self._objective)
+        if self._proved:
+            return f"found: {cost} {self.quantity}, optimal (proved)"
+        return f"found: {cost} {self.quantity}, lower bound {write_value(self.bound)}, gap {self._gap}"
+
+    @property
+    def _gap(self) -> str:
+        cost, bound = self.costs["found"], self.bound
+        return "-" if bound is None else f"{100 * (cost - bound) / cost:.1f} %"
+
+    def _line(self, objective: Objective, progress: _Progress) -> str:
+        """Progress, on one line."""
+        known = objective == self._objective  # not so while candidates for run times are gathered
+        bound = write_value(self.bound) if known else "-"
+        return (
+            f"{time.perf_counter() - self._start:5.0f} s  "
+            f"{progress.evaluations / max(progress.seconds, 1e-3):,.0f} orders/s  "
+            f"best {progress.cost if not known else self.costs['found']} {objective}  "
+            f"bound {bound}  gap {self._gap}  "
+            f"{max(0.0, self._start + self._config.seconds - time.perf_counter()):.0f} s left"
+        )
+
+    def rows(self) -> list[Row]:
+        """The table of costs."""
+        known: dict[UnitEdges, tuple[int, ...]] = {self._unit_edges: self._candidates["markowitz"]}
+        others = {name: order for name, order in self._candidates.items() if name not in _CLASSICAL}
+        rows = cost_rows(self._graph, self._task, {**others, "found": self.order}, known)
+        multiplications = self._objective == "mults"
+        if not multiplications:
+            rows = [row._replace(value=self.costs[row.method]) for row in rows]
+        if self._bounds is not None:
+            of = "value" if not multiplications else self._unit_edges
+            rows.append(Row("lower bound", None, None)._replace(**{of: self.bound}))
+        return rows
+
+
+class _Bound(threading.Thread):
+    """The lower bound, worked out beside the search: that of a large graph takes its time."""
+
+    def __init__(self, graph: ComputationalGraph, unit_edges: UnitEdges) -> None:
+        super().__init__(daemon=True)
+        self._graph = graph
+        self._unit_edges: UnitEdges = unit_edges
+        self._value: int | None = None
+        self._error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self._value = orders.lower_bound(self._graph, self._unit_edges)
+        except Exception as error:  # it is raised where the bound is asked for
+            self._error = error
+
+    @property
+    def value(self) -> int | None:
+        """The bound, None until it is known."""
+        if self._error is not None:
+            raise self._error
+        return self._value

@@ -1,0 +1,147 @@
+"""The folder of a run: what is written while it goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tensorboardX import SummaryWriter
+
+from graphax.files import parse_json, read_text
+
+from ..zero.loop import Metrics
+
+
+class RunFolder:
+    """`config.yaml`, `metrics.jsonl`, and the places of everything else.
+
+    Args:
+        path: the folder; made if it is not there.
+        config: the settings of the run, as YAML.
+
+    Raises:
+        FileExistsError: if the folder holds anything already.
+    """
+
+    _mend = "name another folder"
+
+    def __init__(self, path: Path, config: str) -> None:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise FileExistsError(f"run_dir={path} exists and is not empty; {self._mend.format(path=path)}")
+        path.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        (path / "config.yaml").write_text(config, encoding="utf-8")
+        self._metrics = (path / "metrics.jsonl").open("w", encoding="utf-8")
+
+    @property
+    def order(self) -> Path:
+        """The best order so far."""
+        return self.path / "order.json"
+
+    @property
+    def scheme(self) -> Path:
+        """The best scheme so far."""
+        return self.path / "scheme.json"
+
+    @property
+    def report(self) -> Path:
+        """The report on the whole run."""
+        return self.path / "report.html"
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        """Add a line to the metrics."""
+        self._metrics.write(json.dumps(values) + "\n")
+        self._metrics.flush()
+
+    def close(self) -> None:
+        """Finish the files that are written line by line."""
+        self._metrics.close()
+
+
+class TrainingFolder(RunFolder):
+    """The folder of a run that learns: with TensorBoard events, and checkpoints to go on from."""
+
+    _mend = "name another folder, or go on from this one with resume={path}"
+
+    def __init__(self, path: Path, config: str) -> None:
+        super().__init__(path, config)
+        self._events = SummaryWriter(str(path), write_to_disk=True)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The latest checkpoint."""
+        return checkpoint_in(self.path)
+
+    def log(self, metrics: Metrics) -> None:
+        """Write what a turn came to."""
+        values = asdict(metrics)
+        self.write(values)
+        for key, value in values.items():
+            if value is not None and key != "iteration":
+                self._events.add_scalar(key, value, metrics.iteration)
+
+    def close(self) -> None:
+        super().close()
+        self._events.close()
+
+
+def checkpoint_in(path: Path) -> Path:
+    """Where a run's folder has its latest checkpoint."""
+    return path / "checkpoints" / "latest.eqx"
+
+
+def run_path(run_dir: str | None, task: str) -> Path:
+    """The folder that a run was given; for none a new one, `runs/<task>/<time>`."""
+    if run_dir:
+        return Path(run_dir)
+    name = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in task)
+    base = Path("runs") / name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    candidates = (base.with_name(f"{base.name}-{at}") if at else base for at in range(1000))
+    return next(path for path in candidates if not path.exists())
+
+
+def read_metrics(path: Path) -> list[Mapping[str, Any]]:
+    """The lines of a run's `metrics.jsonl`.
+
+    Args:
+        path: the run's folder.
+
+    Returns:
+        tables with the same columns: of texts, or of numbers and None where there is nothing to tell.
+
+    Raises:
+        OSError: if there are none, or they cannot be read.
+        ValueError: for lines of another kind; with the name of the file and the number of the line.
+    """
+    file = path / "metrics.jsonl"
+    lines: list[Mapping[str, Any]] = []
+    texts = read_text(file, "a file of metrics", _LONGEST).split("\n")
+    for number, text in enumerate(texts if texts[-1] else texts[:-1], 1):
+        try:
+            line = parse_json(text)
+            _check_columns(line, lines[0] if lines else line)
+        except ValueError as error:
+            raise ValueError(f"{file}, line {number}: {error}") from error
+        lines.append(line)
+    return lines
+
+
+def _check_columns(line: Any, first: Mapping[str, Any]) -> None:
+    """Refuse a line that does not go with the first one."""
+    if not isinstance(line, dict):
+        raise ValueError("expected a JSON object")
+    if line.keys() != first.keys():
+        raise ValueError(f"its columns are {', '.join(line)}, those of the first line {', '.join(first)}")
+    for name, value in line.items():
+        kinds = (str,) if isinstance(first[name], str) else (int, float, type(None))
+        if type(value) not in kinds:
+            raise ValueError(
+                f"{name} is {str(value)[:50]!r}, which is no {'text' if str in kinds else 'number'}"
+            )
+
+
+_LONGEST = 2**31  # bytes of metrics: a line a second for a year

@@ -1,0 +1,1 @@
+"""Schemes for matrix multiplication, learned and searched for: the game, its network, the commands."""

@@ -1,0 +1,247 @@
+"""AlphaZero (Silver et al. 2018): self-play with search, and learning from it, in turns.
+
+With Gumbel MuZero's search (Danihelka et al. 2022), AlphaTensor's buffer of best games (Fawzi et al. 2022)
+and a few demonstrations to begin with. Nothing here knows which game is played.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from .agent import Agent, AgentConfig, Losses, make_agent
+from .demonstrations import DemonstrationConfig, demonstrate
+from .game import Game
+from .learning import LearningConfig, learn, optimizer
+from .local_search import Walks, follow, nowhere, reopen
+from .records import Records, select_games
+from .replay import Replay, ReplayConfig, draw, empty_replay, honour, remember
+from .selfplay import begin_anew, play
+from .tree import SearchConfig
+
+
+@dataclass(frozen=True)
+class SelfPlayConfig:
+    """How games are played."""
+
+    games: int = field(default=8, metadata={"help": "games played side by side, then learned from"})
+    reopened: float = field(
+        default=0.0,
+        metadata={
+            "help": "part of the batches that go on with earlier games, whose last moves are made anew"
+        },
+    )
+    reopened_moves: int = field(default=8, metadata={"help": "how many of these moves, at most"})
+    restarts: float = field(
+        default=0.005, metadata={"help": "how often such a game gives way to another of the best games"}
+    )
+
+    def __post_init__(self):
+        if min(self.games, self.reopened_moves) < 1:
+            raise ValueError("selfplay.games and selfplay.reopened_moves must be at least 1")
+        if not 0 <= self.restarts <= 1:
+            raise ValueError(f"selfplay.restarts={self.restarts} must lie between 0 and 1")
+        if not 0 <= self.reopened <= 1:
+            raise ValueError(f"selfplay.reopened={self.reopened} must lie between 0 and 1")
+
+
+@dataclass(frozen=True)
+class AlphaZeroConfig:
+    """All that the method can be told."""
+
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    selfplay: SelfPlayConfig = field(default_factory=SelfPlayConfig)
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
+    learning: LearningConfig = field(default_factory=LearningConfig)
+    demonstrations: DemonstrationConfig = field(default_factory=DemonstrationConfig)
+
+    def __post_init__(self):
+        most = max(self.selfplay.games, self.demonstrations.games)
+        if self.replay.latest < most:
+            raise ValueError(f"replay.latest={self.replay.latest} must hold the {most} games of one batch")
+
+
+class Training(NamedTuple):
+    """Everything that training goes on from, as a pytree of arrays.
+
+    Attributes:
+        agent: the agent.
+        optimizer_state: of its optimizer.
+        replay: the games that it learns from.
+        walks: the games that it goes on with; None if games always begin anew.
+        seed: of all chance.
+        clock: counts the draws of chance so far.
+        reward_scale: the unit of the agent's values.
+        iteration: how many batches of games have been played.
+    """
+
+    agent: Agent
+    optimizer_state: optax.OptState
+    replay: Replay
+    walks: Walks | None
+    seed: Int[Array, ""]
+    clock: Int[Array, ""]
+    reward_scale: Float[Array, ""]
+    iteration: Int[Array, ""]
+
+    @property
+    def best_returns(self) -> Float[Array, "targets"]:
+        """The highest return of a game on each target that the agent has played; minus infinity before the
+        first."""
+        return self.replay.returns[:, 0]
+
+    @property
+    def best_games(self) -> Records:
+        """These games."""
+        return jax.tree.map(lambda leaf: leaf[:, 0], self.replay.best)
+
+
+class Turn(NamedTuple):
+    """What happened between two stages of training.
+
+    Attributes:
+        training: where training stands now.
+        losses: means over the gradient steps.
+        returns: of the games played; None in the introduction by demonstrations.
+    """
+
+    training: Training
+    losses: Losses
+    returns: Float[Array, "games"] | None
+
+
+@eqx.filter_jit
+def begin(game: Game, config: AlphaZeroConfig, seed: Int[Array, ""] | int) -> Training:
+    """A new agent that has seen nothing yet."""
+    agent = make_agent(game, config.agent, jax.random.key(seed))
+    zero = jnp.zeros((), jnp.int32)
+    return Training(
+        agent=agent,
+        optimizer_state=optimizer(config.learning).init(eqx.filter(agent, eqx.is_inexact_array)),
+        replay=empty_replay(game, config.replay),
+        walks=nowhere(game, config.selfplay.games) if config.selfplay.reopened else None,
+        seed=jnp.asarray(seed, jnp.int32),
+        clock=zero,
+        reward_scale=jnp.ones(()),
+        iteration=zero,
+    )
+
+
+def alphazero(game: Game, config: AlphaZeroConfig, training: Training) -> Iterator[Turn]:
+    """Trains for ever, one turn at a time; whoever looks on decides when to stop.
+
+    A training that has no games yet is introduced to the game by demonstrations. The turns are a function of
+    `training` alone.
+
+    Args:
+        game: the game.
+        config: of the method; the sizes of the network, of the replay buffer and, where games are reopened,
+            of a batch must be those of `training`.
+        training: where to begin, from `begin` or a checkpoint.
+
+    Yields:
+        what each turn did.
+    """
+    games, share = config.learning.games, config.demonstrations.share
+    # Play is compiled while demonstrations are studied: both take the compiler up to minutes.
+    with ThreadPoolExecutor(1) as aside:
+        compiling = aside.submit(lambda: _play.lower(game, config, training).compile())
+        if training.replay.count == 0:
+            training = _introduce(game, config, training)
+            if config.demonstrations.games:
+                for _ in range(-(-config.demonstrations.updates // config.learning.updates)):
+                    training, losses = _improve(game, config, training, jnp.array(games))
+                    yield Turn(training, losses, None)
+        play_batch = compiling.result()
+    while True:
+        training, returns = play_batch(game, config, training)
+        training, losses = _improve(game, config, training, jnp.array(round(games * share)))
+        yield Turn(training, losses, returns)
+
+
+@eqx.filter_jit
+def _introduce(game: Game, config: AlphaZeroConfig, training: Training) -> Training:
+    """Puts demonstrations into the buffer, and measures rewards by the best of them."""
+    training, key = _chance(training)
+    shown = demonstrate(game, key, max(config.demonstrations.games, 3))
+    best = jnp.max(shown.returns)
+    training = training._replace(reward_scale=jnp.where(best == 0, 1.0, jnp.abs(best)))
+    if not config.demonstrations.games:
+        return training
+    shown = shown.take(jnp.arange(config.demonstrations.games))
+    return training._replace(replay=remember(training.replay, shown))
+
+
+@eqx.filter_jit
+def _play(game: Game, config: AlphaZeroConfig, training: Training) -> tuple[Training, Array]:
+    training, key = _chance(training)
+    key_start, key_openings, key_play, key_walks = jax.random.split(key, 4)
+    own, walks = config.selfplay, training.walks
+    openings = begin_anew(game, key_start, own.games)
+    if walks is not None:
+        openings = reopen(game, walks, openings, key_openings, own.reopened, own.reopened_moves)
+    records = play(game, training.agent, key_play, openings, config.search, training.reward_scale)
+    replay = honour(game, remember(training.replay, records), records, config.replay.renewed)
+    if walks is not None:
+        walks = follow(game, walks, records, replay, key_walks, own.restarts)
+    training = training._replace(replay=replay, walks=walks, iteration=training.iteration + 1)
+    return training, records.returns
+
+
+@eqx.filter_jit
+def _improve(
+    game: Game, config: AlphaZeroConfig, training: Training, demonstrations: Int[Array, ""] | int = 0
+) -> tuple[Training, Losses]:
+    """Makes gradient steps.
+
+    Args:
+        game: the game.
+        config: of the method.
+        training: whose agent learns.
+        demonstrations: how many of the games of a step are new demonstrations, if there are any at all; the
+            others come out of the buffer.
+    """
+    training, key = _chance(training)
+    parameters, rest = eqx.partition(training.agent, eqx.is_array)
+
+    def update(carry: Any, key: Array) -> tuple[Any, Losses]:
+        parameters, optimizer_state = carry
+        key_games, key_shown, key_positions = jax.random.split(key, 3)
+        games = config.learning.games
+        records = draw(training.replay, key_games, games, config.replay.best_share)
+        if config.demonstrations.share:
+            # The first are those out of the best games, so new ones take the places of the last.
+            played = jnp.arange(games) < games - demonstrations
+            shown = demonstrate(game, key_shown, games)
+            records = select_games(played, records, shown)
+        agent, optimizer_state, losses = learn(
+            game,
+            eqx.combine(parameters, rest),
+            optimizer_state,
+            records,
+            key_positions,
+            config.learning,
+            training.reward_scale,
+        )
+        return (eqx.filter(agent, eqx.is_array), optimizer_state), losses
+
+    (parameters, optimizer_state), losses = jax.lax.scan(
+        update, (parameters, training.optimizer_state), jax.random.split(key, config.learning.updates)
+    )
+    training = training._replace(agent=eqx.combine(parameters, rest), optimizer_state=optimizer_state)
+    return training, jax.tree.map(jnp.mean, losses)
+
+
+def _chance(training: Training) -> tuple[Training, Array]:
+    """A key that has not been used yet."""
+    key = jax.random.fold_in(jax.random.key(training.seed), training.clock)
+    return training._replace(clock=training.clock + 1), key

@@ -1,0 +1,95 @@
+"""The agent plays whole games with the search, many side by side."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+from .agent import Agent
+from .game import Game, State, advance
+from .records import Records, empty, replay
+from .tree import Barred, SearchConfig, search
+
+
+class Openings(NamedTuple):
+    """How the games of a batch begin.
+
+    Attributes:
+        start: the first states.
+        actions: moves that games begin with; None if the agent makes all of them.
+        lengths: how many of them each game begins with.
+        barred: which of the moves must not be the first that the agent makes; None if it may make any.
+    """
+
+    start: State
+    actions: Int[Array, "games steps ..."] | None
+    lengths: Int[Array, "games"]
+    barred: Bool[Array, "games steps"] | None = None
+
+
+def begin_anew(game: Game, key: Array, games: int) -> Openings:
+    """Games that begin with their first move."""
+    start = jax.vmap(game.init)(jax.random.split(key, games))
+    return Openings(start, None, jnp.zeros(games, jnp.int32))
+
+
+def play(
+    game: Game,
+    agent: Agent,
+    key: Array,
+    openings: Openings,
+    config: SearchConfig,
+    reward_scale: Array | float,
+) -> Records:
+    """Plays games in lockstep, every move but those of their openings chosen by a search.
+
+    Args:
+        game: the game.
+        agent: guides the search.
+        key: for all chance.
+        openings: how the games begin.
+        config: of the search.
+        reward_scale: the unit of the agent's values.
+    """
+    games = jnp.arange(len(openings.lengths))
+
+    def goes_on(carry):
+        _, states, _ = carry
+        return ~jnp.all(jax.vmap(game.is_over)(states))
+
+    def move(carry):
+        records, states, key = carry
+        key, key_search = jax.random.split(key)
+        plan = search(
+            game, agent, states, key_search, config, reward_scale, _barred(openings, records.lengths)
+        )
+        over = jax.vmap(game.is_over)(states)
+        states, rewards = jax.vmap(partial(advance, game))(states, plan.action)
+        # What would be written behind the last move is dropped.
+        place = (games, jnp.where(over, game.max_steps, records.lengths))
+        written = (records.actions, records.rewards, records.policies, records.menus)
+        new = (plan.action, rewards, plan.policy, plan.menu)
+        actions, rewards, policies, menus = jax.tree.map(
+            lambda leaf, value: leaf.at[place].set(value, mode="drop"), written, new
+        )
+        lengths = records.lengths + ~over
+        return Records(records.start, actions, rewards, lengths, policies, menus), states, key
+
+    if openings.actions is None:
+        states = openings.start
+        opened = empty(game, len(games))._replace(start=states)
+    else:
+        opened, states = replay(game, openings.start, openings.actions, openings.lengths)
+    records, _, _ = jax.lax.while_loop(goes_on, move, (opened, states, key))
+    return records
+
+
+def _barred(openings: Openings, lengths: Int[Array, "games"]) -> Barred | None:
+    """What must not be played next: something only at the first move after the opening."""
+    if openings.actions is None or openings.barred is None:
+        return None
+    return Barred(openings.actions, openings.barred & (lengths == openings.lengths)[:, None])
