@@ -1,4 +1,4 @@
-"""The additions of a scheme, with the sums that several of its linear forms share computed once."""
+"""The additions of linear forms, with the sums that several of them share computed once."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Int
-
-from ._scheme import Scheme, characteristic
 
 # A value's number and its coefficient.
 Term = tuple[int, Fraction | int]
@@ -76,24 +73,6 @@ def share(forms: Int[np.ndarray, "forms inputs"], denominator: int = 1) -> Addit
         return program
     scaled = [tuple((value, Fraction(c) / denominator) for value, c in terms) for terms in program.forms]
     return Additions(program.inputs, program.sums, tuple(scaled))
-
-
-@lru_cache(maxsize=256)
-def additions_of(scheme: Scheme) -> tuple[Additions, Additions, Additions]:
-    """The additions before and after the products of a scheme.
-
-    Returns:
-        programs for the `rank` forms in the blocks of A, for those in the blocks of B, and for the blocks of
-        A B, row by row, from the products.
-    """
-    n, _, p = scheme.format
-    prime = characteristic(scheme.ring)
-    outputs = scheme.w.T.reshape(p, n, -1).swapaxes(0, 1).reshape(n * p, -1)
-    factors = (scheme.u, scheme.v, outputs)
-    if prime:
-        factors = tuple(np.where(factor > prime // 2, factor - prime, factor) for factor in factors)
-    left, right, out = (share(*pair) for pair in zip(factors, scheme.denominators, strict=True))
-    return left, right, out
 
 
 def _greedy(forms: Int[np.ndarray, "forms inputs"]) -> Additions:

@@ -10,10 +10,11 @@ from contextlib import suppress
 from typing import Any
 
 from ._assemble import assemble, parts
+from ._bits import pack, unpack
 from ._known import KNOWN_OVER_INTEGERS
 from ._lift import LiftError, lift
 from ._scheme import Format, Scheme, sorted_format
-from ._search import LENGTH, POOL, SLICE, Walker, flip_search, pack, unpack
+from ._search import LENGTH, POOL, SLICE, flip_search
 
 # Parts of the time that is left to lift a scheme, for walks from the first one, and from others.
 _NEARBY = (0.25, 0.05)
@@ -60,9 +61,9 @@ def lift_nearby(
             return rational
     except LiftError as error:
         failure = error
-    from . import _flips
+    from ._walker import Walker
 
-    walker = Walker(_flips, seed, 0)
+    walker = Walker(seed, 0)
     walker.compile()
     end = math.inf if seconds is None else time.monotonic() + seconds
     pool = [pack(scheme)]

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Num
 
-from ._additions import Additions, Terms, additions_of
-from ._scheme import Format, Scheme, characteristic, winograd
+from ._additions import Additions, Terms
+from ._scheme import Format, Scheme, additions_of, characteristic, winograd
 
 Sizes = tuple[int, int, int]
 Product = Callable[[Array, Array], Array]

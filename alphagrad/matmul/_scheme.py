@@ -7,13 +7,14 @@ import math
 import operator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
+from ._additions import Additions, share
 from ._scheme_file import Content, check_kind, read_content, write_content
 
 Format = tuple[int, int, int]
@@ -189,8 +190,6 @@ class Scheme:
                 scheme; otherwise each linear form is summed by itself.
         """
         if shared:
-            from ._additions import additions_of
-
             return sum(additions.count for additions in additions_of(self))
         forms = (self.u, self.v, self.w.T)
         return sum(int(np.maximum(np.count_nonzero(form, axis=1) - 1, 0).sum()) for form in forms)
@@ -237,6 +236,24 @@ class Scheme:
         except (ValueError, TypeError) as error:
             raise SchemeError(f"{path} holds no scheme: {error}") from error
         return scheme
+
+
+@lru_cache(maxsize=256)
+def additions_of(scheme: Scheme) -> tuple[Additions, Additions, Additions]:
+    """The additions before and after the products of a scheme.
+
+    Returns:
+        programs for the `rank` forms in the blocks of A, for those in the blocks of B, and for the blocks of
+        A B, row by row, from the products.
+    """
+    n, _, p = scheme.format
+    prime = characteristic(scheme.ring)
+    outputs = scheme.w.T.reshape(p, n, -1).swapaxes(0, 1).reshape(n * p, -1)
+    factors = (scheme.u, scheme.v, outputs)
+    if prime:
+        factors = tuple(np.where(factor > prime // 2, factor - prime, factor) for factor in factors)
+    left, right, out = (share(*pair) for pair in zip(factors, scheme.denominators, strict=True))
+    return left, right, out
 
 
 def matmul_tensor(n: int, m: int, p: int) -> Int[np.ndarray, "n*m m*p p*n"]:

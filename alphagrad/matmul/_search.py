@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ._bits import pack, unpack
 from ._known import KNOWN, KNOWN_OVER_INTEGERS
 from ._lift import lifts_once
 from ._scheme import Format, Scheme, sorted_format, standard
 from ._transform import extend, project, reduce_modulo
 
 if TYPE_CHECKING:
-    from ._flips import Walk
+    from ._walker import Walker
 
 _ENTRIES = 64  # of a matrix, as many as there are bits in an integer
 _PROGRESS_SECONDS = 0.2
 SLICE = 500_000  # flips between two looks at the clock and at what other walks found
 LENGTH = 150_000  # flips for every product without a lower rank, after which a walk begins again elsewhere
-_PATIENCE = (1e3, 1e5)  # flips until a plus transition; drawn for every walk
-_MARGIN = 4  # products above a walk's lowest rank to which plus transitions may lead, at most
 POOL = 1000  # schemes kept of the lowest rank
 _SHARE = 0.25  # of the budget that is left, for each format on the way to the last, at most
 _FRUITLESS = 4_000_000  # flips for every product, after which a search without a lower rank ends ...
@@ -104,7 +103,7 @@ def flip_search(
         raise ValueError(f"seed must not be negative, got {seed!r}")
     if seconds is None and steps is None and target is None:
         raise ValueError("the search has no end: give seconds, steps or a target")
-    search = _Search(sizes, seed, workers, seconds, steps, target, progress)
+    search = _FlipSearch(sizes, seed, workers, seconds, steps, target, progress)
     if start is not None:
         starts = [_brought_to(_modulo_2(scheme), sizes) for scheme in _several(start)]
         search.stage(sizes, starts)
@@ -112,7 +111,7 @@ def flip_search(
     random = np.random.default_rng(seed)
     patience, reached = float(_FRUITLESS), dict[Format, _Reached]()
     while not search.over:
-        _arrive(search, sizes, reached, patience, lifting, random)
+        _search_by_extension(search, sizes, reached, patience, lifting, random)
         patience *= _GROWTH
     return search.best
 
@@ -139,8 +138,8 @@ class _Reached(NamedTuple):
     best: list[Scheme]
 
 
-def _arrive(
-    search: _Search,
+def _search_by_extension(
+    search: _FlipSearch,
     format: Format,
     reached: dict[Format, _Reached],
     patience: float,
@@ -158,7 +157,7 @@ def _arrive(
         search: what walks.
         format: the format.
         reached: formats that were searched before; brought up to date.
-        patience: see `_Search.stage`.
+        patience: see `_FlipSearch.stage`.
         lifting: see `flip_search`.
         random: draws the smaller format, and whether it is searched again for one that is done.
 
@@ -170,7 +169,7 @@ def _arrive(
     if not done or random.random() < _ANEW:
         if max(format) > 2:
             smaller, axis = _smaller(format, random)
-            best = _arrive(search, smaller, reached, patience, lifting, random)
+            best = _search_by_extension(search, smaller, reached, patience, lifting, random)
             starts = [extend(scheme, axis) for scheme in best]
         else:
             starts = [standard(*format, ring="Z2")]
@@ -183,7 +182,7 @@ def _arrive(
     return best
 
 
-class _Search:
+class _FlipSearch:
     """Walks side by side, one in every thread, and the schemes that they have found."""
 
     def __init__(
@@ -197,11 +196,11 @@ class _Search:
         progress: Callable[[FlipProgress], Any] | None,
     ) -> None:
         # Numba takes half a second to import, which only those who search shall pay.
-        from . import _flips
+        from ._walker import Walker
 
         self.format, self._target = format, max(_least(format), target or 0)
         self.best = standard(*format, ring="Z2")
-        self._walkers = [Walker(_flips, seed, worker) for worker in range(workers)]
+        self._walkers = [Walker(seed, worker) for worker in range(workers)]
         for walker in self._walkers:
             walker.compile()  # before the clock is read
         self._steps, self._report = steps, progress
@@ -363,74 +362,6 @@ class _Limits(NamedTuple):
     until: float
     flips: float
     patience: float
-
-
-class Walker:
-    """One walk and its random choices."""
-
-    def __init__(self, flips: Any, seed: int, number: int) -> None:
-        self._module = flips
-        self.random = np.random.default_rng((seed, number))
-        self._walk: Walk = flips.new_walk(2, int(self.random.integers(2**62)))
-
-    @property
-    def rank(self) -> int:
-        return int(self._walk.top[self._module.RANK])
-
-    @property
-    def flips(self) -> int:
-        return int(self._walk.top[self._module.FLIPS])
-
-    def factors(self) -> np.ndarray:
-        return self._walk.factors[:, : self.rank].copy()
-
-    def compile(self) -> None:
-        self.begin(pack(standard(1, 1, 2)))
-        self.wander(0, 2)
-
-    def reduced(self, factors: np.ndarray) -> np.ndarray:
-        self.begin(factors)
-        return self.factors()
-
-    def begin(self, factors: np.ndarray) -> None:
-        """Go to a scheme, and draw when plus transitions are made."""
-        module, need = self._module, factors.shape[1] + _MARGIN + 2
-        # The tables are the faster the smaller they are.
-        if not need <= self._walk.factors.shape[1] <= max(64, 2 * need):
-            top = self._walk.top
-            self._walk = module.new_walk(need, 0)
-            self._walk.top[module.RANDOM] = top[module.RANDOM]
-            self._walk.top[module.FLIPS] = top[module.FLIPS]
-        module.begin(self._walk, factors)
-        lower, upper = np.log(_PATIENCE)
-        self._walk.top[module.PATIENCE] = int(np.exp(self.random.uniform(lower, upper)))
-        self._margin = int(self.random.integers(1, _MARGIN + 1))
-
-    def wander(self, flips: int, rank: int) -> bool:
-        """Walk for some flips or until the rank is below the given one; False at a dead end."""
-        module, top = self._module, self._walk.top
-        top[module.CEILING] = rank + self._margin
-        return bool(module.wander(self._walk, np.uint64(flips), np.uint64(rank - 1)))
-
-
-def pack(scheme: Scheme) -> np.ndarray:
-    """The factors of a scheme modulo 2 as bits: (3, rank) integers; products that vanish are left out."""
-    factors = [
-        (factor.astype(np.uint64) << np.arange(factor.shape[1], dtype=np.uint64)).sum(axis=1, dtype=np.uint64)
-        for factor in (scheme.u & 1, scheme.v & 1, scheme.w & 1)
-    ]
-    packed = np.stack(factors)
-    return packed[:, packed.all(axis=0)]
-
-
-def unpack(format: Format, factors: np.ndarray) -> Scheme:
-    """The scheme over "Z2" of factors as bits."""
-    n, m, p = format
-    u, v, w = (
-        (factor[:, None] >> np.arange(width, dtype=np.uint64) & np.uint64(1)).astype(np.int64)
-        for factor, width in zip(factors, (n * m, m * p, p * n), strict=True)
-    )
-    return Scheme(format, u, v, w, "Z2")
 
 
 def _three(format: Iterable[int]) -> tuple[int, int, int]:

@@ -25,7 +25,7 @@ from alphagrad.matmul import (
 )
 from alphagrad.matmul import _flips as flips
 from alphagrad.matmul import _lift_any as lifting
-from alphagrad.matmul._search import pack, unpack
+from alphagrad.matmul._bits import pack, unpack
 
 FORMATS = [(2, 2, 2), (1, 3, 4), (2, 3, 4), (3, 3, 3), (4, 4, 4), (3, 5, 4), (5, 5, 5)]
 

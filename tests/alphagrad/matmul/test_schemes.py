@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alphagrad import matmul
-from alphagrad.matmul._additions import additions_of, share
+from alphagrad.matmul._additions import share
+from alphagrad.matmul._scheme import additions_of
 
 SIZES = st.integers(1, 3)
 FORMATS = st.tuples(SIZES, SIZES, SIZES)
