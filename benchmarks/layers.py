@@ -31,11 +31,11 @@ from measure import run_seconds, save
 
 import graphax
 import tasks
-from alphagrad.layers import TTLinear
+from alphagrad.layers import AgentConfig, TTLinear
 from alphagrad.layers.transformer import TransformerLayer, modes
-from alphagrad.orders.compressed import CompressedVertexGame
+from alphagrad.orders.game import CompressedVertexGame
 from alphagrad.zero import AlphaZeroConfig, DemonstrationConfig, Training, Turn, alphazero, begin
-from alphagrad.zero.agent import AgentConfig, Prediction
+from alphagrad.zero.agent import Prediction
 
 KINDS = {
     "dense, softmax": {},

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from alphagrad.matmul import Scheme, read_format
-from alphagrad.run import read_metrics
-from alphagrad.run.settings import SchemeTrainConfig, parse
+from alphagrad.run.folder import read_metrics
+from alphagrad.run.settings import parse
+from alphagrad.schemes.train import SchemeTrainConfig
 from graphax.files import write_atomically
 
 

@@ -27,9 +27,12 @@ import pytest
 import graphax
 import tasks
 from alphagrad import matmul
-from alphagrad.orders.compressed import CompressedVertexGame
-from alphagrad.run import read_metrics
-from alphagrad.run.settings import SchemeTrainConfig, TrainConfig, parse, to_yaml
+from alphagrad.layers import AgentConfig
+from alphagrad.orders.game import CompressedVertexGame
+from alphagrad.orders.train import OrderTrainConfig
+from alphagrad.run.folder import read_metrics
+from alphagrad.run.settings import parse, to_yaml
+from alphagrad.schemes.train import SchemeTrainConfig
 from alphagrad.zero import (
     AlphaZeroConfig,
     DemonstrationConfig,
@@ -38,7 +41,6 @@ from alphagrad.zero import (
     SelfPlayConfig,
     begin,
 )
-from alphagrad.zero.agent import AgentConfig
 from alphagrad.zero.checkpoint import load_checkpoint, save_checkpoint
 from alphagrad.zero.tree import SearchConfig
 from graphax.orders import _remember
@@ -200,10 +202,10 @@ class Settings:
 
     def __init__(self, folder):
         self.path = folder / "config.yaml"
-        orders = parse(TrainConfig, ["task=Simple", "seed=7", "run_dir=x"])
+        orders = parse(OrderTrainConfig, ["task=Simple", "seed=7", "run_dir=x"])
         schemes = parse(SchemeTrainConfig, ["task=matmul_2x2x2", "target=7"])
         self.originals = [to_yaml(config).encode() for config in (orders, schemes)]
-        self.kinds = (TrainConfig, SchemeTrainConfig)
+        self.kinds = (OrderTrainConfig, SchemeTrainConfig)
 
     def read(self):
         kind = self.kinds[self.original]

@@ -1,15 +1,18 @@
-"""Layers with few parameters: tensor trains for matrices, block terms and dimensions for attention."""
+"""Layers of networks: transformers, tensor trains for matrices, attention by block terms and dimensions."""
 
 from ._attention import BlockTermAttention, DimensionAttention
 from ._decompose import TensorTrain, balanced_modes, feasible_ranks, tt_svd
 from ._tensor_train import TTEmbedding, TTLinear
+from .transformer import AgentConfig, TransformerLayer
 
 __all__ = [
+    "AgentConfig",
     "BlockTermAttention",
     "DimensionAttention",
     "TTEmbedding",
     "TTLinear",
     "TensorTrain",
+    "TransformerLayer",
     "balanced_modes",
     "feasible_ranks",
     "tt_svd",

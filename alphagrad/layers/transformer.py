@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from ..zero.agent import AgentConfig
-from . import BlockTermAttention, DimensionAttention, TTLinear, balanced_modes
+from ._attention import BlockTermAttention, DimensionAttention
+from ._decompose import balanced_modes
+from ._tensor_train import TTLinear
 
 ILLEGAL = -1e9
 """The logit of an action that may not be taken, and of a token that may not be seen."""
@@ -17,6 +20,40 @@ _THREE_MODES = 512  # the least size that three modes of 8 divide
 
 Bias = Float[Array, "heads tokens tokens"]
 Seen = Bool[Array, "tokens tokens"] | Bool[Array, "tokens"]
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """The sizes of a network of transformer layers, and the kinds of these."""
+
+    width: int = field(default=32, metadata={"help": "features of a token"})
+    heads: int = field(default=2, metadata={"help": "attention heads of a layer"})
+    layers: int = field(default=1, metadata={"help": "transformer layers"})
+    temperature: float = field(
+        default=1.0, metadata={"help": "of the draws of actions, where a menu is drawn from the policy"}
+    )
+    attention: str = field(
+        default="softmax",
+        metadata={"help": "how tokens attend to each other: 'softmax', 'block_term' or 'dimension'"},
+    )
+    feed_forward: str = field(
+        default="dense", metadata={"help": "the matrices between attentions: 'dense' or 'tensor_train'"}
+    )
+    rank: int = field(default=8, metadata={"help": "of tensor trains and of block terms"})
+
+    def __post_init__(self):
+        if min(self.width, self.heads, self.layers, self.rank) < 1:
+            raise ValueError("agent.width, agent.heads, agent.layers and agent.rank must be at least 1")
+        if self.temperature <= 0:
+            raise ValueError(f"agent.temperature={self.temperature} must be positive")
+        if self.width % self.heads:
+            raise ValueError(f"agent.width={self.width} must be a multiple of agent.heads={self.heads}")
+        if self.attention not in ("softmax", "block_term", "dimension"):
+            raise ValueError(
+                f"agent.attention={self.attention} must be 'softmax', 'block_term' or 'dimension'"
+            )
+        if self.feed_forward not in ("dense", "tensor_train"):
+            raise ValueError(f"agent.feed_forward={self.feed_forward} must be 'dense' or 'tensor_train'")
 
 
 class TransformerLayer(eqx.Module):

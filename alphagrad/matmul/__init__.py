@@ -25,9 +25,9 @@ from ._known import known_rank
 from ._lift import LiftError, lift
 from ._lift_any import lift_any, lift_nearby
 from ._multiply import multiply
-from ._names import read_format
+from ._names import is_matmul, read_format
 from ._scheme import Scheme, SchemeError, characteristic, matmul_tensor, standard, strassen, winograd
-from ._search import FlipProgress, flip_search
+from ._search import FlipProgress, flip_search, searchable
 from ._transform import (
     canonical,
     change_basis,
@@ -67,6 +67,7 @@ __all__ = [
     "extend",
     "flip_search",
     "formulas",
+    "is_matmul",
     "known_rank",
     "kronecker",
     "laser_exponent",
@@ -86,6 +87,7 @@ __all__ = [
     "rotate",
     "sandwiches",
     "schoenhage_sum",
+    "searchable",
     "small_coppersmith_winograd",
     "standard",
     "strassen",

@@ -9,6 +9,14 @@ from ._scheme import Format
 _PREFIX = "matmul"
 
 
+def is_matmul(task: str) -> bool:
+    """Whether a name asks for a matrix multiplication, be it well written or not.
+
+    Such a name begins with "matmul" and is not that of a Python file.
+    """
+    return task.startswith(_PREFIX) and ".py" not in task
+
+
 def read_format(task: str) -> Format | None:
     """The format that a task is named after.
 
@@ -16,13 +24,12 @@ def read_format(task: str) -> Format | None:
         task: a name such as "matmul_2x3x4", in which case the format is (2, 3, 4).
 
     Returns:
-        the format, or None for a name of another kind: one that does not begin with "matmul", or that names
-        a Python file.
+        the format, or None for a name of another kind.
 
     Raises:
         ValueError: for a name that begins with "matmul" but does not go on with three positive sizes.
     """
-    if not task.startswith(_PREFIX) or ".py" in task:
+    if not is_matmul(task):
         return None
     match = re.fullmatch(rf"{_PREFIX}_([1-9]\d*)x([1-9]\d*)x([1-9]\d*)", task, re.ASCII)
     if match is None:

@@ -1,1 +1,6 @@
 """Elimination orders, learned and searched for: the game, its network, the commands."""
+
+from .game import AdjacencyTensor, CompressedVertexGame, VertexGame
+from .network import VertexAgent
+
+__all__ = ["AdjacencyTensor", "CompressedVertexGame", "VertexAgent", "VertexGame"]

@@ -12,10 +12,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float
 
-from ..layers.transformer import ILLEGAL, TransformerLayer
-from ..zero.agent import AgentConfig, Lesson, Losses, Prediction, register_network
-from .compressed import AdjacencyTensor
-from .game import VertexGame
+from ..layers import AgentConfig, TransformerLayer
+from ..layers.transformer import ILLEGAL
+from ..zero.agent import Lesson, Losses, Prediction, make_agent
+from .game import AdjacencyTensor, VertexGame
 
 _FREQUENCIES = 4
 _LEARNED_SUMS = 3
@@ -230,7 +230,7 @@ def _zeroed(linear: eqx.nn.Linear) -> eqx.nn.Linear:
     return cast(eqx.nn.Linear, jax.tree.map(jnp.zeros_like, linear))
 
 
-@register_network
+@make_agent.register
 def _(game: VertexGame, config: AgentConfig, key: Array) -> VertexAgent:
     with jax.ensure_compile_time_eval():
         seen = game.observe(game.init(key))

@@ -6,7 +6,8 @@ import math
 import threading
 import time
 import typing
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from rich.console import Console
 
@@ -16,10 +17,20 @@ from graphax.orders import Objective
 from graphax.sparse import UnitEdges
 from tasks import Task
 
-from ..run import ProgressLine, RunFolder, read_metrics, run_path, run_times, search_curve, write_report
-from ..run.settings import ConfigError, SearchConfig, load_task, to_yaml, trace_task
-from ..zero.loop import Watch
-from .table import Row, cost_cells, cost_rows, cost_table, write_value
+from ..run.command import Kind, Run
+from ..run.folder import read_metrics
+from ..run.settings import ConfigError, check_counts, nearest
+from .report import (
+    Row,
+    cost_cells,
+    cost_rows,
+    cost_table,
+    order_page,
+    run_times,
+    search_curve,
+    write_value,
+)
+from .task import OrderConfig, load_graph
 
 _CLOSING_SECONDS = 3.0  # for the table and the report of a small graph
 _EXACT_VERTICES = 15  # up to which all orders can be gone through
@@ -35,67 +46,60 @@ _NAMES = {
 }
 
 
-def search(config: SearchConfig, start: float, console: Console) -> bool:
-    """Search, report, and leave everything in the run's folder.
+@dataclass(frozen=True, kw_only=True)
+class OrderSearchConfig(OrderConfig):
+    """The settings of `alphagrad search` for an elimination order."""
 
-    Args:
-        config: the settings.
-        start: of the command, in seconds of `time.perf_counter`.
-        console: for progress and the table.
+    objective: str = field(
+        default="mults",
+        metadata={
+            "help": "what is to be small: 'mults' multiplications, 'flops' these and additions, 'memory' the "
+            "most numbers held at once, 'runtime' seconds on this device"
+        },
+    )
+    workers: int = field(default=2, metadata={"help": "how many searches go on side by side"})
+    remember: bool = field(
+        default=True,
+        metadata={"help": "whether order='auto' takes the found order from now on (objective=mults, free)"},
+    )
 
-    Returns:
-        whether the run came to its own end; False if a user asked it to stop.
+    def __post_init__(self):
+        super().__post_init__()
+        objectives = typing.get_args(Objective)
+        if self.objective not in objectives:
+            raise ConfigError(f"unknown objective {self.objective!r}; {nearest(self.objective, objectives)}")
+        check_counts(workers=self.workers)
+
+
+def search(config: OrderSearchConfig, start: float, console: Console) -> bool:
+    """Search, report, and leave everything in the run's folder; see :class:`alphagrad.run.command.Kind`.
 
     Raises:
         ConfigError: when the task cannot be used.
         OSError: when the folder cannot be used.
     """
-    task = load_task(config)
-    graph = trace_task(task)
-    if not graph.eliminable:
-        raise ConfigError(f"task {task.name}: there is no vertex to eliminate, hence nothing to search for")
-    folder = RunFolder(run_path(config.run_dir, task.name), to_yaml(config))
-    console.print(
-        f"{task.name}: {len(graph.eliminable)} vertices to eliminate; writing to {folder.path}",
-        soft_wrap=True,
+    task, graph = load_graph(config, "search for")
+    run = Run(config, task.name, f"{len(graph.eliminable)} vertices to eliminate", start, console)
+    found = _OrderSearch(graph, task, config, run)
+    with run.working("stopping"):
+        found.search()
+    cells = cost_cells(found.rows(), config.objective)
+    if config.objective == "runtime":
+        picture = run_times({name: cost for name, cost in found.costs.items() if name != "found"})
+    else:
+        picture = search_curve(read_metrics(run.folder.path), found.costs, found.bound, found.quantity)
+    page = order_page(graph, cells, found.verdict, picture, found.order)
+    run.report("search with seed", cost_table(task, cells), page, found.verdict)
+    files = f"order: {run.folder.order}", f"report: {run.folder.report}"
+    if not found.remembers:
+        return run.end(*files)
+    remembered = orders.remember(graph, found.order, **found.origin)
+    return run.end(
+        "remembered: order='auto' takes it from now on"
+        if remembered
+        else "not remembered: order='auto' takes one that costs no more",
+        *files,
     )
-    found = _Search(graph, task, config, folder, console, start)
-    watch = Watch(math.inf)
-    with watch.listening(lambda: console.print("stopping; Ctrl-C again to stop at once")):
-        found.run(watch)
-    folder.close()
-
-    rows, objective = found.rows(), config.objective
-    console.print(cost_table(task, rows, objective))
-    console.print(found.verdict, soft_wrap=True)
-    write_report(
-        folder.report,
-        f"{task.name}, search with seed {config.seed}",
-        cost_cells(rows, objective),
-        found.verdict,
-        run_times({name: cost for name, cost in found.costs.items() if name != "found"})
-        if objective == "runtime"
-        else search_curve(read_metrics(folder.path), found.costs, found.bound, found.quantity),
-        found.order,
-        to_yaml(config),
-        str(graph),
-    )
-    if found.remembers:
-        remembered = orders.remember(
-            graph,
-            found.order,
-            method="search",
-            seed=config.seed,
-            seconds=round(time.perf_counter() - start, 3),
-            task=task.name,
-        )
-        console.print(
-            "remembered: order='auto' takes it from now on"
-            if remembered
-            else "not remembered: order='auto' takes one that costs no more"
-        )
-    console.print(f"order: {folder.order}\nreport: {folder.report}", soft_wrap=True)
-    return not watch.asked
 
 
 class _Progress(Protocol):
@@ -111,7 +115,7 @@ class _Progress(Protocol):
     def cost(self) -> float: ...
 
 
-class _Search:
+class _OrderSearch:
     """The best order so far, kept on disk, and how it is looked for.
 
     Attributes:
@@ -119,18 +123,9 @@ class _Search:
         costs: what the classical orders, other candidates and the best order are worth, by name.
     """
 
-    def __init__(
-        self,
-        graph: ComputationalGraph,
-        task: Task,
-        config: SearchConfig,
-        folder: RunFolder,
-        console: Console,
-        start: float,
-    ) -> None:
-        self._graph, self._task, self._config, self._folder = graph, task, config, folder
-        self._progress = ProgressLine(console)
-        self._start = self._saved = start
+    def __init__(self, graph: ComputationalGraph, task: Task, config: OrderSearchConfig, run: Run) -> None:
+        self._graph, self._task, self._config, self._run = graph, task, config, run
+        self._saved = run.start
         self._save_seconds = 0.0
         self._unsaved = False
         self._evaluations = 0
@@ -138,20 +133,18 @@ class _Search:
         self._unit_edges: UnitEdges = config.convention
         self._bounds: _Bound | None = None
         self._proved_bound: int | None = None
-        self._deadline = start + config.seconds
         self._candidates: dict[str, tuple[int, ...]] = {}
         self.order: tuple[int, ...] = ()
         self.costs: dict[str, float] = {}
 
-    def run(self, watch: Watch) -> None:
+    def search(self) -> None:
         """Search until the time is over, an order is proved to be the best, or the user has had enough."""
         try:
-            self._run(watch)
+            self._search()
         finally:  # also if the user has had more than enough
             self._save()
-            self._progress.end()
 
-    def _run(self, watch: Watch) -> None:
+    def _search(self) -> None:
         graph, unit_edges = self._graph, self._unit_edges
         # What the found order is compared with, and shown beside; the search makes its own way.
         known = {"auto": orders.auto(graph)} if self.remembers else {}
@@ -162,18 +155,18 @@ class _Search:
             "markowitz": orders.markowitz(graph, unit_edges=unit_edges),
         }
         if self._objective == "runtime":
-            self._run_times(watch)
+            self._run_times()
         else:
             for name, order in self._candidates.items():
                 self.costs[name] = orders.evaluate(graph, order, self._objective, unit_edges)
                 self._offer(order, self.costs[name])
             self._candidates |= known
             closing = _CLOSING_SECONDS + 3 * (time.perf_counter() - begun)
-            self._deadline -= min(closing, self._config.seconds / 2)
-            self._least(watch)
+            self._run.leave(closing)
+            self._least()
         self._note()
 
-    def _least(self, watch: Watch) -> None:
+    def _least(self) -> None:
         """Look for the order of least cost."""
         graph, unit_edges = self._graph, self._unit_edges
         if self._objective in ("mults", "flops"):
@@ -181,15 +174,15 @@ class _Search:
             self._bounds.start()
             self._bounds.join(_BOUND_SHARE * self._config.seconds)
         if self._objective == "mults" and len(graph.eliminable) <= _EXACT_VERTICES and not self._proved:
-            seconds = min(_EXACT_SECONDS, max(_LEAST_SECONDS, self._left / 2))
+            seconds = min(_EXACT_SECONDS, max(_LEAST_SECONDS, self._run.left / 2))
             proof = orders.exact(graph, seconds=seconds, unit_edges=unit_edges, start=self.order)
             self._proved_bound = proof.bound
             self._offer(proof.order, proof.cost)
-        if not self._proved and not watch.asked:
-            order = self._anneal(self._objective, watch, self._left)
+        if not self._proved and not self._run.asked:
+            order = self._anneal(self._objective, self._run.left)
             self._offer(order, orders.evaluate(graph, order, self._objective, unit_edges))
 
-    def _run_times(self, watch: Watch) -> None:
+    def _run_times(self) -> None:
         """Run the classical orders and those of least cost, each in its way, and take the fastest.
 
         A run is compiled, which takes seconds: there is no time to try many orders.
@@ -198,15 +191,15 @@ class _Search:
         self._offer(candidates["markowitz"], math.inf)
         searches: dict[str, Objective] = {"fewest flops": "flops", "least memory": "memory"}
         for name, objective in searches.items():
-            if not watch.asked:
+            if not self._run.asked:
                 seconds = self._config.seconds / 6  # two thirds of the time are for the runs
-                candidates[name] = self._anneal(objective, watch, seconds)
+                candidates[name] = self._anneal(objective, seconds)
         taken = orders.measure(self._graph, list(candidates.values()))
         self.costs |= zip(candidates, taken, strict=True)
         for name, order in candidates.items():
             self._offer(order, self.costs[name])
 
-    def _anneal(self, objective: Objective, watch: Watch, seconds: float) -> tuple[int, ...]:
+    def _anneal(self, objective: Objective, seconds: float) -> tuple[int, ...]:
         before = self._evaluations
         # A search that has to be compiled first begins its own count of time after that.
         end = time.perf_counter() + max(_LEAST_SECONDS, seconds)
@@ -216,9 +209,8 @@ class _Search:
             if objective == self._objective:
                 self._offer(progress.order, progress.cost)
             self._note()
-            if self._progress.due:
-                self._progress.show(self._line(objective, progress))
-            return watch.asked or self._proved or time.perf_counter() > end
+            self._run.show(lambda: self._line(objective, progress))
+            return self._run.asked or self._proved or time.perf_counter() > end
 
         return orders.anneal(
             self._graph,
@@ -245,38 +237,26 @@ class _Search:
         if not self._unsaved:
             return
         begun = time.perf_counter()
-        graphax.save_order(
-            self._folder.order,
-            self._graph,
-            self.order,
-            method="search",
-            seed=self._config.seed,
-            seconds=round(begun - self._start, 3),
-            task=self._task.name,
-        )
+        graphax.save_order(self._run.folder.order, self._graph, self.order, **self.origin)
         self._saved, self._unsaved = time.perf_counter(), False
         self._save_seconds = self._saved - begun
 
     def _note(self) -> None:
         """Add a line to the metrics."""
         cost = self.costs["found"]
-        self._folder.write(
-            {
-                "seconds": round(time.perf_counter() - self._start, 3),
-                "evaluations": self._evaluations,
-                "best": cost if math.isfinite(cost) else None,
-                "bound": self.bound,
-            }
-        )
+        best = cost if math.isfinite(cost) else None
+        self._run.note(evaluations=self._evaluations, best=best, bound=self.bound)
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What files say of where the order came from."""
+        seconds = round(self._run.seconds, 3)
+        return {"method": "search", "seed": self._config.seed, "seconds": seconds, "task": self._task.name}
 
     @property
     def remembers(self) -> bool:
         """Whether the order is offered to the order store, which is about multiplications executed."""
         return self._config.remember and self._objective == "mults" and self._unit_edges == "free"
-
-    @property
-    def _left(self) -> float:
-        return self._deadline - time.perf_counter()
 
     @property
     def bound(self) -> int | None:
@@ -309,15 +289,13 @@ class _Search:
         return "-" if bound is None else f"{100 * (cost - bound) / cost:.1f} %"
 
     def _line(self, objective: Objective, progress: _Progress) -> str:
-        """Progress, on one line."""
+        """Progress, in some words."""
         known = objective == self._objective  # not so while candidates for run times are gathered
         bound = write_value(self.bound) if known else "-"
         return (
-            f"{time.perf_counter() - self._start:5.0f} s  "
             f"{progress.evaluations / max(progress.seconds, 1e-3):,.0f} orders/s  "
             f"best {progress.cost if not known else self.costs['found']} {objective}  "
-            f"bound {bound}  gap {self._gap}  "
-            f"{max(0.0, self._start + self._config.seconds - time.perf_counter()):.0f} s left"
+            f"bound {bound}  gap {self._gap}"
         )
 
     def rows(self) -> list[Row]:
@@ -344,7 +322,7 @@ class _Bound(threading.Thread):
         self._value: int | None = None
         self._error: Exception | None = None
 
-    def run(self) -> None:
+    def search(self) -> None:
         try:
             self._value = orders.lower_bound(self._graph, self._unit_edges)
         except Exception as error:  # it is raised where the bound is asked for
@@ -356,3 +334,6 @@ class _Bound(threading.Thread):
         if self._error is not None:
             raise self._error
         return self._value
+
+
+SEARCH = Kind("an elimination order", "NAME", bool, OrderSearchConfig, search)

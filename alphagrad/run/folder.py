@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tensorboardX import SummaryWriter
-
 from graphax.files import parse_json, read_text
-
-from ..zero.loop import Metrics
 
 
 class RunFolder:
@@ -22,16 +17,15 @@ class RunFolder:
     Args:
         path: the folder; made if it is not there.
         config: the settings of the run, as YAML.
+        advice: what to do if the folder holds anything already, where {path} stands for the folder.
 
     Raises:
         FileExistsError: if the folder holds anything already.
     """
 
-    _mend = "name another folder"
-
-    def __init__(self, path: Path, config: str) -> None:
+    def __init__(self, path: Path, config: str, advice: str = "name another folder") -> None:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise FileExistsError(f"run_dir={path} exists and is not empty; {self._mend.format(path=path)}")
+            raise FileExistsError(f"run_dir={path} exists and is not empty; {advice.format(path=path)}")
         path.mkdir(parents=True, exist_ok=True)
         self.path = path
         (path / "config.yaml").write_text(config, encoding="utf-8")
@@ -60,38 +54,6 @@ class RunFolder:
     def close(self) -> None:
         """Finish the files that are written line by line."""
         self._metrics.close()
-
-
-class TrainingFolder(RunFolder):
-    """The folder of a run that learns: with TensorBoard events, and checkpoints to go on from."""
-
-    _mend = "name another folder, or go on from this one with resume={path}"
-
-    def __init__(self, path: Path, config: str) -> None:
-        super().__init__(path, config)
-        self._events = SummaryWriter(str(path), write_to_disk=True)
-
-    @property
-    def checkpoint(self) -> Path:
-        """The latest checkpoint."""
-        return checkpoint_in(self.path)
-
-    def log(self, metrics: Metrics) -> None:
-        """Write what a turn came to."""
-        values = asdict(metrics)
-        self.write(values)
-        for key, value in values.items():
-            if value is not None and key != "iteration":
-                self._events.add_scalar(key, value, metrics.iteration)
-
-    def close(self) -> None:
-        super().close()
-        self._events.close()
-
-
-def checkpoint_in(path: Path) -> Path:
-    """Where a run's folder has its latest checkpoint."""
-    return path / "checkpoints" / "latest.eqx"
 
 
 def run_path(run_dir: str | None, task: str) -> Path:

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from ..layers import TTLinear
-from ..layers.transformer import ILLEGAL, TransformerLayer, feed_forward
-from ..zero.agent import AgentConfig, Lesson, Losses, Prediction, register_network
+from ..layers import AgentConfig, TransformerLayer, TTLinear
+from ..layers.transformer import ILLEGAL, feed_forward
+from ..zero.agent import Lesson, Losses, Prediction, make_agent
 from .game import TensorGame, TensorView, spell
 
 _PIECE = 4  # entries of a factor that are chosen at once, at most
@@ -351,6 +351,6 @@ def _cut(size: int) -> list[int]:
     return [size // count + (at < size % count) for at in range(count)]
 
 
-@register_network
+@make_agent.register
 def _(game: TensorGame, config: AgentConfig, key: Array) -> TensorAgent:
     return TensorAgent(game, config, key)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.table import Table
 
 from ..matmul import (
     FlipProgress,
@@ -16,17 +15,20 @@ from ..matmul import (
     exponent,
     flip_search,
     formulas,
+    is_matmul,
     known_rank,
     lift,
     lift_any,
     read_format,
     reduce_modulo,
+    searchable,
     standard,
 )
-from ..matmul._search import searchable
-from ..run import Cells, ProgressLine, RunFolder, Text, rank_curve, read_metrics, run_path, write_page
-from ..run.settings import ConfigError, SchemeSearchConfig, to_yaml
-from ..zero.loop import Watch
+from ..run.command import Kind, Run, RunConfig
+from ..run.folder import read_metrics
+from ..run.page import Cells, Text, as_table
+from ..run.settings import ConfigError, check_counts, nearest
+from .report import TASK, counts_of, rank_curve
 
 _CLOSING_SECONDS = 3.0  # for the table and the report
 _LIFTING_SHARE = 0.3  # of all time, to look for other schemes where those found do not lift
@@ -34,16 +36,36 @@ _LEAST_SECONDS = 0.2  # that a search gets however late it is
 _RING_NAMES = {"Z2": "modulo 2", "Z": "over the integers", "Q": "over the rationals"}
 
 
+@dataclass(frozen=True, kw_only=True)
+class SchemeSearchConfig(RunConfig):
+    """The settings of `alphagrad search` for a scheme of matrix multiplication."""
+
+    task: str = field(metadata={"help": "matmul_NxMxP: the product of an N x M by an M x P matrix"})
+    ring: str = field(
+        default="Z2",
+        metadata={
+            "help": "of the coefficients: 'Z2' integers modulo 2; 'Z' integers and 'Q' rationals, to which "
+            "schemes modulo 2 are lifted"
+        },
+    )
+    target: int | None = field(
+        default=None, metadata={"help": "a rank at which the search ends, in the ring asked for"}
+    )
+    start: str | None = field(
+        default=None,
+        metadata={"help": "a file with a scheme to begin with, of this or another format: scheme.json"},
+    )
+    workers: int = field(default=2, metadata={"help": "how many walks go on side by side, one on each core"})
+
+    def __post_init__(self):
+        if self.ring not in _RING_NAMES:
+            raise ConfigError(f"unknown ring {self.ring!r}; {nearest(self.ring, list(_RING_NAMES))}")
+        check_counts(target=self.target, workers=self.workers)
+        super().__post_init__()
+
+
 def search(config: SchemeSearchConfig, start: float, console: Console) -> bool:
-    """Search, report, and leave everything in the run's folder.
-
-    Args:
-        config: the settings.
-        start: of the command, in seconds of `time.perf_counter`.
-        console: for progress and the table.
-
-    Returns:
-        whether the run came to its own end; False if a user asked it to stop.
+    """Search, report, and leave everything in the run's folder; see :class:`alphagrad.run.command.Kind`.
 
     Raises:
         ConfigError: when the task or the scheme to start from cannot be used.
@@ -57,37 +79,19 @@ def search(config: SchemeSearchConfig, start: float, console: Console) -> bool:
         reduce_modulo(begin, 2)  # refuses what does not exist modulo 2
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    folder = RunFolder(run_path(config.run_dir, config.task), to_yaml(config))
-    console.print(
-        f"{config.task}: {math.prod(format)} products by the standard algorithm; writing to {folder.path}",
-        soft_wrap=True,
-    )
-    found = _Search(format, begin, config, folder, console, start)
-    watch = Watch(math.inf)
-    with watch.listening(lambda: console.print("stopping; Ctrl-C again to stop at once")):
-        found.run(watch)
-    folder.close()
-
+    run = Run(config, config.task, f"{math.prod(format)} products by the standard algorithm", start, console)
+    found = _SchemeSearch(format, begin, config, run)
+    with run.working("stopping"):
+        found.search()
     cells = _cells(found)
-    table = Table(title=f"{config.task}: products of schemes")
-    for head in cells[0]:
-        table.add_column(head, justify="left" if head in ("scheme", "ring") else "right")
-    for row in cells[1:]:
-        table.add_row(*row)
-    console.print(table)
-    console.print(found.verdict, soft_wrap=True)
-    write_page(
-        folder.report,
-        f"{config.task}, search with seed {config.seed}",
-        (
-            Cells("Schemes", cells, (_CAPTION, found.verdict)),
-            rank_curve(read_metrics(folder.path), known_rank(format)),
-            Text("Scheme", formulas(found.scheme)),
-            Text("Settings", to_yaml(config)),
-        ),
+    page = (
+        Cells("Schemes", cells, (_CAPTION, found.verdict)),
+        rank_curve(read_metrics(run.folder.path), known_rank(format)),
+        Text("Scheme", formulas(found.scheme)),
     )
-    console.print(f"scheme: {folder.scheme}\nreport: {folder.report}", soft_wrap=True)
-    return not watch.asked
+    table = as_table(f"{config.task}: products of schemes", cells, ("scheme", "ring"))
+    run.report("search with seed", table, page, found.verdict)
+    return run.end(f"scheme: {run.folder.scheme}", f"report: {run.folder.report}")
 
 
 _CAPTION = (
@@ -96,7 +100,7 @@ _CAPTION = (
 )
 
 
-def _cells(found: _Search) -> list[tuple[str, ...]]:
+def _cells(found: _SchemeSearch) -> list[tuple[str, ...]]:
     """The table of schemes as text, under a row of headings."""
     format = found.scheme.format
     cells: list[tuple[str, ...]] = [("scheme", "ring", "rank", "additions", "shared", "exponent")]
@@ -106,8 +110,7 @@ def _cells(found: _Search) -> list[tuple[str, ...]]:
     if found.best.rank < found.scheme.rank:
         schemes["found, modulo 2"] = found.best
     for name, scheme in schemes.items():
-        counts = (scheme.rank, scheme.additions(), scheme.additions(shared=True))
-        cells.append((name, scheme.ring, *map(str, counts), _exponent(scheme.rank, format)))
+        cells.append((name, scheme.ring, *counts_of(scheme), _exponent(scheme.rank, format)))
     known = known_rank(format)
     if known is not None:
         cells.append(("literature, modulo 2", "Z2", str(known), "-", "-", _exponent(known, format)))
@@ -119,7 +122,7 @@ def _exponent(rank: int, format: Sequence[int]) -> str:
     return f"{exponent(rank, n, m, p):.4f}" if n * m * p > 1 else "-"
 
 
-class _Search:
+class _SchemeSearch:
     """The best schemes so far, kept on disk, and how they are looked for.
 
     Attributes:
@@ -130,58 +133,47 @@ class _Search:
     """
 
     def __init__(
-        self,
-        format: tuple[int, int, int],
-        begin: Scheme,
-        config: SchemeSearchConfig,
-        folder: RunFolder,
-        console: Console,
-        start: float,
+        self, format: tuple[int, int, int], begin: Scheme, config: SchemeSearchConfig, run: Run
     ) -> None:
-        self._format, self._config, self._folder, self._start = format, config, folder, start
-        self._begin = begin
-        self._progress = ProgressLine(console)
-        self._deadline = start + config.seconds
-        self._deadline -= min(_CLOSING_SECONDS, config.seconds / 2)
+        self._format, self._begin, self._config, self._run = format, begin, config, run
         self._flips = 0
         self.best = standard(*format, ring="Z2")
         self.lifted = None if config.ring == "Z2" else standard(*format)
         self.rational: Scheme | None = None
+        run.leave(_CLOSING_SECONDS)
 
     @property
     def scheme(self) -> Scheme:
         """The best over the ring that was asked for."""
         return self.best if self.lifted is None else self.lifted
 
-    def run(self, watch: Watch) -> None:
+    def search(self) -> None:
         """Search until the time is over, the target is reached, or the user has had enough."""
         self._save()
         try:
             if self._begin.format == self._format:
                 self._keep(self._begin)
                 self._take(reduce_modulo(self._begin, 2))
-            self._walk(watch)
-            self._lift(watch)
+            self._walk()
+            self._lift()
         finally:  # also if the user has had more than enough
             self._note(self._format, self.best.rank)
-            self._progress.end()
 
-    def _walk(self, watch: Watch) -> None:
+    def _walk(self) -> None:
         """Look for schemes modulo 2, and lift them."""
 
         def listen(at: FlipProgress) -> bool:
             self._flips = at.flips
             self._take(at.scheme)
             self._note(at.format, at.rank)
-            if self._progress.due:
-                self._progress.show(self._line(at))
-            return watch.asked or self._left < self._reserve
+            self._run.show(lambda: self._line(at))
+            return self._run.asked or self._run.left < self._reserve
 
         config = self._config
         # A search that has to be compiled first begins its own count of time after that.
         found = flip_search(
             self._format,
-            seconds=max(_LEAST_SECONDS, self._left),
+            seconds=max(_LEAST_SECONDS, self._run.left),
             seed=config.seed,
             start=self._begin if config.start else None,
             workers=config.workers,
@@ -203,19 +195,18 @@ class _Search:
                 pass
         self._save()
 
-    def _lift(self, watch: Watch) -> None:
+    def _lift(self) -> None:
         """Look for schemes that lift; half of what time is left is for each rank."""
         if self.lifted is None:
             return
         config = self._config
         for rank in range(self.best.rank, self.lifted.rank):
-            if rank >= self.lifted.rank or watch.asked or self._left <= 0:
+            if rank >= self.lifted.rank or self._run.asked or self._run.left <= 0:
                 break
 
             def stop(rank: int = rank) -> bool:
-                if self._progress.due:
-                    self._progress.show(self._lifting_line(rank))
-                return watch.asked
+                self._run.show(lambda: f"lifting {_write(self._format)} of rank {rank}  {self._bests}")
+                return self._run.asked
 
             try:
                 self._keep(
@@ -223,7 +214,7 @@ class _Search:
                         self.best,
                         ring=config.ring,
                         rank=rank,
-                        seconds=self._left / 2,
+                        seconds=self._run.left / 2,
                         seed=config.seed,
                         workers=config.workers,
                         stop=stop,
@@ -246,7 +237,7 @@ class _Search:
 
     def _save(self) -> None:
         """Write what is not on disk yet; a scheme that is written is verified."""
-        path = self._folder.scheme
+        path = self._run.folder.scheme
         others = {"modulo_2": self.best if self.best.rank < self.scheme.rank else None}
         others["rational"] = self.rational
         self.scheme.save(path)
@@ -259,20 +250,10 @@ class _Search:
 
     def _note(self, format: tuple[int, int, int], rank: int) -> None:
         """Add a line to the metrics."""
-        self._folder.write(
-            {
-                "seconds": round(time.perf_counter() - self._start, 3),
-                "flips": self._flips,
-                "format": _write(format),
-                "rank": rank,
-                "best": self.best.rank,
-                "lifted": self.lifted.rank if self.lifted else None,
-            }
+        lifted = self.lifted.rank if self.lifted else None
+        self._run.note(
+            flips=self._flips, format=_write(format), rank=rank, best=self.best.rank, lifted=lifted
         )
-
-    @property
-    def _left(self) -> float:
-        return self._deadline - time.perf_counter()
 
     @property
     def _reserve(self) -> float:
@@ -298,27 +279,16 @@ class _Search:
         return words
 
     def _line(self, at: FlipProgress) -> str:
-        """Progress, on one line."""
+        """Progress, in some words."""
         return (
-            f"{time.perf_counter() - self._start:5.0f} s  "
             f"{at.flips / max(at.seconds, 1e-3) / 1e6:.1f} million flips/s  "
-            f"at {_write(at.format)}: {at.rank}{_known(at.format)}  {self._bests}  {self._remaining}"
-        )
-
-    def _lifting_line(self, rank: int) -> str:
-        return (
-            f"{time.perf_counter() - self._start:5.0f} s  lifting {_write(self._format)} of rank {rank}  "
-            f"{self._bests}  {self._remaining}"
+            f"at {_write(at.format)}: {at.rank}{_known(at.format)}  {self._bests}"
         )
 
     @property
     def _bests(self) -> str:
         lifted = f", {self.lifted.rank} {_RING_NAMES[self.lifted.ring]}" if self.lifted else ""
         return f"best {_write(self._format)}: {self.best.rank}{lifted}{_known(self._format)}"
-
-    @property
-    def _remaining(self) -> str:
-        return f"{max(0.0, self._start + self._config.seconds - time.perf_counter()):.0f} s left"
 
 
 def _write(format: Sequence[int]) -> str:
@@ -328,3 +298,6 @@ def _write(format: Sequence[int]) -> str:
 def _known(format: tuple[int, int, int]) -> str:
     known = known_rank(format)
     return "" if known is None else f" (known {known})"
+
+
+SEARCH = Kind("a matrix multiplication", TASK, is_matmul, SchemeSearchConfig, search)

@@ -4,41 +4,102 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
-from ..matmul import Scheme, formulas, known_rank, matmul_tensor, read_format, sandwiches
-from ..run import Cells, Text, TrainingFolder, rank_of_games, read_metrics, run_path, write_page
-from ..run.settings import ConfigError, SchemeTrainConfig, to_yaml
+from ..layers import AgentConfig
+from ..matmul import Scheme, formulas, is_matmul, known_rank, matmul_tensor, read_format, sandwiches
+from ..run.command import Kind, Run
+from ..run.folder import read_metrics
+from ..run.page import Cells, Picture, Text, as_table, picture
+from ..run.settings import ConfigError, check_counts
+from ..zero import DemonstrationConfig, LearningConfig, ReplayConfig, SearchConfig, SelfPlayConfig
 from ..zero.records import Records
-from ..zero.training import begin_or_resume, learn
+from ..zero.training import RESUMABLE, Trainer, TrainingConfig, plot_games
 from .game import TensorGame
+from .report import TASK, counts_of
 
 _SYMMETRIES = 64  # turns of a scheme that agents see
 _DEMONSTRATION_RANK = 12  # of longer sums little is to be learned
 
 
+@dataclass(frozen=True, kw_only=True)
+class SchemeTrainConfig(TrainingConfig):
+    """The settings of `alphagrad train` for a scheme of matrix multiplication."""
+
+    task: str = field(
+        metadata={"help": "matmul_NxMxP, or several that are learned together: matmul_2x2x2+matmul_2x2x3"}
+    )
+    ring: str = field(
+        default="Z", metadata={"help": "of the coefficients: 'Z', with -1, 0 and 1, or 'Z2', modulo 2"}
+    )
+    target: int | None = field(
+        default=None,
+        metadata={
+            "help": "the rank at which a task is done and, if all are, the run ends; by default that of the "
+            "literature (modulo 2)"
+        },
+    )
+    menu: int = field(default=8, metadata={"help": "moves drawn at every state"})
+    history: int = field(default=2, metadata={"help": "how many of the last moves the agent sees"})
+    changed_bases: float = field(
+        default=0.0, metadata={"help": "part of the games that are played in a random basis, as exercises"}
+    )
+    seconds: float = field(default=1200.0, metadata={"help": "how long the whole command may take"})
+    agent: AgentConfig = field(default_factory=partial(AgentConfig, heads=4))
+    search: SearchConfig = field(default_factory=partial(SearchConfig, method="visits", simulations=2))
+    selfplay: SelfPlayConfig = field(
+        default_factory=partial(SelfPlayConfig, games=256, reopened=0.98, reopened_moves=4)
+    )
+    replay: ReplayConfig = field(default_factory=partial(ReplayConfig, latest=4096, best=256, renewed=True))
+    learning: LearningConfig = field(
+        default_factory=partial(
+            LearningConfig, rate=3e-3, updates=10, games=32, positions=2, value_weight=1.0
+        )
+    )
+    demonstrations: DemonstrationConfig = field(
+        default_factory=partial(DemonstrationConfig, updates=5000, share=0.5)
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.ring not in ("Z", "Z2"):
+            raise ConfigError(f"ring={self.ring} must be 'Z' or 'Z2'")
+        check_counts(target=self.target)
+        if self.menu < 1 or self.history < 0 or not 0 <= self.changed_bases <= 1:
+            raise ConfigError(
+                f"menu={self.menu} must be at least 1, history={self.history} not negative, and "
+                f"changed_bases={self.changed_bases} between 0 and 1"
+            )
+
+
+# What is faster than a CPU does more work at once in the same time.
+_ON_ACCELERATOR = {
+    "agent.width": 64,
+    "selfplay.games": 1024,
+    "learning.updates": 2,
+    "learning.games": 128,
+    "demonstrations.updates": 2500,
+}
+
+
 def train(config: SchemeTrainConfig, start: float, console: Console) -> bool:
-    """Learn, report, and leave everything in the run's folder.
-
-    Args:
-        config: the settings.
-        start: of the command, in seconds of `time.perf_counter`.
-        console: for progress and the table.
-
-    Returns:
-        whether the run came to its own end; False if a user asked it to stop.
+    """Learn, report, and leave everything in the run's folder; see :class:`alphagrad.run.command.Kind`.
 
     Raises:
         ConfigError: when the task or the checkpoint cannot be used.
         OSError: when the folder cannot be used.
     """
     formats = _formats(config.task)
+    standard = {name: math.prod(format) for name, format in formats.items()}
     game = TensorGame(
         {name: matmul_tensor(*format) for name, format in formats.items()},
-        limits={name: math.prod(format) for name, format in formats.items()},
+        limits=standard,
         modulus=2 if config.ring == "Z2" else None,
         menu=config.menu,
         history=config.history,
@@ -46,62 +107,45 @@ def train(config: SchemeTrainConfig, start: float, console: Console) -> bool:
         symmetries={name: sandwiches(format, _SYMMETRIES) for name, format in formats.items()},
         demonstration_rank=_DEMONSTRATION_RANK,
     )
-    fingerprint = hashlib.sha256(f"{config.task} {config.ring}".encode()).hexdigest()[:16]
-    training = begin_or_resume(game, config, fingerprint)
-    folder = TrainingFolder(run_path(config.run_dir, config.task), to_yaml(config))
-    console.print(
-        f"{config.task}: {', '.join(str(math.prod(format)) for format in formats.values())} products by the "
-        f"standard algorithm; writing to {folder.path}",
-        soft_wrap=True,
-    )
-
+    trainer = Trainer(game, config, hashlib.sha256(f"{config.task} {config.ring}".encode()).hexdigest()[:16])
+    size = f"{', '.join(map(str, standard.values()))} products by the standard algorithm"
+    run = Run(config, config.task, size, start, console, RESUMABLE)
     schemes: dict[str, Scheme] = {}
 
-    def on_best(target: int, played: Records, best: float) -> None:
+    def keep(target: int, played: Records) -> None:
         """Save a game that is better than all before; if it is a scheme, which `save` makes sure of."""
         name = game.names[target]
         scheme = _scheme(formats[name], game, played, config.ring)
         if scheme is not None:
-            path = folder.scheme if len(formats) == 1 else folder.scheme.with_stem(f"scheme_{name}")
+            path = run.folder.scheme if len(formats) == 1 else run.folder.scheme.with_stem(f"scheme_{name}")
             scheme.save(path)
             schemes[name] = scheme
 
-    def enough() -> bool:
-        wanted = {name: config.target or known_rank(format) or 0 for name, format in formats.items()}
-        return all(name in schemes and schemes[name].rank <= rank for name, rank in wanted.items())
-
-    finished = learn(game, config, training, fingerprint, folder, console, start, on_best, enough)
-
+    wanted = {name: config.target or known_rank(format) or 0 for name, format in formats.items()}
+    trainer.train(
+        run, keep, lambda: all(name in schemes and schemes[name].rank <= wanted[name] for name in wanted)
+    )
     cells = [("task", "standard", "learned", "literature, modulo 2", "additions", "shared")]
     for name, format in formats.items():
-        scheme = schemes.get(name)
-        rank, additions, shared = ("-",) * 3
-        if scheme is not None:
-            counts = (scheme.rank, scheme.additions(), scheme.additions(shared=True))
-            rank, additions, shared = map(str, counts)
+        rank, additions, shared = counts_of(schemes[name]) if name in schemes else ("-",) * 3
         known = str(known_rank(format) or "-")
-        cells.append((name, str(math.prod(format)), rank, known, additions, shared))
-    table = Table(title="products of schemes")
-    for head in cells[0]:
-        table.add_column(head, justify="left" if head == "task" else "right")
-    for row in cells[1:]:
-        table.add_row(*row)
-    console.print(table)
-    write_page(
-        folder.report,
-        f"{config.task}, seed {config.seed}",
-        (
-            Cells("Schemes", cells, ("additions: of blocks; shared: with common sums computed once",)),
-            rank_of_games(read_metrics(folder.path)),
-            *(Text(f"Scheme of {name}", formulas(scheme)) for name, scheme in schemes.items()),
-            Text("Settings", to_yaml(config)),
-        ),
+        cells.append((name, str(standard[name]), rank, known, additions, shared))
+    page = (
+        Cells("Schemes", cells, ("additions: of blocks; shared: with common sums computed once",)),
+        _rank_of_games(read_metrics(run.folder.path)),
+        *(Text(f"Scheme of {name}", formulas(scheme)) for name, scheme in schemes.items()),
     )
+    run.report("seed", as_table("products of schemes", cells, ("task",)), page)
     if len(schemes) < len(formats):
-        console.print("not every task was played to its end: give it more seconds")
-    else:
-        console.print(f"schemes: {folder.path}\nreport: {folder.report}", soft_wrap=True)
-    return finished
+        return run.end("not every task was played to its end: give it more seconds")
+    return run.end(f"schemes: {run.folder.path}", f"report: {run.folder.report}")
+
+
+def _rank_of_games(metrics: Sequence[Mapping[str, Any]]) -> Picture:
+    """Moves of the games over time, and what those paid besides that left something over."""
+    drawn, axes, _ = plot_games(metrics, "products, and the bound on what is left")
+    axes.legend()
+    return picture("Learning", "moves of the games over time", drawn)
 
 
 def _formats(task: str) -> dict[str, tuple[int, int, int]]:
@@ -134,3 +178,6 @@ def _scheme(format: tuple[int, int, int], game: TensorGame, played: Records, rin
     if -float(played.rewards.sum()) > len(moves):
         return None
     return Scheme(format, *factors, ring)
+
+
+TRAIN = Kind("a matrix multiplication", TASK, is_matmul, SchemeTrainConfig, train, _ON_ACCELERATOR)

@@ -21,36 +21,12 @@ from .agent import Agent, AgentConfig, Losses, make_agent
 from .demonstrations import DemonstrationConfig, demonstrate
 from .game import Game
 from .learning import LearningConfig, learn, optimizer
-from .local_search import Walks, follow, nowhere, reopen
+from .local_search import Incumbents, accept, no_incumbents, reopen
+from .loop import Turn
 from .records import Records, select_games
-from .replay import Replay, ReplayConfig, draw, empty_replay, honour, remember
-from .selfplay import begin_anew, play
+from .replay import Replay, ReplayConfig, add_latest, draw, empty_replay, keep_best
+from .selfplay import SelfPlayConfig, begin_anew, play
 from .tree import SearchConfig
-
-
-@dataclass(frozen=True)
-class SelfPlayConfig:
-    """How games are played."""
-
-    games: int = field(default=8, metadata={"help": "games played side by side, then learned from"})
-    reopened: float = field(
-        default=0.0,
-        metadata={
-            "help": "part of the batches that go on with earlier games, whose last moves are made anew"
-        },
-    )
-    reopened_moves: int = field(default=8, metadata={"help": "how many of these moves, at most"})
-    restarts: float = field(
-        default=0.005, metadata={"help": "how often such a game gives way to another of the best games"}
-    )
-
-    def __post_init__(self):
-        if min(self.games, self.reopened_moves) < 1:
-            raise ValueError("selfplay.games and selfplay.reopened_moves must be at least 1")
-        if not 0 <= self.restarts <= 1:
-            raise ValueError(f"selfplay.restarts={self.restarts} must lie between 0 and 1")
-        if not 0 <= self.reopened <= 1:
-            raise ValueError(f"selfplay.reopened={self.reopened} must lie between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -77,7 +53,7 @@ class Training(NamedTuple):
         agent: the agent.
         optimizer_state: of its optimizer.
         replay: the games that it learns from.
-        walks: the games that it goes on with; None if games always begin anew.
+        incumbents: the games that it goes on with; None if games always begin anew.
         seed: of all chance.
         clock: counts the draws of chance so far.
         reward_scale: the unit of the agent's values.
@@ -87,7 +63,7 @@ class Training(NamedTuple):
     agent: Agent
     optimizer_state: optax.OptState
     replay: Replay
-    walks: Walks | None
+    incumbents: Incumbents | None
     seed: Int[Array, ""]
     clock: Int[Array, ""]
     reward_scale: Float[Array, ""]
@@ -105,20 +81,6 @@ class Training(NamedTuple):
         return jax.tree.map(lambda leaf: leaf[:, 0], self.replay.best)
 
 
-class Turn(NamedTuple):
-    """What happened between two stages of training.
-
-    Attributes:
-        training: where training stands now.
-        losses: means over the gradient steps.
-        returns: of the games played; None in the introduction by demonstrations.
-    """
-
-    training: Training
-    losses: Losses
-    returns: Float[Array, "games"] | None
-
-
 @eqx.filter_jit
 def begin(game: Game, config: AlphaZeroConfig, seed: Int[Array, ""] | int) -> Training:
     """A new agent that has seen nothing yet."""
@@ -128,7 +90,7 @@ def begin(game: Game, config: AlphaZeroConfig, seed: Int[Array, ""] | int) -> Tr
         agent=agent,
         optimizer_state=optimizer(config.learning).init(eqx.filter(agent, eqx.is_inexact_array)),
         replay=empty_replay(game, config.replay),
-        walks=nowhere(game, config.selfplay.games) if config.selfplay.reopened else None,
+        incumbents=no_incumbents(game, config.selfplay.games) if config.selfplay.reopened else None,
         seed=jnp.asarray(seed, jnp.int32),
         clock=zero,
         reward_scale=jnp.ones(()),
@@ -178,22 +140,22 @@ def _introduce(game: Game, config: AlphaZeroConfig, training: Training) -> Train
     if not config.demonstrations.games:
         return training
     shown = shown.take(jnp.arange(config.demonstrations.games))
-    return training._replace(replay=remember(training.replay, shown))
+    return training._replace(replay=add_latest(training.replay, shown))
 
 
 @eqx.filter_jit
 def _play(game: Game, config: AlphaZeroConfig, training: Training) -> tuple[Training, Array]:
     training, key = _chance(training)
-    key_start, key_openings, key_play, key_walks = jax.random.split(key, 4)
-    own, walks = config.selfplay, training.walks
+    key_start, key_openings, key_play, key_accept = jax.random.split(key, 4)
+    own, incumbents = config.selfplay, training.incumbents
     openings = begin_anew(game, key_start, own.games)
-    if walks is not None:
-        openings = reopen(game, walks, openings, key_openings, own.reopened, own.reopened_moves)
+    if incumbents is not None:
+        openings = reopen(game, incumbents, openings, key_openings, own.reopened, own.reopened_moves)
     records = play(game, training.agent, key_play, openings, config.search, training.reward_scale)
-    replay = honour(game, remember(training.replay, records), records, config.replay.renewed)
-    if walks is not None:
-        walks = follow(game, walks, records, replay, key_walks, own.restarts)
-    training = training._replace(replay=replay, walks=walks, iteration=training.iteration + 1)
+    replay = keep_best(game, add_latest(training.replay, records), records, config.replay.renewed)
+    if incumbents is not None:
+        incumbents = accept(game, incumbents, records, replay, key_accept, own.restarts)
+    training = training._replace(replay=replay, incumbents=incumbents, iteration=training.iteration + 1)
     return training, records.returns
 
 

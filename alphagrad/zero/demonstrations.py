@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from .game import Game
-from .records import Records, replay
+from .records import Records, roll_out
 
 
 @dataclass(frozen=True)
@@ -47,4 +47,4 @@ def demonstrate(game: Game, key: Array, games: int) -> Records:
         games: how many to play.
     """
     start, actions = jax.vmap(game.demonstrate)(jax.random.split(key, games), jnp.arange(games))
-    return replay(game, start, actions, jnp.full(games, game.max_steps))[0]
+    return roll_out(game, start, actions, jnp.full(games, game.max_steps))[0]

@@ -1,22 +1,55 @@
-"""The loop around a training method: it keeps time, keeps books, and keeps the best game.
+"""The books of a training: what each turn came to, and which games were better than all before.
 
-It knows neither the game nor the method: turns come in, and callbacks say what a best game is good for.
+It knows neither the game nor the method: turns come in.
 """
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from types import FrameType
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import jax
 import numpy as np
+from jaxtyping import Array, Float, Int
 
-from .alphazero import Training, Turn
+from .agent import Losses
 from .records import Records
+
+
+class Learner(Protocol):
+    """Where a method of training stands.
+
+    Attributes:
+        iteration: how many batches of games have been played.
+        best_returns: the highest return of a game on each target; minus infinity before the first.
+        best_games: these games.
+    """
+
+    @property
+    def iteration(self) -> Int[Array, ""]: ...
+    @property
+    def best_returns(self) -> Float[Array, "targets"]: ...
+    @property
+    def best_games(self) -> Records: ...
+
+
+LearnerT = TypeVar("LearnerT", bound=Learner)
+
+
+class Turn(NamedTuple, Generic[LearnerT]):
+    """What happened between two stages of training.
+
+    Attributes:
+        training: where training stands now.
+        losses: means over the gradient steps.
+        returns: of the games played; None in the introduction by demonstrations.
+    """
+
+    training: LearnerT
+    losses: Losses
+    returns: Float[Array, "games"] | None
 
 
 @dataclass(frozen=True)
@@ -43,79 +76,32 @@ class Metrics:
     entropy: float
 
 
-@dataclass
-class Watch:
-    """When to stop: at a time, or when asked to.
-
-    Attributes:
-        deadline: in seconds of `time.perf_counter`.
-        asked: whether a user has asked to stop.
-    """
-
-    deadline: float
-    asked: bool = False
-    _last: float = field(default_factory=time.perf_counter)
-    _longest: float = 0.0
-
-    def lap(self) -> None:
-        """Note that another turn has ended."""
-        now = time.perf_counter()
-        self._longest = max(0.8 * self._longest, now - self._last)
-        self._last = now
-
-    @property
-    def over(self) -> bool:
-        """Whether to stop now: another turn might take until after the deadline."""
-        return self.asked or self._last + self._longest > self.deadline
-
-    @contextmanager
-    def listening(self, notify: Callable[[], None]) -> Iterator[None]:
-        """Takes Ctrl-C for a wish to stop after the current turn; a second one interrupts at once."""
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            self.asked = True
-            signal.signal(signal.SIGINT, previous)
-            notify()
-
-        previous = signal.signal(signal.SIGINT, stop)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, previous)
-
-
-def run(
-    turns: Iterator[Turn],
-    watch: Watch,
-    start: float,
-    on_turn: Callable[[Metrics, Training], None],
-    on_best: Callable[[int, Records, float], None],
-) -> Training | None:
-    """Trains until the watch says stop, though until the first games have been played in any case.
+def account(
+    turns: Iterator[Turn[LearnerT]], start: float
+) -> Iterator[tuple[LearnerT, Metrics, dict[int, Records]]]:
+    """Keeps the books of a training; it goes on as long as anybody asks.
 
     Args:
         turns: from a training method.
-        watch: says when to stop.
         start: of the run, in seconds of `time.perf_counter`.
-        on_turn: is told what every turn came to.
-        on_best: is given the number of the target, the game (alone in its records, as NumPy arrays) and the
-            return of every game that is better than all before on this target.
 
-    Returns:
-        where training stands; None if there was no turn.
+    Yields:
+        where training stands, what the turn came to and, by the numbers of their targets, the games that are
+        better than all before, each alone in its records, as NumPy arrays.
     """
-    training, games, best = None, 0, {}
-    for turn in turns:
-        training = turn.training
-        returns = None if turn.returns is None else np.asarray(turn.returns)
+    games, best = 0, {}
+    for training, losses, returns in turns:
+        returns = None if returns is None else np.asarray(returns)
         games += 0 if returns is None else len(returns)
-        returned = np.asarray(training.best_returns)
-        for target, reached in enumerate(returned.tolist()):
+        returned = np.asarray(training.best_returns).tolist()
+        improved = {}
+        for target, reached in enumerate(returned):
             if reached > best.get(target, -np.inf):
                 best[target] = reached
-                game = jax.tree.map(lambda leaf, at=target: np.asarray(leaf[at]), training.best_games)
-                on_best(target, game, reached)
-        policy_loss, value_loss, entropy = (float(loss) for loss in jax.device_get(turn.losses))
+                improved[target] = jax.tree.map(
+                    lambda leaf, at=target: np.asarray(leaf[at]), training.best_games
+                )
+        policy_loss, value_loss, entropy = (float(loss) for loss in jax.device_get(losses))
         metrics = Metrics(
             iteration=int(training.iteration),
             games=games,
@@ -126,8 +112,4 @@ def run(
             value_loss=value_loss,
             entropy=entropy,
         )
-        on_turn(metrics, training)
-        watch.lap()
-        if watch.asked or (watch.over and games):
-            break
-    return training
+        yield training, metrics, improved

@@ -82,7 +82,7 @@ def empty(game: Game, games: int) -> Records:
     )
 
 
-def replay(
+def roll_out(
     game: Game, start: State, actions: Int[Array, "games steps ..."], lengths: Int[Array, "games"]
 ) -> tuple[Records, State]:
     """Makes the first moves of games, as many as `lengths` says if the game is not over before.
@@ -118,14 +118,14 @@ def positions(game: Game, records: Records, steps: Int[Array, "games picked"]) -
             result.
     """
 
-    def replay(start, actions, steps):
+    def states_before(start, actions, steps):
         def move(state, action):
             return advance(game, state, action)[0], state
 
         _, states = jax.lax.scan(move, start, actions)
         return jax.tree.map(lambda leaf: leaf[steps], states)
 
-    states = jax.vmap(replay)(records.start, records.actions, steps)
+    states = jax.vmap(states_before)(records.start, records.actions, steps)
     policies, menus, values = jax.tree.map(
         lambda leaf: jax.vmap(lambda game, picked: game[picked])(leaf, steps),
         (records.policies, records.menus, records.rewards_to_go()),

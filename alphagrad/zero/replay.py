@@ -63,7 +63,7 @@ def empty_replay(game: Game, config: ReplayConfig) -> Replay:
     )
 
 
-def remember(replay: Replay, records: Records) -> Replay:
+def add_latest(replay: Replay, records: Records) -> Replay:
     """Puts games into the ring, in place of the oldest. The best games do not change.
 
     Raises:
@@ -77,7 +77,7 @@ def remember(replay: Replay, records: Records) -> Replay:
     return replay._replace(latest=latest, count=replay.count + games)
 
 
-def honour(game: Game, replay: Replay, records: Records, renewed: bool = False) -> Replay:
+def keep_best(game: Game, replay: Replay, records: Records, renewed: bool = False) -> Replay:
     """Keeps the best of the best games so far and of new ones on each target, each game only once.
 
     Args:

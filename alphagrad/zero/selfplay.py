@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
@@ -11,8 +12,33 @@ from jaxtyping import Array, Bool, Int
 
 from .agent import Agent
 from .game import Game, State, advance
-from .records import Records, empty, replay
-from .tree import Barred, SearchConfig, search
+from .records import Records, empty, roll_out
+from .tree import Forbidden, SearchConfig, search
+
+
+@dataclass(frozen=True)
+class SelfPlayConfig:
+    """How games are played."""
+
+    games: int = field(default=8, metadata={"help": "games played side by side, then learned from"})
+    reopened: float = field(
+        default=0.0,
+        metadata={
+            "help": "part of the batches that go on with earlier games, whose last moves are made anew"
+        },
+    )
+    reopened_moves: int = field(default=8, metadata={"help": "how many of these moves, at most"})
+    restarts: float = field(
+        default=0.005, metadata={"help": "how often such a game gives way to another of the best games"}
+    )
+
+    def __post_init__(self):
+        if min(self.games, self.reopened_moves) < 1:
+            raise ValueError("selfplay.games and selfplay.reopened_moves must be at least 1")
+        if not 0 <= self.restarts <= 1:
+            raise ValueError(f"selfplay.restarts={self.restarts} must lie between 0 and 1")
+        if not 0 <= self.reopened <= 1:
+            raise ValueError(f"selfplay.reopened={self.reopened} must lie between 0 and 1")
 
 
 class Openings(NamedTuple):
@@ -22,13 +48,13 @@ class Openings(NamedTuple):
         start: the first states.
         actions: moves that games begin with; None if the agent makes all of them.
         lengths: how many of them each game begins with.
-        barred: which of the moves must not be the first that the agent makes; None if it may make any.
+        forbidden: which of the moves must not be the first that the agent makes; None if it may make any.
     """
 
     start: State
     actions: Int[Array, "games steps ..."] | None
     lengths: Int[Array, "games"]
-    barred: Bool[Array, "games steps"] | None = None
+    forbidden: Bool[Array, "games steps"] | None = None
 
 
 def begin_anew(game: Game, key: Array, games: int) -> Openings:
@@ -65,7 +91,7 @@ def play(
         records, states, key = carry
         key, key_search = jax.random.split(key)
         plan = search(
-            game, agent, states, key_search, config, reward_scale, _barred(openings, records.lengths)
+            game, agent, states, key_search, config, reward_scale, _forbidden(openings, records.lengths)
         )
         over = jax.vmap(game.is_over)(states)
         states, rewards = jax.vmap(partial(advance, game))(states, plan.action)
@@ -83,13 +109,13 @@ def play(
         states = openings.start
         opened = empty(game, len(games))._replace(start=states)
     else:
-        opened, states = replay(game, openings.start, openings.actions, openings.lengths)
+        opened, states = roll_out(game, openings.start, openings.actions, openings.lengths)
     records, _, _ = jax.lax.while_loop(goes_on, move, (opened, states, key))
     return records
 
 
-def _barred(openings: Openings, lengths: Int[Array, "games"]) -> Barred | None:
+def _forbidden(openings: Openings, lengths: Int[Array, "games"]) -> Forbidden | None:
     """What must not be played next: something only at the first move after the opening."""
-    if openings.actions is None or openings.barred is None:
+    if openings.actions is None or openings.forbidden is None:
         return None
-    return Barred(openings.actions, openings.barred & (lengths == openings.lengths)[:, None])
+    return Forbidden(openings.actions, openings.forbidden & (lengths == openings.lengths)[:, None])

@@ -1,103 +1,156 @@
-"""What is the same in training for all kinds of task: resuming, keeping time, books and checkpoints."""
+"""A run that learns, whatever the game: resuming, keeping time, books and checkpoints."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
-from rich.console import Console
+from tensorboardX import SummaryWriter
 
-from ..run import ProgressLine, TrainingFolder, checkpoint_in
-from ..run.settings import ConfigError, TrainingConfig
-from . import Training, alphazero, begin
+from ..run.command import Run, RunConfig
+from ..run.page import figure
+from ..run.settings import ConfigError
+from .alphazero import AlphaZeroConfig, alphazero, begin
 from .checkpoint import load_checkpoint, save_checkpoint
 from .game import Game
-from .loop import Metrics, Watch, run
+from .loop import Metrics, account
 from .records import Records
+
+RESUMABLE = "name another folder, or go on from this one with resume={path}"
+"""What is said of a run's folder that holds a run already."""
 
 _CLOSING_SECONDS = 6.0  # for the last checkpoint, the table and the report
 _CHECKPOINT_SECONDS = 30.0
 
 
-def begin_or_resume(game: Game, config: TrainingConfig, fingerprint: str) -> Training:
-    """A new training, or the one that the settings say to go on from.
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(AlphaZeroConfig, RunConfig):
+    """What every training is told: the settings of the method, and those of the run around it."""
+
+    seconds: float = field(default=240.0, metadata={"help": "how long the whole command may take"})
+    resume: str | None = field(
+        default=None, metadata={"help": "the folder of a run to go on from, with its settings"}
+    )
+
+    def __post_init__(self):
+        AlphaZeroConfig.__post_init__(self)
+        RunConfig.__post_init__(self)
+
+    @property
+    def method(self) -> AlphaZeroConfig:
+        """The settings of the method alone."""
+        return AlphaZeroConfig(**{entry.name: getattr(self, entry.name) for entry in fields(AlphaZeroConfig)})
+
+
+class Trainer:
+    """The training of a run, from its beginning or from where another run stood.
 
     Args:
         game: the game.
         config: the settings.
-        fingerprint: of what the game is about.
+        fingerprint: of what the game is about; it goes into checkpoints.
 
     Raises:
-        ConfigError: when the checkpoint cannot be used.
+        ConfigError: when the checkpoint to go on from cannot be used.
     """
-    training = begin(game, config, jnp.int32(config.seed))
-    if config.resume:
-        try:
-            return load_checkpoint(checkpoint_in(Path(config.resume)), training, fingerprint)
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
-    return training
+
+    def __init__(self, game: Game, config: TrainingConfig, fingerprint: str) -> None:
+        self._game, self._method, self._fingerprint = game, config.method, fingerprint
+        self._training = begin(game, config.method, jnp.int32(config.seed))
+        if config.resume:
+            try:
+                checkpoint = _checkpoint_in(Path(config.resume))
+                self._training = load_checkpoint(checkpoint, self._training, fingerprint)
+            except ValueError as error:
+                raise ConfigError(str(error)) from error
+
+    def train(
+        self,
+        run: Run,
+        keep: Callable[[int, Records], None],
+        enough: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Train until the time is over, though until the first games have been played in any case.
+
+        Args:
+            run: tells of the time, shows progress, and has a folder for everything.
+            keep: is given the number of the target and the game, alone in its records as NumPy arrays, of
+                every game that is better than all before on this target.
+            enough: says after every turn whether nothing more is wanted.
+        """
+        run.leave(_CLOSING_SECONDS)
+        last = saved = time.perf_counter()
+        longest = 0.0
+        with run.working("stopping after this turn"), _events(run.folder.path) as log:
+            turns = account(alphazero(self._game, self._method, self._training), run.start)
+            for self._training, metrics, improved in turns:
+                for target, game in improved.items():
+                    keep(target, game)
+                run.folder.write(asdict(metrics))
+                log(metrics)
+                if time.perf_counter() - saved > _CHECKPOINT_SECONDS:
+                    self._save(run)
+                    saved = time.perf_counter()
+                run.show(lambda metrics=metrics: _line(metrics))
+                longest = max(0.8 * longest, time.perf_counter() - last)
+                last = time.perf_counter()
+                # Another turn might take until after the deadline.
+                if run.asked or (metrics.games and (enough() or longest > run.left)):
+                    break
+            self._save(run)
+
+    def _save(self, run: Run) -> None:
+        save_checkpoint(_checkpoint_in(run.folder.path), self._training, self._fingerprint)
 
 
-def learn(
-    game: Game,
-    config: TrainingConfig,
-    training: Training,
-    fingerprint: str,
-    folder: TrainingFolder,
-    console: Console,
-    start: float,
-    on_best: Callable[[int, Records, float], None],
-    enough: Callable[[], bool] = lambda: False,
-) -> bool:
-    """Train until the time is over, with progress on the console and everything in the run's folder.
+def plot_games(metrics: Sequence[Mapping[str, Any]], quantity: str) -> tuple[Any, Any, float | None]:
+    """A figure of the mean and the best game over time, its axes, and up to where there is something to see.
 
     Args:
-        game: the game.
-        config: the settings.
-        training: where it begins.
-        fingerprint: of what the game is about; it goes into checkpoints.
-        folder: of the run; it is closed at the end.
-        console: for progress.
-        start: of the command, in seconds of `time.perf_counter`.
-        on_best: is told of every game that is better than all before, as `alphagrad.zero.loop.run` says.
-        enough: says after every turn whether nothing more is wanted.
-
-    Returns:
-        whether the run came to its own end; False if a user asked it to stop.
+        metrics: the lines of the run's metrics.
+        quantity: what games are to have little of: minus their returns.
     """
-    progress = ProgressLine(console)
-    saved = time.perf_counter()
-    watch = Watch(start + config.seconds - _CLOSING_SECONDS)
-
-    def on_turn(metrics: Metrics, training: Training) -> None:
-        nonlocal saved
-        folder.log(metrics)
-        if time.perf_counter() - saved > _CHECKPOINT_SECONDS:
-            save_checkpoint(folder.checkpoint, training, fingerprint)
-            saved = time.perf_counter()
-        if progress.due:
-            progress.show(_line(metrics, config.seconds))
-        if enough():
-            watch.deadline = start
-
-    with watch.listening(lambda: console.print("stopping after this turn; Ctrl-C again to stop at once")):
-        last = run(alphazero(game, config, training), watch, start, on_turn, on_best)
-    if last is not None:
-        save_checkpoint(folder.checkpoint, last, fingerprint)
-    folder.close()
-    progress.end()
-    return not watch.asked
+    drawn, axes = figure(quantity)
+    played = [line for line in metrics if line["mean"] is not None]
+    seconds = [line["seconds"] for line in played]
+    best = [math.nan if line["best"] is None else -line["best"] for line in played]
+    axes.plot(seconds, [-line["mean"] for line in played], color="tab:blue", alpha=0.6, label="mean game")
+    axes.step(seconds, best, where="post", color="tab:blue", label="best game")
+    return drawn, axes, max((-line["mean"] * 1.3 for line in played), default=None)
 
 
-def _line(metrics: Metrics, seconds: float) -> str:
-    """Progress, on one line."""
-    left = max(0.0, seconds - metrics.seconds)
+@contextmanager
+def _events(path: Path) -> Iterator[Callable[[Metrics], None]]:
+    """Writes what turns came to as TensorBoard events, into a folder."""
+    events = SummaryWriter(str(path), write_to_disk=True)
+
+    def log(metrics: Metrics) -> None:
+        for key, value in asdict(metrics).items():
+            if value is not None and key != "iteration":
+                events.add_scalar(key, value, metrics.iteration)
+
+    try:
+        yield log
+    finally:
+        events.close()
+
+
+def _checkpoint_in(path: Path) -> Path:
+    """Where a run's folder has its latest checkpoint."""
+    return path / "checkpoints" / "latest.eqx"
+
+
+def _line(metrics: Metrics) -> str:
+    """Progress, in some words."""
     if metrics.iteration == 0:
         progress = "studying demonstrations"
     else:
         best, mean = ("-" if value is None else f"{-value:.0f}" for value in (metrics.best, metrics.mean))
         progress = f"best {best}  mean {mean}  iteration {metrics.iteration}  games {metrics.games}"
-    return f"{metrics.seconds:5.0f} s  {progress}  policy loss {metrics.policy_loss:.2f}  {left:.0f} s left"
+    return f"{progress}  policy loss {metrics.policy_loss:.2f}"

@@ -77,7 +77,7 @@ class Plan(NamedTuple):
     menu: Int[Array, "batch num_actions ..."] | None
 
 
-class Barred(NamedTuple):
+class Forbidden(NamedTuple):
     """Actions that must not be taken at the states of a batch.
 
     Attributes:
@@ -109,7 +109,7 @@ def search(
     key: Array,
     config: SearchConfig,
     reward_scale: Array | float,
-    barred: Barred | None = None,
+    forbidden: Forbidden | None = None,
 ) -> Plan:
     """Looks for a better policy than the agent's at every state of a batch.
 
@@ -125,7 +125,7 @@ def search(
         key: for all chance: menus, and the noise which makes the choice of actions a sample of the policy.
         config: how far to look.
         reward_scale: rewards are divided by it to be in the units of the agent's values.
-        barred: actions that must not be taken at these states, as long as the menu holds any other.
+        forbidden: actions that must not be taken at these states, as long as the menu holds any other.
     """
     key_root, key_search = jax.random.split(key)
 
@@ -151,8 +151,8 @@ def search(
         embedding=_Node(states, prediction.menu),
     )
     invalid = ~jax.vmap(game.legal)(states)
-    if barred is not None:
-        fewer = invalid | _on_menu(prediction.menu, barred, game.num_actions)
+    if forbidden is not None:
+        fewer = invalid | _on_menu(prediction.menu, forbidden, game.num_actions)
         invalid = jnp.where(jnp.all(fewer, axis=1, keepdims=True), invalid, fewer)
     arguments = {
         "params": cast(Any, agent),  # mctx's types know of dictionaries of arrays, not of modules
@@ -184,13 +184,13 @@ def _pick(menus: Any, choices: Int[Array, "batch"]) -> Int[Array, "batch ..."]:
     return jax.vmap(lambda menu, choice: menu[choice])(menus, choices)
 
 
-def _on_menu(menus: Any, barred: Barred, num_actions: int) -> Bool[Array, "batch num_actions"]:
-    """Which actions of every menu are barred."""
+def _on_menu(menus: Any, forbidden: Forbidden, num_actions: int) -> Bool[Array, "batch num_actions"]:
+    """Which actions of every menu are forbidden."""
     if menus is None:
-        menus = jnp.broadcast_to(jnp.arange(num_actions), (len(barred.whether), num_actions))
+        menus = jnp.broadcast_to(jnp.arange(num_actions), (len(forbidden.whether), num_actions))
     entries = tuple(range(3, menus.ndim + 1))
-    alike = jnp.all(menus[:, :, None] == barred.actions[:, None], axis=entries)
-    return jnp.any(alike & barred.whether[:, None], axis=2)
+    alike = jnp.all(menus[:, :, None] == forbidden.actions[:, None], axis=entries)
+    return jnp.any(alike & forbidden.whether[:, None], axis=2)
 
 
 def _smoothed(counts: Float[Array, "batch num_actions"], smooth_from: int) -> Array:

@@ -17,8 +17,9 @@ import pytest
 
 import graphax
 import tasks
-from alphagrad.run import read_metrics
-from alphagrad.run.settings import ConfigError, TrainConfig, named_task, parse
+from alphagrad.orders.train import OrderTrainConfig
+from alphagrad.run.folder import read_metrics
+from alphagrad.run.settings import ConfigError, named_task, parse
 from alphagrad.zero.checkpoint import load_checkpoint, save_checkpoint
 from graphax import files, orders
 from graphax.orders import _auto, _remember
@@ -149,7 +150,7 @@ NO_FILES = ["a pipe", "a folder", "a socket", "a device", "round in a circle"]
 
 
 def read_config(path):
-    return parse(TrainConfig, ["task=Hole"], path)
+    return parse(OrderTrainConfig, ["task=Hole"], path)
 
 
 READERS = {

@@ -11,9 +11,9 @@ import pytest
 
 import graphax
 import tasks
-from alphagrad.layers import BlockTermAttention, TTLinear
+from alphagrad.layers import AgentConfig, BlockTermAttention, TTLinear
 from alphagrad.layers.transformer import ILLEGAL, TransformerLayer, modes
-from alphagrad.orders.compressed import CompressedVertexGame
+from alphagrad.orders.game import CompressedVertexGame
 from alphagrad.zero import (
     AlphaZeroConfig,
     DemonstrationConfig,
@@ -23,7 +23,7 @@ from alphagrad.zero import (
     alphazero,
     begin,
 )
-from alphagrad.zero.agent import AgentConfig, make_agent
+from alphagrad.zero.agent import make_agent
 from alphagrad.zero.checkpoint import load_checkpoint, save_checkpoint
 
 LENGTH, WIDTH, HEADS = 6, 8, 2

@@ -8,10 +8,10 @@ import pytest
 
 import graphax
 import tasks
+from alphagrad.layers import AgentConfig
 from alphagrad.orders import network as vertex
-from alphagrad.orders.compressed import CompressedVertexGame
-from alphagrad.orders.game import VertexGame
-from alphagrad.zero.agent import AgentConfig, make_agent
+from alphagrad.orders.game import CompressedVertexGame, VertexGame
+from alphagrad.zero.agent import make_agent
 
 CONFIG = AgentConfig(width=8, heads=2, layers=2)
 

@@ -4,50 +4,45 @@ import dataclasses
 
 import pytest
 
-from alphagrad.run.settings import (
-    ConfigError,
-    SearchConfig,
-    ShowConfig,
-    TrainConfig,
-    parse,
-    settings,
-    to_yaml,
-)
+from alphagrad.orders.search import OrderSearchConfig
+from alphagrad.orders.task import TaskConfig
+from alphagrad.orders.train import OrderTrainConfig
+from alphagrad.run.settings import ConfigError, parse, settings, to_yaml
 
 
 def test_words_are_converted_to_the_types_of_the_settings():
-    config = parse(TrainConfig, ["task=Simple", "seconds=10", "agent.width=64", "learning.rate=1e-3"])
+    config = parse(OrderTrainConfig, ["task=Simple", "seconds=10", "agent.width=64", "learning.rate=1e-3"])
     assert config.task == "Simple" and config.seconds == 10.0 and isinstance(config.seconds, float)
     assert config.agent.width == 64 and config.learning.rate == 1e-3
     assert config.run_dir is None
-    assert parse(ShowConfig, ["task=a/b.py:f"]).task == "a/b.py:f"
+    assert parse(TaskConfig, ["task=a/b.py:f"]).task == "a/b.py:f"
 
 
 @pytest.mark.parametrize("args", ["f32[3],f32[3,3]", "f32[]", "f32[3], i32[]", '"f32[3],bool[2,4]"'])
 @pytest.mark.parametrize("argnums", ["0", "0,1", "-1"])
 def test_commas_and_brackets_survive(args, argnums, tmp_path):
-    config = parse(ShowConfig, ["task=a.py:f", f"args={args}", f"argnums={argnums}"])
+    config = parse(TaskConfig, ["task=a.py:f", f"args={args}", f"argnums={argnums}"])
     assert config.args == args.strip('"') and config.argnums == argnums
     path = tmp_path / "config.yaml"
     path.write_text(to_yaml(config))
-    assert parse(ShowConfig, [], path) == config
+    assert parse(TaskConfig, [], path) == config
 
 
 def test_settings_are_frozen():
-    config = parse(TrainConfig, ["task=Simple"])
+    config = parse(OrderTrainConfig, ["task=Simple"])
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.seed = 1
 
 
 def test_yaml_is_read_back(tmp_path):
-    config = parse(TrainConfig, ["task=Simple", "seed=7", "search.simulations=3"])
+    config = parse(OrderTrainConfig, ["task=Simple", "seed=7", "search.simulations=3"])
     path = tmp_path / "config.yaml"
     path.write_text(to_yaml(config))
-    assert parse(TrainConfig, [], path) == config
-    assert parse(TrainConfig, ["seed=8"], path) == dataclasses.replace(config, seed=8)
+    assert parse(OrderTrainConfig, [], path) == config
+    assert parse(OrderTrainConfig, ["seed=8"], path) == dataclasses.replace(config, seed=8)
 
 
-@pytest.mark.parametrize("kind", [TrainConfig, SearchConfig, ShowConfig])
+@pytest.mark.parametrize("kind", [OrderTrainConfig, OrderSearchConfig, TaskConfig])
 def test_every_setting_says_what_it_means(kind):
     for setting in settings(kind):
         assert setting.help, setting.key
@@ -78,7 +73,7 @@ def test_every_setting_says_what_it_means(kind):
 )
 def test_wrong_settings_are_refused(words, message):
     with pytest.raises(ConfigError, match=message):
-        parse(TrainConfig, words)
+        parse(OrderTrainConfig, words)
 
 
 @pytest.mark.parametrize("text", ["agent: [1, 2", "nonsense: 3", "agent: 5", "- 1"])
@@ -86,6 +81,6 @@ def test_broken_files_are_refused(tmp_path, text):
     path = tmp_path / "config.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError):
-        parse(TrainConfig, ["task=x"], path)
+        parse(OrderTrainConfig, ["task=x"], path)
     with pytest.raises(ConfigError, match="No such file"):
-        parse(TrainConfig, ["task=x"], tmp_path / "none.yaml")
+        parse(OrderTrainConfig, ["task=x"], tmp_path / "none.yaml")

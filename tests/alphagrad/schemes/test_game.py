@@ -12,7 +12,7 @@ import pytest
 
 from alphagrad.matmul import change_basis, matmul_tensor, sandwiches, standard, strassen
 from alphagrad.schemes.game import TensorGame, spell
-from alphagrad.zero.records import replay
+from alphagrad.zero.records import roll_out
 from alphagrad.zero.selfplay import begin_anew
 
 
@@ -39,7 +39,7 @@ def after(game):
 
     @eqx.filter_jit
     def run(start, moves, lengths):
-        return replay(game, start, moves, lengths)
+        return roll_out(game, start, moves, lengths)
 
     return run
 
@@ -101,7 +101,7 @@ def test_demonstrations_end_with_nothing_left(modulus):
     game = make(modulus=modulus, demonstration_rank=5)
     numbers = jnp.arange(32)
     start, moves = jax.vmap(game.demonstrate)(jax.random.split(jax.random.key(0), 32), numbers)
-    records, last = replay(game, start, moves, jnp.full(32, 8))
+    records, last = roll_out(game, start, moves, jnp.full(32, 8))
     assert not last.residual.any()
     np.testing.assert_array_equal(-records.returns, records.lengths)
     # Terms that repeat or cancel may shorten a demonstration.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from alphagrad.cli import main
+from alphagrad.layers import AgentConfig
 from alphagrad.matmul import Scheme, matmul_tensor
 from alphagrad.schemes.game import TensorGame, spell
 from alphagrad.zero import (
@@ -20,7 +21,7 @@ from alphagrad.zero import (
     alphazero,
     begin,
 )
-from alphagrad.zero.agent import AgentConfig, Lesson, make_agent
+from alphagrad.zero.agent import Lesson, make_agent
 from alphagrad.zero.tree import SearchConfig, _smoothed, predict, search
 
 NAME = "matmul_1x2x1"

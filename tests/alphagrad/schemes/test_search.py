@@ -23,8 +23,9 @@ from alphagrad.matmul import (
     standard,
     strassen,
 )
-from alphagrad.run.settings import SchemeSearchConfig, parse, settings
+from alphagrad.run.settings import parse, settings
 from alphagrad.schemes import search as search_schemes
+from alphagrad.schemes.search import SchemeSearchConfig
 
 
 def metrics_of(path):

@@ -10,7 +10,8 @@ import pytest
 
 import graphax
 import tasks
-from alphagrad.orders.compressed import CompressedVertexGame
+from alphagrad.layers import AgentConfig
+from alphagrad.orders.game import CompressedVertexGame
 from alphagrad.zero import (
     AlphaZeroConfig,
     DemonstrationConfig,
@@ -20,10 +21,9 @@ from alphagrad.zero import (
     alphazero,
     begin,
 )
-from alphagrad.zero.agent import AgentConfig
 from alphagrad.zero.alphazero import _improve
 from alphagrad.zero.demonstrations import demonstrate
-from alphagrad.zero.replay import remember
+from alphagrad.zero.replay import add_latest
 from alphagrad.zero.tree import SearchConfig
 
 CONFIG = AlphaZeroConfig(
@@ -103,7 +103,7 @@ def test_learning_brings_the_agent_closer_to_the_games(game, turns):
     training = begin(game, CONFIG, 0)
     three = turns[0].training.replay.latest.take(jnp.arange(3))
     training = training._replace(
-        replay=remember(training.replay, three), reward_scale=turns[0].training.reward_scale
+        replay=add_latest(training.replay, three), reward_scale=turns[0].training.reward_scale
     )
     measured = []
     for _ in range(200):

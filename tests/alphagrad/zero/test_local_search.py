@@ -8,8 +8,8 @@ import pytest
 
 from alphagrad.matmul import matmul_tensor, standard
 from alphagrad.schemes.game import TensorGame
-from alphagrad.zero.local_search import Walks, follow, nowhere, reopen
-from alphagrad.zero.records import Records, empty, replay
+from alphagrad.zero.local_search import Incumbents, accept, no_incumbents, reopen
+from alphagrad.zero.records import Records, empty, roll_out
 from alphagrad.zero.replay import ReplayConfig, empty_replay
 from alphagrad.zero.selfplay import begin_anew
 
@@ -32,16 +32,16 @@ def results(game, returns, targets=None) -> Records:
     return records._replace(start=start, rewards=rewards, actions=actions)
 
 
-_follow = eqx.filter_jit(follow)
+_accept = eqx.filter_jit(accept)
 
 
-def go(game, walks, returns, targets=None, replay=None, restarts=0.0) -> Walks:
+def go(game, walks, returns, targets=None, replay=None, restarts=0.0) -> Incumbents:
     replay = replay or empty_replay(game, ReplayConfig(best=2))
-    return _follow(game, walks, results(game, returns, targets), replay, jax.random.key(0), restarts)
+    return _accept(game, walks, results(game, returns, targets), replay, jax.random.key(0), restarts)
 
 
 def test_a_result_is_taken_unless_it_is_worse(game):
-    walks = go(game, nowhere(game, 3), [-5, -5, -5])
+    walks = go(game, no_incumbents(game, 3), [-5, -5, -5])
     assert walks.returns.tolist() == [-5, -5, -5]
     marked = walks._replace(actions=walks.actions + 10)
     after = go(game, marked, [-6, -5, -4])
@@ -50,7 +50,7 @@ def test_a_result_is_taken_unless_it_is_worse(game):
 
 
 def test_exercises_and_other_targets_lead_nowhere(game):
-    walks = go(game, nowhere(game, 3), [-5, -5, -5], [-1, 0, 1])
+    walks = go(game, no_incumbents(game, 3), [-5, -5, -5], [-1, 0, 1])
     assert walks.returns.tolist() == [-np.inf, -5, -5]
     after = go(game, walks, [-4, -3, -3], [-1, 1, -1])
     assert after.returns.tolist() == [-np.inf, -5, -5]
@@ -71,7 +71,7 @@ def best_games(game, first, second):
 
 def test_walks_worse_than_all_of_the_best_games_start_over_from_them(game):
     targets = [0] * 40 + [1] * 3
-    walks = go(game, nowhere(game, 43), [-5] * 10 + [-4] * 30 + [-9, -3, -2], targets)
+    walks = go(game, no_incumbents(game, 43), [-5] * 10 + [-4] * 30 + [-9, -3, -2], targets)
     replay = best_games(game, [-3, -4], [-2, -np.inf])
     after = go(game, walks, [-20] * 43, targets, replay)
     assert set(after.returns[:10].tolist()) == {-3, -4} and set(after.actions[:10, 0, 0].tolist()) == {50, 51}
@@ -82,7 +82,7 @@ def test_walks_worse_than_all_of_the_best_games_start_over_from_them(game):
 
 def test_now_and_then_a_walk_starts_over_from_a_best_game_on_its_target(game):
     targets = [0, 1] * 200 + [-1] * 2
-    walks = go(game, nowhere(game, 402), [-3] * 402, targets)
+    walks = go(game, no_incumbents(game, 402), [-3] * 402, targets)
     replay = best_games(game, [-4, -5], [-6, -np.inf])
     after = go(game, walks, [-20] * 402, targets, replay, restarts=0.25)
     over = np.asarray(after.returns) < -3
@@ -90,7 +90,7 @@ def test_now_and_then_a_walk_starts_over_from_a_best_game_on_its_target(game):
     marks, where = np.asarray(after.actions[:, 0, 0]), np.arange(402) % 2
     assert set(marks[:400][over[:400] & (where[:400] == 0)].tolist()) == {50, 51}
     assert set(marks[:400][over[:400] & (where[:400] == 1)].tolist()) == {60}
-    # Those that are nowhere yet stay there.
+    # Those that have none yet stay without.
     assert after.returns[400:].tolist() == [-np.inf] * 2
 
 
@@ -99,13 +99,13 @@ def test_walks_repeat_their_games_but_for_the_last_moves():
     scheme = standard(2, 1, 2)
     moves = jnp.array(np.concatenate([scheme.u, scheme.v, scheme.w], axis=1), jnp.int8)
     anew = begin_anew(game, jax.random.key(0), 8)
-    play_again = eqx.filter_jit(lambda start, actions, lengths: replay(game, start, actions, lengths))
+    play_again = eqx.filter_jit(lambda start, actions, lengths: roll_out(game, start, actions, lengths))
     records, last = play_again(anew.start, jnp.tile(moves, (8, 1, 1)), jnp.full(8, 4))
     assert not last.residual.any()
     # The first walk does not begin.
     records = records._replace(rewards=records.rewards.at[0].set(-jnp.inf))
     buffer = empty_replay(game, ReplayConfig())
-    walks = follow(game, nowhere(game, 8), records, buffer, jax.random.key(0), 0.0)
+    walks = accept(game, no_incumbents(game, 8), records, buffer, jax.random.key(0), 0.0)
     assert walks.returns.tolist() == [-np.inf] + [-4] * 7
     open_again = eqx.filter_jit(lambda key: reopen(game, walks, anew, key, share=0.75, most=3))
     met = set()
@@ -115,12 +115,12 @@ def test_walks_repeat_their_games_but_for_the_last_moves():
         met.add(left)
         assert openings.lengths[0] == 0
         if left == 4:  # all begin anew
-            assert not openings.barred.any()
+            assert not openings.forbidden.any()
             continue
-        # What is barred is what was left out; with it the game comes to its end.
+        # What is forbidden is what was left out; with it the game comes to its end.
         steps = np.arange(4)
-        np.testing.assert_array_equal(openings.barred[1:], np.tile(steps >= 4 - left, (7, 1)))
-        assert not openings.barred[0].any()
+        np.testing.assert_array_equal(openings.forbidden[1:], np.tile(steps >= 4 - left, (7, 1)))
+        assert not openings.forbidden[0].any()
         short, _ = play_again(openings.start, openings.actions, openings.lengths)
         whole, last = play_again(openings.start, openings.actions, jnp.full(8, 4))
         assert short.lengths.tolist() == [0] + [4 - left] * 7

@@ -9,8 +9,8 @@ import graphax
 import tasks
 from alphagrad.orders.game import VertexGame
 from alphagrad.zero.records import positions
-from alphagrad.zero.records import replay as play_again
-from alphagrad.zero.replay import ReplayConfig, draw, empty_replay, honour, remember
+from alphagrad.zero.records import roll_out as play_again
+from alphagrad.zero.replay import ReplayConfig, add_latest, draw, empty_replay, keep_best
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,8 @@ def test_the_ring_holds_the_latest_games(game):
     orders = random_orders(7)
     replay = empty_replay(game, ReplayConfig(latest=4, best=2))
     for at in range(0, 6, 3):
-        replay = remember(replay, played(game, *orders[at : at + 3]))
-    replay = remember(replay, played(game, orders[6]))
+        replay = add_latest(replay, played(game, *orders[at : at + 3]))
+    replay = add_latest(replay, played(game, orders[6]))
     assert replay.count == 7
     assert set(orders_in(replay.latest)) == set(orders[3:])
 
@@ -48,7 +48,7 @@ def test_the_ring_holds_the_latest_games(game):
 def test_more_games_than_the_ring_holds_are_refused(game):
     replay = empty_replay(game, ReplayConfig(latest=2, best=2))
     with pytest.raises(ValueError, match=r"raise replay\.latest"):
-        remember(replay, played(game, *random_orders(3)))
+        add_latest(replay, played(game, *random_orders(3)))
 
 
 def test_the_best_games_are_kept_in_order_and_each_only_once(game):
@@ -56,7 +56,7 @@ def test_the_best_games_are_kept_in_order_and_each_only_once(game):
     replay = empty_replay(game, ReplayConfig(latest=4, best=3))
     for _ in range(2):
         for at in range(0, len(orders), 4):
-            replay = honour(game, replay, played(game, *orders[at : at + 4], orders[at]))
+            replay = keep_best(game, replay, played(game, *orders[at : at + 4], orders[at]))
     returns = np.sort(np.asarray(played(game, *orders).returns))[::-1]
     np.testing.assert_array_equal(replay.returns, returns[None, :3])
     best = jax.tree.map(lambda leaf: leaf[0], replay.best)
@@ -72,7 +72,7 @@ def test_of_equally_good_games_the_first_or_the_latest_are_kept(game, renewed):
     equal = played(game, *orders)
     equal = equal._replace(rewards=jnp.ones_like(equal.rewards))
     for half in (equal.take(jnp.arange(2)), equal.take(jnp.arange(2, 4))):
-        replay = honour(game, replay, half, renewed)
+        replay = keep_best(game, replay, half, renewed)
     best = jax.tree.map(lambda leaf: leaf[0], replay.best)
     assert orders_in(best) == (orders[2:] if renewed else orders[:2])
 
@@ -80,14 +80,14 @@ def test_of_equally_good_games_the_first_or_the_latest_are_kept(game, renewed):
 def test_a_draw_mixes_best_and_latest_games_in_the_share_asked_for(game):
     good, recent = random_orders(2)
     replay = empty_replay(game, ReplayConfig(latest=4, best=2))
-    replay = honour(game, remember(replay, played(game, recent)), played(game, good))
+    replay = keep_best(game, add_latest(replay, played(game, recent)), played(game, good))
     drawn = orders_in(draw(replay, jax.random.key(0), games=8, best_share=0.25))
     assert drawn == [good] * 2 + [recent] * 6
 
 
 def test_without_best_games_everything_is_drawn_from_the_ring(game):
     orders = random_orders(2)
-    replay = remember(empty_replay(game, ReplayConfig(latest=4, best=2)), played(game, *orders))
+    replay = add_latest(empty_replay(game, ReplayConfig(latest=4, best=2)), played(game, *orders))
     drawn = orders_in(draw(replay, jax.random.key(0), games=16, best_share=0.5))
     assert set(drawn) == set(orders)
 

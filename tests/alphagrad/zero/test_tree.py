@@ -10,10 +10,10 @@ import pytest
 
 import graphax
 import tasks
-from alphagrad.orders.compressed import CompressedVertexGame
+from alphagrad.orders.game import CompressedVertexGame
 from alphagrad.zero.agent import Prediction
 from alphagrad.zero.selfplay import begin_anew, play
-from alphagrad.zero.tree import Barred, SearchConfig, search
+from alphagrad.zero.tree import Forbidden, SearchConfig, search
 
 
 class Ignorant(eqx.Module):
@@ -61,7 +61,7 @@ def test_search_never_suggests_an_illegal_action(game):
 
 
 @pytest.mark.parametrize("method", ["gumbel", "visits"])
-def test_barred_actions_are_taken_only_if_there_is_no_other(game, method):
+def test_forbidden_actions_are_taken_only_if_there_is_no_other(game, method):
     states = jax.vmap(game.init)(jax.random.split(jax.random.key(0), 3))
     states, _ = jax.vmap(game.step)(states, jnp.array([0, 3, 5]))
     actions = jnp.tile(jnp.arange(6), (3, 1))
@@ -69,14 +69,14 @@ def test_barred_actions_are_taken_only_if_there_is_no_other(game, method):
     config = SearchConfig(simulations=4, method=method)
     taken = [
         eqx.filter_jit(search)(
-            game, Ignorant(), states, jax.random.key(seed), config, 1.0, Barred(actions, whether)
+            game, Ignorant(), states, jax.random.key(seed), config, 1.0, Forbidden(actions, whether)
         ).action.tolist()
         for seed in range(8)
     ]
     first, second, third = zip(*taken, strict=True)
     assert set(first) == {5}
     assert len(set(second)) > 1 and 3 not in second
-    assert len(set(third)) > 1 and 5 not in third  # all are barred, so that none is
+    assert len(set(third)) > 1 and 5 not in third  # all are forbidden, so that none is
 
 
 def test_settings_that_make_no_sense_are_refused():

@@ -1,4 +1,4 @@
-"""The table of a task: what the classical orders and a found one cost, beside the published figures."""
+"""What is reported of orders: their costs beside the published figures, and how a run found them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import graphax
 from graphax import ComputationalGraph
 from graphax.sparse import UnitEdges
 from tasks import Task
+
+from ..run.page import Cells, Picture, Section, Text, as_table, figure, picture
 
 CAPTION = "counted: unit edges hold ones, as in published tables; free: what is executed"
 
@@ -87,15 +89,34 @@ def cost_cells(rows: Sequence[Row], objective: str = "mults") -> list[tuple[str,
     return cells
 
 
-def cost_table(task: Task, rows: Sequence[Row], objective: str = "mults") -> Table:
-    """The rows as a table for the terminal."""
-    heads, *lines = cost_cells(rows, objective)
-    table = Table(title=f"{task.name}: multiplications to accumulate the Jacobian", caption=CAPTION)
-    for head in heads:
-        table.add_column(head, justify="left" if head == "order" else "right")
-    for line in lines:
-        table.add_row(*line)
-    return table
+def cost_table(task: Task, cells: Sequence[Sequence[str]]) -> Table:
+    """The cells as a table for the terminal."""
+    return as_table(f"{task.name}: multiplications to accumulate the Jacobian", cells, ("order",), CAPTION)
+
+
+def order_page(
+    graph: ComputationalGraph,
+    cells: Sequence[Sequence[str]],
+    remark: str,
+    picture: Picture,
+    order: Sequence[int] | None,
+) -> tuple[Section, ...]:
+    """The page of a run that looked for an order.
+
+    Args:
+        graph: whose vertices are eliminated.
+        cells: the table of costs, its headings first.
+        remark: what is to be said below the table.
+        picture: how the run went.
+        order: the order found; None if no game was played to its end.
+    """
+    written = " ".join(map(str, order)) if order is not None else "no game was played to its end"
+    return (
+        Cells("Multiplications", cells, (CAPTION, remark)),
+        picture,
+        Text("Order", written, lines=False),
+        Text("Graph", str(graph)),
+    )
 
 
 def write_value(value: float | None, objective: str = "mults") -> str:
@@ -110,3 +131,49 @@ def write_value(value: float | None, objective: str = "mults") -> str:
 
 def _number(value: Any) -> str:
     return "-" if value is None else str(value)
+
+
+def search_curve(
+    metrics: Sequence[Mapping[str, Any]],
+    costs: Mapping[str, float | None],
+    bound: float | None,
+    quantity: str,
+) -> Picture:
+    """The cost of the best order over time, with lines for the classical orders and the bound.
+
+    Args:
+        metrics: the lines of the run's metrics.
+        costs: of orders by name.
+        bound: that no order is below, or None.
+        quantity: what costs are of.
+    """
+    drawn, axes = figure(quantity)
+    steps = [(line["seconds"], line["best"]) for line in metrics if line["best"] is not None]
+    best = [cost for _, cost in steps]
+    axes.step([at for at, _ in steps], best, where="post", color="tab:blue", label="best order")
+    classical_lines(axes, costs, max(best) * 1.5 if best else None)
+    if bound is not None:
+        axes.axhline(bound, color="black", linestyle=":", label="lower bound")
+    axes.legend()
+    return picture("Search", "cost of the best order over time", drawn)
+
+
+def run_times(seconds: Mapping[str, float]) -> Picture:
+    """How long a run takes in each order.
+
+    Args:
+        seconds: for each order, by name.
+    """
+    drawn, axes = figure("", "microseconds")
+    bars = axes.barh(list(seconds), [1e6 * taken for taken in seconds.values()])
+    axes.bar_label(bars, fmt="%.3g", padding=3)
+    axes.invert_yaxis()
+    return picture("Run times", "seconds that a run takes in each order", drawn)
+
+
+def classical_lines(axes: Any, costs: Mapping[str, float | None], top: float | None) -> None:
+    """A line for each classical order, if it does not lie far above the rest."""
+    for method, colour in (("forward", "tab:red"), ("reverse", "tab:green"), ("markowitz", "tab:orange")):
+        cost = costs.get(method)
+        if cost is not None and (top is None or cost <= top):
+            axes.axhline(cost, color=colour, linestyle="--", label=method)

@@ -1,0 +1,95 @@
+"""The function that an elimination order is for, as settings name it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import graphax
+import tasks
+from graphax.sparse import UnitEdges
+
+from ..run.command import RunConfig
+from ..run.settings import ConfigError
+
+_TASK = (
+    "a task's name, or file.py:function, which returns a tasks.Task or, with args=, is to be differentiated "
+    "itself"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskConfig:
+    """What to work on; all settings of `alphagrad show`."""
+
+    task: str = field(metadata={"help": _TASK})
+    args: str | None = field(
+        default=None,
+        metadata={"help": 'types of the arguments of file.py:function, such as "f32[3],f32[3,3],i32[]"'},
+    )
+    argnums: str | None = field(
+        default=None,
+        metadata={"help": "which of them to differentiate, such as 0,1; by default all floating ones"},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderConfig(RunConfig, TaskConfig):
+    """What all runs are told that look for an order."""
+
+    task: str = field(metadata={"help": _TASK})
+    unit_edges: str = field(
+        default="free",
+        metadata={"help": "what costs count: 'free' what is executed, 'counted' as in published tables"},
+    )
+
+    def __post_init__(self):
+        if self.unit_edges not in ("counted", "free"):
+            raise ConfigError(f"unit_edges={self.unit_edges} must be 'counted' or 'free'")
+        super().__post_init__()
+
+    @property
+    def convention(self) -> UnitEdges:
+        """`unit_edges`, as it has been checked."""
+        return "free" if self.unit_edges == "free" else "counted"
+
+
+def load_task(config: TaskConfig) -> tasks.Task:
+    """`tasks.load`, with what is wrong with the settings or the file said as a :class:`ConfigError`."""
+    try:
+        return tasks.load(config.task, config.args, _read_argnums(config.argnums))
+    except (ValueError, TypeError) as error:
+        raise ConfigError(str(error)) from error
+
+
+def trace_task(task: tasks.Task) -> graphax.ComputationalGraph:
+    """The graph of a task, with what keeps it from being differentiated said as a :class:`ConfigError`."""
+    try:
+        return graphax.trace(task.fun, task.argnums)(*task.args)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"task {task.name}: {error}") from error
+
+
+def load_graph(config: TaskConfig, purpose: str) -> tuple[tasks.Task, graphax.ComputationalGraph]:
+    """A task and its graph, in which there is something to eliminate.
+
+    Args:
+        config: names the task.
+        purpose: what is to be done.
+
+    Raises:
+        ConfigError: when the task cannot be used.
+    """
+    task = load_task(config)
+    graph = trace_task(task)
+    if not graph.eliminable:
+        raise ConfigError(f"task {task.name}: there is no vertex to eliminate, hence nothing to {purpose}")
+    return task, graph
+
+
+def _read_argnums(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(word) for word in text.strip("()[] ").rstrip(",").split(","))
+    except ValueError:
+        raise ConfigError(f"argnums={text} must be positions of arguments, such as 0,1") from None
