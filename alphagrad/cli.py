@@ -57,10 +57,7 @@ def _run(words: Sequence[str], start: float) -> int:
         return 0 if commands.COMMANDS[command](rest, start) else _INTERRUPTED
     except BrokenPipeError:
         raise
-    except (
-        commands.ConfigError,
-        OSError,
-    ) as error:  # what a user can mend; anything else keeps its traceback
+    except (commands.ConfigError, OSError) as error:  # what a user can mend; others keep their traceback
         print(f"alphagrad {command}: {error}", file=sys.stderr)
         return _WRONG_USE
     except KeyboardInterrupt:

@@ -90,7 +90,7 @@ class Scheme:
     denominators: tuple[int, int, int] = (1, 1, 1)
 
     def __post_init__(self) -> None:
-        format = _as_format(self.format)
+        format = as_format(self.format)
         prime = characteristic(self.ring)
         n, m, p = format
         if len(self.denominators) != 3:
@@ -258,7 +258,7 @@ def additions_of(scheme: Scheme) -> tuple[Additions, Additions, Additions]:
 
 def matmul_tensor(n: int, m: int, p: int) -> Int[np.ndarray, "n*m m*p p*n"]:
     """The tensor of trace(A B C) for A: n x m, B: m x p, C: p x n: T[(a, b), (b, c), (c, a)] = 1."""
-    n, m, p = _as_format((n, m, p))
+    n, m, p = as_format((n, m, p))
     a, b, c = np.indices((n, m, p)).reshape(3, -1)
     tensor = np.zeros((n * m, m * p, p * n), np.int64)
     tensor[a * m + b, b * p + c, c * n + a] = 1
@@ -267,7 +267,7 @@ def matmul_tensor(n: int, m: int, p: int) -> Int[np.ndarray, "n*m m*p p*n"]:
 
 def standard(n: int, m: int, p: int, ring: str = "Z") -> Scheme:
     """Rows times columns: n m p products, each of two entries."""
-    n, m, p = _as_format((n, m, p))
+    n, m, p = as_format((n, m, p))
     a, b, c = np.indices((n, m, p)).reshape(3, -1)
     u, v, w = np.eye(n * m, dtype=np.int64), np.eye(m * p, dtype=np.int64), np.eye(p * n, dtype=np.int64)
     return Scheme((n, m, p), u[a * m + b], v[b * p + c], w[c * n + a], ring)
@@ -320,7 +320,8 @@ def sorted_format(format: Format) -> Format:
     return n, m, p
 
 
-def _as_format(format: Any) -> Format:
+def as_format(format: Any) -> Format:
+    """Three positive sizes, whatever they are given in; TypeError or ValueError for anything else."""
     try:
         sizes = tuple(operator.index(size) for size in format)
     except TypeError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 from ._bits import pack, unpack
 from ._known import KNOWN, KNOWN_OVER_INTEGERS
 from ._lift import lifts_once
-from ._scheme import Format, Scheme, sorted_format, standard
+from ._scheme import Format, Scheme, as_format, sorted_format, standard
 from ._transform import extend, project, reduce_modulo
 
 if TYPE_CHECKING:
@@ -122,7 +122,10 @@ def searchable(format: Format) -> Format:
     Raises:
         ValueError: for what is not three positive sizes, or has matrices of more than 64 entries.
     """
-    n, m, p = standard(*_three(format)).format
+    try:
+        n, m, p = as_format(format)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
     if max(n * m, m * p, p * n) > _ENTRIES:
         raise ValueError(
             f"the format {n}x{m}x{p} has matrices of more than {_ENTRIES} entries, "
@@ -364,14 +367,6 @@ class _Limits(NamedTuple):
     patience: float
 
 
-def _three(format: Iterable[int]) -> tuple[int, int, int]:
-    try:
-        n, m, p = format
-    except (TypeError, ValueError):
-        raise ValueError(f"the format is {format!r}; expected three positive sizes (n, m, p)") from None
-    return n, m, p
-
-
 def _several(start: Scheme | Sequence[Scheme]) -> Sequence[Scheme]:
     schemes = [start] if isinstance(start, Scheme) else list(start)
     if not schemes or not all(isinstance(scheme, Scheme) for scheme in schemes):
@@ -401,7 +396,7 @@ def _smaller(format: Format, random: np.random.Generator) -> tuple[Format, int]:
     choices = []
     for axis in range(3):
         if format[axis] > 2:
-            smaller = _three(size - (i == axis) for i, size in enumerate(format))
+            smaller = as_format(size - (i == axis) for i, size in enumerate(format))
             rank = KNOWN.get(sorted_format(smaller), math.prod(smaller))
             choices.append((rank + math.prod(format) // format[axis], smaller, axis))
     lowest = min(choices)[0]

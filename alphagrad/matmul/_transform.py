@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ._scheme import Format, Scheme, characteristic, standard
+from ._scheme import Format, Scheme, as_format, characteristic, standard
 
 
 def change_basis(scheme: Scheme, p: Any, q: Any, r: Any) -> Scheme:
@@ -96,7 +96,7 @@ def kronecker(first: Scheme, second: Scheme) -> Scheme:
         ValueError: for rings that have nothing in common.
     """
     ring = _common_ring(first, second)
-    format = _as_format(a * b for a, b in zip(first.format, second.format, strict=True))
+    format = as_format(a * b for a, b in zip(first.format, second.format, strict=True))
     factors = [
         (outer[:, None, :, None, :, None] * inner[None, :, None, :, None, :]).reshape(
             first.rank * second.rank, outer.shape[1] * inner.shape[1], outer.shape[2] * inner.shape[2]
@@ -126,8 +126,8 @@ def concatenate(first: Scheme, second: Scheme, axis: int) -> Scheme:
             "the two other sizes must agree"
         )
     ring = _common_ring(first, second)
-    format = _as_format(size + second.format[at] * (at == axis) for at, size in enumerate(first.format))
-    shift = _as_format(size * (at == axis) for at, size in enumerate(first.format))
+    format = as_format(size + second.format[at] * (at == axis) for at, size in enumerate(first.format))
+    shift = as_format(size * (at == axis) for at, size in enumerate(first.format))
     parts = zip(_embedded(first, format, (0, 0, 0)), _embedded(second, format, shift), strict=True)
     return _from_matrices(format, [np.concatenate(pair) for pair in parts], ring)
 
@@ -186,7 +186,7 @@ def project(scheme: Scheme, axis: int, index: int = -1) -> Scheme:
     # Size n is that of the rows of u and the columns of w; m and p follow by rotation.
     factors[axis] = np.delete(factors[axis], index, axis=1)
     factors[axis - 1] = np.delete(factors[axis - 1], index, axis=2)
-    format = _as_format(size - (at == axis) for at, size in enumerate(scheme.format))
+    format = as_format(size - (at == axis) for at, size in enumerate(scheme.format))
     return _without_zeros(_from_matrices(format, factors, scheme.ring))
 
 
@@ -301,11 +301,6 @@ def _as_axis(axis: int) -> int:
     if axis not in (0, 1, 2):
         raise ValueError(f"axis is {axis!r}; expected 0, 1 or 2, for n, m or p")
     return axis
-
-
-def _as_format(sizes: Any) -> Format:
-    n, m, p = sizes
-    return n, m, p
 
 
 def _exact(matrix: Any) -> np.ndarray:

@@ -6,14 +6,16 @@ import math
 import threading
 import time
 import typing
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
 from rich.console import Console
 
 import graphax
 from graphax import ComputationalGraph, orders
-from graphax.orders import Objective
+from graphax.orders import Objective, Progress
 from graphax.sparse import UnitEdges
 from tasks import Task
 
@@ -31,6 +33,8 @@ from .report import (
     write_value,
 )
 from .task import OrderConfig, load_graph
+
+T = TypeVar("T")
 
 _CLOSING_SECONDS = 3.0  # for the table and the report of a small graph
 _EXACT_VERTICES = 15  # up to which all orders can be gone through
@@ -102,19 +106,6 @@ def search(config: OrderSearchConfig, start: float, console: Console) -> bool:
     )
 
 
-class _Progress(Protocol):
-    """What a search tells of itself."""
-
-    @property
-    def seconds(self) -> float: ...
-    @property
-    def evaluations(self) -> int: ...
-    @property
-    def order(self) -> tuple[int, ...]: ...
-    @property
-    def cost(self) -> float: ...
-
-
 class _OrderSearch:
     """The best order so far, kept on disk, and how it is looked for.
 
@@ -131,7 +122,7 @@ class _OrderSearch:
         self._evaluations = 0
         self._objective: Objective = typing.cast(Objective, config.objective)  # the configuration checked it
         self._unit_edges: UnitEdges = config.convention
-        self._bounds: _Bound | None = None
+        self._bound: Future[int] | None = None
         self._proved_bound: int | None = None
         self._candidates: dict[str, tuple[int, ...]] = {}
         self.order: tuple[int, ...] = ()
@@ -170,9 +161,9 @@ class _OrderSearch:
         """Look for the order of least cost."""
         graph, unit_edges = self._graph, self._unit_edges
         if self._objective in ("mults", "flops"):
-            self._bounds = _Bound(graph, unit_edges)
-            self._bounds.start()
-            self._bounds.join(_BOUND_SHARE * self._config.seconds)
+            # That of a large graph takes its time.
+            self._bound = _aside(orders.lower_bound, graph, unit_edges)
+            wait([self._bound], min(_BOUND_SHARE * self._config.seconds, threading.TIMEOUT_MAX))
         if self._objective == "mults" and len(graph.eliminable) <= _EXACT_VERTICES and not self._proved:
             seconds = min(_EXACT_SECONDS, max(_LEAST_SECONDS, self._run.left / 2))
             proof = orders.exact(graph, seconds=seconds, unit_edges=unit_edges, start=self.order)
@@ -204,7 +195,7 @@ class _OrderSearch:
         # A search that has to be compiled first begins its own count of time after that.
         end = time.perf_counter() + max(_LEAST_SECONDS, seconds)
 
-        def listen(progress: _Progress) -> bool:
+        def listen(progress: Progress) -> bool:
             self._evaluations = before + progress.evaluations
             if objective == self._objective:
                 self._offer(progress.order, progress.cost)
@@ -261,7 +252,7 @@ class _OrderSearch:
     @property
     def bound(self) -> int | None:
         """What no order is below, as far as it is known."""
-        known = [self._proved_bound, self._bounds.value if self._bounds else None]
+        known = [self._proved_bound, self._bound.result() if self._bound and self._bound.done() else None]
         return max((bound for bound in known if bound is not None), default=None)
 
     @property
@@ -288,7 +279,7 @@ class _OrderSearch:
         cost, bound = self.costs["found"], self.bound
         return "-" if bound is None else f"{100 * (cost - bound) / cost:.1f} %"
 
-    def _line(self, objective: Objective, progress: _Progress) -> str:
+    def _line(self, objective: Objective, progress: Progress) -> str:
         """Progress, in some words."""
         known = objective == self._objective  # not so while candidates for run times are gathered
         bound = write_value(self.bound) if known else "-"
@@ -306,34 +297,24 @@ class _OrderSearch:
         multiplications = self._objective == "mults"
         if not multiplications:
             rows = [row._replace(value=self.costs[row.method]) for row in rows]
-        if self._bounds is not None:
+        if self._bound is not None:
             of = "value" if not multiplications else self._unit_edges
             rows.append(Row("lower bound", None, None)._replace(**{of: self.bound}))
         return rows
 
 
-class _Bound(threading.Thread):
-    """The lower bound, worked out beside the search: that of a large graph takes its time."""
+def _aside(fun: Callable[..., T], *arguments: Any) -> Future[T]:
+    """A call beside everything else, in a thread that keeps no process from ending."""
+    future: Future[T] = Future()
 
-    def __init__(self, graph: ComputationalGraph, unit_edges: UnitEdges) -> None:
-        super().__init__(daemon=True)
-        self._graph = graph
-        self._unit_edges: UnitEdges = unit_edges
-        self._value: int | None = None
-        self._error: Exception | None = None
-
-    def search(self) -> None:
+    def work() -> None:
         try:
-            self._value = orders.lower_bound(self._graph, self._unit_edges)
-        except Exception as error:  # it is raised where the bound is asked for
-            self._error = error
+            future.set_result(fun(*arguments))
+        except Exception as error:  # it is raised where the result is asked for
+            future.set_exception(error)
 
-    @property
-    def value(self) -> int | None:
-        """The bound, None until it is known."""
-        if self._error is not None:
-            raise self._error
-        return self._value
+    threading.Thread(target=work, daemon=True).start()
+    return future
 
 
 SEARCH = Kind("an elimination order", "NAME", bool, OrderSearchConfig, search)

@@ -117,9 +117,8 @@ class Run:
 
     def show(self, line: Callable[[], str]) -> None:
         """Show progress, if it is time to, between the seconds gone and the seconds left."""
-        if self._progress.due:
-            left = max(0.0, self.config.seconds - self.seconds)
-            self._progress.show(f"{self.seconds:5.0f} s  {line()}  {left:.0f} s left")
+        left = max(0.0, self.config.seconds - self.seconds)
+        self._progress.show(lambda: f"{self.seconds:5.0f} s  {line()}  {left:.0f} s left")
 
     @contextmanager
     def working(self, stopping: str) -> Iterator[None]:

@@ -19,6 +19,11 @@ class RunFolder:
         config: the settings of the run, as YAML.
         advice: what to do if the folder holds anything already, where {path} stands for the folder.
 
+    Attributes:
+        path: the folder.
+        order, scheme: the best so far of what is looked for.
+        report: the report on the whole run.
+
     Raises:
         FileExistsError: if the folder holds anything already.
     """
@@ -28,23 +33,10 @@ class RunFolder:
             raise FileExistsError(f"run_dir={path} exists and is not empty; {advice.format(path=path)}")
         path.mkdir(parents=True, exist_ok=True)
         self.path = path
+        self.order, self.scheme = path / "order.json", path / "scheme.json"
+        self.report = path / "report.html"
         (path / "config.yaml").write_text(config, encoding="utf-8")
         self._metrics = (path / "metrics.jsonl").open("w", encoding="utf-8")
-
-    @property
-    def order(self) -> Path:
-        """The best order so far."""
-        return self.path / "order.json"
-
-    @property
-    def scheme(self) -> Path:
-        """The best scheme so far."""
-        return self.path / "scheme.json"
-
-    @property
-    def report(self) -> Path:
-        """The report on the whole run."""
-        return self.path / "report.html"
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Add a line to the metrics."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from rich.console import Console
 
@@ -17,17 +18,13 @@ class ProgressLine:
         self._printed = time.perf_counter()
         self._shown = False
 
-    @property
-    def due(self) -> bool:
-        """Whether there is something to show again."""
-        return self._console.is_terminal or time.perf_counter() - self._printed > _QUIET_SECONDS
-
-    def show(self, line: str) -> None:
-        """Print the line in place of the last."""
-        if self._console.is_terminal:
-            self._console.print(line.ljust(self._console.width - 1), end="\r", soft_wrap=True)
-        else:
-            self._console.print(line, soft_wrap=True)
+    def show(self, line: Callable[[], str]) -> None:
+        """Print a line in place of the last, if there is something to show again."""
+        terminal = self._console.is_terminal
+        if not terminal and time.perf_counter() - self._printed <= _QUIET_SECONDS:
+            return
+        text = line().ljust(self._console.width - 1) if terminal else line()
+        self._console.print(text, end="\r" if terminal else "\n", soft_wrap=True)
         self._printed = time.perf_counter()
         self._shown = True
 

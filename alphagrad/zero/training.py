@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -87,13 +86,19 @@ class Trainer:
         run.leave(_CLOSING_SECONDS)
         last = saved = time.perf_counter()
         longest = 0.0
-        with run.working("stopping after this turn"), _events(run.folder.path) as log:
+        with (
+            run.working("stopping after this turn"),
+            SummaryWriter(str(run.folder.path), write_to_disk=True) as events,
+        ):
             turns = account(alphazero(self._game, self._method, self._training), run.start)
             for self._training, metrics, improved in turns:
                 for target, game in improved.items():
                     keep(target, game)
-                run.folder.write(asdict(metrics))
-                log(metrics)
+                values = asdict(metrics)
+                run.folder.write(values)
+                for name, value in values.items():
+                    if value is not None and name != "iteration":
+                        events.add_scalar(name, value, metrics.iteration)
                 if time.perf_counter() - saved > _CHECKPOINT_SECONDS:
                     self._save(run)
                     saved = time.perf_counter()
@@ -123,22 +128,6 @@ def plot_games(metrics: Sequence[Mapping[str, Any]], quantity: str) -> tuple[Any
     axes.plot(seconds, [-line["mean"] for line in played], color="tab:blue", alpha=0.6, label="mean game")
     axes.step(seconds, best, where="post", color="tab:blue", label="best game")
     return drawn, axes, max((-line["mean"] * 1.3 for line in played), default=None)
-
-
-@contextmanager
-def _events(path: Path) -> Iterator[Callable[[Metrics], None]]:
-    """Writes what turns came to as TensorBoard events, into a folder."""
-    events = SummaryWriter(str(path), write_to_disk=True)
-
-    def log(metrics: Metrics) -> None:
-        for key, value in asdict(metrics).items():
-            if value is not None and key != "iteration":
-                events.add_scalar(key, value, metrics.iteration)
-
-    try:
-        yield log
-    finally:
-        events.close()
 
 
 def _checkpoint_in(path: Path) -> Path:
