@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -127,7 +128,7 @@ def concatenate(first: Scheme, second: Scheme, axis: int) -> Scheme:
         )
     ring = _common_ring(first, second)
     format = as_format(size + second.format[at] * (at == axis) for at, size in enumerate(first.format))
-    shift = as_format(size * (at == axis) for at, size in enumerate(first.format))
+    shift = [size * (at == axis) for at, size in enumerate(first.format)]
     parts = zip(_embedded(first, format, (0, 0, 0)), _embedded(second, format, shift), strict=True)
     return _from_matrices(format, [np.concatenate(pair) for pair in parts], ring)
 
@@ -271,7 +272,7 @@ def _from_matrices(format: Format, factors: Any, ring: str) -> Scheme:
     return Scheme(format, u, v, w, ring)
 
 
-def _embedded(scheme: Scheme, format: Format, shift: Format) -> list[np.ndarray]:
+def _embedded(scheme: Scheme, format: Format, shift: Sequence[int]) -> list[np.ndarray]:
     """The factors within matrices of a larger format, from the indices `shift` on."""
     larger = []
     for factor, at in zip(_matrices(scheme), ((0, 1), (1, 2), (2, 0)), strict=True):

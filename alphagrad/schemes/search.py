@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -189,10 +190,8 @@ class _SchemeSearch:
             return
         self.best = scheme
         if self.lifted is not None and scheme.rank < self.lifted.rank:
-            try:
+            with suppress(LiftError):
                 self._keep(lift(scheme))
-            except LiftError:
-                pass
         self._save()
 
     def _lift(self) -> None:
@@ -208,7 +207,7 @@ class _SchemeSearch:
                 self._run.show(lambda: f"lifting {_write(self._format)} of rank {rank}  {self._bests}")
                 return self._run.asked
 
-            try:
+            with suppress(LiftError):
                 self._keep(
                     lift_any(
                         self.best,
@@ -220,8 +219,6 @@ class _SchemeSearch:
                         stop=stop,
                     )
                 )
-            except LiftError:
-                pass
             self._save()
 
     def _keep(self, scheme: Scheme) -> None:
