@@ -25,7 +25,7 @@ saved (exit status 130).
 
 task= also takes a function of your own, file.py:function, with the types of its arguments:
   alphagrad search task=model.py:residual args="f32[3],f32[3,3]" argnums=0,1
-Without args= the function must return a tasks.Task."""
+Without args= the function must return an alphagrad.tasks.Task."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

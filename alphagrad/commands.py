@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 from rich.console import Console
 
-import tasks
+from alphagrad import tasks
 
 from .orders.search import SEARCH as ORDER_SEARCH
 from .orders.show import SHOW

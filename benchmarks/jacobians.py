@@ -19,7 +19,7 @@ import numpy as np
 from measure import compile_seconds, device_name, run_seconds, save
 
 import graphax
-import tasks
+from alphagrad import tasks
 
 Contender = Callable[..., Any]
 

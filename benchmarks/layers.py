@@ -30,7 +30,7 @@ import numpy as np
 from measure import run_seconds, save
 
 import graphax
-import tasks
+from alphagrad import tasks
 from alphagrad.layers import AgentConfig, TTLinear
 from alphagrad.layers.transformer import TransformerLayer, modes
 from alphagrad.orders.game import CompressedVertexGame

@@ -17,7 +17,7 @@ from typing import Any
 from measure import save
 
 import graphax
-import tasks
+from alphagrad import tasks
 from graphax import ComputationalGraph, orders
 from graphax.sparse import UnitEdges
 

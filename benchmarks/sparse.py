@@ -217,7 +217,8 @@ def benchmark(case: Case, order: str, rounds: int) -> dict[str, Any]:
 _PROGRAM = """
 import json, resource, sys, time
 import jax
-import graphax, tasks
+import graphax
+from alphagrad import tasks
 operations, order = int(sys.argv[1]), sys.argv[2]
 task = tasks.random_scalar(0, num_operations=operations)
 args = [jax.ShapeDtypeStruct((), "float32") for _ in task.argnums]

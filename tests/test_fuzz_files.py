@@ -25,8 +25,7 @@ import numpy as np
 import pytest
 
 import graphax
-import tasks
-from alphagrad import matmul
+from alphagrad import matmul, tasks
 from alphagrad.layers import AgentConfig
 from alphagrad.orders.game import CompressedVertexGame
 from alphagrad.orders.train import OrderTrainConfig

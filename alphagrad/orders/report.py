@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from rich.table import Table
 
 import graphax
+from alphagrad.tasks import Task
 from graphax import ComputationalGraph
 from graphax.sparse import UnitEdges
-from tasks import Task
 
 from ..run.page import Cells, Picture, Section, Text, as_table, figure, picture
 

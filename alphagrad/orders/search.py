@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from rich.console import Console
 
 import graphax
+from alphagrad.tasks import Task
 from graphax import ComputationalGraph, orders
 from graphax.orders import Objective, Progress
 from graphax.sparse import UnitEdges
-from tasks import Task
 
 from ..run.command import Kind, Run
 from ..run.folder import read_metrics

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import graphax
-import tasks
+from alphagrad import tasks
 from graphax.sparse import UnitEdges
 
 from ..run.command import RunConfig
 from ..run.settings import ConfigError
 
 _TASK = (
-    "a task's name, or file.py:function, which returns a tasks.Task or, with args=, is to be differentiated "
+    "a task's name, or file.py:function, which returns an alphagrad.tasks.Task or, with args=, is to be differentiated "
     "itself"
 )
 
@@ -54,7 +54,7 @@ class OrderConfig(RunConfig, TaskConfig):
 
 
 def load_task(config: TaskConfig) -> tasks.Task:
-    """`tasks.load`, with what is wrong with the settings or the file said as a :class:`ConfigError`."""
+    """`alphagrad.tasks.load`, with what is wrong with the settings or the file said as a :class:`ConfigError`."""
     try:
         return tasks.load(config.task, config.args, _read_argnums(config.argnums))
     except (ValueError, TypeError) as error:

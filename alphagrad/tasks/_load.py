@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from tasks import (
+from . import (
     chemistry,
     clouds,
     deep_learning,
@@ -27,9 +27,9 @@ from tasks import (
     textbook,
     thermodynamics,
 )
-from tasks._arguments import EXAMPLE, example_arguments
-from tasks._task import Task
-from tasks.random_programs import random_scalar, random_tensor
+from ._arguments import EXAMPLE, example_arguments
+from ._task import Task
+from .random_programs import random_scalar, random_tensor
 
 _DOMAINS = (
     fluid,
@@ -111,7 +111,9 @@ def _suggestion(name: str) -> str:
     close = difflib.get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.4)
     nearest = " or ".join(repr(by_lower_case[match]) for match in close)
     question = f"did you mean {nearest}? " if close else ""
-    return f"{question}`tasks.names()` lists them all, and 'path/to/file.py:function' loads your own"
+    return (
+        f"{question}`alphagrad.tasks.names()` lists them all, and 'path/to/file.py:function' loads your own"
+    )
 
 
 def _read_options(name: str, options: str) -> dict[str, int]:
@@ -139,11 +141,11 @@ def _load_from_file(path: Path, function: str, args: str | None, argnums: Sequen
     if (mismatch := _mismatch(fun, ())) is not None:
         raise TypeError(
             f"{where} takes arguments ({mismatch}); give their types, as in {EXAMPLE}, to differentiate it; "
-            "without args= it must be a function of no arguments that returns a tasks.Task"
+            "without args= it must be a function of no arguments that returns an alphagrad.tasks.Task"
         )
     task = fun()
     if not isinstance(task, Task):
-        raise TypeError(f"{where} must return a tasks.Task; it returned a {type(task).__name__}")
+        raise TypeError(f"{where} must return an alphagrad.tasks.Task; it returned a {type(task).__name__}")
     return task
 
 
@@ -166,7 +168,7 @@ def _function_in(path: Path, function: str) -> Callable[..., Any]:
     if not callable(found):
         raise TypeError(
             f"{function!r} in {str(path)!r} must be a function, to be differentiated with args= or else one "
-            f"that returns a tasks.Task, not a {type(found).__name__}"
+            f"that returns an alphagrad.tasks.Task, not a {type(found).__name__}"
         )
     return found
 

@@ -24,7 +24,7 @@ class Task:
     """A function with example inputs, to be differentiated.
 
     Attributes:
-        name: what `tasks.load` calls it.
+        name: what `alphagrad.tasks.load` calls it.
         fun: the function, written so that its jaxpr has one equation per written operation.
         args: example inputs; anything that is not a JAX array yet becomes one of the default dtype.
         argnums: the positions of the arguments that are differentiated.

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax.lax import stop_gradient
 from jaxtyping import Array, Float
 
-from tasks._task import Declaration, Uniform
+from ._task import Declaration, Uniform
 
 Scalar = Float[Array, ""]
 EPSILON = 1e-6

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from tasks._task import Declaration, Uniform
+from ._task import Declaration, Uniform
 
 Scalar = Float[Array, ""]
 One = Float[Array, "1"]

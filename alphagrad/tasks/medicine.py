@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jaxtyping import Array, Float
 
-from tasks._task import Declaration, Uniform
+from ._task import Declaration, Uniform
 
 Scalar = Float[Array, ""]
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from tasks import _operations
-from tasks._operations import Choice, Shape, Value, pick
-from tasks._task import Declaration, Task, Uniform
+from . import _operations
+from ._operations import Choice, Shape, Value, pick
+from ._task import Declaration, Task, Uniform
 
 
 class Step(NamedTuple):
@@ -27,7 +27,7 @@ class Step(NamedTuple):
 def random_scalar(seed: int, num_inputs: int = 4, num_operations: int = 40, num_outputs: int = 3) -> Task:
     """Draws a program of unary and binary operations over scalars.
 
-    `tasks.load("random_scalar:seed=3,operations=40,inputs=4,outputs=3")` makes the same task.
+    `alphagrad.tasks.load("random_scalar:seed=3,operations=40,inputs=4,outputs=3")` makes the same task.
     Each operation traces to one equation, every input is read, and every operation reaches an
     output. The program depends on the arguments alone, in every process.
 
@@ -54,7 +54,7 @@ def random_tensor(seed: int, num_inputs: int = 4, num_operations: int = 20, num_
 
     Its operations are elementwise ones with broadcasting, matrix and outer products, sums over an
     axis, transposes, reshapes, broadcasts, slices and concatenations; one operation may trace to
-    several equations. `tasks.load("random_tensor:seed=3,operations=20")` works as well; all else
+    several equations. `alphagrad.tasks.load("random_tensor:seed=3,operations=20")` works as well; all else
     is as for `random_scalar`.
     """
     return _draw_task(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jax.numpy import arctan2, cos, sin, sqrt
 from jaxtyping import Array, Float
 
-from tasks._task import Declaration, Uniform
+from ._task import Declaration, Uniform
 
 Scalar = Float[Array, ""]
 

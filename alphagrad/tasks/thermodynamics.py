@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from tasks._task import Declaration, Uniform
+from ._task import Declaration, Uniform
 
 
 def helmholtz(x: Float[Array, "n"]) -> Float[Array, "n"]:

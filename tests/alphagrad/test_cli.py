@@ -11,7 +11,7 @@ import time
 import pytest
 
 import graphax
-import tasks
+from alphagrad import tasks
 from alphagrad.cli import main
 
 # A network and a search that compile quickly and learn nothing much.
@@ -130,7 +130,7 @@ def test_tasks_lists_them(capsys):
 def test_a_task_of_ones_own(tmp_path, capsys):
     path = tmp_path / "mine.py"
     path.write_text(
-        "import jax.numpy as jnp\nimport tasks\n\n"
+        "import jax.numpy as jnp\nfrom alphagrad import tasks\n\n"
         "def my_task():\n"
         "    fun = lambda x, y: jnp.sin(jnp.cos(x) * y)\n"
         "    return tasks.Task(name='mine', fun=fun, args=(0.5, 2.0), argnums=(0, 1))\n"

@@ -3,7 +3,7 @@
 import functools
 
 import graphax
-import tasks
+from alphagrad import tasks
 from graphax.sparse import ZERO, StructureTable
 
 

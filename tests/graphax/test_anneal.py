@@ -9,7 +9,7 @@ import pytest
 from small_graphs import least_cost, small_graphs
 
 import graphax
-import tasks
+from alphagrad import tasks
 from graphax import orders
 from graphax.orders._engine import Engine, Prices, eliminate, rewind, undo
 from graphax.orders._walk import Walk

@@ -17,7 +17,7 @@ import pytest
 from oracle import assert_same_jacobian
 
 import graphax
-import tasks
+from alphagrad import tasks
 from graphax import jacve, orders
 from graphax.orders import _auto, _remember
 
@@ -246,7 +246,8 @@ def test_a_function_of_a_few_vertices_is_searched_in_milliseconds():
 # --- the same everywhere ---------------------------------------------------------------------------------
 
 PRINT_ORDERS = """
-import graphax, tasks
+import graphax
+from alphagrad import tasks
 for name in ("RoeFlux_1d", "SpikingLIF", "random_tensor:seed=1", "Lighthouse", "Hole"):
     task = tasks.load(name)
     print(graphax.orders.auto(graphax.trace(task.fun, task.argnums)(*task.args)))
@@ -520,7 +521,8 @@ def test_nobody_is_bothered_with_a_store_that_was_not_asked_for(tmp_path, monkey
 
 
 KEEP_ORDERS = """
-import sys, graphax, tasks
+import sys, graphax
+from alphagrad import tasks
 from graphax.orders import _remember
 for _ in range(20):
     for name in ("KerrSen", "BlackScholes", "SpikingLIF"):

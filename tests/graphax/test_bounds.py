@@ -8,7 +8,7 @@ import pytest
 from small_graphs import least_cost, small_graphs
 
 import graphax
-import tasks
+from alphagrad import tasks
 from graphax import orders
 from graphax.orders import _bound
 from graphax.orders._bound import group_bounds

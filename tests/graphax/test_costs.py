@@ -8,7 +8,7 @@ import pytest
 from oracle import assert_same_jacobian, multiplications
 
 import graphax
-import tasks
+from alphagrad import tasks
 from graphax import _elimination, _jacobian
 from graphax.sparse._compose import Composition
 

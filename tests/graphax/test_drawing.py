@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import graphax
-import tasks
+from alphagrad import tasks
 from graphax import draw, orders
 from graphax.drawing._edges import Form, form_of
 from graphax.drawing._layout import lay_out

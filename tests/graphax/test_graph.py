@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import graphax
-import tasks
+from alphagrad import tasks
 from graphax.sparse import Kind
 
 X = np.array([0.3, 1.2, 0.7])
@@ -101,7 +101,8 @@ def test_structures_of_common_operations():
 
 
 PROGRAM = """
-import jax, graphax, tasks
+import jax, graphax
+from alphagrad import tasks
 jax.config.update("jax_enable_x64", {x64})
 for name in ("RoeFlux_1d", "Encoder", "CloudMicrophysics", "random_tensor"):
     task = tasks.load(name)

@@ -12,7 +12,7 @@ from jax.extend.core import Primitive
 from oracle import assert_same_jacobian
 
 import graphax
-import tasks
+from alphagrad import tasks
 from graphax import jacve, value_and_jacve
 from graphax.sparse import arranged_block
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 import graphax
-import tasks
+from alphagrad import tasks
 from graphax import orders
 from graphax.orders import evaluate
 from graphax.sparse import StructureTable

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import graphax
-import tasks
+from alphagrad import tasks
 from alphagrad.orders.train import OrderTrainConfig
 from alphagrad.run.folder import read_metrics
 from alphagrad.run.settings import ConfigError, named_task, parse

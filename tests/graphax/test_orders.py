@@ -14,7 +14,7 @@ import pytest
 from oracle import assert_same_jacobian
 
 import graphax
-import tasks
+from alphagrad import tasks
 from graphax import jacve, orders
 from graphax._elimination import Costing
 
@@ -286,7 +286,8 @@ def test_broken_files_are_refused(tmp_path, text, message):
 
 
 PROGRAM = """
-import sys, jax, numpy, graphax, tasks
+import sys, jax, numpy, graphax
+from alphagrad import tasks
 jax.config.update("jax_enable_x64", True)
 task = tasks.load("RobotArm_6DOF")
 order = graphax.load_order(sys.argv[1])

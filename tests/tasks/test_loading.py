@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-import tasks
+from alphagrad import tasks
 
 USER_FILE = """
 import jax.numpy as jnp
-import tasks
+from alphagrad import tasks
 
 def parabola():
     return tasks.Task("parabola", lambda x, n: x**2 + n, (jnp.ones(3), 2), argnums=(0,))

@@ -11,7 +11,7 @@ import jax
 import pytest
 from jax.extend.core import Literal
 
-import tasks
+from alphagrad import tasks
 
 PUBLISHED_ORDERS = json.loads((Path(__file__).parent / "published_orders.json").read_text())
 EQUATIONS = {

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.extend.core import Literal
 
-import tasks
+from alphagrad import tasks
 
 GENERATORS = [tasks.random_scalar, tasks.random_tensor]
 
@@ -28,7 +28,8 @@ def test_equal_seeds_give_equal_programs_and_others_do_not(generate):
 
 def test_programs_are_the_same_in_another_process():
     code = (
-        "import jax, tasks\n"
+        "import jax\n"
+        "from alphagrad import tasks\n"
         "for task in tasks.random_scalar(5), tasks.random_tensor(5):\n"
         "    print(jax.make_jaxpr(task.fun)(*task.args), flush=True)"
     )

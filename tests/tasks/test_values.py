@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-import tasks
-from tasks import fluid
+from alphagrad import tasks
+from alphagrad.tasks import fluid
 
 
 def all_finite(tree):
@@ -137,7 +137,7 @@ def test_clouds_conserve_water_and_moist_enthalpy():
 
 
 def test_neurons_spike_above_the_threshold_and_learn_through_the_surrogate():
-    from tasks.spiking import spike
+    from alphagrad.tasks.spiking import spike
 
     excess = jnp.array([-0.1, 0.1])
     assert_allclose(spike(excess), [0.0, 1.0])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import graphax
-import tasks
+from alphagrad import tasks
 from alphagrad.layers import AgentConfig, BlockTermAttention, TTLinear
 from alphagrad.layers.transformer import ILLEGAL, TransformerLayer, modes
 from alphagrad.orders.game import CompressedVertexGame

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphax
-import tasks
+from alphagrad import tasks
 from alphagrad.orders.game import VertexGame
 
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 import graphax
-import tasks
+from alphagrad import tasks
 from alphagrad.cli import main
 from graphax import orders
 

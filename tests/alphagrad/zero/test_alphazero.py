@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphax
-import tasks
+from alphagrad import tasks
 from alphagrad.layers import AgentConfig
 from alphagrad.orders.game import CompressedVertexGame
 from alphagrad.zero import (

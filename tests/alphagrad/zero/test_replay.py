@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import graphax
-import tasks
+from alphagrad import tasks
 from alphagrad.orders.game import VertexGame
 from alphagrad.zero.records import positions
 from alphagrad.zero.records import roll_out as play_again

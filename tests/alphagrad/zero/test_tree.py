@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphax
-import tasks
+from alphagrad import tasks
 from alphagrad.orders.game import CompressedVertexGame
 from alphagrad.zero.agent import Prediction
 from alphagrad.zero.selfplay import begin_anew, play
