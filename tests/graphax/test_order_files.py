@@ -425,7 +425,7 @@ def test_a_read_only_installation_without_a_home_searches(tmp_path):
     if prefix is None:
         pytest.skip("what is read-only cannot be told here")
     site, home, out = (tmp_path / name for name in ("site", "home", "out"))
-    for package in ("graphax", "alphagrad", "tasks"):
+    for package in ("graphax", "alphagrad"):
         shutil.copytree(ROOT / package, site / package, ignore=shutil.ignore_patterns("__pycache__"))
     home.mkdir()
     out.mkdir()
