@@ -1,12 +1,19 @@
 """Deep learning: a perceptron with layer norm and a small transformer encoder, with losses; tensor layers."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import jax.numpy as jnp
 from jax.lax import stop_gradient
-from jaxtyping import Array, Float
 
 from ._task import Declaration, Uniform
 
-Scalar = Float[Array, ""]
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+    Scalar = Float[Array, ""]
+
 EPSILON = 1e-6
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from ._task import Declaration, Uniform
 
-Scalar = Float[Array, ""]
-One = Float[Array, "1"]
-Three = Float[Array, "3"]
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+    Scalar = Float[Array, ""]
+    One = Float[Array, "1"]
+    Three = Float[Array, "3"]
 
 GAMMA = 0.5
 """The ratio of specific heats in the published benchmark (for air it would be 1.4)."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from jaxtyping import Array, Float
+from typing import TYPE_CHECKING
 
 from ._task import Declaration, Uniform
 
-Scalar = Float[Array, ""]
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+    Scalar = Float[Array, ""]
 
 SIGMA = 1.0
 """Every measured moment on the right-hand sides."""

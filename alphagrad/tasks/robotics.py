@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from jax.numpy import arctan2, cos, sin, sqrt
-from jaxtyping import Array, Float
 
 from ._task import Declaration, Uniform
 
-Scalar = Float[Array, ""]
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+    Scalar = Float[Array, ""]
+
 
 # Denavit-Hartenberg lengths and offsets, in millimetres.
 A1, A2, A3 = 175.0, 890.0, 50.0

@@ -1,12 +1,18 @@
 """Computational neuroscience: one step of a network of leaky integrate-and-fire neurons."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from ._task import Declaration, Uniform
 
-Scalar = Float[Array, ""]
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+    Scalar = Float[Array, ""]
 
 THRESHOLD = 1.0
 SHARPNESS = 10.0

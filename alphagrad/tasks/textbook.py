@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from ._task import Declaration, Uniform
 
-Scalar = Float[Array, ""]
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+    Scalar = Float[Array, ""]
 
 
 def simple(x: Scalar, y: Scalar) -> tuple[Scalar, Scalar]:

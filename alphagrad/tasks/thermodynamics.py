@@ -1,9 +1,15 @@
 """Thermodynamics: the mixing part of the Helmholtz free energy of a mixed fluid."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from ._task import Declaration, Uniform
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
 
 
 def helmholtz(x: Float[Array, "n"]) -> Float[Array, "n"]:

@@ -60,7 +60,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest_one(wrong, nearest):
 
 
 def test_a_name_like_no_other_is_answered_with_how_to_list_them():
-    with pytest.raises(ValueError, match=r"no task called '@@@'; `tasks\.names\(\)`"):
+    with pytest.raises(ValueError, match=r"no task called '@@@'; `alphagrad\.tasks\.names\(\)`"):
         tasks.load("@@@")
 
 
