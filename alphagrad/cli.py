@@ -10,7 +10,7 @@ from collections.abc import Sequence
 _INTERRUPTED = 130  # what shells report for Ctrl-C
 _WRONG_USE = 2
 
-_USAGE = """usage: alphagrad COMMAND [key=value ...]
+_USAGE = """usage: alphagrad COMMAND [key=value ...], or alphagrad --version
 
 commands:
   search task=NAME  search for an elimination order, and say how far it can be from the best; or for a scheme
@@ -45,8 +45,18 @@ def _run(words: Sequence[str], start: float) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         print(_USAGE)
         return 0 if words else _WRONG_USE
+    if words[0] == "--version":
+        from . import __version__
+
+        print(f"alphagrad {__version__}")
+        return 0
     command, *rest = words
-    # This takes seconds, and packages that come with an extra; whoever asks for help needs neither.
+    try:
+        from . import _require_train as _require_train
+    except ImportError as error:
+        print(f"alphagrad: {error}", file=sys.stderr)
+        return _WRONG_USE
+    # This takes seconds; whoever asks for help need not wait.
     from . import commands
 
     if command not in commands.COMMANDS:
@@ -63,7 +73,3 @@ def _run(words: Sequence[str], start: float) -> int:
     except KeyboardInterrupt:
         print(f"alphagrad {command}: interrupted", file=sys.stderr)
         return _INTERRUPTED
-
-
-if __name__ == "__main__":
-    sys.exit(main())

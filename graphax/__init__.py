@@ -30,3 +30,5 @@ __all__ = [
     "trace",
     "value_and_jacve",
 ]
+
+__version__ = "0.1.0"

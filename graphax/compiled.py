@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numba
+try:
+    import numba
+except ImportError as error:
+    raise ImportError(
+        "annealing, proofs and walks are compiled by Numba, which is not installed: "
+        "pip install 'alphagrad[search]'"
+    ) from error
 
 
 def compiled(fun: Callable[..., Any]) -> Any:

@@ -15,7 +15,9 @@ from .orders import OrderLike
 try:
     import equinox as eqx
 except ImportError as error:
-    raise ImportError("graphax.equinox needs Equinox: pip install equinox") from error
+    raise ImportError(
+        "graphax.equinox needs Equinox, which is not installed: pip install 'alphagrad[train]'"
+    ) from error
 
 
 @order_may_come_second

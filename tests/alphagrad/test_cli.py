@@ -141,7 +141,7 @@ def test_a_task_of_ones_own(tmp_path, capsys):
 
 def test_ctrl_c_ends_a_run_with_the_best_order_saved(tmp_path):
     path = tmp_path / "run"
-    command = [sys.executable, "-m", "alphagrad.cli", "train", "task=Lighthouse", "seconds=120", *SMALL]
+    command = [sys.executable, "-m", "alphagrad", "train", "task=Lighthouse", "seconds=120", *SMALL]
     process = subprocess.Popen(
         [*command, f"run_dir={path}"],
         stdout=subprocess.PIPE,
