@@ -7,9 +7,9 @@ from typing import Any
 
 try:
     import numba
-except ImportError as error:
+except ModuleNotFoundError as error:
     raise ImportError(
-        "annealing, proofs and walks are compiled by Numba, which is not installed: "
+        "annealing, bounds, proofs and walks in flip graphs are compiled by Numba, which is not installed: "
         "pip install 'alphagrad[search]'"
     ) from error
 

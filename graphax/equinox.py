@@ -14,7 +14,7 @@ from .orders import OrderLike
 
 try:
     import equinox as eqx
-except ImportError as error:
+except ModuleNotFoundError as error:
     raise ImportError(
         "graphax.equinox needs Equinox, which is not installed: pip install 'alphagrad[train]'"
     ) from error
