@@ -1,5 +1,6 @@
 """Matrix multiplication as a tensor: schemes, exactly verified, how to run them, bounds on the exponent."""
 
+from .. import _require_train as _require_train
 from ._block_tensor import (
     BlockTensor,
     BorderScheme,

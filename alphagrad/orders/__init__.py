@@ -1,5 +1,6 @@
 """Elimination orders, learned and searched for: the game, its network, the commands."""
 
+from .. import _require_train as _require_train
 from .game import AdjacencyTensor, CompressedVertexGame, VertexGame
 from .network import VertexAgent
 

@@ -1,5 +1,6 @@
 """AlphaZero: games, agents, self-play with search, and learning from it. No game is known here."""
 
+from .. import _require_train as _require_train
 from .agent import Agent, Lesson, Losses, Prediction, make_agent
 from .alphazero import AlphaZeroConfig, Training, alphazero, begin
 from .demonstrations import DemonstrationConfig
