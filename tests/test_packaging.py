@@ -174,19 +174,22 @@ def test_without_its_extras_graphax_works_and_the_rest_names_them(tmp_path):
 
 def test_graphax_is_imported_in_a_tenth_of_a_second(tmp_path):
     program = """
-import sys, time, jax
+import sys, time
 begin = time.process_time()
+import jax
+middle = time.process_time()
 import graphax
-print(time.process_time() - begin, *sys.modules)
+print(middle - begin, time.process_time() - middle, *sys.modules)
 """
     # Where no bytecode is kept, its compilation would be measured.
     kept = {"PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": ""}
-    seconds = []
+    times = []
     for _ in range(6):
-        spent, *modules = python(program, **kept).split()
-        seconds.append(float(spent))
+        of_jax, of_graphax, *modules = python(program, **kept).split()
+        times.append((float(of_graphax), float(of_jax)))
         assert not {"llvmlite", "alphagrad", *_require_train.MODULES} & set(modules)
-    assert min(seconds) < 0.1
+    of_graphax, of_jax = min(times)
+    assert of_graphax < max(0.1, of_jax / 4)  # a busy or slow machine is slow for JAX, too
 
 
 # --- installations -----------------------------------------------------------------------------------------
