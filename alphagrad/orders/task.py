@@ -12,8 +12,8 @@ from ..run.command import RunConfig
 from ..run.settings import ConfigError
 
 _TASK = (
-    "a task's name, or file.py:function, which returns an alphagrad.tasks.Task or, with args=, is to be differentiated "
-    "itself"
+    "a task's name, or file.py:function, which returns an alphagrad.tasks.Task or, with args=, is to be "
+    "differentiated itself"
 )
 
 
@@ -54,7 +54,7 @@ class OrderConfig(RunConfig, TaskConfig):
 
 
 def load_task(config: TaskConfig) -> tasks.Task:
-    """`alphagrad.tasks.load`, with what is wrong with the settings or the file said as a :class:`ConfigError`."""
+    """`tasks.load`, with what is wrong with the settings or the file said as a :class:`ConfigError`."""
     try:
         return tasks.load(config.task, config.args, _read_argnums(config.argnums))
     except (ValueError, TypeError) as error:

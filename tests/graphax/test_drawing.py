@@ -273,7 +273,7 @@ def test_the_page_needs_no_network():
 
 def test_style_sheets_scripts_and_templates_are_shipped():
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
-    patterns = project["tool"]["setuptools"]["package-data"]["graphax.drawing"]
+    patterns = project["tool"]["setuptools"]["package-data"]["*"]
     names = {Path(file.name) for file in files("graphax.drawing").iterdir() if file.is_file()}
     data = {name for name in names if name.suffix not in (".py", ".pyc")}
     assert {str(name) for name in data} == {"page.css", "page.html", "page.js", "picture.css"}
