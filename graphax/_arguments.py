@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from .orders import Order
+from .choose import Order
 
 Argnums = int | Sequence[int]
 _Derivative = TypeVar("_Derivative", bound=Callable[..., Any])

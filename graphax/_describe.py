@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from typing import Any
 
 from jax.extend import core
 
+from ._numbering import Numbering
 from ._trace import Atom, Constant, Equation, Variable, short_type
 from .rules import static_number
-
-if TYPE_CHECKING:
-    from ._graph import ComputationalGraph
 
 
 def _literal(value: Any) -> str:
@@ -58,16 +57,16 @@ class Spelling:
         return f"{results} = {equation.primitive.name}{f'[{params}]' if params else ''} {operands}"
 
 
-def describe(graph: ComputationalGraph) -> str:
+def describe(numbering: Numbering, eliminable: Collection[int], vertices: Collection[int]) -> str:
     """The numbered equations as a jaxpr prints them, with the lines that they come from."""
     spelling = Spelling()
-    program = graph.numbering.program
-    eliminable, vertices = set(graph.eliminable), set(graph.vertices)
+    program = numbering.program
+    eliminable, vertices = set(eliminable), set(vertices)
     header = " ".join(map(spelling.typed, program.inputs))
     rows = []
     last = 0
     for equation in program.equations:
-        numbers = [graph.numbering.number[v] for v in equation.outputs if v in graph.numbering.number]
+        numbers = [numbering.number[v] for v in equation.outputs if v in numbering.number]
         last = numbers[-1] if numbers else last + 1
         marks = "".join(
             "*" if number in eliminable else "o" if number in vertices else " "
@@ -83,8 +82,7 @@ def describe(graph: ComputationalGraph) -> str:
     ]
     results = " ".join(map(spelling.name, program.outputs))
     legend = (
-        f"{len(graph.vertices)} vertices, {len(graph.eliminable)} eliminable (*); "
-        "o is an output that no vertex reads"
+        f"{len(vertices)} vertices, {len(eliminable)} eliminable (*); o is an output that no vertex reads"
     )
     return "\n".join([f"inputs {header}", *lines, f"outputs {results}", legend])
 

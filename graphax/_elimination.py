@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from ._graph import ComputationalGraph
 from ._numbering import Edge
-from .sparse import ZERO, Block, Structure, StructureTable, UnitEdges
+from .sparse import ZERO, Block, Structure, StructureTable
 
 E = TypeVar("E")
 
@@ -73,13 +72,13 @@ class Elimination(Generic[E]):
 
 
 def accumulate(
-    graph: ComputationalGraph, blocks: Mapping[Edge, Block], order: Sequence[int], sparse: bool = False
+    blocks: Mapping[Edge, Block], outputs: Iterable[int], order: Sequence[int], sparse: bool = False
 ) -> Mapping[int, Mapping[int, Block]]:
     """Run an elimination order on blocks.
 
     Args:
-        graph: the graph.
         blocks: the local Jacobian of every edge.
+        outputs: the vertices that are outputs.
         order: vertex numbers.
         sparse: whether the Jacobian is wanted as a sparse one. Costs are those of ``sparse=False``.
 
@@ -94,7 +93,7 @@ def accumulate(
     def add(left: Block, right: Block) -> Block:
         return left.plus(right, sparse)
 
-    elimination = Elimination(blocks, graph.output_vertices)
+    elimination = Elimination(blocks, outputs)
     for vertex in order:
         elimination.eliminate(vertex, compose, add)
     return elimination.in_
@@ -108,9 +107,9 @@ class Costing:
     """A graph being eliminated on structures alone, with the operations counted.
 
     Args:
-        graph: the graph.
-        unit_edges: the convention of costs.
-        table: products and sums that are known already, and new ones from now on.
+        edges: the structure of every edge, in the convention of the costs.
+        outputs: the vertices that are outputs.
+        table: products and sums in that convention that are known already, and new ones from now on.
         undoable: whether eliminations are logged, so that :meth:`undo` can take them back.
 
     Attributes:
@@ -123,21 +122,21 @@ class Costing:
 
     def __init__(
         self,
-        graph: ComputationalGraph,
-        unit_edges: UnitEdges = "free",
-        table: StructureTable | None = None,
+        edges: Mapping[Edge, Structure],
+        outputs: frozenset[int],
+        table: StructureTable,
         undoable: bool = False,
     ) -> None:
-        self._table = table or StructureTable(unit_edges)
+        self._table = table
         self._out: dict[int, dict[int, int]] = {}
         self._in: dict[int, dict[int, int]] = {}
-        for (source, target), found in graph.edges_as(unit_edges).items():
+        for (source, target), found in edges.items():
             edge = self._table.intern(found)
             for node in (source, target):
                 if node not in self._out:
                     self._out[node], self._in[node] = {}, {}
             self._out[source][target] = self._in[target][source] = edge
-        self._outputs = graph.output_vertices
+        self._outputs = outputs
         self._undoable = undoable
         self._log: list[tuple[int, list[tuple[int, int, int | None]], int, int]] = []
         self.mults = 0
@@ -299,10 +298,3 @@ def _tally(ids: Iterable[int]) -> dict[int, int]:
     for structure in ids:
         times[structure] = times.get(structure, 0) + 1
     return times
-
-
-def order_cost(graph: ComputationalGraph, order: Sequence[int], unit_edges: UnitEdges = "free") -> OpCount:
-    """What accumulating the Jacobian in this order costs, from structures alone."""
-    costing = Costing(graph, unit_edges)
-    costing.run(order)
-    return OpCount(costing.mults, costing.adds)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
-
-import jax
 
 from ._describe import describe
+from ._elimination import Costing, OpCount
 from ._fingerprint import fingerprint
-from ._linearize import linearize
 from ._numbering import Edge, Numbering
 from ._trace import Variable
 from .rules import COPYING
-from .sparse import Block, Structure, UnitEdges, counted
-
-if TYPE_CHECKING:
-    from ._elimination import OpCount
+from .sparse import Block, Structure, StructureTable, UnitEdges, counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,14 +97,62 @@ class ComputationalGraph:
         Raises:
             ValueError: when the order is not one of this graph's.
         """
-        # Costs are the business of the layers above; only this convenience looks up.
-        from ._elimination import order_cost
-        from .orders import check_order
-
         return order_cost(self, check_order(self, order), unit_edges)
 
+    def costing(
+        self, unit_edges: UnitEdges = "free", table: StructureTable | None = None, undoable: bool = False
+    ) -> Costing:
+        """The graph to be eliminated on structures alone; see :class:`graphax._elimination.Costing`."""
+        table = table or StructureTable(unit_edges)
+        return Costing(self.edges_as(unit_edges), self.output_vertices, table, undoable)
+
     def __str__(self) -> str:
-        return describe(self)
+        return describe(self.numbering, self.eliminable, self.vertices)
+
+
+def order_cost(graph: ComputationalGraph, order: Sequence[int], unit_edges: UnitEdges = "free") -> OpCount:
+    """What accumulating the Jacobian in this order costs, from structures alone; the order is not checked."""
+    costing = graph.costing(unit_edges)
+    costing.run(order)
+    return OpCount(costing.mults, costing.adds)
+
+
+def check_order(graph: ComputationalGraph, order: Iterable[int]) -> tuple[int, ...]:
+    """The order as a tuple.
+
+    Raises:
+        TypeError: when an entry is not an integer.
+        ValueError: when a vertex is missing, repeated, unknown or not eliminable.
+    """
+    try:
+        vertices = tuple(operator.index(vertex) for vertex in order)
+    except TypeError:
+        raise TypeError(
+            "order must be 'auto', 'forward', 'reverse', 'markowitz', a loaded order, or a sequence of "
+            f"vertex numbers (integers), got {order!r}"
+        ) from None
+    eliminable = set(graph.eliminable)
+    known = set(graph.vertices)
+    seen: set[int] = set()
+    for vertex in vertices:
+        if vertex in seen:
+            raise ValueError(f"order names vertex {vertex} twice; every vertex is eliminated once")
+        if vertex not in eliminable:
+            why = (
+                "it is an output that no other vertex reads"
+                if vertex in known
+                else "no vertex of this graph has that number, or no derivative passes through it"
+            )
+            raise ValueError(
+                f"order names vertex {vertex}, which cannot be eliminated: {why}; "
+                "the vertices to name are graphax.trace(fun, argnums)(*args).eliminable"
+            )
+        seen.add(vertex)
+    missing = [vertex for vertex in graph.eliminable if vertex not in seen]
+    if missing:
+        some = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
+        raise ValueError(f"order misses {len(missing)} of {len(eliminable)} eliminable vertices: {some}")
+    return vertices
 
 
 def build_graph(
@@ -141,20 +184,3 @@ def _reachable(sources: Iterable[int], edges: Iterable[Edge]) -> set[int]:
                 seen.add(target)
                 stack.append(target)
     return seen
-
-
-def abstract_graph(numbering: Numbering, num_outputs: int) -> ComputationalGraph:
-    """The graph of a program from shapes alone; no array is computed."""
-    found: list[ComputationalGraph] = []
-
-    def run(*values: Any) -> None:
-        _, blocks = linearize(numbering, values)
-        found.append(build_graph(numbering, num_outputs, blocks)[0])
-
-    jax.eval_shape(run, *[_shape_of(variable) for variable in numbering.program.inputs])
-    return found[0]
-
-
-def _shape_of(variable: Variable) -> jax.ShapeDtypeStruct:
-    aval = variable.aval
-    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)

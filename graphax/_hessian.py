@@ -11,7 +11,7 @@ import jax
 from ._arguments import Argnums, check_callable, order_may_come_second
 from ._gradient import gradient
 from ._jacobian import Options, with_value, without_value
-from .orders import OrderLike
+from .choose import OrderLike
 
 
 @order_may_come_second

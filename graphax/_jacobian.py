@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 
 import jax
 
+from ._accumulate import abstract_graph, jacobians_of
 from ._application import NEEDS_VALUE, Application, Traced, as_array
 from ._arguments import Argnums, check_callable, check_has_aux, order_may_come_second
 from ._assemble import assemble
-from ._elimination import OpCount, accumulate, order_cost
+from ._elimination import OpCount
 from ._fallback import differentiate, tell, with_one_warning
-from ._graph import ComputationalGraph, abstract_graph, build_graph
-from ._linearize import linearize
+from ._graph import ComputationalGraph, order_cost
 from ._trace import is_complex, is_differentiable, usual_promotion
-from .orders import OrderLike, resolve_order
+from .choose import OrderLike, resolve_order
 from .rules import Inexpressible
 from .sparse import Block, UnitEdges, identity_block
 
@@ -199,11 +199,14 @@ def eliminating(
 
 
 def _eliminate(application: Application, traced: Traced, order: OrderLike, options: Options) -> Any:
-    results, blocks = linearize(traced.numbering, traced.values, options.body_order)
-    graph, blocks = build_graph(traced.numbering, traced.num_outputs, blocks)
-    vertices = resolve_order(graph, order)
-    with jax.named_scope("accumulate"):
-        jacobians = accumulate(graph, blocks, vertices, options.sparse)
+    results, graph, jacobians = jacobians_of(
+        traced.numbering,
+        traced.num_outputs,
+        traced.values,
+        order,
+        body_order=options.body_order,
+        sparse=options.sparse,
+    )
     inputs = iter(graph.inputs)
     nodes = [next(inputs) if is_differentiable(kind) else None for kind in application.arg_types]
 

@@ -16,6 +16,7 @@ from typing import Any
 import jax
 from jax import lax
 
+from ._accumulate import inner_jacobians
 from ._linearize import linearize
 from ._numbering import Edge, Numbering, number_vertices
 from ._trace import Atom, Equation, Variable, inline, is_complex, is_differentiable, varying_as
@@ -76,7 +77,12 @@ def pulled_back(
         for equation, row in zip(program.equations, numbering.wanted, strict=True)
     )
     results, edges = linearize(
-        replace(numbering, wanted=wanted), values, "reverse", evaluate=evaluate, finite=finite
+        replace(numbering, wanted=wanted),
+        values,
+        inner_jacobians,
+        "reverse",
+        evaluate=evaluate,
+        finite=finite,
     )
     return results, [_sweep(numbering, edges, pulls, cotangents) for cotangents in several]
 

@@ -10,7 +10,7 @@ import jax
 
 from ._arguments import as_pair, check_has_aux, order_may_come_second
 from ._jacobian import jacve
-from .orders import OrderLike
+from .choose import OrderLike
 
 try:
     import equinox as eqx

@@ -42,7 +42,7 @@ from alphagrad.zero import (
 )
 from alphagrad.zero.checkpoint import load_checkpoint, save_checkpoint
 from alphagrad.zero.tree import SearchConfig
-from graphax.orders import _remember
+from graphax.choose import _remember
 
 _SECONDS = 10  # that a mutant may take
 _BYTES = 1e9  # that a thousand of them may add to the memory of the process

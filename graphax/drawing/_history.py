@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .._elimination import Costing
 from .._graph import ComputationalGraph
 from .._numbering import Edge
 from ..sparse import StructureTable, UnitEdges
@@ -50,7 +49,7 @@ def history_of(graph: ComputationalGraph, order: Sequence[int], unit_edges: Unit
     """
     table = StructureTable(unit_edges)
     edges = {edge: table.intern(structure) for edge, structure in graph.edges_as(unit_edges).items()}
-    costing = Costing(graph, unit_edges, table, undoable=True)
+    costing = graph.costing(unit_edges, table, undoable=True)
     steps = []
     for vertex in order:
         adds = costing.adds

@@ -22,7 +22,7 @@ from ._dependence import follow
 from ._elementwise import NotElementwise, array_type, elementwise_as_found, jvp_program, static_number
 from ._finite import FiniteValues, finite_in_every_step, zeros_are_spoilt
 from ._flow import follow_loop, scan_counts
-from ._registry import Blocks, Call, Inexpressible, Rule, find_rule, register_rule
+from ._registry import Blocks, Call, Inexpressible, Jacobians, Rule, find_rule, register_rule
 from ._relabel import COPYING
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Call",
     "FiniteValues",
     "Inexpressible",
+    "Jacobians",
     "NotElementwise",
     "Rule",
     "array_type",

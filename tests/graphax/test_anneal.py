@@ -11,8 +11,8 @@ from small_graphs import least_cost, small_graphs
 import graphax
 from alphagrad import tasks
 from graphax import orders
-from graphax.orders._engine import Engine, Prices, eliminate, rewind, undo
-from graphax.orders._walk import Walk
+from graphax.search._engine import Engine, Prices, eliminate, rewind, undo
+from graphax.search._walk import Walk
 
 SCALAR = ["RoeFlux_1d", "random_scalar:seed=1,operations=30"]
 TENSOR = ["RoeFlux_3d", "Encoder", "random_tensor:seed=3", "random_tensor:seed=5"]

@@ -19,7 +19,7 @@ from oracle import assert_same_jacobian
 import graphax
 from alphagrad import tasks
 from graphax import jacve, orders
-from graphax.orders import _auto, _remember
+from graphax.choose import _auto, _remember
 
 
 @pytest.fixture(autouse=True)
@@ -523,7 +523,7 @@ def test_nobody_is_bothered_with_a_store_that_was_not_asked_for(tmp_path, monkey
 KEEP_ORDERS = """
 import sys, graphax
 from alphagrad import tasks
-from graphax.orders import _remember
+from graphax.choose import _remember
 for _ in range(20):
     for name in ("KerrSen", "BlackScholes", "SpikingLIF"):
         task = tasks.load(name)

@@ -10,8 +10,8 @@ from small_graphs import least_cost, small_graphs
 import graphax
 from alphagrad import tasks
 from graphax import orders
-from graphax.orders import _bound
-from graphax.orders._bound import group_bounds
+from graphax.search import _bound
+from graphax.search._bound import group_bounds
 
 CONVENTIONS = ["free", "counted"]
 

@@ -9,7 +9,7 @@ from oracle import assert_same_jacobian, multiplications
 
 import graphax
 from alphagrad import tasks
-from graphax import _elimination, _jacobian
+from graphax import _accumulate, _elimination
 from graphax.sparse._compose import Composition
 
 PUBLISHED = {
@@ -77,7 +77,7 @@ class FoldingRecorder:
                 return _elimination.accumulate(*args)
 
         monkeypatch.setattr(Composition, "run", record)
-        monkeypatch.setattr(_jacobian, "accumulate", accumulate)
+        monkeypatch.setattr(_accumulate, "accumulate", accumulate)
 
     def _is_unit(self, plan, scale):
         return scale * plan.multiplicity in (1, -1)

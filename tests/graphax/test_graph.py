@@ -166,9 +166,9 @@ def test_cost_grows_linearly_with_the_program():
         graph = graphax.trace(fun)(1.0)
         samples = []
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.process_time()
             assert graph.cost(graphax.orders.markowitz(graph)).mults == length - 1
-            samples.append(time.perf_counter() - start)
+            samples.append(time.process_time() - start)
         return min(samples)
 
     assert seconds(1600) < 30 * seconds(200)  # 8 if linear, 64 if quadratic

@@ -22,7 +22,7 @@ from alphagrad.run.folder import read_metrics
 from alphagrad.run.settings import ConfigError, named_task, parse
 from alphagrad.zero.checkpoint import load_checkpoint, save_checkpoint
 from graphax import files, orders
-from graphax.orders import _auto, _remember
+from graphax.choose import _auto, _remember
 
 ROOT = Path(__file__).parents[2]
 
@@ -387,7 +387,7 @@ def test_remembering_without_a_store_warns_unless_it_is_switched_off(monkeypatch
 NOWHERE = """
 import numba.core.caching
 numba.core.caching.CacheImpl._locator_classes = []
-import graphax.orders._branch, graphax.orders._walk, alphagrad.matmul._flips
+import graphax.search._branch, graphax.search._walk, alphagrad.matmul._flips
 from graphax.compiled import compiled
 assert compiled(lambda x: x + 1)(2) == 3
 """
@@ -400,7 +400,7 @@ def test_without_a_place_for_machine_code_everything_can_be_imported():
 SEARCHES = """
 import sys, numba, graphax, alphagrad.matmul._flips
 from alphagrad.cli import main
-from graphax.orders import _branch, _engine, _walk
+from graphax.search import _branch, _engine, _walk
 assert not numba.config.CACHE_DIR
 status = main(["search", "task=Simple", "seconds=2", "run_dir=" + sys.argv[1] + "/run"])
 proof = graphax.orders.exact(graphax.trace(lambda x: x * x * x * x * x)(1.0), seconds=1)

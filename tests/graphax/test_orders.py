@@ -16,7 +16,6 @@ from oracle import assert_same_jacobian
 import graphax
 from alphagrad import tasks
 from graphax import jacve, orders
-from graphax._elimination import Costing
 
 
 def fun(x):
@@ -52,7 +51,7 @@ def test_markowitz_takes_the_cheapest_vertex_and_the_smallest_number(seed, unit_
     task = tasks.random_scalar(seed, num_operations=15)
     graph = graphax.trace(task.fun, task.argnums)(*task.args)
     order = orders.markowitz(graph, unit_edges=unit_edges)
-    costing = Costing(graph, unit_edges)
+    costing = graph.costing(unit_edges)
     left = set(graph.eliminable)
     for vertex in order:
         assert (costing.degree(vertex), vertex) == min((costing.degree(v), v) for v in left)
@@ -68,7 +67,7 @@ def test_markowitz_takes_the_cheapest_vertex_and_the_smallest_number(seed, unit_
 def test_markowitz_takes_a_cheapest_vertex_however_ties_are_broken(ties):
     graph = graph_of("random_scalar:seed=4,operations=30")
     order = orders.markowitz(graph, ties=ties)
-    costing = Costing(graph)
+    costing = graph.costing()
     left = set(graph.eliminable)
     for vertex in order:
         cheapest = min(costing.degree(v) for v in left)
@@ -94,7 +93,7 @@ def test_relative_markowitz_takes_the_vertex_with_the_lowest_relative_cost():
         inputs = ancestors({vertex}, graph.edges) & set(graph.inputs)
         outputs = ancestors({vertex}, [(w, v) for v, w in graph.edges]) & graph.output_vertices
         last[vertex] = len(inputs) * len(outputs)
-    costing = Costing(graph)
+    costing = graph.costing()
     left = set(graph.eliminable)
     for vertex in orders.relative_markowitz(graph):
         assert (costing.degree(vertex) - last[vertex], vertex) == min(
@@ -115,7 +114,7 @@ def ancestors(nodes, edges):
 
 
 def test_the_relative_cost_of_arrays_is_taken_for_dense_jacobians():
-    from graphax.orders._heuristics import _last_costs
+    from graphax.choose._heuristics import _last_costs
 
     def fun(x, w):
         y = w @ x  # 4 <- 3 and 12
@@ -127,7 +126,7 @@ def test_the_relative_cost_of_arrays_is_taken_for_dense_jacobians():
 
 def test_lookahead_minimises_what_a_vertex_costs_now_and_in_its_neighbours():
     graph = graph_of("random_scalar:seed=6,operations=25")
-    costing = Costing(graph, undoable=True)
+    costing = graph.costing(undoable=True)
     left = set(graph.eliminable)
 
     def added(vertex):
@@ -176,7 +175,7 @@ def test_markowitz_is_fast_on_large_graphs(operations, limit):
 )
 def test_eliminations_can_be_taken_back(name, unit_edges):
     graph = graph_of(name)
-    costing = Costing(graph, unit_edges, undoable=True)
+    costing = graph.costing(unit_edges, undoable=True)
     rng = np.random.default_rng(0)
     for _ in range(5):
         order = [int(vertex) for vertex in rng.permutation(graph.eliminable)]

@@ -8,12 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._elimination import order_cost
-from .._graph import ComputationalGraph
+from .._graph import ComputationalGraph, check_order, order_cost
+from ..choose import forward, markowitz, reverse
 from ..sparse import ZERO, Kind, StructureTable, UnitEdges
 from ._bound import Group, group_bounds
-from ._check import check_order
-from ._heuristics import forward, markowitz, reverse
 
 # A state's matrix is held for every depth; graphs with more nodes than this are bounded, but not searched.
 _MOST_NODES = 400

@@ -5,10 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 
-from .._graph import ComputationalGraph
+from .._graph import ComputationalGraph, check_order
 from ..sparse import UnitEdges
 from ._auto import auto
-from ._check import check_order
 from ._heuristics import forward, markowitz, reverse
 from ._store import Order
 

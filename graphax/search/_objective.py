@@ -13,13 +13,12 @@ from typing import Any, Literal, get_args
 import jax
 import numpy as np
 
-from .._elimination import Elimination, accumulate, order_cost
-from .._graph import ComputationalGraph, build_graph
-from .._linearize import linearize
+from .._accumulate import jacobians_of
+from .._elimination import Elimination
+from .._graph import ComputationalGraph, check_order, order_cost
 from .._trace import Variable
 from ..rules import real_type
 from ..sparse import ZERO, StructureTable, UnitEdges
-from ._check import check_order
 
 Objective = Literal["mults", "flops", "memory", "runtime"]
 
@@ -222,9 +221,7 @@ def _compiled(graph: ComputationalGraph, order: tuple[int, ...], batch: int) -> 
     types = [numbering.program.inputs[at].aval for at in numbering.wrt]
 
     def jacobian(*values: Any) -> list[jax.Array]:
-        _, blocks = linearize(numbering, values)
-        linear, blocks = build_graph(numbering, len(graph.outputs), blocks)
-        found = accumulate(linear, blocks, order)
+        _, _, found = jacobians_of(numbering, len(graph.outputs), values, order)
         return [
             block.todense(real_type(kind.dtype))
             for node in nodes

@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Literal, get_args
 
-from .._elimination import Costing, UnitEdges
+from .._elimination import Costing
 from .._graph import ComputationalGraph
+from ..sparse import UnitEdges
 
 Ties = Literal["first", "last", "fill", "low", "high"]
 
@@ -44,7 +45,7 @@ def markowitz(
     """
     if ties not in get_args(Ties):
         raise ValueError(f"ties must be one of {', '.join(map(repr, get_args(Ties)))}, got {ties!r}")
-    order = cheapest_first(Costing(graph, unit_edges), graph, ties)
+    order = cheapest_first(graph.costing(unit_edges), graph, ties)
     assert order is not None  # there is no limit
     return order
 
@@ -65,7 +66,7 @@ def relative_markowitz(graph: ComputationalGraph, *, unit_edges: UnitEdges = "fr
     application of the chain rule to computational graphs*, 1999; Griewank and Walther, *Evaluating
     Derivatives*, 2nd ed., chapter 10.
     """
-    order = relatively_cheapest_first(Costing(graph, unit_edges), graph)
+    order = relatively_cheapest_first(graph.costing(unit_edges), graph)
     assert order is not None  # there is no limit
     return order
 
@@ -88,7 +89,7 @@ def lookahead(
     """
     if width < 1:
         raise ValueError(f"width must be at least 1, got {width}")
-    order = looking_ahead(Costing(graph, unit_edges, undoable=True), graph, width)
+    order = looking_ahead(graph.costing(unit_edges, undoable=True), graph, width)
     assert order is not None  # there is no limit
     return order
 

@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._graph import ComputationalGraph
+from .._graph import ComputationalGraph, check_order
+from ..choose import forward, markowitz, reverse
 from ..sparse import UnitEdges
-from ._check import check_order
-from ._heuristics import forward, markowitz, reverse
 from ._objective import Objective, check_objective, fastest
 
 if TYPE_CHECKING:

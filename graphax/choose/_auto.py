@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from .._elimination import Costing, OutOfWork
-from .._graph import ComputationalGraph
-from ._check import check_order
+from .._graph import ComputationalGraph, check_order
 from ._heuristics import cheapest_first, forward, looking_ahead, relatively_cheapest_first, reverse
 from ._remember import keep, recall
 from ._sweeps import sweeps
@@ -168,7 +167,7 @@ def _ever_cheaper(graph: ComputationalGraph) -> Iterator[_Found]:
 
 
 def _costing(graph: ComputationalGraph) -> Costing:
-    costing = Costing(graph, undoable=True)
+    costing = graph.costing(undoable=True)
     costing.allowance = _PRICING_SMALL if len(graph.eliminable) <= _SMALL else _PRICING_LARGE
     return costing
 

@@ -1,14 +1,21 @@
 """Elimination orders: heuristics, search, proofs, what is taken by default, and orders kept in files."""
 
-from ._anneal import Progress, anneal
-from ._auto import auto, remember
-from ._bound import lower_bound
-from ._check import check_order
-from ._exact import Proof, exact
-from ._heuristics import forward, lookahead, markowitz, relative_markowitz, reverse
-from ._objective import Objective, evaluate, fastest, measure
-from ._resolve import OrderLike, resolve_order
-from ._store import Order, load_order, save_order
+from ._graph import check_order
+from .choose import (
+    Order,
+    OrderLike,
+    auto,
+    forward,
+    load_order,
+    lookahead,
+    markowitz,
+    relative_markowitz,
+    remember,
+    resolve_order,
+    reverse,
+    save_order,
+)
+from .search import Objective, Progress, Proof, anneal, evaluate, exact, fastest, lower_bound, measure
 
 __all__ = [
     "Objective",

@@ -13,8 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-from .._elimination import order_cost
-from .._graph import ComputationalGraph
+from .._graph import ComputationalGraph, order_cost
 from ..files import write_atomically
 from ._store import Order, load_order, record
 

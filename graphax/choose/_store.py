@@ -12,10 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .._elimination import order_cost
-from .._graph import ComputationalGraph
+from .._graph import ComputationalGraph, check_order, order_cost
 from ..files import read_json, write_atomically
-from ._check import check_order
 
 _VERSION = 2
 

@@ -1,0 +1,124 @@
+"""From a program to its Jacobians: local Jacobians, the graph, an order, elimination."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+from jax import lax
+from jax.extend import core
+
+from ._elimination import accumulate
+from ._graph import ComputationalGraph, build_graph
+from ._linearize import linearize
+from ._numbering import Numbering, number_vertices
+from ._trace import Constant, Variable, inline, is_complex
+from .choose import OrderLike, resolve_order
+from .rules import Blocks
+from .sparse import Block, identity_block
+
+
+def jacobians_of(
+    numbering: Numbering,
+    num_outputs: int,
+    values: Sequence[Any],
+    order: OrderLike,
+    *,
+    body_order: Any = "auto",
+    sparse: bool = False,
+    finite: Sequence[bool] | None = None,
+) -> tuple[list[Any], ComputationalGraph, Mapping[int, Mapping[int, Block]]]:
+    """Evaluate a program, and accumulate its Jacobians.
+
+    Args:
+        numbering: the numbered program.
+        num_outputs: how many of its outputs are differentiated.
+        values: one array for every input.
+        order: the elimination order.
+        body_order: that of the bodies of its loops.
+        sparse: whether sparse Jacobians are wanted.
+        finite: for every input whether it is known to be finite; all of them if left out.
+
+    Returns:
+        the values of the outputs, the graph, and for every output node the blocks from the inputs on which it
+        depends.
+    """
+    results, blocks = linearize(numbering, values, inner_jacobians, body_order, finite=finite)
+    graph, blocks = build_graph(numbering, num_outputs, blocks)
+    vertices = resolve_order(graph, order)
+    with jax.named_scope("accumulate"):
+        return results, graph, accumulate(blocks, graph.output_vertices, vertices, sparse)
+
+
+def abstract_graph(numbering: Numbering, num_outputs: int) -> ComputationalGraph:
+    """The graph of a program from shapes alone; no array is computed."""
+    found: list[ComputationalGraph] = []
+
+    def run(*values: Any) -> None:
+        _, blocks = linearize(numbering, values, inner_jacobians)
+        found.append(build_graph(numbering, num_outputs, blocks)[0])
+
+    jax.eval_shape(run, *[_shape_of(variable) for variable in numbering.program.inputs])
+    return found[0]
+
+
+def _shape_of(variable: Variable) -> jax.ShapeDtypeStruct:
+    aval = variable.aval
+    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
+
+
+def inner_jacobians(
+    program: core.ClosedJaxpr,
+    operands: Sequence[Any],
+    wanted: Sequence[bool],
+    order: Any,
+    needed: Sequence[bool] | None = None,
+    finite: Sequence[bool] | None = None,
+) -> tuple[list[Any], Blocks]:
+    """Evaluate a program inside a program, a loop's body or a branch, with its Jacobians.
+
+    Args:
+        program: the program.
+        operands: one array for every input.
+        wanted: for every input whether to differentiate with respect to it.
+        order: the elimination order. Programs further inside get it too if it is a name; the numbers of a
+            sequence mean nothing to them, and their order is found by itself.
+        needed: for every result whether to differentiate it; all of them if left out, or if the order is a
+            sequence: its numbers are those of the whole program.
+        finite: for every input whether it is known to be finite; all of them if left out.
+
+    Returns:
+        the results and, for every result, a block for every operand, or None.
+    """
+    flat = inline(program)
+    asked = [
+        at for at in range(len(flat.outputs)) if needed is None or needed[at] or not isinstance(order, str)
+    ]
+    # What is not asked for follows, as auxiliary results do.
+    places = sorted(range(len(flat.outputs)), key=lambda at: at not in asked)
+    flat = replace(flat, outputs=tuple(flat.outputs[at] for at in places))
+    numbering = number_vertices(flat, [at for at, want in enumerate(wanted) if want], len(asked))
+    found, graph, jacobians = jacobians_of(
+        numbering,
+        len(asked),
+        operands,
+        order,
+        body_order=order if isinstance(order, str) else "auto",
+        finite=finite,
+    )
+    results: list[Any] = [None] * len(places)
+    for at, atom, result in zip(places, flat.outputs, found, strict=True):
+        dtype = program.out_avals[at].dtype
+        results[at] = lax.convert_element_type(result, dtype) if isinstance(atom, Constant) else result
+    blocks: Blocks = [[None] * len(operands) for _ in results]
+    for at, node in zip(asked, graph.outputs, strict=True):
+        for column, source in zip(numbering.wrt, numbering.inputs, strict=True):
+            if node == source:
+                view = [2] * is_complex(results[at])
+                blocks[at][column] = identity_block((*np.shape(results[at]), *view))
+            elif node is not None:
+                blocks[at][column] = jacobians.get(node, {}).get(source)
+    return results, blocks

@@ -1,0 +1,21 @@
+"""The order that a Jacobian is accumulated in: heuristics, "auto", and orders kept in files."""
+
+from ._auto import auto, remember
+from ._heuristics import forward, lookahead, markowitz, relative_markowitz, reverse
+from ._resolve import OrderLike, resolve_order
+from ._store import Order, load_order, save_order
+
+__all__ = [
+    "Order",
+    "OrderLike",
+    "auto",
+    "forward",
+    "load_order",
+    "lookahead",
+    "markowitz",
+    "relative_markowitz",
+    "remember",
+    "resolve_order",
+    "reverse",
+    "save_order",
+]
