@@ -19,8 +19,8 @@ from jax.sharding import PartitionSpec
 
 from ._numbering import Numbering
 from ._tables import tables
-from ._trace import Atom, Constant, Equation, Program, Variable, bind, inline, is_differentiable
-from .rules import array_type, jvp_program, scan_counts
+from ._trace import Atom, Constant, Equation, Program, Variable, bind, inline, is_differentiable, scan_counts
+from .rules import array_type, jvp_program
 
 # Parameters that say how precisely, where or under which name something is computed, and not what.
 _NOT_WHAT = frozenset(

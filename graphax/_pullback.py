@@ -19,7 +19,7 @@ from jax import lax
 from ._accumulate import inner_jacobians
 from ._linearize import linearize
 from ._numbering import Edge, Numbering, number_vertices
-from ._trace import Atom, Equation, Variable, inline, is_complex, is_differentiable, varying_as
+from ._trace import Atom, Equation, Variable, inline, is_complex, is_differentiable, scan_counts, varying_as
 from .rules import (
     Inexpressible,
     as_differentiated,
@@ -27,7 +27,6 @@ from .rules import (
     follow_loop,
     real_type,
     real_view,
-    scan_counts,
     zeros_are_spoilt,
 )
 from .sparse import Block, dense_block

@@ -13,8 +13,7 @@ from typing import Any
 from jax.core import Tracer
 from jax.extend import core
 
-from ._trace import Atom, Constant, Equation, Program, Variable, inline, is_differentiable
-from .rules import scan_counts
+from ._trace import Atom, Constant, Equation, Program, Variable, inline, is_differentiable, scan_counts
 
 
 def tables(program: Program, active: frozenset[Variable] | None) -> list[tuple[Variable, Any]]:

@@ -363,6 +363,23 @@ def communicates(equation: Any) -> bool:
     return any(communicates(eqn) for jaxpr in core.jaxprs_in_params(params) for eqn in jaxpr.eqns)
 
 
+def scan_counts(params: dict[str, Any]) -> tuple[int, int]:
+    """How many of a scan's operands are constants, and how many are carried."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    consts, carried, _ = params["ft_in"].unpack()  # newer releases of JAX hold the operands' trees
+    return len(consts), len(carried)
+
+
+def holds(jaxpr: core.Jaxpr, names: Sequence[str]) -> bool:
+    """Whether a program holds one of these primitives, however deep."""
+    return any(
+        eqn.primitive.name in names
+        or any(holds(getattr(inner, "jaxpr", inner), names) for inner in core.jaxprs_in_params(eqn.params))
+        for eqn in jaxpr.eqns
+    )
+
+
 def is_differentiable(aval: Any) -> bool:
     """Whether an array of this type can carry a derivative."""
     dtype = getattr(aval, "dtype", None)

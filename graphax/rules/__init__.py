@@ -1,8 +1,8 @@
 """Local Jacobians of primitives, one file per family."""
 
 from . import (  # noqa: F401  (they register their rules)
+    _cond,
     _contract,
-    _control,
     _cumulative,
     _custom,
     _dynamic,
@@ -11,7 +11,6 @@ from . import (  # noqa: F401  (they register their rules)
     _indexing,
     _linalg,
     _relabel,
-    _scan,
     _sorting,
     _windows,
 )
@@ -21,9 +20,9 @@ from ._dense import dense_rule
 from ._dependence import follow
 from ._elementwise import NotElementwise, array_type, elementwise_as_found, jvp_program, static_number
 from ._finite import FiniteValues, finite_in_every_step, zeros_are_spoilt
-from ._flow import follow_loop, scan_counts
 from ._registry import Blocks, Call, Inexpressible, Jacobians, Rule, find_rule, register_rule
 from ._relabel import COPYING
+from .loops import follow_loop
 
 __all__ = [
     "COPYING",
@@ -47,7 +46,6 @@ __all__ = [
     "real_type",
     "real_view",
     "register_rule",
-    "scan_counts",
     "static_number",
     "touches_complex",
     "zeros_are_spoilt",

@@ -16,7 +16,7 @@ import numpy as np
 from jax import lax
 from jax.extend import core
 
-from .._trace import Equation, Program, inline, is_differentiable
+from .._trace import Equation, Program, holds, inline, is_differentiable
 from ..sparse import Block, dense_block
 from ._batched import register_batched
 from ._complex import dense_complex_rule, touches_complex
@@ -31,7 +31,6 @@ from ._elementwise import (
     jvp_program,
     partial_derivatives,
 )
-from ._flow import holds
 from ._linearity import is_linear
 from ._registry import Blocks, Call, Inexpressible, Inputs, register_dependence
 

@@ -16,10 +16,19 @@ import numpy as np
 from jax import lax
 from jax.extend import core
 
-from .._trace import Atom, Constant, Equation, KnownValues, Program, bind, inline, is_differentiable
+from .._trace import (
+    Atom,
+    Constant,
+    Equation,
+    KnownValues,
+    Program,
+    bind,
+    inline,
+    is_differentiable,
+    scan_counts,
+)
 from ._apply import applied_function
 from ._elementwise import array_type
-from ._flow import scan_counts
 
 
 class Degree(enum.Enum):

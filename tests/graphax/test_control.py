@@ -10,7 +10,7 @@ from oracle import assert_same_jacobian
 
 import graphax
 from graphax import jacve, value_and_jacve
-from graphax.rules import _scan
+from graphax.rules.loops import _products, _pulled, _scan, _stepwise
 
 X = np.array([0.3, -1.2, 0.7])
 M = np.array([[0.5, -0.1, 0.2], [0.3, 0.8, -0.6], [0.1, 0.4, 0.9]])
@@ -145,10 +145,10 @@ def test_scans_are_differentiated_as_jacfwd_does(name):
 
 
 WAYS = {
-    "forward": _scan._batched_forward,
-    "backward": _scan._batched_backward,
-    "stepwise": _scan._stepwise,
-    "pulled": _scan._pulled,
+    "forward": _products.forward_products,
+    "backward": _products.backward_products,
+    "stepwise": _stepwise.stepwise,
+    "pulled": _pulled.pulled,
 }
 FINALS = ("final only", "backwards final", "one number", "swapped state", "constants, final only", "trees")
 
@@ -160,7 +160,7 @@ def test_every_way_gives_the_same(monkeypatch, name, way):
     if name == "trees":
         fun = lambda c, xs: LOOPS[name](c, xs)[0][1]  # noqa: E731
     monkeypatch.setattr(_scan, "_choose", lambda loop: WAYS[way])
-    monkeypatch.setattr(_scan, "_BATCH", 20)
+    monkeypatch.setattr(_products, "_BATCH", 20)
     actual = jax.jit(jacve(fun, argnums=(0, 1)))(X, XS)
     assert_same_values(actual, jax.jit(jax.jacfwd(fun, (0, 1)))(X, XS))
 
@@ -180,7 +180,7 @@ SLICES = (
 def test_returned_slices_every_way(monkeypatch, name, way):
     fun = floating(LOOPS[name])
     monkeypatch.setattr(_scan, "_choose", lambda loop: WAYS[way])
-    monkeypatch.setattr(_scan, "_BATCH", 20)
+    monkeypatch.setattr(_products, "_BATCH", 20)
     actual = jax.jit(jacve(fun, argnums=(0, 1)))(X, XS)
     tolerance = 1e-6 if name == "mixed precision" else 1e-9
     assert_same_values(actual, jax.jit(jax.jacfwd(fun, (0, 1)))(X, XS), tolerance)

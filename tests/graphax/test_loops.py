@@ -8,7 +8,7 @@ from jax import lax
 from oracle import assert_same_jacobian
 
 from graphax import hessve, jacve
-from graphax.rules import _scan
+from graphax.rules.loops import _products, _pulled, _scan, _stepwise
 
 X = np.array([0.4, -1.1, 0.7])
 W, K = np.array([10.0, 20.0, 30.0]), np.array([1.0, 5.0, 7.0])
@@ -90,16 +90,16 @@ def mixed(length, reverse=False):
 
 WAYS = {
     "chosen": lambda loop, choose=_scan._choose: choose(loop),
-    "forward": lambda loop: _scan._batched_forward,
-    "stepwise": lambda loop: _scan._stepwise,
-    "pulled": lambda loop: _scan._pulled,
+    "forward": lambda loop: _products.forward_products,
+    "stepwise": lambda loop: _stepwise.stepwise,
+    "pulled": lambda loop: _pulled.pulled,
 }
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_carried_values_of_every_kind(monkeypatch, way):
     monkeypatch.setattr(_scan, "_choose", WAYS[way])
-    monkeypatch.setattr(_scan, "_BATCH", 20)
+    monkeypatch.setattr(_products, "_BATCH", 20)
     same = np.array([0.2, 0.3])
     programs = [mixed(4), mixed(3, reverse=True)] + [mixed(1), mixed(0)] * (way == "chosen")
     both = lambda transform: [transform(fun, argnums=(0, 1)) for fun in programs]  # noqa: E731

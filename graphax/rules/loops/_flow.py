@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 import jax.numpy as jnp
 from jax.extend import core
 
-from .._trace import inline, is_differentiable
-from ._dependence import NOTHING, dependence
-from ._registry import Inputs
+from ..._trace import inline, is_differentiable
+from .._dependence import NOTHING, dependence
+from .._registry import Inputs
+from ._packing import Packing
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +26,7 @@ class Flow:
         body: the body.
         num_consts: how many constants it takes.
         num_carry: how many values it carries.
+        length: how many steps there are; 0 for a loop that a condition ends, which reads no slices.
         carries: inputs that carry a derivative from step to step and whose derivative somebody needs.
         inits: those of them whose initial value is wanted.
         unchanged: carried values that the body returns as they are.
@@ -42,6 +43,7 @@ class Flow:
     body: core.ClosedJaxpr
     num_consts: int
     num_carry: int
+    length: int
     carries: tuple[int, ...]
     inits: tuple[int, ...]
     unchanged: Inputs
@@ -59,6 +61,11 @@ class Flow:
         return self.inits + self.fixed
 
     @property
+    def next_carries(self) -> tuple[int, ...]:
+        """The results that become :attr:`carries` in the next step."""
+        return tuple(map(self.result_of, self.carries))
+
+    @property
     def wanted(self) -> list[bool]:
         """For every input of the body whether its local Jacobians are needed."""
         moving = {*self.carries, *self.fixed, *self.slices}
@@ -67,8 +74,12 @@ class Flow:
     @property
     def needed(self) -> list[bool]:
         """For every result of the body whether its local Jacobians are needed."""
-        next_step = {self.result_of(carry) for carry in self.carries}
-        return [at in next_step or at in self.results for at in range(len(self.body.out_avals))]
+        return [at in self.next_carries or at in self.results for at in range(len(self.body.out_avals))]
+
+    @property
+    def first_slice(self) -> int:
+        """The position of the first slice among the inputs."""
+        return self.num_consts + self.num_carry
 
     def result_of(self, carry: int) -> int:
         """The result that becomes this input in the next step."""
@@ -78,32 +89,43 @@ class Flow:
         """The shape of an input of the body."""
         return self.body.in_avals[position].shape
 
-    def column_shape(self, position: int, length: int | None = None) -> tuple[int, ...]:
+    def out_shape(self, result: int) -> tuple[int, ...]:
+        """The shape of a result of the body."""
+        return self.body.out_avals[result].shape
+
+    def column_shape(self, position: int) -> tuple[int, ...]:
         """The shape of an input of the loop: slices of all its steps are stacked."""
-        stacked = () if position < self.num_consts + self.num_carry else (length,)
-        return stacked + self.shape(position)  # pyright: ignore[reportReturnType]
+        return self._stacked(position >= self.first_slice) + self.shape(position)
 
-    def size(self, positions: Sequence[int]) -> int:
-        """How many numbers some inputs of the body hold."""
-        return sum(math.prod(self.shape(at)) for at in positions)
+    def row_shape(self, result: int) -> tuple[int, ...]:
+        """The shape of a result of the loop: returned slices of all its steps are stacked."""
+        return self._stacked(result >= self.num_carry) + self.out_shape(result)
 
-    def out_size(self, results: Sequence[int]) -> int:
-        """How many numbers some results of the body hold."""
-        return sum(math.prod(self.body.out_avals[at].shape) for at in results)
+    def _stacked(self, slices: bool) -> tuple[int, ...]:
+        return (self.length,) if slices else ()
+
+    def packing(self, inputs: Sequence[int]) -> Packing:
+        """The numbers of some inputs of the body, one after another."""
+        return Packing({at: self.shape(at) for at in inputs})
+
+    def out_packing(self, results: Sequence[int]) -> Packing:
+        """The numbers of some results of the body, one after another."""
+        return Packing({at: self.out_shape(at) for at in results})
 
     def touches(self, result: int, column: int) -> bool:
-        """Whether a result of the body depends on an input of the loop in some step."""
-        direct = self.direct[result]
-        read = column in direct and column not in self.carries
-        return read or not direct.isdisjoint(self.reach[column])
+        """Whether a result of the loop depends on an input of the loop; a final value does on its initial."""
+        if result < self.num_carry:
+            return result + self.num_consts in self.reach[column]
+        read = column in self.direct[result] and column not in self.carries
+        return read or self._through_carries(result, column)
 
+    def tied(self, result: int, column: int) -> bool:
+        """Whether a returned slice depends on this input's slice of the same step and of no other."""
+        stacked = result >= self.num_carry and column in self.slices
+        return stacked and self.touches(result, column) and not self._through_carries(result, column)
 
-def scan_counts(params: dict[str, Any]) -> tuple[int, int]:
-    """How many of a scan's operands are constants, and how many are carried."""
-    if "num_consts" in params:
-        return params["num_consts"], params["num_carry"]
-    consts, carried, _ = params["ft_in"].unpack()  # newer releases of JAX hold the operands' trees
-    return len(consts), len(carried)
+    def _through_carries(self, result: int, column: int) -> bool:
+        return not self.direct[result].isdisjoint(self.reach[column])
 
 
 def follow_loop(
@@ -135,7 +157,12 @@ def through_loop(
 
 
 def find_flow(
-    body: core.ClosedJaxpr, num_consts: int, num_carry: int, wanted: Sequence[bool], needed: Sequence[bool]
+    body: core.ClosedJaxpr,
+    num_consts: int,
+    num_carry: int,
+    wanted: Sequence[bool],
+    needed: Sequence[bool],
+    length: int = 0,
 ) -> Flow:
     """Find where derivatives flow.
 
@@ -145,6 +172,7 @@ def find_flow(
         num_carry: how many values it carries.
         wanted: for every input of the loop whether it is differentiated.
         needed: for every result of the loop whether its derivative is asked for.
+        length: how many steps there are; 0 for a loop that a condition ends.
     """
     moving = [at for at, want in enumerate(wanted) if want and is_differentiable(body.in_avals[at])]
     sources = [frozenset([at]) if at in moving else NOTHING for at in range(len(body.in_avals))]
@@ -172,6 +200,7 @@ def find_flow(
         body,
         num_consts,
         num_carry,
+        length,
         carries=tuple(sorted(active)),
         inits=tuple(at for at in moving if at in active),
         unchanged=same,
@@ -190,13 +219,4 @@ def unchanged(body: core.ClosedJaxpr, num_consts: int, num_carry: int) -> Inputs
     program = inline(body)
     return frozenset(
         num_consts + at for at in range(num_carry) if program.outputs[at] is program.inputs[num_consts + at]
-    )
-
-
-def holds(jaxpr: core.Jaxpr, names: Sequence[str]) -> bool:
-    """Whether a program holds one of these primitives, however deep."""
-    return any(
-        eqn.primitive.name in names
-        or any(holds(getattr(inner, "jaxpr", inner), names) for inner in core.jaxprs_in_params(eqn.params))
-        for eqn in jaxpr.eqns
     )

@@ -1,0 +1,222 @@
+"""Scans that carry few numbers: the local Jacobians of many steps at a time, and products of them in a loop.
+
+Every operation of the elimination then works on long arrays, and the loop of the products holds nothing else.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from ...sparse import spared, with_holes
+from .._registry import Blocks
+from ._flow import Flow
+from ._loop import Loop
+
+#: How many numbers are good to work on at a time.
+_BATCH = 2**18
+#: Products of more multiplications than this are worth a call of the matrix multiplication.
+_SMALL_PRODUCT = 4096
+
+
+def forward_products(loop: Loop) -> tuple[list[Any], Blocks]:
+    """``S' = A S + B``; a returned slice that is a carried value has its derivative in ``S`` already."""
+    flow = loop.flow
+    results, kept = loop.evaluate()
+    places = _carried_results(flow)
+    rows = tuple(at for at in flow.results if at not in places)
+    row_spans, slices = flow.out_packing(rows).spans, flow.packing(flow.slices)
+    places.update((at, ("returned", span)) for at, span in row_spans.items())
+    groups = (flow.carries, flow.fixed, flow.slices)
+    ((a, b, x), (c, e, d)), spares = _local_jacobians(loop, kept, (flow.next_carries, rows), groups)
+    through = slices.places(flow.through)
+    x, d_through = (part[:, :, through] if len(through) < slices.size else part for part in (x, d))
+
+    def chained(outer: Any, state: Any, direct: Any, own: Any, at: Any) -> list[Any]:
+        """A row of derivatives after the step: those through the state before it, and those of its own."""
+        flat = [part.reshape(len(part), math.prod(part.shape[1:])) for part in state]
+        products = [_product(outer, part, spares) for part in flat]
+        by_slice = products[2].reshape(len(outer), *state[2].shape[1:])
+        if by_slice.size:
+            by_slice = lax.dynamic_update_index_in_dim(by_slice, own, at, 1)
+        return [products[0], products[1] + direct, by_slice]
+
+    def step(state: Any, values: Any) -> Any:
+        a, b, x, c, e, d, at = values
+        after = chained(a, state, b, x, at)
+        seen = {"before": state, "after": after, "returned": chained(c, state, e, d, at)}
+        found = [[part[span] for part in seen[when]] for when, span in map(places.get, flow.results)]
+        return loop.varying(after), found
+
+    carries = flow.packing(flow.carries)
+    own = np.eye(carries.size, dtype=flow.dtype)
+    start = loop.varying(
+        [
+            jnp.asarray(own[:, carries.places(flow.inits)]),
+            jnp.zeros((len(own), b.shape[2]), flow.dtype),
+            jnp.zeros((len(own), loop.length, len(through)), flow.dtype),
+        ]
+    )
+    steps = jnp.arange(loop.length)
+    final, stacked = loop.scan(step, start, (a, b, x, c, e, d_through, steps))
+    blocks = loop.blocks()
+    parts = [flow.packing(group).spans for group in (flow.inits, flow.fixed, flow.through)]
+    for spans, part in zip(parts, final, strict=True):
+        for column, span in spans.items():
+            for carry in loop.finals():
+                if carry in flow.reach[column]:
+                    loop.put(blocks, flow.result_of(carry), column, part[carries.spans[carry]][..., span])
+    for result, strips in zip(flow.results, stacked, strict=True):
+        for spans, strip in zip(parts, strips, strict=True):
+            _put_strip(loop, blocks, result, strip, spans)
+        for column, span in slices.spans.items():
+            if flow.tied(result, column):
+                loop.put(blocks, result, column, d[:, row_spans[result], span])
+    return results, blocks
+
+
+def backward_products(loop: Loop) -> tuple[list[Any], Blocks]:
+    """``R <- R A``, from the last step to the first."""
+    flow, blocks = loop.flow, loop.blocks()
+    results, kept = loop.evaluate()
+    groups = (flow.carries, flow.fixed, flow.through)
+    (locals_,), spares = _local_jacobians(loop, kept, (flow.next_carries,), groups)
+    finals, carries = flow.packing(loop.finals()), flow.packing(flow.carries)
+    own = np.eye(carries.size, dtype=flow.dtype)[carries.places(loop.finals())]
+
+    def step(state: Any, values: Any) -> Any:
+        rows, total = state
+        moved, own, by_slice = (_product(rows, part, spares) for part in values)
+        return loop.varying((moved, total + own)), by_slice
+
+    start = jnp.asarray(own), jnp.zeros((len(own), flow.packing(flow.fixed).size), flow.dtype)
+    (rows, total), by_slice = loop.scan(step, loop.varying(start), locals_, backward=True)
+    by_slice = jnp.moveaxis(by_slice, 0, 1)
+    inits = {at: carries.spans[at] for at in flow.inits}
+    fixed, through = flow.packing(flow.fixed).spans, flow.packing(flow.through).spans
+    for spans, part in ((inits, rows), (fixed, total), (through, by_slice)):
+        for carry, span in finals.spans.items():
+            _put_strip(loop, blocks, flow.result_of(carry), part[span], spans)
+    return results, blocks
+
+
+def _put_strip(loop: Loop, blocks: Blocks, result: int, strip: Any, spans: dict[int, slice]) -> None:
+    """Store the Jacobians of a result with respect to some inputs, which lie side by side."""
+    for column, span in spans.items():
+        if loop.flow.touches(result, column) and not loop.flow.tied(result, column):
+            loop.put(blocks, result, column, strip[..., span])
+
+
+def _carried_results(flow: Flow) -> dict[int, tuple[str, slice]]:
+    """The returned slices that are carried values, before or after the step, and where these lie in ``S``."""
+    outvars, invars = flow.body.jaxpr.outvars, flow.body.jaxpr.invars
+    found: dict[int, tuple[str, slice]] = {}
+    for result in flow.results:
+        if any(flow.tied(result, column) for column in flow.slices):
+            continue  # ``S`` does not tell one step's slice from another's
+        for carry, span in flow.packing(flow.carries).spans.items():
+            if outvars[result] is invars[carry]:
+                found[result] = "before", span
+            elif outvars[result] is outvars[flow.result_of(carry)]:
+                found[result] = "after", span
+    return found
+
+
+def _local_jacobians(
+    loop: Loop, kept: Any, rows: Sequence[Sequence[int]], columns: Sequence[Sequence[int]]
+) -> tuple[list[list[Any]], bool]:
+    """The Jacobians of the body in all steps, ``J[step, result, input]``.
+
+    Args:
+        loop: the loop.
+        kept: what every step finds carried.
+        rows: groups of results of the body.
+        columns: groups of its inputs.
+
+    Returns:
+        for every group of results a matrix for every group of inputs, and whether their products spare zeros
+        (see :func:`_product`).
+    """
+    flow = loop.flow
+    pairs = [*itertools.product(itertools.chain(*rows), itertools.chain(*columns))]
+
+    def local(values: Any) -> _Pieces:
+        _, found = loop.jacobians(loop.carried(values[0]), values[1])
+        given = {pair: block for pair in pairs if (block := found[pair[0]][pair[1]]) is not None}
+        sizes = {(row, at): (flow.out_packing([row]).size, flow.packing([at]).size) for row, at in given}
+        arrays = {pair: block.todense(flow.dtype).reshape(sizes[pair]) for pair, block in given.items()}
+        finite = all(block.finite for block in given.values())
+        return _Pieces(arrays, not finite and any(block.selects for block in given.values()))
+
+    pieces = _all_steps(loop, local, (kept, loop.slices))
+    return [[_matrices(loop, pieces, some, group) for group in columns] for some in rows], pieces.spares
+
+
+def _all_steps(loop: Loop, local: Any, values: Any) -> Any:
+    """The local Jacobians of all steps, computed for as many steps at a time as is good."""
+    most = max(1, min(loop.length, _BATCH // max(loop.computed, 1)))
+    # At least two batches: what is computed in a loop is not computed again by those who read it.
+    batches = min(max(2, -(-loop.length // most)), loop.length)
+    size = -(-loop.length // batches)
+    padding = batches * size - loop.length
+
+    def split(value: Any) -> Any:
+        last = jnp.broadcast_to(value[-1:], (padding, *value.shape[1:]))
+        return jnp.concatenate([value, last]).reshape(batches, size, *value.shape[1:])
+
+    def batch(_: None, values: Any) -> tuple[None, Any]:
+        return None, jax.vmap(local, axis_size=size)(values)
+
+    _, found = lax.scan(batch, None, jax.tree.map(split, values), batches)
+    return jax.tree.map(lambda v: v.reshape(batches * size, *v.shape[2:])[: loop.length], found)
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["arrays"], meta_fields=["spares"])
+@dataclass(frozen=True)
+class _Pieces:
+    """Local Jacobians as matrices.
+
+    Attributes:
+        arrays: by result and input, where there is one.
+        spares: whether what selections leave out of them may meet what is not finite.
+    """
+
+    arrays: dict[tuple[int, int], Any]
+    spares: bool
+
+
+def _matrices(loop: Loop, pieces: _Pieces, rows: Sequence[int], columns: Sequence[int]) -> Any:
+    """The pieces of every step as one matrix a step."""
+    flow, length = loop.flow, loop.length
+    width = flow.packing(columns).size
+    strips = []
+    for row in rows:
+        height = flow.out_packing([row]).size
+        noughts = [np.zeros((length, height, flow.packing([at]).size), flow.dtype) for at in columns]
+        strip = [pieces.arrays.get((row, at), nought) for at, nought in zip(columns, noughts, strict=True)]
+        strips.append(jnp.concatenate(strip, 2) if strip else jnp.zeros((length, height, 0), flow.dtype))
+    return jnp.concatenate(strips, 1) if strips else jnp.zeros((length, 0, width), flow.dtype)
+
+
+def _product(left: Any, right: Any, spares: bool) -> Any:
+    """A matrix product; calling a library for a few numbers takes longer than the numbers do.
+
+    Args:
+        left, right: the matrices.
+        spares: whether zeros of small ones are holes, that stay zero whatever they meet.
+    """
+    if left.size * right.shape[1] <= _SMALL_PRODUCT:
+        left, right = left[:, :, None], right[None]
+        if spares:
+            left, right = spared(left, with_holes(right)), spared(right, with_holes(left))
+        return jnp.sum(left * right, 1)
+    return left @ right

@@ -1,0 +1,87 @@
+"""`scan`, and with it `fori_loop` and `lax.map`: the body is eliminated once, its Jacobian carried through.
+
+Let ``c' , y = body(theta, c, x)``, with ``theta`` the constants, ``c`` what is carried and ``x`` the slices
+of a step. With ``A, B, X`` the Jacobians of ``c'`` with respect to ``c``, ``theta`` and ``x`` there are these
+ways, of which the cheapest is taken:
+
+- *map*: no derivative is carried. The steps are independent, and the body is eliminated for all at once;
+- *products*, for few carried numbers: the steps are evaluated one after another, the body is eliminated for
+  many of them at a time (every operation of the elimination then works on long arrays), and the products
+  follow in a loop of their own: ``S' = A S + B`` forward, or ``R <- R A`` backward;
+- *stepwise*: for large bodies ``S`` is carried along, by blocks, as ``while_loop`` does;
+- *pulled*: for large bodies and few results ``R c'`` is differentiated instead of ``c'``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..._trace import Equation, holds, scan_counts
+from ...sparse import identity_block
+from .._registry import Blocks, Call, Inputs, register_dependence, register_rule
+from ._flow import find_flow, through_loop
+from ._loop import Loop
+from ._map import mapped
+from ._products import backward_products, forward_products
+from ._pulled import pulled
+from ._stepwise import stepwise
+
+#: How many numbers the Jacobians of all steps may hold together for them to be computed before the products.
+_STORED = 2**24
+#: Of more carried numbers the Jacobian may be sparse, and blocks know.
+_FEW = 64
+#: How many times faster a number goes through a product of large matrices than through a sum.
+_FASTER = 16
+#: Under `vmap` both branches are run, loops run as long as the longest, and random bits may differ.
+_STEP_BY_STEP = ("cond", "while", "rng_bit_generator", "rng_uniform", "random_bits")
+
+Way = Callable[[Loop], tuple[list[Any], Blocks]]
+
+
+@register_rule("scan")
+def _scan(call: Call) -> tuple[list[Any], Blocks]:
+    body, counts = call.params["jaxpr"], scan_counts(call.params)
+    loop = Loop(call, find_flow(body, *counts, call.wanted, call.needed, call.params["length"]))
+    try:
+        return _choose(loop)(loop)
+    except NotImplementedError:  # some primitives cannot be batched
+        return stepwise(loop)
+
+
+def _dependence(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
+    return through_loop(equation.params["jaxpr"], *scan_counts(equation.params), operands)
+
+
+register_dependence(("scan",), _dependence)
+
+
+def _choose(loop: Loop) -> Way:
+    """The cheapest way that is right."""
+    flow, length = loop.flow, loop.length
+    if not length:
+        return _no_steps
+    named_order = isinstance(loop.call.body_order, str)  # it fits other programs than the body itself
+    batchable = not flow.body.effects and not holds(flow.body.jaxpr, _STEP_BY_STEP)
+    if not flow.carries and batchable and named_order and length * loop.computed <= 4 * _STORED:
+        return mapped
+    groups = flow.carries, flow.fixed, flow.slices, flow.through, flow.columns, loop.finals()
+    carried, fixed, slices, through, columns, rows = (flow.packing(group).size for group in groups)
+    returned = flow.out_packing(flow.results).size
+    backward = bool(flow.through) or carried * columns > 2 * rows * (carried + fixed)
+    stored = length * (carried + returned) * (carried + fixed + slices)
+    if batchable and stored <= _STORED and carried <= _FEW:
+        return backward_products if backward and not flow.results else forward_products
+    rows += length * returned
+    columns += length * through
+    # Rows are gathered number by number; the columns move by products of matrices, which are faster.
+    pulling = _FASTER * rows * (carried**2 + fixed + slices) < columns * carried**2
+    return pulled if pulling and named_order and not flow.body.effects else stepwise
+
+
+def _no_steps(loop: Loop) -> tuple[list[Any], Blocks]:
+    blocks = loop.blocks()
+    for at in loop.finals():
+        if at in loop.flow.inits:
+            blocks[loop.flow.result_of(at)][at] = identity_block(loop.flow.shape(at))
+    return loop.call.evaluate(), blocks

@@ -1,0 +1,168 @@
+"""Scans of large bodies: forward accumulation by blocks, as for `while_loop`.
+
+The Jacobian of what is carried is carried along, so that nothing but the results is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from ...sparse import Block, identity_block
+from .._registry import Blocks
+from .._structure import GO_DENSE, array_of, as_block, same_types, with_structure
+from ._flow import Flow
+from ._loop import Loop
+
+#: The Jacobians of carried values, by the position of the value and that of the input: arrays or blocks.
+Carried = dict[tuple[int, int], Any]
+
+#: In how many steps the structures of carried Jacobians must settle.
+_PATIENCE = 6
+
+
+def stepwise(loop: Loop) -> tuple[list[Any], Blocks]:
+    """One loop computes the results and carries their Jacobians."""
+    flow, blocks = loop.flow, loop.blocks()
+    pairs = [
+        (result, column)
+        for result in flow.results
+        for column in (*flow.columns, *flow.slices)
+        if flow.touches(result, column)
+    ]
+
+    def step(state: Any, values: Any) -> Any:
+        carried, jacobians = state
+        at, slices = values
+        results, found = loop.jacobians(carried, slices)
+        stacked = {}
+        for result, column in pairs:
+            if flow.tied(result, column):
+                block, shapes = found[result][column], (flow.out_shape(result), flow.shape(column))
+                stacked[result, column] = array_of(block, *shapes, flow.dtype)
+            else:
+                stacked[result, column] = _moved(flow, found, jacobians, result, column, at)
+        after = loop.varying(advance(flow, found, jacobians, form, at))
+        return (results[: flow.num_carry], after), (results[flow.num_carry :], stacked)
+
+    first = [lax.index_in_dim(value, 0, keepdims=False) for value in loop.slices]
+    jacobians, form = initial(flow, lambda: loop.jacobians(loop.start, first)[1])
+    start = loop.start, loop.varying(jacobians)
+    (final, jacobians), (stacked, rows) = loop.scan(step, start, (jnp.arange(loop.length), loop.slices))
+    for (carry, column), array in jacobians.items():
+        if carry in loop.finals():
+            loop.put(blocks, flow.result_of(carry), column, array)
+    for pair, array in rows.items():
+        loop.put(blocks, *pair, array)
+    return [*final, *stacked], blocks
+
+
+def initial(flow: Flow, local: Callable[[], Blocks]) -> tuple[Carried, Carried]:
+    """The Jacobians of the carried values before the first step, and the form in which they are carried.
+
+    Args:
+        flow: where derivatives flow.
+        local: returns the blocks of the body.
+
+    Returns:
+        the Jacobians, and for those that are blocks a block with their structure.
+    """
+    keys = [
+        (carry, column)
+        for column in (*flow.columns, *flow.through)
+        for carry in flow.carries
+        if carry in flow.reach[column]
+    ]
+    form = _settled(flow, local, keys) if not flow.through else {}
+    found: Carried = {}
+    for carry, column in keys:
+        own = identity_block(flow.shape(carry)) if carry == column else None
+        if (carry, column) in form:
+            found[carry, column] = with_structure(own, [form[carry, column]], flow.shape(column))
+        else:
+            found[carry, column] = array_of(own, flow.shape(carry), flow.column_shape(column), flow.dtype)
+    return found, form
+
+
+def _settled(flow: Flow, local: Callable[[], Blocks], keys: Sequence[tuple[int, int]]) -> Carried:
+    """Structures of carried Jacobians that a step reproduces; none if they do not settle soon."""
+    if all(flow.packing([carry]).size * flow.packing([column]).size <= GO_DENSE for carry, column in keys):
+        return {}
+
+    def step(state: Carried) -> Carried:
+        blocks = local()
+        found = {}
+        for carry, column in keys:
+            total = _chained(flow, blocks, state, flow.result_of(carry), column)
+            parts = [part for part in (state[carry, column], total) if part is not None]
+            found[carry, column] = with_structure(None, parts, flow.shape(column)) if parts else None
+        return found
+
+    state: Carried = {key: identity_block(flow.shape(key[0])) if key[0] == key[1] else None for key in keys}
+    for _ in range(_PATIENCE):
+        before, state = state, jax.eval_shape(step, state)
+        if same_types(before, state) and all(block is not None for block in state.values()):
+            return state
+    return {}
+
+
+def advance(flow: Flow, blocks: Blocks, jacobians: Carried, form: Carried, at: Any = None) -> Carried:
+    """The Jacobians of the carried values after a step, from those before it.
+
+    Args:
+        flow: where derivatives flow.
+        blocks: those of the body.
+        jacobians: before the step.
+        form: what :func:`initial` returned.
+        at: which step it is, for the slices that every step reads.
+    """
+    found = {}
+    for carry, column in jacobians:
+        result = flow.result_of(carry)
+        if (carry, column) in form:
+            total = _chained(flow, blocks, jacobians, result, column)
+            found[carry, column] = with_structure(total, [form[carry, column]], flow.shape(column))
+        else:
+            found[carry, column] = _moved(flow, blocks, jacobians, result, column, at)
+    return found
+
+
+def _chained(flow: Flow, blocks: Blocks, jacobians: Carried, result: int, column: int) -> Block | None:
+    """The Jacobian of a result of the body with respect to an input of the loop: the chain rule of a step.
+
+    Args:
+        flow: where derivatives flow.
+        blocks: those of the body.
+        jacobians: those of the carried values, before the step.
+        result: the result.
+        column: the input. A step's own slice is left out.
+    """
+    total: Block | None = None
+    row = blocks[result]
+    for carry in flow.carries:
+        outer, inner = row[carry], jacobians.get((carry, column))
+        if outer is not None and inner is not None:
+            inner = as_block(inner, flow.shape(carry), flow.column_shape(column))
+            product = outer @ replace(inner, finite=outer.finite)  # what finite steps carry is finite
+            total = product if total is None else total + product
+    direct = row[column]
+    if column in flow.fixed and direct is not None:
+        total = direct if total is None else total + direct
+    return total
+
+
+def _moved(flow: Flow, blocks: Blocks, jacobians: Carried, result: int, column: int, at: Any) -> Any:
+    """The array of :func:`_chained`, with that of the slice of step ``at``."""
+    total, shape = _chained(flow, blocks, jacobians, result, column), flow.out_shape(result)
+    array = array_of(total, shape, flow.column_shape(column), flow.dtype)
+    direct = blocks[result][column]
+    if column in flow.slices and direct is not None:
+        # No earlier step has seen this step's slice.
+        place = (slice(None),) * len(shape) + (at,)
+        array = array.at[place].set(direct.todense(flow.dtype))
+    return array
