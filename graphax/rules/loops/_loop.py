@@ -130,8 +130,8 @@ class Loop:
             blocks: where to.
             result: the result of the loop.
             column: the input of the loop.
-            array: ``J[result..., column...]``, slices stacked; ``J[step, result..., slice...]`` where they are
-                tied (see :meth:`Flow.tied`).
+            array: ``J[result..., column...]``, slices stacked; ``J[step, result..., slice...]`` where these
+                are tied (see :meth:`Flow.tied`).
         """
         flow = self.flow
         if not flow.tied(result, column):

@@ -5,7 +5,7 @@ The Jacobian of what is carried is carried along, so that nothing but the result
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +28,7 @@ _PATIENCE = 6
 
 def stepwise(loop: Loop) -> tuple[list[Any], Blocks]:
     """One loop computes the results and carries their Jacobians."""
-    flow, blocks = loop.flow, loop.blocks()
+    flow = loop.flow
     pairs = [
         (result, column)
         for result in flow.results
@@ -50,35 +50,30 @@ def stepwise(loop: Loop) -> tuple[list[Any], Blocks]:
         after = loop.varying(advance(flow, found, jacobians, form, at))
         return (results[: flow.num_carry], after), (results[flow.num_carry :], stacked)
 
-    first = [lax.index_in_dim(value, 0, keepdims=False) for value in loop.slices]
-    jacobians, form = initial(flow, lambda: loop.jacobians(loop.start, first)[1])
+    jacobians, form = initial(loop)
     start = loop.start, loop.varying(jacobians)
-    (final, jacobians), (stacked, rows) = loop.scan(step, start, (jnp.arange(loop.length), loop.slices))
-    for (carry, column), array in jacobians.items():
-        if carry in loop.finals():
-            loop.put(blocks, flow.result_of(carry), column, array)
+    (final, jacobians), (stacked, rows) = loop.scan(step, start, (jnp.arange(flow.length), loop.slices))
+    blocks = final_blocks(loop, jacobians)
     for pair, array in rows.items():
         loop.put(blocks, *pair, array)
     return [*final, *stacked], blocks
 
 
-def initial(flow: Flow, local: Callable[[], Blocks]) -> tuple[Carried, Carried]:
+def initial(loop: Loop) -> tuple[Carried, Carried]:
     """The Jacobians of the carried values before the first step, and the form in which they are carried.
-
-    Args:
-        flow: where derivatives flow.
-        local: returns the blocks of the body.
 
     Returns:
         the Jacobians, and for those that are blocks a block with their structure.
     """
+    flow = loop.flow
+    first = [lax.index_in_dim(value, 0, keepdims=False) for value in loop.slices]
     keys = [
         (carry, column)
         for column in (*flow.columns, *flow.through)
         for carry in flow.carries
         if carry in flow.reach[column]
     ]
-    form = _settled(flow, local, keys) if not flow.through else {}
+    form = _settled(loop, first, keys) if not flow.through else {}
     found: Carried = {}
     for carry, column in keys:
         own = identity_block(flow.shape(carry)) if carry == column else None
@@ -89,13 +84,14 @@ def initial(flow: Flow, local: Callable[[], Blocks]) -> tuple[Carried, Carried]:
     return found, form
 
 
-def _settled(flow: Flow, local: Callable[[], Blocks], keys: Sequence[tuple[int, int]]) -> Carried:
+def _settled(loop: Loop, slices: Sequence[Any], keys: Sequence[tuple[int, int]]) -> Carried:
     """Structures of carried Jacobians that a step reproduces; none if they do not settle soon."""
+    flow = loop.flow
     if all(flow.packing([carry]).size * flow.packing([column]).size <= GO_DENSE for carry, column in keys):
         return {}
 
     def step(state: Carried) -> Carried:
-        blocks = local()
+        _, blocks = loop.jacobians(loop.start, slices)
         found = {}
         for carry, column in keys:
             total = _chained(flow, blocks, state, flow.result_of(carry), column)
@@ -109,6 +105,15 @@ def _settled(flow: Flow, local: Callable[[], Blocks], keys: Sequence[tuple[int, 
         if same_types(before, state) and all(block is not None for block in state.values()):
             return state
     return {}
+
+
+def final_blocks(loop: Loop, jacobians: Carried) -> Blocks:
+    """The blocks of the final values of a loop, from their Jacobians after the last step."""
+    blocks = loop.blocks()
+    for (carry, column), array in jacobians.items():
+        if carry in loop.finals():
+            loop.put(blocks, loop.flow.result_of(carry), column, array)
+    return blocks
 
 
 def advance(flow: Flow, blocks: Blocks, jacobians: Carried, form: Carried, at: Any = None) -> Carried:

@@ -11,13 +11,11 @@ import jax.numpy as jnp
 from jax import lax
 from jax.extend import core
 
-from ..._trace import Equation, varying_as
-from ...sparse import identity_block
-from .._finite import finite_in_every_step
+from ..._trace import Equation
 from .._registry import Blocks, Call, Inputs, register_dependence, register_rule
-from .._structure import as_block
 from ._flow import find_flow, through_loop, unchanged
-from ._stepwise import advance, initial
+from ._loop import Loop
+from ._stepwise import advance, final_blocks, initial
 
 
 @register_rule("while")
@@ -25,44 +23,28 @@ def _while(call: Call) -> tuple[list[Any], Blocks]:
     """Forward accumulation: the loop carries the Jacobian of its values along."""
     if call.params["cond_jaxpr"].out_avals[0].shape:
         return _while_by_lanes(call)
-    body: core.ClosedJaxpr = call.params["body_jaxpr"]
-    before, num_consts = call.params["cond_nconsts"], call.params["body_nconsts"]
+    before, num_consts, num_carry = _counts(call.params, call.operands)
+    wanted, finite = call.wanted[before:], call.finite and call.finite[before:]
+    flow = find_flow(call.params["body_jaxpr"], num_consts, num_carry, wanted, call.needed)
     tested, operands = call.operands[:before], call.operands[before:]
-    num_carry = len(operands) - num_consts
-    flow = find_flow(body, num_consts, num_carry, call.wanted[before:], call.needed)
-    consts, start = operands[:num_consts], [jnp.asarray(value) for value in operands[num_consts:]]
+    loop = Loop(replace(call, operands=operands, wanted=wanted, finite=finite), flow)
     holds = core.jaxpr_as_fun(call.params["cond_jaxpr"])
-    finite = call.finite and finite_in_every_step(body, num_consts, num_carry, call.finite[before:])
-
-    def local(values: Sequence[Any]) -> tuple[list[Any], Blocks]:
-        return call.jacobians(body, [*consts, *values], flow.wanted, call.body_order, flow.needed, finite)
-
-    jacobians, form = initial(flow, lambda: local(start)[1])
+    jacobians, form = initial(loop)
 
     def step(state: Any) -> Any:
         values, jacobians = state
-        results, blocks = local(values)
-        return results, varying_as(advance(flow, blocks, jacobians, form), *operands)
+        results, blocks = loop.jacobians(values, [])
+        return results, loop.varying(advance(flow, blocks, jacobians, form))
 
-    begin = start, varying_as(jacobians, *operands)
+    begin = loop.start, loop.varying(jacobians)
     results, jacobians = lax.while_loop(lambda state: holds(*tested, *state[0])[0], step, begin)
-    found: Blocks = [[None] * len(call.operands) for _ in results]
-    for at, row in enumerate(found):
-        position = num_consts + at
-        if call.needed[at] and position in flow.fixed:
-            row[before + position] = identity_block(flow.shape(position))
-        for column in flow.columns:
-            if call.needed[at] and (position, column) in jacobians:
-                array = jacobians[position, column]
-                row[before + column] = as_block(array, flow.shape(position), flow.shape(column))
-    return results, found
+    return results, [[None] * before + row for row in final_blocks(loop, jacobians)]
 
 
 def _while_by_lanes(call: Call) -> tuple[list[Any], Blocks]:
     """Under `vmap` every lane ends by itself: steps go on while one does, and select those that do."""
-    before, num_consts = call.params["cond_nconsts"], call.params["body_nconsts"]
+    before, num_consts, num_carry = _counts(call.params, call.operands)
     tested, operands = list(call.operands[:before]), list(call.operands[before:])
-    num_carry = len(operands) - num_consts
     same = unchanged(call.params["body_jaxpr"], num_consts, num_carry)
     holds, body = (core.jaxpr_as_fun(call.params[name]) for name in ("cond_jaxpr", "body_jaxpr"))
 
@@ -91,10 +73,15 @@ def _while_by_lanes(call: Call) -> tuple[list[Any], Blocks]:
     return results, [row[before:] for row in blocks]
 
 
-def _while_dependence(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
-    before, num_consts = equation.params["cond_nconsts"], equation.params["body_nconsts"]
-    num_carry = len(operands) - before - num_consts
-    return through_loop(equation.params["body_jaxpr"], num_consts, num_carry, operands[before:])
+def _dependence(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
+    before, *counts = _counts(equation.params, operands)
+    return through_loop(equation.params["body_jaxpr"], *counts, operands[before:])
 
 
-register_dependence(("while",), _while_dependence)
+register_dependence(("while",), _dependence)
+
+
+def _counts(params: dict[str, Any], operands: Sequence[Any]) -> tuple[int, int, int]:
+    """How many of the operands are constants of the condition, constants of the body, and carried."""
+    before, num_consts = params["cond_nconsts"], params["body_nconsts"]
+    return before, num_consts, len(operands) - before - num_consts
