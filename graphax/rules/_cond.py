@@ -39,22 +39,18 @@ def _cond(call: Call) -> tuple[list[Any], Blocks]:
         return results, {(row, column): blocks[row][column] for row, column in some}
 
     large = [(row, column) for row, column in pairs if types[row].size * operands[column].size > GO_DENSE]
-    common: dict[Any, Any] = {}
-    if large:
-        ways = [
-            jax.eval_shape(lambda values, program=program: blocks_of(program, values, large)[1], operands)
-            for program in branches
-        ]
-        for pair in large:
-            common[pair] = common_structure([way[pair] for way in ways], operands[pair[1]].shape)
+    ways = [
+        jax.eval_shape(lambda values, program=program: blocks_of(program, values, large)[1], operands)
+        for program in (branches if large else ())
+    ]
+    common = {pair: common_structure([way[pair] for way in ways], operands[pair[1]].shape) for pair in large}
 
     def branch(program: core.ClosedJaxpr, *values: Any) -> tuple[list[Any], list[Any]]:
         results, blocks = blocks_of(program, values, pairs)
         found = []
-        for pair, block in blocks.items():
-            row, column = pair
-            if common.get(pair):
-                found.append(with_structure(block, common[pair], values[column].shape))
+        for (row, column), block in blocks.items():
+            if structure := common.get((row, column)):
+                found.append(with_structure(block, structure, values[column].shape))
             else:
                 dtype = jnp.result_type(types[row].dtype, values[column].dtype)
                 found.append(array_of(block, types[row].shape, values[column].shape, dtype))

@@ -29,13 +29,11 @@ def common_structure(ways: Sequence[Block | None], in_shape: tuple[int, ...]) ->
 
 def same_types(one: Any, other: Any) -> bool:
     """Whether two pytrees of types agree in structure, shapes and dtypes."""
+    types = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)] for tree in (one, other)]
     try:
-        if jax.tree.structure(one) != jax.tree.structure(other):
-            return False
+        return types[0] == types[1] and jax.tree.structure(one) == jax.tree.structure(other)
     except ValueError:  # static arrays cannot be compared so
         return False
-    types = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)] for tree in (one, other)]
-    return types[0] == types[1]
 
 
 def with_structure(block: Block | None, others: Sequence[Block], in_shape: tuple[int, ...]) -> Block:
@@ -45,8 +43,8 @@ def with_structure(block: Block | None, others: Sequence[Block], in_shape: tuple
     for other in others:
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), other)
         dtypes = [leaf.dtype for leaf in jax.tree.leaves(other)]
-        nought = arranged_block(labels, labels, sizes, jnp.zeros((), common_dtype(dtypes)), [])
-        parts.append(zeros @ nought)
+        zero = jnp.zeros((), jnp.result_type(*dtypes) if dtypes else None)
+        parts.append(zeros @ arranged_block(labels, labels, sizes, zero, []))
     if block is not None:
         parts.append(block)
     return reduce(Block.__add__, parts)
@@ -60,8 +58,3 @@ def as_block(found: Any, out_shape: tuple[int, ...], in_shape: tuple[int, ...]) 
 def array_of(block: Block | None, out_shape: tuple[int, ...], in_shape: tuple[int, ...], dtype: Any) -> Any:
     """The array of a block."""
     return jnp.zeros(out_shape + in_shape, dtype) if block is None else block.todense(dtype)
-
-
-def common_dtype(dtypes: Sequence[Any]) -> Any:
-    """The dtype that holds all of these."""
-    return jnp.result_type(*dtypes) if dtypes else jnp.zeros(()).dtype

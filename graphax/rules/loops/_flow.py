@@ -182,8 +182,8 @@ def find_flow(
     same = unchanged(body, num_consts, num_carry)
     carried = [at for at in range(num_consts, num_consts + num_carry) if at not in same]
     results = tuple(at for at in range(num_carry, len(direct)) if needed[at] and direct[at])
-    useful = {at for at in carried if needed[at - num_consts]}
-    useful.update(at for at in carried for result in results if at in direct[result])
+    read = frozenset().union(*(direct[at] for at in results))
+    useful = {at for at in carried if needed[at - num_consts] or at in read}
     while True:
         more = {at for at in carried for other in useful if at in direct[other - num_consts]}
         if more <= useful:
@@ -193,9 +193,7 @@ def find_flow(
     reach = {at: frozenset(carry for carry in active if at in sources[carry]) for at in moving}
     slices = tuple(at for at in moving if at >= num_consts + num_carry)
     fixed = tuple(at for at in moving if at < num_consts or at in same)
-    read = frozenset().union(*(direct[at] for at in results))
-    types = [body.in_avals[at].dtype for at in (*active, *moving)]
-    types += [body.out_avals[at].dtype for at in results]
+    avals = [body.in_avals[at] for at in (*active, *moving)] + [body.out_avals[at] for at in results]
     return Flow(
         body,
         num_consts,
@@ -210,7 +208,7 @@ def find_flow(
         results=results,
         reach=reach,
         direct=direct,
-        dtype=jnp.result_type(*types) if types else jnp.dtype("float32"),
+        dtype=jnp.result_type(*(aval.dtype for aval in avals)) if avals else jnp.dtype("float32"),
     )
 
 

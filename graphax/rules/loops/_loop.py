@@ -33,10 +33,6 @@ class Loop:
     flow: Flow
 
     @property
-    def length(self) -> int:
-        return self.flow.length
-
-    @property
     def start(self) -> list[Any]:
         return [jnp.asarray(v) for v in self.call.operands[self.flow.num_consts : self.flow.first_slice]]
 
@@ -56,7 +52,7 @@ class Loop:
     def scan(self, step: Any, start: Any, slices: Any, backward: bool = False, unroll: int = 1) -> Any:
         """A loop of as many steps, in the same direction or backwards."""
         reverse = bool(self.call.params["reverse"]) != backward
-        return lax.scan(step, start, slices, self.length, reverse=reverse, unroll=unroll)
+        return lax.scan(step, start, slices, self.flow.length, reverse=reverse, unroll=unroll)
 
     def varying(self, jacobians: Any) -> Any:
         """Jacobians that are carried, with the one type that they have before and after a step."""

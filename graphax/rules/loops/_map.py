@@ -25,7 +25,7 @@ def mapped(loop: Loop) -> tuple[list[Any], Blocks]:
     def steps(*values: Any) -> list[Any]:
         if all(same):
             found = body(*values)[num_carry:]
-            return [jnp.broadcast_to(value, (loop.length, *value.shape)) for value in found]
+            return [jnp.broadcast_to(value, (flow.length, *value.shape)) for value in found]
         return jax.vmap(lambda *inputs: body(*inputs)[num_carry:], axes)(*values)
 
     program = jax.make_jaxpr(steps)(*operands)

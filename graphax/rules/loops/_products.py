@@ -5,11 +5,10 @@ Every operation of the elimination then works on long arrays, and the loop of th
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -36,6 +35,7 @@ def forward_products(loop: Loop) -> tuple[list[Any], Blocks]:
     rows = tuple(at for at in flow.results if at not in places)
     row_spans, slices = flow.out_packing(rows).spans, flow.packing(flow.slices)
     places.update((at, ("returned", span)) for at, span in row_spans.items())
+    ordered = [places[at] for at in flow.results]
     groups = (flow.carries, flow.fixed, flow.slices)
     ((a, b, x), (c, e, d)), spares = _local_jacobians(loop, kept, (flow.next_carries, rows), groups)
     through = slices.places(flow.through)
@@ -54,7 +54,7 @@ def forward_products(loop: Loop) -> tuple[list[Any], Blocks]:
         a, b, x, c, e, d, at = values
         after = chained(a, state, b, x, at)
         seen = {"before": state, "after": after, "returned": chained(c, state, e, d, at)}
-        found = [[part[span] for part in seen[when]] for when, span in map(places.get, flow.results)]
+        found = [[part[span] for part in seen[when]] for when, span in ordered]
         return loop.varying(after), found
 
     carries = flow.packing(flow.carries)
@@ -63,10 +63,10 @@ def forward_products(loop: Loop) -> tuple[list[Any], Blocks]:
         [
             jnp.asarray(own[:, carries.places(flow.inits)]),
             jnp.zeros((len(own), b.shape[2]), flow.dtype),
-            jnp.zeros((len(own), loop.length, len(through)), flow.dtype),
+            jnp.zeros((len(own), flow.length, len(through)), flow.dtype),
         ]
     )
-    steps = jnp.arange(loop.length)
+    steps = jnp.arange(flow.length)
     final, stacked = loop.scan(step, start, (a, b, x, c, e, d_through, steps))
     blocks = loop.blocks()
     parts = [flow.packing(group).spans for group in (flow.inits, flow.fixed, flow.through)]
@@ -163,11 +163,12 @@ def _local_jacobians(
 
 def _all_steps(loop: Loop, local: Any, values: Any) -> Any:
     """The local Jacobians of all steps, computed for as many steps at a time as is good."""
-    most = max(1, min(loop.length, _BATCH // max(loop.computed, 1)))
+    length = loop.flow.length
+    most = max(1, min(length, _BATCH // max(loop.computed, 1)))
     # At least two batches: what is computed in a loop is not computed again by those who read it.
-    batches = min(max(2, -(-loop.length // most)), loop.length)
-    size = -(-loop.length // batches)
-    padding = batches * size - loop.length
+    batches = min(max(2, -(-length // most)), length)
+    size = -(-length // batches)
+    padding = batches * size - length
 
     def split(value: Any) -> Any:
         last = jnp.broadcast_to(value[-1:], (padding, *value.shape[1:]))
@@ -177,10 +178,10 @@ def _all_steps(loop: Loop, local: Any, values: Any) -> Any:
         return None, jax.vmap(local, axis_size=size)(values)
 
     _, found = lax.scan(batch, None, jax.tree.map(split, values), batches)
-    return jax.tree.map(lambda v: v.reshape(batches * size, *v.shape[2:])[: loop.length], found)
+    return jax.tree.map(lambda v: v.reshape(batches * size, *v.shape[2:])[:length], found)
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["arrays"], meta_fields=["spares"])
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class _Pieces:
     """Local Jacobians as matrices.
@@ -191,20 +192,19 @@ class _Pieces:
     """
 
     arrays: dict[tuple[int, int], Any]
-    spares: bool
+    spares: bool = field(metadata={"static": True})
 
 
 def _matrices(loop: Loop, pieces: _Pieces, rows: Sequence[int], columns: Sequence[int]) -> Any:
     """The pieces of every step as one matrix a step."""
-    flow, length = loop.flow, loop.length
-    width = flow.packing(columns).size
-    strips = []
+    flow, length, strips = loop.flow, loop.flow.length, []
     for row in rows:
         height = flow.out_packing([row]).size
         noughts = [np.zeros((length, height, flow.packing([at]).size), flow.dtype) for at in columns]
         strip = [pieces.arrays.get((row, at), nought) for at, nought in zip(columns, noughts, strict=True)]
         strips.append(jnp.concatenate(strip, 2) if strip else jnp.zeros((length, height, 0), flow.dtype))
-    return jnp.concatenate(strips, 1) if strips else jnp.zeros((length, 0, width), flow.dtype)
+    none = length, 0, flow.packing(columns).size
+    return jnp.concatenate(strips, 1) if strips else jnp.zeros(none, flow.dtype)
 
 
 def _product(left: Any, right: Any, spares: bool) -> Any:

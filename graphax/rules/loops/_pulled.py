@@ -64,7 +64,7 @@ def pulled(loop: Loop) -> tuple[list[Any], Blocks]:
 
     totals = loop.varying([jnp.zeros((rows.size, *flow.shape(at)), flow.dtype) for at in flow.fixed])
     (moved, totals), (by_slice, bypassing) = loop.scan(
-        step, (start, totals), (kept, loop.slices, jnp.arange(loop.length)), backward=True
+        step, (start, totals), (kept, loop.slices, jnp.arange(flow.length)), backward=True
     )
     arrays = {at: array for at, array in zip(flow.carries, moved, strict=True) if at in flow.inits}
     arrays.update(zip(flow.fixed, totals, strict=True))
@@ -73,8 +73,8 @@ def pulled(loop: Loop) -> tuple[list[Any], Blocks]:
         for result, span in rows.spans.items():
             if flow.touches(result, column) and not flow.tied(result, column):
                 loop.put(blocks, result, column, array[span])
-    for pair, array in zip(tied, bypassing, strict=True):
-        loop.put(blocks, *pair, array)
+    for (result, column), array in zip(tied, bypassing, strict=True):
+        loop.put(blocks, result, column, array)
     return results, blocks
 
 

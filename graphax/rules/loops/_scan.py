@@ -25,7 +25,7 @@ from ._loop import Loop
 from ._map import mapped
 from ._products import backward_products, forward_products
 from ._pulled import pulled
-from ._stepwise import stepwise
+from ._stepwise import final_blocks, stepwise
 
 #: How many numbers the Jacobians of all steps may hold together for them to be computed before the products.
 _STORED = 2**24
@@ -58,7 +58,7 @@ register_dependence(("scan",), _dependence)
 
 def _choose(loop: Loop) -> Way:
     """The cheapest way that is right."""
-    flow, length = loop.flow, loop.length
+    flow, length = loop.flow, loop.flow.length
     if not length:
         return _no_steps
     named_order = isinstance(loop.call.body_order, str)  # it fits other programs than the body itself
@@ -80,8 +80,5 @@ def _choose(loop: Loop) -> Way:
 
 
 def _no_steps(loop: Loop) -> tuple[list[Any], Blocks]:
-    blocks = loop.blocks()
-    for at in loop.finals():
-        if at in loop.flow.inits:
-            blocks[loop.flow.result_of(at)][at] = identity_block(loop.flow.shape(at))
-    return loop.call.evaluate(), blocks
+    initial = {(at, at): identity_block(loop.flow.shape(at)) for at in loop.flow.inits}
+    return loop.call.evaluate(), final_blocks(loop, initial)

@@ -54,8 +54,8 @@ def stepwise(loop: Loop) -> tuple[list[Any], Blocks]:
     start = loop.start, loop.varying(jacobians)
     (final, jacobians), (stacked, rows) = loop.scan(step, start, (jnp.arange(flow.length), loop.slices))
     blocks = final_blocks(loop, jacobians)
-    for pair, array in rows.items():
-        loop.put(blocks, *pair, array)
+    for (result, column), array in rows.items():
+        loop.put(blocks, result, column, array)
     return [*final, *stacked], blocks
 
 

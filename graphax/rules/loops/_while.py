@@ -74,8 +74,8 @@ def _while_by_lanes(call: Call) -> tuple[list[Any], Blocks]:
 
 
 def _dependence(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
-    before, *counts = _counts(equation.params, operands)
-    return through_loop(equation.params["body_jaxpr"], *counts, operands[before:])
+    before, num_consts, num_carry = _counts(equation.params, operands)
+    return through_loop(equation.params["body_jaxpr"], num_consts, num_carry, operands[before:])
 
 
 register_dependence(("while",), _dependence)
