@@ -1,4 +1,4 @@
-"""Slices that a scan returns and carries: they depend on slices of the same step, of earlier ones, or both."""
+"""Slices that a scan returns and carries: they depend on those of the same step, of earlier ones, or both."""
 
 import jax
 import jax.numpy as jnp

@@ -74,7 +74,8 @@ class Flow:
     @property
     def needed(self) -> list[bool]:
         """For every result of the body whether its local Jacobians are needed."""
-        return [at in self.next_carries or at in self.results for at in range(len(self.body.out_avals))]
+        moving = {*self.next_carries, *self.results}
+        return [at in moving for at in range(len(self.body.out_avals))]
 
     @property
     def first_slice(self) -> int:
@@ -184,10 +185,9 @@ def find_flow(
     results = tuple(at for at in range(num_carry, len(direct)) if needed[at] and direct[at])
     read = frozenset().union(*(direct[at] for at in results))
     useful = {at for at in carried if needed[at - num_consts] or at in read}
-    while True:
-        more = {at for at in carried for other in useful if at in direct[other - num_consts]}
-        if more <= useful:
-            break
+    while (
+        not (more := {at for at in carried if any(at in direct[on - num_consts] for on in useful)}) <= useful
+    ):
         useful |= more
     active = frozenset(at for at in useful if sources[at])
     reach = {at: frozenset(carry for carry in active if at in sources[carry]) for at in moving}

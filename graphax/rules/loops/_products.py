@@ -119,11 +119,12 @@ def _put_strip(loop: Loop, blocks: Blocks, result: int, strip: Any, spans: dict[
 def _carried_results(flow: Flow) -> dict[int, tuple[str, slice]]:
     """The returned slices that are carried values, before or after the step, and where these lie in ``S``."""
     outvars, invars = flow.body.jaxpr.outvars, flow.body.jaxpr.invars
+    spans = flow.packing(flow.carries).spans
     found: dict[int, tuple[str, slice]] = {}
     for result in flow.results:
         if any(flow.tied(result, column) for column in flow.slices):
-            continue  # ``S`` does not tell one step's slice from another's
-        for carry, span in flow.packing(flow.carries).spans.items():
+            continue  # these are taken from the step itself, not from ``S``, which mixes all steps
+        for carry, span in spans.items():
             if outvars[result] is invars[carry]:
                 found[result] = "before", span
             elif outvars[result] is outvars[flow.result_of(carry)]:

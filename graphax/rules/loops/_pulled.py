@@ -7,7 +7,6 @@ depends on no later step, so its rows are empty until that step is met.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax
@@ -48,7 +47,7 @@ def pulled(loop: Loop) -> tuple[list[Any], Blocks]:
         arrays = {at: array_of(through[at], (rows.size,), flow.shape(at), flow.dtype) for at in moving}
         direct = dict(zip(flow.results, returned, strict=True))
         for result, row in direct.items():
-            size = math.prod(flow.out_shape(result))
+            size = flow.out_packing([result]).size
             for at, block in enumerate(row):
                 if at in arrays and block is not None:
                     piece = block.todense(flow.dtype).reshape(size, *flow.shape(at))
@@ -80,11 +79,11 @@ def pulled(loop: Loop) -> tuple[list[Any], Blocks]:
 
 def _own_rows(flow: Flow, rows: Packing, carry: int) -> Any:
     """The rows of a carried value after the last step: its own are the identity."""
-    shape, result = flow.shape(carry), flow.result_of(carry)
-    found = np.zeros((rows.size, math.prod(shape)), flow.dtype)
+    result = flow.result_of(carry)
+    found = np.zeros((rows.size, flow.packing([carry]).size), flow.dtype)
     if result in rows.spans:
         found[rows.spans[result]] = np.eye(found.shape[1])
-    return jnp.asarray(found.reshape(rows.size, *shape))
+    return jnp.asarray(found.reshape(rows.size, *flow.shape(carry)))
 
 
 def _combined(flow: Flow, rows: list[Any]) -> core.ClosedJaxpr:
