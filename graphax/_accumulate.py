@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -27,7 +27,7 @@ def jacobians_of(
     values: Sequence[Any],
     order: OrderLike,
     *,
-    body_order: Any = "auto",
+    body_order: OrderLike = "auto",
     sparse: bool = False,
     finite: Sequence[bool] | None = None,
 ) -> tuple[list[Any], ComputationalGraph, Mapping[int, Mapping[int, Block]]]:
@@ -46,7 +46,7 @@ def jacobians_of(
         the values of the outputs, the graph, and for every output node the blocks from the inputs on which it
         depends.
     """
-    results, blocks = linearize(numbering, values, inner_jacobians, body_order, finite=finite)
+    results, blocks = linearize(numbering, values, InnerJacobians(body_order), finite=finite)
     graph, blocks = build_graph(numbering, num_outputs, blocks)
     vertices = resolve_order(graph, order)
     with jax.named_scope("accumulate"):
@@ -58,7 +58,7 @@ def abstract_graph(numbering: Numbering, num_outputs: int) -> ComputationalGraph
     found: list[ComputationalGraph] = []
 
     def run(*values: Any) -> None:
-        _, blocks = linearize(numbering, values, inner_jacobians)
+        _, blocks = linearize(numbering, values, InnerJacobians("auto"))
         found.append(build_graph(numbering, num_outputs, blocks)[0])
 
     jax.eval_shape(run, *[_shape_of(variable) for variable in numbering.program.inputs])
@@ -70,55 +70,50 @@ def _shape_of(variable: Variable) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
 
 
-def inner_jacobians(
-    program: core.ClosedJaxpr,
-    operands: Sequence[Any],
-    wanted: Sequence[bool],
-    order: Any,
-    needed: Sequence[bool] | None = None,
-    finite: Sequence[bool] | None = None,
-) -> tuple[list[Any], Blocks]:
-    """Evaluate a program inside a program, a loop's body or a branch, with its Jacobians.
+@dataclass(frozen=True)
+class InnerJacobians:
+    """The Jacobians of the programs inside a program, the bodies of loops and branches, in one order.
 
-    Args:
-        program: the program.
-        operands: one array for every input.
-        wanted: for every input whether to differentiate with respect to it.
-        order: the elimination order. Programs further inside get it too if it is a name; the numbers of a
-            sequence mean nothing to them, and their order is found by itself.
-        needed: for every result whether to differentiate it; all of them if left out, or if the order is a
-            sequence: its numbers are those of the whole program.
-        finite: for every input whether it is known to be finite; all of them if left out.
-
-    Returns:
-        the results and, for every result, a block for every operand, or None.
+    Here the pipeline recurs; see :class:`graphax.rules.Jacobians`.
     """
-    flat = inline(program)
-    asked = [
-        at for at in range(len(flat.outputs)) if needed is None or needed[at] or not isinstance(order, str)
-    ]
-    # What is not asked for follows, as auxiliary results do.
-    places = sorted(range(len(flat.outputs)), key=lambda at: at not in asked)
-    flat = replace(flat, outputs=tuple(flat.outputs[at] for at in places))
-    numbering = number_vertices(flat, [at for at, want in enumerate(wanted) if want], len(asked))
-    found, graph, jacobians = jacobians_of(
-        numbering,
-        len(asked),
-        operands,
-        order,
-        body_order=order if isinstance(order, str) else "auto",
-        finite=finite,
-    )
-    results: list[Any] = [None] * len(places)
-    for at, atom, result in zip(places, flat.outputs, found, strict=True):
-        dtype = program.out_avals[at].dtype
-        results[at] = lax.convert_element_type(result, dtype) if isinstance(atom, Constant) else result
-    blocks: Blocks = [[None] * len(operands) for _ in results]
-    for at, node in zip(asked, graph.outputs, strict=True):
-        for column, source in zip(numbering.wrt, numbering.inputs, strict=True):
-            if node == source:
-                view = [2] * is_complex(results[at])
-                blocks[at][column] = identity_block((*np.shape(results[at]), *view))
-            elif node is not None:
-                blocks[at][column] = jacobians.get(node, {}).get(source)
-    return results, blocks
+
+    order: OrderLike
+
+    @property
+    def named(self) -> bool:
+        return isinstance(self.order, str)
+
+    def by(self, order: str) -> InnerJacobians:
+        return InnerJacobians(order)
+
+    def __call__(
+        self,
+        program: core.ClosedJaxpr,
+        operands: Sequence[Any],
+        wanted: Sequence[bool],
+        needed: Sequence[bool] | None = None,
+        finite: Sequence[bool] | None = None,
+    ) -> tuple[list[Any], Blocks]:
+        flat = inline(program)
+        asked = [at for at in range(len(flat.outputs)) if needed is None or needed[at] or not self.named]
+        # What is not asked for follows, as auxiliary results do.
+        places = sorted(range(len(flat.outputs)), key=lambda at: at not in asked)
+        flat = replace(flat, outputs=tuple(flat.outputs[at] for at in places))
+        numbering = number_vertices(flat, [at for at, want in enumerate(wanted) if want], len(asked))
+        inside = self.order if self.named else "auto"  # the numbers mean nothing to programs further inside
+        found, graph, jacobians = jacobians_of(
+            numbering, len(asked), operands, self.order, body_order=inside, finite=finite
+        )
+        results: list[Any] = [None] * len(places)
+        for at, atom, result in zip(places, flat.outputs, found, strict=True):
+            dtype = program.out_avals[at].dtype
+            results[at] = lax.convert_element_type(result, dtype) if isinstance(atom, Constant) else result
+        blocks: Blocks = [[None] * len(operands) for _ in results]
+        for at, node in zip(asked, graph.outputs, strict=True):
+            for column, source in zip(numbering.wrt, numbering.inputs, strict=True):
+                if node == source:
+                    view = [2] * is_complex(results[at])
+                    blocks[at][column] = identity_block((*np.shape(results[at]), *view))
+                elif node is not None:
+                    blocks[at][column] = jacobians.get(node, {}).get(source)
+        return results, blocks

@@ -31,7 +31,6 @@ def linearize(
     numbering: Numbering,
     values: Sequence[Any],
     jacobians: Jacobians,
-    body_order: Any = "auto",
     *,
     evaluate: Callable[[Equation, Sequence[Any]], Sequence[Any]] = Equation.evaluate,
     finite: Sequence[bool] | None = None,
@@ -42,7 +41,6 @@ def linearize(
         numbering: the numbered program.
         values: one array for every input of the program.
         jacobians: of programs inside this one, the bodies of loops and branches.
-        body_order: the elimination order for the bodies of its loops.
         evaluate: from an equation of which no Jacobian is wanted, and its operands, to its results.
         finite: for every input whether it is known to be finite; all of them if left out.
 
@@ -58,7 +56,7 @@ def linearize(
     for equation, wanted in zip(program.equations, numbering.wanted, strict=True):
         operands = [read(env, atom) for atom in equation.inputs]
         if any(wanted):
-            call = _call(numbering, equation, operands, wanted, known, finite_values, jacobians, body_order)
+            call = _call(numbering, equation, operands, wanted, known, finite_values, jacobians)
             with equation.surroundings.entered():
                 results, blocks = _apply_rule(call, equation)
             _collect(numbering, equation, wanted, finite_values.after(equation, blocks), edges)
@@ -77,7 +75,6 @@ def _call(
     known: KnownValues,
     finite: FiniteValues,
     jacobians: Jacobians,
-    body_order: Any,
 ) -> Call:
     if communicates(equation):
         raise Inexpressible(
@@ -101,7 +98,6 @@ def _call(
         num_results=len(equation.outputs),
         needed=[output in numbering.active for output in equation.outputs],
         jacobians=jacobians,
-        body_order=body_order,
         finite=finite.of(equation),
         known=lambda at: known(equation.inputs[at]),
     )

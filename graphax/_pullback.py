@@ -16,7 +16,7 @@ from typing import Any
 import jax
 from jax import lax
 
-from ._accumulate import inner_jacobians
+from ._accumulate import InnerJacobians
 from ._linearize import linearize
 from ._numbering import Edge, Numbering, number_vertices
 from ._trace import Atom, Equation, Variable, inline, is_complex, is_differentiable, scan_counts, varying_as
@@ -78,8 +78,7 @@ def pulled_back(
     results, edges = linearize(
         replace(numbering, wanted=wanted),
         values,
-        inner_jacobians,
-        "reverse",
+        InnerJacobians("reverse"),
         evaluate=evaluate,
         finite=finite,
     )

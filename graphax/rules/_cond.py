@@ -31,11 +31,11 @@ def _cond(call: Call) -> tuple[list[Any], Blocks]:
         if call.needed[row] and wanted[column]
     ]
     types = branches[0].out_avals
-    order = call.body_order if isinstance(call.body_order, str) else "auto"
+    jacobians = call.jacobians if call.jacobians.named else call.jacobians.by("auto")
     finite = call.finite and call.finite[1:]
 
     def blocks_of(program: core.ClosedJaxpr, values: Sequence[Any], some: Sequence[Any]) -> tuple[Any, Any]:
-        results, blocks = call.jacobians(program, values, wanted, order, call.needed, finite)
+        results, blocks = jacobians(program, values, wanted, call.needed, finite)
         return results, {(row, column): blocks[row][column] for row, column in some}
 
     large = [(row, column) for row, column in pairs if types[row].size * operands[column].size > GO_DENSE]

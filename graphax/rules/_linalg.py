@@ -79,7 +79,7 @@ def _linear_solve(call: Call) -> tuple[list[Any], Blocks]:
     if moving:
         values = [held[at] for at in moving]
         program = jax.make_jaxpr(residual)(*values)
-        _, by_consts = call.jacobians(program, values, [True] * len(values), "forward")
+        _, by_consts = call.jacobians.by("forward")(program, values, [True] * len(values))
         for row, of_solution in zip(blocks, inverse, strict=False):
             for at, column in zip(moving, zip(*by_consts, strict=True), strict=True):
                 parts = [a @ b for a, b in zip(of_solution, column, strict=True) if a and b]

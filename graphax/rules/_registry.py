@@ -27,7 +27,6 @@ class Call:
         num_results: how many results there are.
         needed: for every result whether its Jacobian is asked for.
         jacobians: the Jacobians of a program that the primitive holds; see :class:`Jacobians`.
-        body_order: the elimination order for the bodies of loops.
         finite: for every operand whether it is known to be finite, arguments of the function being so.
         known: the value of an operand, by its position, where it depends on no argument of the function and
             is known while tracing (such as closed-over index arrays), else None.
@@ -42,7 +41,6 @@ class Call:
     num_results: int
     needed: Sequence[bool]
     jacobians: Jacobians
-    body_order: Any = "auto"
     finite: Sequence[bool] | None = None
     known: Callable[[int], np.ndarray | None] = lambda at: None
 
@@ -73,12 +71,20 @@ class Call:
 class Jacobians(Protocol):
     """Evaluate a program that a primitive holds, with its Jacobians by vertex elimination."""
 
+    @property
+    def named(self) -> bool:
+        """Whether the elimination order is a name, and no sequence that fits one program alone."""
+        ...
+
+    def by(self, order: str) -> Jacobians:
+        """The same in another order, given by its name."""
+        ...
+
     def __call__(
         self,
         program: core.ClosedJaxpr,
         operands: Sequence[Any],
         wanted: Sequence[bool],
-        order: Any,
         needed: Sequence[bool] | None = None,
         finite: Sequence[bool] | None = None,
     ) -> tuple[list[Any], Blocks]:
@@ -88,7 +94,6 @@ class Jacobians(Protocol):
             program: the program.
             operands: one array for every input of the program.
             wanted: for every input whether to differentiate with respect to it.
-            order: the elimination order, a name or a sequence.
             needed: for every result whether to differentiate it; all of them if left out, or if the order is
                 a sequence: its numbers are those of the whole program.
             finite: for every input whether it is known to be finite; all of them if left out.

@@ -62,7 +62,7 @@ class Loop:
         """The results of the body in a step, and their blocks."""
         call, flow = self.call, self.flow
         values = self.inputs(carried, slices)
-        return call.jacobians(flow.body, values, flow.wanted, call.body_order, flow.needed, self.finite)
+        return call.jacobians(flow.body, values, flow.wanted, flow.needed, self.finite)
 
     @cached_property
     def finite(self) -> Sequence[bool] | None:

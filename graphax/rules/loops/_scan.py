@@ -61,7 +61,7 @@ def _choose(loop: Loop) -> Way:
     flow, length = loop.flow, loop.flow.length
     if not length:
         return _no_steps
-    named_order = isinstance(loop.call.body_order, str)  # it fits other programs than the body itself
+    named_order = loop.call.jacobians.named  # it fits other programs than the body itself
     batchable = not flow.body.effects and not holds(flow.body.jaxpr, _STEP_BY_STEP)
     if not flow.carries and batchable and named_order and length * loop.computed <= 4 * _STORED:
         return mapped
