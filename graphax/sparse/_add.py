@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jax import lax
 
-from ._draft import Workspace
+from ._draft import Workspace, any_repeated, distinct_places, place_keys
 from ._holes import holes_of_sum, parts, with_holes
 from ._steps import Step, Value, expand, match_dtypes, numeric, reshape, run_steps, scaled
 from ._term import Digit, Kind, Labels, Term, canonical, digit_table
@@ -86,12 +86,11 @@ def add(left: Term, right: Term, sparse: bool = True) -> Sum | None:
     found = pair.equal() or pair.joined() or pair.united()
     if found is not None:
         return found
-    found = pair.refined()
     allowed = left.numbers + right.numbers
     if not sparse:
         alone = _labels_alone(left) and _labels_alone(right)
         allowed = max(allowed, _SMALL_LABELS if alone else _SMALL)
-    return found if found.term.numbers <= allowed else None
+    return pair.refined() if pair.refined_numbers() <= allowed else None
 
 
 @functools.lru_cache(maxsize=1 << 17)
@@ -230,7 +229,7 @@ class _Pair:
         """The sum where both list their entries in tables and some places are on both lists."""
         if all(digit.table is None for digit in self.xs + self.ys) or self._numbers != self._entries:
             return None
-        keys = []
+        keys: list[tuple[list[int], list[np.ndarray]]] = []
         for digits in (self.xs, self.ys):
             labels = list(dict.fromkeys(label for digit in digits for label in digit.labels))
             grids = self.space.grids(labels)
@@ -238,18 +237,28 @@ class _Pair:
             keys.append(
                 (labels, [np.broadcast_to(self.space.digit_at(digit, grids), size) for digit in digits])
             )
-        places, inverse = np.unique(
-            np.concatenate([np.stack(key) for _, key in keys], axis=1), axis=1, return_inverse=True
-        )
-        size = places.shape[1]
-        if size == self._numbers:
+        columns = [np.concatenate(pair) for pair in zip(*(key for _, key in keys), strict=True)]
+        places = place_keys(columns, [digit.radix for digit in self.xs])
+        if not any_repeated(places):
             return None
+        chosen, inverse = distinct_places(places)
+        size = len(chosen)
         new = self.space.new_label(size)
-        at = np.split(inverse.reshape(-1), [len(keys[0][1][0])])
+        at = np.split(inverse, [len(keys[0][1][0])])
         for operand, (labels, _), where in zip((self.x, self.y), keys, at, strict=True):
             operand.scatter(labels, [new], where)
-        digits = [digit_table(x.radix, [new], place) for x, place in zip(self.xs, places, strict=True)]
+        digits = [
+            digit_table(x.radix, [new], column[chosen]) for x, column in zip(self.xs, columns, strict=True)
+        ]
         return self._finished(digits, adds=self._numbers - size)
+
+    def refined_numbers(self) -> int:
+        """How many numbers the sum over labels of both holds."""
+        kept = self._common_ties()
+        written = math.prod(x.radix for at, x in enumerate(self.xs) if at not in kept)
+        names = {self.ys[at].labels[0]: self.xs[at].labels[0] for at in kept}
+        varying = {*self.x.axes, *(names.get(label) for label in self.y.axes)}
+        return written * math.prod(self.space.sizes[label] for label in varying.intersection(names.values()))
 
     def refined(self) -> Sum:
         """The sum over labels of both: what only one ties together or leaves out is written out as zeros."""

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax import lax
 
-from ._draft import Operand, Side, Workspace, components
+from ._draft import Operand, Side, Workspace, components, distinct_places, place_keys
 from ._holes import (
     Holed,
     Holes,
@@ -336,11 +336,10 @@ def accumulate_duplicates(space: Workspace, out: Side, in_: Side, value: Operand
             continue
         grids = space.grids(labels)
         concerned = [digit for digit in every if not set(labels).isdisjoint(digit.labels)]
-        keys = np.stack([space.digit_at(digit, grids) for digit in concerned])
-        places, inverse = np.unique(keys, axis=1, return_inverse=True)
-        inverse = inverse.reshape(-1)
-        total, size = keys.shape[1], places.shape[1]
         radices = [digit.radix for digit in concerned]
+        columns = [space.digit_at(digit, grids) for digit in concerned]
+        places, inverse = distinct_places(place_keys(columns, radices))
+        total, size = len(inverse), len(places)
         if size == math.prod(radices) and len(concerned) > 1:
             # All places are taken: every digit is a label.
             new = [space.new_label(radix) for radix in radices]
@@ -349,13 +348,15 @@ def accumulate_duplicates(space: Workspace, out: Side, in_: Side, value: Operand
             continue
         else:
             new = [space.new_label(size)]
-            digits = [digit_table(radix, new, place) for radix, place in zip(radices, places, strict=True)]
+            digits = [
+                digit_table(radix, new, column[places])
+                for radix, column in zip(radices, columns, strict=True)
+            ]
         if size < total:
             additions += (total - size) * math.prod(space.sizes[x] for x in value.axes if x not in labels)
             value.scatter(labels, new, inverse)
         else:
-            order = np.argsort(inverse)
-            value.gather({label: grid[order] for label, grid in grids.items()}, new)
+            value.gather({label: grid[places] for label, grid in grids.items()}, new)
         replaced = dict(zip(map(id, concerned), digits, strict=True))
         for side in (out, in_):
             for dim in side.dims:
