@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jax import lax
@@ -20,6 +20,10 @@ from ._term import Digit, Kind, Labels, Term, canonical, digit_table
 # zeros cost less than another operation, and fewer structures make smaller tables for games and searches.
 # The second figure is for terms of labels alone, without slices and tables.
 _SMALL, _SMALL_LABELS = 1024, 4096
+
+# Too many terms become a list of their entries where there are at least so many places, no more than one in
+# so many of them taken; elsewhere an array with zeros, which is faster to work with.
+_LISTED_FROM, _LISTED_BELOW = 1 << 14, 16
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,17 @@ def refine(left: Term, right: Term) -> Sum:
     return pair.equal() or pair.refined()
 
 
+@functools.lru_cache(maxsize=1 << 12)
+def merge(left: Term, right: Term) -> Sum:
+    """The sum of two terms as one: over common labels, or where these leave most places empty over a list.
+
+    Raises:
+        ValueError: when the shapes differ.
+    """
+    pair = _Pair(left, right)
+    return pair.equal() or (pair.listed() if pair.scattered() else pair.refined())
+
+
 def labels_only(term: Term) -> Term:
     """The term with slices and tables written out as zeros among its numbers."""
     if _labels_alone(term):
@@ -113,6 +128,17 @@ def labels_only(term: Term) -> Term:
 
 def _labels_alone(term: Term) -> bool:
     return all(digit.covers(term.sizes) for dim in term.out + term.in_ for digit in dim)
+
+
+def _labels(digits: Sequence[Digit]) -> list[int]:
+    return list(dict.fromkeys(label for digit in digits for label in digit.labels))
+
+
+class _Listing(NamedTuple):
+    """The digits of all entries of two terms, and for every entry a number for its place."""
+
+    columns: list[np.ndarray]
+    places: np.ndarray
 
 
 class _Pair:
@@ -229,28 +255,35 @@ class _Pair:
         """The sum where both list their entries in tables and some places are on both lists."""
         if all(digit.table is None for digit in self.xs + self.ys) or self._numbers != self._entries:
             return None
-        keys: list[tuple[list[int], list[np.ndarray]]] = []
-        for digits in (self.xs, self.ys):
-            labels = list(dict.fromkeys(label for digit in digits for label in digit.labels))
-            grids = self.space.grids(labels)
-            size = math.prod(self.space.sizes[label] for label in labels)
-            keys.append(
-                (labels, [np.broadcast_to(self.space.digit_at(digit, grids), size) for digit in digits])
-            )
-        columns = [np.concatenate(pair) for pair in zip(*(key for _, key in keys), strict=True)]
-        places = place_keys(columns, [digit.radix for digit in self.xs])
-        if not any_repeated(places):
-            return None
+        places = self._listing().places
+        return self.listed() if any_repeated(places) else None
+
+    def listed(self) -> Sum:
+        """The sum over one label, which runs through the places of both in order."""
+        columns, places = self._listing()
         chosen, inverse = distinct_places(places)
-        size = len(chosen)
-        new = self.space.new_label(size)
-        at = np.split(inverse, [len(keys[0][1][0])])
-        for operand, (labels, _), where in zip((self.x, self.y), keys, at, strict=True):
-            operand.scatter(labels, [new], where)
-        digits = [
+        new = self.space.new_label(len(chosen))
+        at = np.split(inverse, [math.prod(self.space.sizes[label] for label in _labels(self.xs))])
+        for operand, digits, where in zip((self.x, self.y), (self.xs, self.ys), at, strict=True):
+            operand.scatter(_labels(digits), [new], where)
+        listed = [
             digit_table(x.radix, [new], column[chosen]) for x, column in zip(self.xs, columns, strict=True)
         ]
-        return self._finished(digits, adds=self._numbers - size)
+        return self._finished(listed, adds=self._entries - len(chosen))
+
+    def _listing(self) -> _Listing:
+        sides = []
+        for digits in (self.xs, self.ys):
+            grids = self.space.grids(_labels(digits))
+            size = math.prod(self.space.sizes[label] for label in grids)
+            sides.append([np.broadcast_to(self.space.digit_at(digit, grids), size) for digit in digits])
+        columns = [np.concatenate(pair) for pair in zip(*sides, strict=True)]
+        return _Listing(columns, place_keys(columns, [digit.radix for digit in self.xs]))
+
+    def scattered(self) -> bool:
+        """Whether few of the places of the common refinement are taken."""
+        places = self.refined_numbers()
+        return places >= _LISTED_FROM and self._entries * _LISTED_BELOW <= places
 
     def refined_numbers(self) -> int:
         """How many numbers the sum over labels of both holds."""

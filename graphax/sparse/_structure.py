@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ._add import Sum, add, refine
+from ._add import Sum, add, merge, refine
 from ._compose import Composition, compose
 from ._steps import Value
 from ._term import Canonical, Digit, Kind, Sizes, Term, canonical
@@ -163,7 +163,7 @@ def _collect(
     sums: list[tuple[int, int, Sum]] = []
     kept: list[int] = []
 
-    def merge(i: int, j: int, plan: Sum) -> int:
+    def append(i: int, j: int, plan: Sum) -> int:
         sums.append((i, j, plan))
         terms.append(plan.term)
         return len(terms) - 1
@@ -173,7 +173,7 @@ def _collect(
             plan = add(terms[other], terms[at], sparse)
             if plan is not None:
                 kept.remove(other)
-                insert(merge(other, at, plan))
+                insert(append(other, at, plan))
                 return
         kept.append(at)
 
@@ -181,11 +181,15 @@ def _collect(
         insert(at)
     if len(kept) > 1:
         entries = math.prod(terms[0].out_shape + terms[0].in_shape)
-        if len(kept) > _MAX_TERMS or sum(terms[at].numbers for at in kept) >= entries:
+        if sum(terms[at].numbers for at in kept) >= entries:
             at = kept[0]
             for other in kept[1:]:
-                at = merge(at, other, refine(terms[at], terms[other]))
+                at = append(at, other, refine(terms[at], terms[other]))
             kept = [at]
+        elif len(kept) > _MAX_TERMS:
+            while len(kept) > 1:  # by pairs of like size: lists are not copied for every term
+                left, right, *kept = kept
+                kept.append(append(left, right, merge(terms[left], terms[right])))
     if len(kept) > 1:
         kept.sort(key=lambda at: str(terms[at]))
     return tuple(terms[at] for at in kept), tuple(sums), tuple(kept)
