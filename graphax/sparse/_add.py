@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax import lax
 
-from ._draft import Workspace, any_repeated, distinct_places, place_keys
+from ._draft import Workspace
 from ._holes import holes_of_sum, parts, with_holes
+from ._places import any_repeated, distinct_places, place_keys
 from ._steps import Step, Value, expand, match_dtypes, numeric, reshape, run_steps, scaled
 from ._term import Digit, Kind, Labels, Term, canonical, digit_table
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax import lax
 
-from ._draft import Operand, Side, Workspace, components, distinct_places, place_keys
+from ._draft import Operand, Side, Workspace, components
 from ._holes import (
     Holed,
     Holes,
@@ -26,6 +26,7 @@ from ._holes import (
     spared,
     with_holes,
 )
+from ._places import distinct_places, place_keys
 from ._steps import (
     Step,
     Value,

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from ._places import matches
 from ._steps import Broadcast, Gather, Place, Reshape, Scatter, Slice, Step, Untie
 from ._term import Digit, Kind, Table, Term, digit_table, progression
 
@@ -32,9 +33,6 @@ def common_factors(left: Sequence[int], right: Sequence[int]) -> list[int] | Non
         below = cut
     return factors
 
-
-# Keys of places are int64: digits whose radices multiply to more are ranked on the way.
-_LARGEST_KEY = np.iinfo(np.int64).max
 
 # Deltas up to this size are written out by a mask, which XLA fuses with its neighbours; larger ones by a
 # scatter, whose work is that of the entries.
@@ -506,17 +504,6 @@ class Workspace:
         return True
 
 
-def matches(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of positions at which two arrays hold the same number, by the position in the first."""
-    order = np.argsort(right, kind="stable")
-    ranked = right[order]
-    first, last = np.searchsorted(ranked, left, "left"), np.searchsorted(ranked, left, "right")
-    counts = last - first
-    at = np.repeat(np.arange(len(left)), counts)
-    offsets = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return at, order[np.repeat(first, counts) + offsets]
-
-
 def components(digits: Iterable[Digit]) -> list[list[int]]:
     """The labels of digits, those that share a digit together."""
     found: list[set[int]] = []
@@ -527,45 +514,3 @@ def components(digits: Iterable[Digit]) -> list[list[int]]:
             )
             found = [*(other for other in found if other.isdisjoint(digit.labels)), joined]
     return [sorted(component) for component in found]
-
-
-def place_keys(columns: Sequence[np.ndarray], radices: Sequence[int]) -> np.ndarray:
-    """A number for the place of every entry, in the order of the places.
-
-    Of the digits of a place it has the mixed radix; numbers are sorted faster than rows of digits, by an
-    order of magnitude.
-
-    Args:
-        columns: for every digit its value at every entry.
-        radices: how many values each digit can take.
-    """
-    keys, span = np.zeros(len(columns[0]), np.int64), 1
-    for column, radix in zip(columns, radices, strict=True):
-        if span * radix > _LARGEST_KEY:
-            found, keys = np.unique(keys, return_inverse=True)
-            span = len(found)
-        keys *= radix
-        keys += column
-        span *= radix
-    return keys
-
-
-def distinct_places(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The places of some entries, without repetition and in the order of their keys.
-
-    Returns:
-        for every place an entry that stands there, and for every entry its place.
-    """
-    order = np.argsort(keys, kind="stable")
-    ranked = keys[order]
-    new = np.ones(len(keys), bool)
-    np.not_equal(ranked[1:], ranked[:-1], out=new[1:])
-    place = np.empty(len(keys), np.intp)
-    place[order] = np.cumsum(new) - 1
-    return order[new], place
-
-
-def any_repeated(keys: np.ndarray) -> bool:
-    """Whether two entries stand at one place."""
-    ranked = np.sort(keys, kind="stable")  # linear where the keys are a few ascending runs
-    return bool((ranked[1:] == ranked[:-1]).any())

@@ -11,7 +11,7 @@ import pytest
 from graphax import jacve, trace
 from graphax.sparse import Digit, Kind, digit_table, make_term
 from graphax.sparse._add import _Pair
-from graphax.sparse._draft import distinct_places, place_keys
+from graphax.sparse._places import distinct_places, place_keys
 
 
 def permutation(size):
