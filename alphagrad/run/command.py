@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -121,7 +121,7 @@ class Run:
         self._progress.show(lambda: f"{self.seconds:5.0f} s  {line()}  {left:.0f} s left")
 
     @contextmanager
-    def working(self, stopping: str) -> Iterator[None]:
+    def working(self, stopping: str) -> Generator[None]:
         """Takes Ctrl-C for a wish to stop, which `asked` tells of; a second one interrupts at once.
 
         Args:

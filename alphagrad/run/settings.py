@@ -48,7 +48,7 @@ def settings(kind: type) -> Iterator[Setting]:
             yield Setting(f"{group.name}.{entry.name}", getattr(made, entry.name), help)
 
 
-def _default(entry: Field) -> Any:
+def _default(entry: Field[Any]) -> Any:
     if entry.default_factory is not MISSING:
         return entry.default_factory()
     return REQUIRED if entry.default is MISSING else entry.default

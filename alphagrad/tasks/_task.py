@@ -41,7 +41,7 @@ class Task:
 
     name: str
     fun: Callable[..., Any]
-    args: tuple
+    args: tuple[Any, ...]
     argnums: tuple[int, ...]
     domain: str = "unknown"
     published: Mapping[str, int] | None = None
@@ -61,7 +61,7 @@ class Task:
             )
         object.__setattr__(self, "args", jax.tree.map(_as_array, tuple(self.args)))
 
-    def sample(self, key: jax.Array, batch: int | None = None) -> tuple:
+    def sample(self, key: jax.Array, batch: int | None = None) -> tuple[Any, ...]:
         """Draws random inputs at which the function and its derivatives are finite.
 
         Args:
@@ -90,7 +90,7 @@ def _as_array(x: Any) -> jax.Array:
     return x if isinstance(x, jax.Array) else jnp.asarray(np.asarray(x))
 
 
-def _between(key: jax.Array, example: jax.Array, low, high, lead: tuple[int, ...]) -> jax.Array:
+def _between(key: jax.Array, example: jax.Array, low: Any, high: Any, lead: tuple[int, ...]) -> jax.Array:
     return jax.random.uniform(key, lead + example.shape, example.dtype, low, high)
 
 
