@@ -570,7 +570,7 @@ class _Cuts:
                     node: math.inf if node in self._gone else min(weights[tail] for tail in found)
                     for node, found in tails.items()
                 }
-                best = max(best, _least_cut(self._vertex, steps, capacity, self._ends))
+                best = max(best, _Flow(self._vertex, steps, capacity, self._ends).least_cut())
             self._found[key] = best
         return best
 
@@ -608,63 +608,83 @@ class _Cuts:
         return tails, steps
 
 
-def _least_cut(
-    vertex: int, steps: Mapping[int, list[int]], capacity: Mapping[int, float], ends: Collection[int]
-) -> float:
-    """The least weight of nodes that separate a vertex from the ends, as the largest flow."""
-    through = dict.fromkeys(capacity, 0.0)
-    along: dict[int, dict[int, float]] = {}  # for every node the flow that comes from other nodes
-    total = 0.0
-    tiny = 1e-9 * max((c for c in capacity.values() if c < math.inf), default=0.0)
-    while True:
-        # A state is a node and whether its capacity has been passed; reached from which, and how much fits.
-        parent: dict[tuple[int, bool], tuple[int, bool]] = {}
-        start: tuple[int, bool] = (vertex, True)
-        queue: deque[tuple[int, bool]] = deque([start])
-        end: tuple[int, bool] | None = None
-        while queue and end is None:
+_State = tuple[int, bool]  # a node, and whether its capacity has been passed
+
+
+class _Flow:
+    """The largest flow from a vertex to the ends through nodes of limited capacity, path by path."""
+
+    def __init__(
+        self,
+        vertex: int,
+        steps: Mapping[int, list[int]],
+        capacity: Mapping[int, float],
+        ends: Collection[int],
+    ) -> None:
+        self._vertex, self._steps, self._capacity, self._ends = vertex, steps, capacity, ends
+        self._through = dict.fromkeys(capacity, 0.0)
+        self._along: dict[int, dict[int, float]] = {}  # for every node the flow that comes from other nodes
+        self._tiny = 1e-9 * max((c for c in capacity.values() if c < math.inf), default=0.0)
+
+    def least_cut(self) -> float:
+        """The least weight of nodes that separate the vertex from the ends."""
+        total = 0.0
+        while path := self._path():
+            arcs = list(itertools.pairwise(path))
+            amount = min(self._room(source, target) for source, target in arcs)
+            for source, target in arcs:
+                self._send(source, target, amount)
+            total += amount
+        return total
+
+    def _path(self) -> list[_State]:
+        """A shortest path on which more can flow; empty if there is none."""
+        start: _State = (self._vertex, True)
+        parent: dict[_State, _State] = {}
+        queue: deque[_State] = deque([start])
+        while queue:
             state = queue.popleft()
             node, passed = state
-            moves: list[tuple[int, bool]] = []
-            if passed:
-                if node in ends and node != vertex:
-                    end = state
-                    break
-                moves += [(other, False) for other in steps.get(node, ())]
-                if node != vertex and through[node] > tiny:
-                    moves.append((node, False))
-            else:
-                if capacity[node] - through[node] > tiny:
-                    moves.append((node, True))
-                moves += [
-                    (other, True)
-                    for other, flow in along.get(node, {}).items()
-                    if flow > tiny and other != vertex
-                ]
-            for move in moves:
+            if passed and node in self._ends and node != self._vertex:
+                path = [state]
+                while path[-1] != start:
+                    path.append(parent[path[-1]])
+                return path[::-1]
+            for move in self._moves_out(node) if passed else self._moves_in(node):
                 if move not in parent and move != start:
                     parent[move] = state
                     queue.append(move)
-        if end is None:
-            return total
-        path: list[tuple[int, bool]] = [end]
-        while path[-1] != start:
-            path.append(parent[path[-1]])
-        arcs = [(path[at + 1], path[at]) for at in range(len(path) - 1)]
+        return []
 
-        def room(source: tuple[int, bool], target: tuple[int, bool]) -> float:
-            if source[0] == target[0]:
-                node = source[0]
-                return through[node] if source[1] else capacity[node] - through[node]
-            return math.inf if source[1] else along[source[0]][target[0]]
+    def _moves_out(self, node: int) -> list[_State]:
+        """Where to go once a node's capacity has been passed."""
+        moves: list[_State] = [(other, False) for other in self._steps.get(node, ())]
+        if node != self._vertex and self._through[node] > self._tiny:
+            moves.append((node, False))
+        return moves
 
-        amount = min(room(source, target) for source, target in arcs)
-        for source, target in arcs:
-            if source[0] == target[0]:
-                through[source[0]] += -amount if source[1] else amount
-            elif source[1]:
-                flows = along.setdefault(target[0], {})
-                flows[source[0]] = flows.get(source[0], 0.0) + amount
-            else:
-                along[source[0]][target[0]] -= amount
-        total += amount
+    def _moves_in(self, node: int) -> list[_State]:
+        """Where to go before: through the node, or back to where flow comes from."""
+        room = self._capacity[node] - self._through[node]
+        moves: list[_State] = [(node, True)] if room > self._tiny else []
+        for other, flow in self._along.get(node, {}).items():
+            if flow > self._tiny and other != self._vertex:
+                moves.append((other, True))
+        return moves
+
+    def _room(self, source: _State, target: _State) -> float:
+        """How much more can flow."""
+        node, passed = source
+        if node == target[0]:
+            return self._through[node] if passed else self._capacity[node] - self._through[node]
+        return math.inf if passed else self._along[node][target[0]]
+
+    def _send(self, source: _State, target: _State, amount: float) -> None:
+        node, passed = source
+        if node == target[0]:
+            self._through[node] += -amount if passed else amount
+        elif passed:
+            flows = self._along.setdefault(target[0], {})
+            flows[node] = flows.get(node, 0.0) + amount
+        else:
+            self._along[node][target[0]] -= amount

@@ -93,73 +93,84 @@ def _cost(edges, vertex, mults, missing):
 
 
 @compiled
+def _augmenting(start, vertex, near, degree, ends, before, after, parent, stack):
+    """Look for a path from a neighbour of a vertex to an end, round the paths that there are or against them.
+
+    A state of the search is twice a node, plus one when its capacity has been passed. Returns the state at
+    the end, from which ``parent`` leads back, or -1.
+    """
+    parent[: 2 * degree.shape[0]] = -1
+    parent[2 * start] = -2
+    stack[0] = 2 * start
+    size = 1
+    while size:
+        size -= 1
+        state = stack[size]
+        node = state // 2
+        if state % 2:
+            if ends[node] and after[node] != vertex:
+                return state
+            for at in range(degree[node]):
+                other = near[node, at]
+                if after[node] != other and parent[2 * other] == -1:
+                    parent[2 * other] = state
+                    stack[size] = 2 * other
+                    size += 1
+            if before[node] >= 0 and parent[2 * node] == -1:
+                parent[2 * node] = state
+                stack[size] = 2 * node
+                size += 1
+        else:
+            move = -1
+            if before[node] < 0:
+                move = 2 * node + 1
+            elif before[node] != vertex:
+                move = 2 * before[node] + 1
+            if move >= 0 and parent[move] == -1:
+                parent[move] = state
+                stack[size] = move
+                size += 1
+    return -1
+
+
+@compiled
+def _augment(start, end, vertex, before, after, parent):
+    """Add the path that was found: give up the arcs that it runs against, then take up those along it."""
+    state = end
+    while parent[state] >= 0:
+        previous = parent[state]
+        if previous // 2 != state // 2 and state % 2:
+            after[state // 2] = -1
+            before[previous // 2] = -1
+        state = previous
+    after[end // 2] = vertex
+    state = end
+    while parent[state] >= 0:
+        previous = parent[state]
+        if previous // 2 != state // 2 and not state % 2:
+            after[previous // 2] = state // 2
+            before[state // 2] = previous // 2
+        state = previous
+    before[start] = vertex
+
+
+@compiled
 def _disjoint(vertex, kinds, least, near, degree, ends, before, after, parent, stack):
     """How many paths there are from a vertex to ends that share nothing else, by augmentation.
 
-    The first edges are of the ``least`` kind or a higher one. A state of the search is twice a node, plus one
-    when its capacity has been passed.
+    The first edges are of the ``least`` kind or a higher one.
     """
     count = 0
-    n = degree.shape[0]
     before[:] = -1
     after[:] = -1
     for way in range(degree[vertex]):
         start = near[vertex, way]
         if kinds[vertex, way] < least or before[start] == vertex:
             continue
-        parent[: 2 * n] = -1
-        parent[2 * start] = -2
-        stack[0] = 2 * start
-        size = 1
-        end = -1
-        while size:
-            size -= 1
-            state = stack[size]
-            node = state // 2
-            if state % 2:
-                if ends[node] and after[node] != vertex:
-                    end = state
-                    break
-                for at in range(degree[node]):
-                    other = near[node, at]
-                    if after[node] != other and parent[2 * other] == -1:
-                        parent[2 * other] = state
-                        stack[size] = 2 * other
-                        size += 1
-                if before[node] >= 0 and parent[2 * node] == -1:
-                    parent[2 * node] = state
-                    stack[size] = 2 * node
-                    size += 1
-            else:
-                move = -1
-                if before[node] < 0:
-                    move = 2 * node + 1
-                elif before[node] != vertex:
-                    move = 2 * before[node] + 1
-                if move >= 0 and parent[move] == -1:
-                    parent[move] = state
-                    stack[size] = move
-                    size += 1
-        if end < 0:
-            continue
-        count += 1
-        # First give up the arcs that the path runs against, then take up those that it runs along.
-        state = end
-        while parent[state] >= 0:
-            previous = parent[state]
-            if previous // 2 != state // 2 and state % 2:
-                after[state // 2] = -1
-                before[previous // 2] = -1
-            state = previous
-        after[end // 2] = vertex
-        state = end
-        while parent[state] >= 0:
-            previous = parent[state]
-            if previous // 2 != state // 2 and not state % 2:
-                after[previous // 2] = state // 2
-                before[state // 2] = previous // 2
-            state = previous
-        before[start] = vertex
+        end = _augmenting(start, vertex, near, degree, ends, before, after, parent, stack)
+        if end >= 0:
+            _augment(start, end, vertex, before, after, parent)
+            count += 1
     return count
 
 
@@ -304,6 +315,17 @@ def _expand(
 
 
 @compiled
+def _without(vertex, left, num_left, rest):
+    """Write the vertices that are left but for one to ``rest``; returns how many they are."""
+    size = 0
+    for at in range(num_left):
+        if left[at] != vertex:
+            rest[size] = left[at]
+            size += 1
+    return size
+
+
+@compiled
 def search(
     edges, keys, costs, bounds, left, num_left, moves, floors, num_moves, next_move,
     gone, group, bit, tables, is_input, is_output, kind_of, products, mults, sums,
@@ -354,11 +376,7 @@ def search(
             break
         next_move[depth] += 1
         price = _cost(edges[depth], vertex, mults, missing)
-        size = 0
-        for other in range(num_left[depth]):
-            if left[depth, other] != vertex:
-                left[below, size] = left[depth, other]
-                size += 1
+        size = _without(vertex, left[depth], num_left[depth], left[below])
         num_left[below] = size
         costs[below] = costs[depth] + price
         if size == 0:

@@ -114,18 +114,20 @@ def _edge_code(links, tables, cell):
 
 
 @compiled
-def eliminate(links, tables, vertex):
-    """Eliminate a vertex and leave its price in ``top``; on anything but DONE nothing has happened."""
-    cells, nodes, changes, top = links.cells, links.nodes, links.changes, links.top
-    products, sums = tables.products, tables.sums
-    peaks, hashing = top[PEAKS] != 0, top[HASHING] != 0
-    frames, depth = links.frames, np.uint64(top[DEPTH])
-    frames[depth, _VERTEX] = vertex
-    frames[depth, _FIRST_CELL] = top[CELLS]
-    frames[depth, _FIRST_CHANGE] = top[CHANGES]
-    frames[depth, _HASH_BEFORE] = top[HASH]
-    frames[depth, _HELD_BEFORE] = top[HELD]
-    top[DEPTH] += 1
+def _link(cells, cell, source, target, structure):
+    """Make a cell an edge: the first out-edge of its source, the first in-edge of its target."""
+    cells[cell, _SOURCE], cells[cell, _TARGET], cells[cell, _STRUCTURE] = source, target, structure
+    after = cells[source, _OUT_NEXT]
+    cells[cell, _OUT_NEXT], cells[cell, _OUT_PREV] = after, source
+    cells[source, _OUT_NEXT] = cells[after, _OUT_PREV] = cell
+    after = cells[target, _IN_NEXT]
+    cells[cell, _IN_NEXT], cells[cell, _IN_PREV] = after, target
+    cells[target, _IN_NEXT] = cells[after, _IN_PREV] = cell
+
+
+@compiled
+def _detach(cells, vertex):
+    """Unlink the edges of a vertex from its neighbours' lists; returns how many pairs they are."""
     incoming = 0
     cell = cells[vertex, _IN_NEXT]
     while cell != vertex:
@@ -138,8 +140,54 @@ def eliminate(links, tables, vertex):
         _unlink_in(cells, cell)
         outgoing += 1
         cell = cells[cell, _OUT_NEXT]
+    return incoming * outgoing
+
+
+@compiled
+def _mark_targets(cells, nodes, source, stamp):
+    """Note at every target of a node the edge that leads there."""
+    cell = cells[source, _OUT_NEXT]
+    while cell != source:
+        node = cells[cell, _TARGET]
+        nodes[node, _MARK] = cell
+        nodes[node, _SEEN] = stamp
+        cell = cells[cell, _OUT_NEXT]
+
+
+@compiled
+def _leave(links, tables, vertex, held, code):
+    """Note the numbers held and the hash without the edges of a vertex, if either is kept."""
+    cells, top = links.cells, links.top
+    if top[PEAKS] == 0 and top[HASHING] == 0:
+        return
+    cell = cells[vertex, _IN_NEXT]
+    while cell != vertex:
+        held -= tables.structures[cells[cell, _STRUCTURE], _NUMBERS]
+        code -= _edge_code(links, tables, cell)
+        cell = cells[cell, _IN_NEXT]
+    cell = cells[vertex, _OUT_NEXT]
+    while cell != vertex:
+        held -= tables.structures[cells[cell, _STRUCTURE], _NUMBERS]
+        code -= _edge_code(links, tables, cell)
+        cell = cells[cell, _OUT_NEXT]
+    top[HELD], top[HASH] = held, code
+
+
+@compiled
+def eliminate(links, tables, vertex):
+    """Eliminate a vertex and leave its price in ``top``; on anything but DONE nothing has happened."""
+    cells, nodes, changes, top = links.cells, links.nodes, links.changes, links.top
+    products, sums = tables.products, tables.sums
+    peaks, hashing = top[PEAKS] != 0, top[HASHING] != 0
+    frames, depth = links.frames, np.uint64(top[DEPTH])
+    frames[depth, _VERTEX] = vertex
+    frames[depth, _FIRST_CELL] = top[CELLS]
+    frames[depth, _FIRST_CHANGE] = top[CHANGES]
+    frames[depth, _HASH_BEFORE] = top[HASH]
+    frames[depth, _HELD_BEFORE] = top[HELD]
+    top[DEPTH] += 1
+    pairs = _detach(cells, vertex)
     used, change = np.uint32(top[CELLS]), np.uint32(top[CHANGES])
-    pairs = incoming * outgoing
     if used + pairs > len(cells) or change + pairs > len(changes):
         undo(links)
         return FULL
@@ -151,12 +199,7 @@ def eliminate(links, tables, vertex):
         source, inner_id = cells[inner, _SOURCE], cells[inner, _STRUCTURE]
         inner = cells[inner, _IN_NEXT]
         stamp += 1
-        cell = cells[source, _OUT_NEXT]
-        while cell != source:
-            node = cells[cell, _TARGET]
-            nodes[node, _MARK] = cell
-            nodes[node, _SEEN] = stamp
-            cell = cells[cell, _OUT_NEXT]
+        _mark_targets(cells, nodes, source, stamp)
         outer = cells[vertex, _OUT_NEXT]
         while outer != vertex:
             target, outer_id = cells[outer, _TARGET], cells[outer, _STRUCTURE]
@@ -200,31 +243,14 @@ def eliminate(links, tables, vertex):
             else:
                 cell = used
                 used = np.uint32(used + 1)
-                cells[cell, _SOURCE], cells[cell, _TARGET], cells[cell, _STRUCTURE] = source, target, product
-                after = cells[source, _OUT_NEXT]
-                cells[cell, _OUT_NEXT], cells[cell, _OUT_PREV] = after, source
-                cells[source, _OUT_NEXT] = cells[after, _OUT_PREV] = cell
-                after = cells[target, _IN_NEXT]
-                cells[cell, _IN_NEXT], cells[cell, _IN_PREV] = after, target
-                cells[target, _IN_NEXT] = cells[after, _IN_PREV] = cell
+                _link(cells, cell, source, target, product)
             if hashing:
                 code += _edge_code(links, tables, cell)
             if peaks:
                 held += tables.structures[cells[cell, _STRUCTURE], _NUMBERS]
     top[CELLS], top[CHANGES], top[STAMP] = used, change, stamp
     top[PRICE] = held - stays if peaks else price
-    if peaks or hashing:
-        cell = cells[vertex, _IN_NEXT]
-        while cell != vertex:
-            held -= tables.structures[cells[cell, _STRUCTURE], _NUMBERS]
-            code -= _edge_code(links, tables, cell)
-            cell = cells[cell, _IN_NEXT]
-        cell = cells[vertex, _OUT_NEXT]
-        while cell != vertex:
-            held -= tables.structures[cells[cell, _STRUCTURE], _NUMBERS]
-            code -= _edge_code(links, tables, cell)
-            cell = cells[cell, _OUT_NEXT]
-        top[HELD], top[HASH] = held, code
+    _leave(links, tables, vertex, held, code)
     return DONE
 
 

@@ -105,6 +105,17 @@ def _move_on(links, tables, walk):
 
 
 @compiled
+def _take(walk, begin, tried):
+    """Make the sequence that was tried a part of the order."""
+    for at in range(tried):
+        walk.order[begin + at] = walk.trial[at]
+        walk.price[begin + at] = walk.trial_price[at]
+        walk.hash[begin + at] = walk.trial_hash[at]
+    for at in range(begin + tried - 1, begin - 1, -1):
+        walk.peak_after[at] = max(walk.price[at], walk.peak_after[at + 1])
+
+
+@compiled
 def _anneal(links, tables, walk, evaluations, temperature, reach):
     """Try sequences until so many orders have been evaluated.
 
@@ -158,12 +169,7 @@ def _anneal(links, tables, walk, evaluations, temperature, reach):
         after += weight * peak
         if not accepted or after > before + slack:
             continue
-        for at in range(tried):
-            order[begin + at] = walk.trial[at]
-            walk.price[begin + at] = walk.trial_price[at]
-            walk.hash[begin + at] = walk.trial_hash[at]
-        for at in range(end - 1, begin - 1, -1):
-            walk.peak_after[at] = max(walk.price[at], walk.peak_after[at + 1])
+        _take(walk, begin, tried)
         state[_ENERGY] += after - before
         if state[_ENERGY] < state[_BEST_ENERGY]:
             state[_BEST_ENERGY], state[_BEST_PEAK] = state[_ENERGY], peak

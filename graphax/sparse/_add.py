@@ -142,6 +142,25 @@ class _Listing(NamedTuple):
     places: np.ndarray
 
 
+def _common_shift(
+    moving: Sequence[tuple[Digit, Digit]], p: Labels, q: Labels
+) -> tuple[list[int], int] | None:
+    """How many steps further the second of two diagonals begins, and how large the steps of its digits are.
+
+    Args:
+        moving: the digits of both that move along their labels ``p`` and ``q``, which are empty for a point.
+    """
+    steps, shifts = [], set()
+    for x, y in moving:
+        gap = y.start - x.start
+        step = x.step if p else y.step if q else gap
+        if (p and q and x.step != y.step) or (not p and not q and abs(step) != 1) or gap % step:
+            return None
+        steps.append(step)
+        shifts.add(gap // step)
+    return (steps, shifts.pop()) if len(shifts) == 1 else None
+
+
 class _Pair:
     """Two terms with aligned digits, in a workspace of their own.
 
@@ -214,18 +233,10 @@ class _Pair:
         if len(set(names.values())) != len(names):
             return None
         p_size, q_size = (sizes[labels[0]] if labels else 1 for labels in (p, q))
-        steps, shifts = [], set()
-        for (x, y), moves in zip(pairs, moving, strict=True):
-            if moves:
-                gap = y.start - x.start
-                step = x.step if p else y.step if q else gap
-                if (p and q and x.step != y.step) or (not p and not q and abs(step) != 1) or gap % step:
-                    return None
-                steps.append(step)
-                shifts.add(gap // step)
-        if len(shifts) != 1:
+        found = _common_shift([pair for pair, moves in zip(pairs, moving, strict=True) if moves], p, q)
+        if found is None:
             return None
-        (shift,) = shifts
+        steps, shift = found
         if steps[0] < 0 and not p and not q:  # two points: the sum does not depend on which comes first
             steps, shift = [-step for step in steps], -shift
         low, high = min(0, shift), max(p_size - 1, shift + q_size - 1)
