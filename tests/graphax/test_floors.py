@@ -1,4 +1,4 @@
-"""The files of graphax stand on floors, as ARCHITECTURE.md draws them, and import only what is beneath them."""
+"""The files of graphax stand on floors, those of ARCHITECTURE.md, and import only what is beneath them."""
 
 import pytest
 from import_graph import circles, import_graph
