@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ from jax import lax
 from ._application import Application, Traced
 from ._arguments import Argnums, check_callable
 from ._jacobian import Options, eliminating, without_value
+from ._numbering import Numbering
 from ._pullback import NO_PULLBACK, pulled_back
 from ._trace import Equation
 from .rules import Inexpressible, zeros_are_spoilt
@@ -57,11 +59,13 @@ def gradient(
             return _pulled_by_jax(application)
         if any(leaf.shape or not jax.numpy.issubdtype(leaf.dtype, kind) for leaf in traced.out_types):
             return jacobian(*args, **kwargs)
-        program = traced.numbering.program
-        if any(_has_no_pullback(equation, traced) for equation in program.equations):
+        numbering = traced.numbering
+        if any(_has_no_pullback(equation, numbering) for equation in numbering.program.equations):
             return jacobian(*args, **kwargs)
+        # Auxiliary data pulls nothing back.
+        program = replace(numbering.program, outputs=numbering.program.outputs[: traced.num_outputs])
         try:
-            if zeros_are_spoilt(program):
+            if zeros_are_spoilt(program, numbering.active):
                 return _pulled_by_blocks(application, traced)
         except Inexpressible:
             pass
@@ -73,9 +77,8 @@ def gradient(
     return gradient_of_fun
 
 
-def _has_no_pullback(equation: Equation, traced: Traced) -> bool:
-    moving = traced.numbering.moving
-    return equation.primitive.name == "while" and any(output in moving for output in equation.outputs)
+def _has_no_pullback(equation: Equation, numbering: Numbering) -> bool:
+    return equation.primitive.name == "while" and not numbering.moving.isdisjoint(equation.outputs)
 
 
 def _pulled_by_jax(application: Application) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -100,21 +100,30 @@ def finite_in_every_step(
             return found
 
 
-def zeros_are_spoilt(program: Program) -> bool:
+def zeros_are_spoilt(program: Program, active: Container[Variable] | None = None) -> bool:
     """Whether zeros of cotangents may meet what is not finite, when they are pulled back in JAX's way.
 
     So it is where entries are left out of an array that is not known to be finite.
+
+    Args:
+        program: the program; its outputs have cotangents.
+        active: the variables that a derivative passes through; all that can carry one if left out.
     """
-    return _followed(program, True)[0]
+    return _followed(program, True, active)[0]
 
 
-def _followed(program: Program, finite: bool) -> tuple[bool, bool]:
+def _followed(program: Program, finite: bool, active: Container[Variable] | None = None) -> tuple[bool, bool]:
     """Whether zeros are spoilt, and whether all outputs are finite.
 
     Args:
         program: the program.
         finite: whether all inputs are.
+        active: as for :func:`zeros_are_spoilt`.
     """
+
+    def carries(variable: Variable) -> bool:
+        return is_differentiable(variable.aval) if active is None else variable in active
+
     values = FiniteValues(program, [finite] * len(program.inputs))
     readers = collections.defaultdict(list)
     for equation in program.equations:
@@ -126,7 +135,7 @@ def _followed(program: Program, finite: bool) -> tuple[bool, bool]:
             values.note(equation)
         else:
             values.after(equation, [])
-        if any(is_differentiable(output.aval) for output in equation.outputs):
+        if any(map(carries, equation.outputs)):
             for atom in equation.inputs:
                 if not values.holds(atom):
                     readers[atom].append(equation)

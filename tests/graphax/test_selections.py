@@ -304,6 +304,17 @@ def test_hessians_are_finite_where_a_pair_of_modes_is(name):
             assert_agrees(one, leaf)
 
 
+def test_hessians_are_finite_where_what_is_left_out_is_auxiliary_data():
+    def fun(x):
+        inverse = 1 / x
+        return jnp.sum(jnp.where(x > 0, inverse, 0.0)), (inverse, jnp.sum(inverse))
+
+    x = jnp.array([0.5, 0.0, 2.0])
+    found, aux = jax.jit(hessve(fun, has_aux=True))(x)
+    assert_agrees(found, jnp.diag(jnp.where(x > 0, 2 / x**3, 0.0)))
+    assert jnp.isinf(aux[0][1])
+
+
 @pytest.mark.parametrize("fun", [lambda x: jnp.sum(jnp.where(x > 0, jnp.sin(x), x**2)), unpacked])
 def test_gradients_of_what_spoils_no_zeros_are_those_of_jax(fun):
     x = jnp.asarray(X)
