@@ -19,7 +19,18 @@ from jax.sharding import PartitionSpec
 
 from ._numbering import Numbering
 from ._tables import tables
-from ._trace import Atom, Constant, Equation, Program, Variable, bind, inline, is_differentiable, scan_counts
+from ._trace import (
+    Atom,
+    Constant,
+    Equation,
+    Program,
+    Variable,
+    bind,
+    inline,
+    is_differentiable,
+    scan_counts,
+    with_moving,
+)
 from .rules import array_type, jvp_program
 
 # Parameters that say how precisely, where or under which name something is computed, and not what.
@@ -189,9 +200,7 @@ def _spell_inner(value: core.ClosedJaxpr | core.Jaxpr, with_rules: bool) -> str:
     """A program that a parameter holds; calls in it are inlined as they are around it."""
     text = _inner[with_rules].get(value)
     if text is None:
-        # The constants of an open program are given to it elsewhere.
-        closed = value if isinstance(value, core.ClosedJaxpr) else core.ClosedJaxpr(value, value.constvars)
-        text = _digest(_spell_program(inline(closed), with_rules=with_rules))
+        text = _digest(_spell_program(inline(value), with_rules=with_rules))
         _inner[with_rules][value] = text
     return text
 
@@ -228,9 +237,7 @@ def _pullback(equation: Equation, wanted: Sequence[bool]) -> Program:
 
     def pull(operands: Sequence[Any], cotangents: Sequence[Any]) -> Any:
         def fun(*moving: Any) -> list[Any]:
-            remaining = iter(moving)
-            values = [next(remaining) if want else x for want, x in zip(wanted, operands, strict=True)]
-            return bind(equation.primitive, equation.params, values)
+            return bind(equation.primitive, equation.params, with_moving(operands, wanted, moving))
 
         return jax.vjp(fun, *[x for want, x in zip(wanted, operands, strict=True) if want])[1](cotangents)
 

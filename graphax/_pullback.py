@@ -19,7 +19,17 @@ from jax import lax
 from ._accumulate import InnerJacobians
 from ._linearize import linearize
 from ._numbering import Edge, Numbering, number_vertices
-from ._trace import Atom, Equation, Variable, inline, is_complex, is_differentiable, scan_counts, varying_as
+from ._trace import (
+    Atom,
+    Equation,
+    Variable,
+    inline,
+    is_complex,
+    is_differentiable,
+    scan_counts,
+    varying_as,
+    with_moving,
+)
 from .rules import (
     Inexpressible,
     as_differentiated,
@@ -148,9 +158,7 @@ def _by_jax(
     carriers = [at for at, output in enumerate(equation.outputs) if is_differentiable(output.aval)]
 
     def loop(*moving: Any) -> tuple[list[Any], list[Any]]:
-        remaining = iter(moving)
-        given = [next(remaining) if want else x for want, x in zip(wanted, operands, strict=True)]
-        results = equation.evaluate(given)
+        results = equation.evaluate(with_moving(operands, wanted, moving))
         return [results[at] for at in carriers], results
 
     def pull_on(cotangents: Cotangents) -> Sequence[Any]:

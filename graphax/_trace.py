@@ -245,6 +245,12 @@ def bind(primitive: core.Primitive, params: dict[str, Any], values: Sequence[Any
     return list(results) if primitive.multiple_results else [results]
 
 
+def with_moving(values: Sequence[Any], wanted: Sequence[bool], moving: Sequence[Any]) -> list[Any]:
+    """The values, those that are wanted taken from ``moving`` in their order."""
+    remaining = iter(moving)
+    return [next(remaining) if want else value for value, want in zip(values, wanted, strict=True)]
+
+
 def varying_as(values: Any, *like: Any) -> Any:
     """Arrays that vary, inside of a shard_map, along all axes of devices that they or others vary along.
 
@@ -283,8 +289,10 @@ def trace_program(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[P
     return inline(jaxpr), shape
 
 
-def inline(closed: core.ClosedJaxpr) -> Program:
-    """The flat program of a closed jaxpr."""
+def inline(closed: core.ClosedJaxpr | core.Jaxpr) -> Program:
+    """The flat program of a jaxpr; the constants of an open one are given to it elsewhere."""
+    if isinstance(closed, core.Jaxpr):
+        closed = core.ClosedJaxpr(closed, closed.constvars)
     constants: list[tuple[Variable, Any]] = []
     equations: list[Equation] = []
     inputs = tuple(Variable(var.aval) for var in closed.jaxpr.invars)

@@ -16,7 +16,7 @@ import numpy as np
 from jax import lax
 from jax.extend import core
 
-from .._trace import Equation, Program, holds, inline, is_differentiable
+from .._trace import Equation, Program, holds, inline, is_differentiable, with_moving
 from ..sparse import Block, dense_block
 from ._batched import register_batched
 from ._complex import dense_complex_rule, touches_complex
@@ -141,8 +141,7 @@ def as_differentiated(closed: core.ClosedJaxpr, wanted: Sequence[bool]) -> Calla
 
     def evaluate(*values: Any) -> list[Any]:
         def of_moving(*moving: Any) -> tuple[tuple[()], list[Any]]:
-            remaining = iter(moving)
-            return (), fun(*(next(remaining) if want else v for v, want in zip(values, wanted, strict=True)))
+            return (), fun(*with_moving(values, wanted, moving))
 
         moving = [value for value, want in zip(values, wanted, strict=True) if want]
         if holds(closed.jaxpr, ("custom_vjp_call",)):

@@ -145,7 +145,7 @@ def _followed(program: Program, finite: bool, active: Container[Variable] | None
 
 def _through(jaxpr: core.Jaxpr, finite: bool) -> tuple[bool, bool]:
     """As :func:`_followed`, for a program that may be a loop's: what is carried is finite if results are."""
-    program = inline(core.ClosedJaxpr(jaxpr, jaxpr.constvars))
+    program = inline(jaxpr)
     spoilt, results = _followed(program, finite)
     return _followed(program, False) if finite and not (spoilt or results) else (spoilt, results)
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from jax.extend import core
 
-from .._trace import Equation, bind
+from .._trace import Equation, bind, with_moving
 from ..sparse import Block
 
 
@@ -59,13 +59,7 @@ class Call:
 
     def with_moving(self, operands: Sequence[Any], moving: Sequence[Any]) -> Call:
         """The same call of other operands, the wanted ones taken from ``moving`` in their order."""
-        remaining = iter(moving)
-        return self.with_operands(
-            [
-                next(remaining) if want else operand
-                for operand, want in zip(operands, self.wanted, strict=True)
-            ]
-        )
+        return self.with_operands(with_moving(operands, self.wanted, moving))
 
 
 class Jacobians(Protocol):

@@ -267,12 +267,15 @@ class _Pair:
         """The sum where both list their entries in tables and some places are on both lists."""
         if all(digit.table is None for digit in self.xs + self.ys) or self._numbers != self._entries:
             return None
-        places = self._listing().places
-        return self.listed() if any_repeated(places) else None
+        listing = self._listing()
+        return self._over(listing) if any_repeated(listing.places) else None
 
     def listed(self) -> Sum:
         """The sum over one label, which runs through the places of both in order."""
-        columns, places = self._listing()
+        return self._over(self._listing())
+
+    def _over(self, listing: _Listing) -> Sum:
+        columns, places = listing
         chosen, inverse = distinct_places(places)
         new = self.space.new_label(len(chosen))
         at = np.split(inverse, [math.prod(self.space.sizes[label] for label in _labels(self.xs))])
