@@ -1,8 +1,8 @@
 """The vertex elimination game: eliminate all vertices of a graph at the least cost.
 
 The state is an integer matrix: for every pair of nodes the id of the structure of the edge between them, 0
-for none. Products, sums and prices of structures are look-ups in tables that are closed under both, so the
-game runs under `jit` and `vmap` and its return is, to the digit, what executing the order costs.
+for none. Products, sums and prices of structures are look-ups in tables of all that eliminations can ask for,
+so the game runs under `jit` and `vmap` and its return is, to the digit, what executing the order costs.
 
 The game is that of J. Lohoff and E. Neftci, *Optimizing Automatic Differentiation with Deep Reinforcement
 Learning* (NeurIPS 2024, arXiv 2406.05027).
@@ -95,7 +95,8 @@ class VertexGame:
         columns = {vertex: at for at, vertex in enumerate(graph.vertices)}
         self.action_columns = np.array([columns[vertex] for vertex in self.vertices], np.int32)
 
-        table = close_table(edges.values(), unit_edges, limit)
+        nodes = graph.inputs + graph.vertices
+        table = close_table(edges, nodes, frozenset(self.vertices), unit_edges, limit)
         self.exact = table.exact
         if not table.exact:
             warnings.warn(
@@ -104,7 +105,7 @@ class VertexGame:
                 stacklevel=2,
             )
         ids = {structure: at + 1 for at, structure in enumerate(table.structures)}
-        rows = {node: at for at, node in enumerate(graph.inputs + graph.vertices)}
+        rows = {node: at for at, node in enumerate(nodes)}
         self._dtype = np.int8 if len(ids) < 127 else np.int16
         self._initial = np.zeros((len(rows), len(columns)), self._dtype)
         for (source, target), structure in edges.items():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -75,12 +76,12 @@ class StructureTable:
 
 
 class ClosedTable(NamedTuple):
-    """Look-up tables closed under products and sums. Id 0 means no edge; structures count from 1.
+    """Look-ups for all that eliminations can make of edges. Id 0 means no edge; structures count from 1.
 
     Attributes:
         structures: the structure of id ``i`` at ``i - 1``.
-        products: the id of the product of ``[outer, inner]``; 0 where it is zero or shapes do not fit.
-        sums: the id of the sum of ``[left, right]``.
+        products: the id of the product of ``[outer, inner]``; 0 where it is zero or is never asked for.
+        sums: the id of the sum of ``[left, right]``; 0 where it is never asked for.
         mults: multiplications of the product of ``[outer, inner]``.
         exact: whether the structures are exact; otherwise products and sums were taken for dense.
     """
@@ -93,21 +94,26 @@ class ClosedTable(NamedTuple):
 
 
 def close_table(
-    structures: Iterable[Structure], unit_edges: UnitEdges = "free", limit: int = 4096
+    edges: Mapping[tuple[int, int], Structure],
+    nodes: Sequence[int],
+    eliminable: Collection[int],
+    unit_edges: UnitEdges = "free",
+    limit: int = 4096,
 ) -> ClosedTable:
-    """All structures that products and sums of the given ones can reach, with their tables.
+    """The structures that a graph's edges can have while its vertices go in any order, with their tables.
 
     Args:
-        structures: the structures to start from.
+        edges: the structure of every edge from a node to one after it.
+        nodes: the graph's nodes, sources before targets.
+        eliminable: the nodes that may go.
         unit_edges: the convention of the prices.
         limit: how many structures there may be before products and sums are taken for dense instead.
     """
-    structures = list(structures)
     table = StructureTable(unit_edges)
-    exact = _close(table, structures, limit)
+    exact = _close(table, edges, nodes, eliminable, limit)
     if not exact:
         table = StructureTable(unit_edges, coarse=True)
-        _close(table, structures, None)
+        _close(table, edges, nodes, eliminable, None)
     size = len(table.structures) + 1
     products, sums, mults = (np.zeros((size, size), np.int32) for _ in range(3))
     sums[0, :] = sums[:, 0] = np.arange(size)
@@ -119,27 +125,43 @@ def close_table(
     return ClosedTable(tuple(table.structures), products, sums, mults, exact)
 
 
-def _close(table: StructureTable, structures: list[Structure], limit: int | None) -> bool:
-    """Compose and add until nothing new appears; False if that passes the limit."""
-    for structure in structures:
-        table.intern(structure)
-    by_out: dict[tuple[int, ...], list[int]] = {}
-    by_in: dict[tuple[int, ...], list[int]] = {}
-    by_both: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
-    done = 0
-    while done < len(table.structures):
-        if limit is not None and len(table.structures) > limit:
-            return False
-        structure = table.structures[done]
-        out_shape, in_shape = structure.out_shape, structure.in_shape
-        by_out.setdefault(out_shape, []).append(done)
-        by_in.setdefault(in_shape, []).append(done)
-        by_both.setdefault((out_shape, in_shape), []).append(done)
-        for inner in by_out.get(in_shape, ()):
-            table.compose(done, inner)
-        for outer in by_in.get(out_shape, ()):
-            table.compose(outer, done)
-        for other in by_both[out_shape, in_shape]:
-            table.add(done, other)
-        done += 1
+def _close(
+    table: StructureTable,
+    edges: Mapping[tuple[int, int], Structure],
+    nodes: Sequence[int],
+    eliminable: Collection[int],
+    limit: int | None,
+) -> bool:
+    """Ask the table for every product and sum that an elimination may need; False if that passes the limit.
+
+    What can stand between two nodes is made of what can stand between nodes that are closer together.
+    """
+    possible = {edge: {table.intern(structure)} for edge, structure in edges.items()}
+    for gap in range(1, len(nodes)):
+        for at in range(len(nodes) - gap):
+            source, target = nodes[at], nodes[at + gap]
+            paths = set()
+            for vertex in nodes[at + 1 : at + gap]:
+                if vertex in eliminable:
+                    pairs = itertools.product(
+                        possible.get((vertex, target), ()), possible.get((source, vertex), ())
+                    )
+                    paths.update(table.compose(outer, inner)[0] for outer, inner in pairs)
+            paths.discard(ZERO)
+            if paths:
+                possible[source, target] = _sums(table, possible.get((source, target), paths), paths)
+            if limit is not None and len(table.structures) > limit:
+                return False
     return True
+
+
+def _sums(table: StructureTable, first: Iterable[int], paths: Iterable[int]) -> set[int]:
+    """What an edge can be that is one of the first, and to which paths are added."""
+    found = set(first)
+    left = list(found)
+    while left:
+        edge = left.pop()
+        new = {table.add(edge, path)[0] for path in paths} - found
+        found |= new
+        left += new
+    return found

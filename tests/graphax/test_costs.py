@@ -113,18 +113,14 @@ def test_game_count_and_emission_agree_on_every_task(name, monkeypatch):
     check_three_numbers(tasks.load(name), monkeypatch, seed=0)
 
 
-# The tables of structures of the other tensor programs up to 12 take minutes to close.
-RANDOM = [(tasks.random_scalar, seed) for seed in range(12)]
-RANDOM += [(tasks.random_tensor, seed) for seed in (0, 1, 3, 4, 5, 7, 8, 9, 10, 11)]
-
-
-@pytest.mark.parametrize(("draw", "seed"), RANDOM)
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("draw", [tasks.random_scalar, tasks.random_tensor])
 def test_game_count_and_emission_agree_on_random_programs(draw, seed, monkeypatch):
     check_three_numbers(draw(seed), monkeypatch, seed)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [2, 6, *range(100, 200)])
+@pytest.mark.parametrize("seed", range(100, 200))
 @pytest.mark.parametrize("draw", [tasks.random_scalar, tasks.random_tensor])
 def test_game_count_and_emission_agree_on_200_random_programs(draw, seed, monkeypatch):
     check_three_numbers(draw(seed), monkeypatch, seed)

@@ -285,41 +285,66 @@ def test_mismatched_shapes_are_refused():
     assert (block @ jnp.ones(3)).shape == (2,)
 
 
-@pytest.mark.parametrize("unit_edges", ["free", "counted"])
-def test_closed_tables_are_closed_and_agree_with_the_algebra(unit_edges):
+def a_graph_of_fours(unit_edges):
+    """Edges from a node 0 of two numbers to nodes 1 to 4 of four, of which 1, 2 and 3 may go."""
     first_half = make_term([[Digit(4, (0,))]], [[Digit(2, (0,))]], [2], Kind.UNIT)
-    start = [
-        structure(diagonal(4)),
-        structure(diagonal(4, Kind.UNIT)),
-        structure(make_term([[0]], [], [4], Kind.UNIT)),
-        structure(first_half),
-        dense((4,), (4,)),
-    ]
+    edges = {
+        (0, 1): structure(first_half),
+        (0, 3): dense((4,), (2,)),
+        (1, 2): structure(diagonal(4, Kind.UNIT)),
+        (1, 3): structure(diagonal(4)),
+        (2, 3): structure(diagonal(4)),
+        (1, 4): structure(diagonal(4)),
+        (3, 4): dense((4,), (4,)),
+    }
     if unit_edges == "counted":
-        start = [counted(found, copies=False) for found in start]
-    table = close_table(start, unit_edges)
-    size = len(table.structures)
-    assert table.exact and len(set(table.structures)) == size
+        edges = {edge: counted(found, copies=False) for edge, found in edges.items()}
+    return edges
+
+
+@pytest.mark.parametrize("unit_edges", ["free", "counted"])
+def test_closed_tables_answer_what_any_order_asks_as_the_algebra_does(unit_edges):
+    start = a_graph_of_fours(unit_edges)
+    table = close_table(start, range(5), {1, 2, 3}, unit_edges)
+    assert table.exact and len(set(table.structures)) == len(table.structures)
+    assert (table.sums[0] == np.arange(len(table.structures) + 1)).all()
     ids = {found: at + 1 for at, found in enumerate(table.structures)}
-    check = StructureTable(unit_edges)
-    for found in table.structures:
-        check.intern(found)
-    for outer, inner in itertools.product(table.structures, repeat=2):
-        at = ids[outer], ids[inner]
-        if outer.in_shape == inner.out_shape:
-            result, mults, _ = check.compose(at[0] - 1, at[1] - 1)
-            assert (table.products[at], table.mults[at]) == (result + 1, mults)
-        else:
-            assert table.products[at] == 0
-        if (outer.out_shape, outer.in_shape) == (inner.out_shape, inner.in_shape):
-            assert table.sums[at] == check.add(at[0] - 1, at[1] - 1)[0] + 1
-    assert len(check.structures) == size
-    assert (table.sums[0] == np.arange(size + 1)).all()
+    check, asked = StructureTable(unit_edges), 0
+
+    def name(number):
+        return ids[check.structures[number]]
+
+    for order in itertools.permutations((1, 2, 3)):
+        edges = {edge: check.intern(found) for edge, found in start.items()}
+        for vertex in order:
+            before = {source: edges.pop((source, to)) for source, to in list(edges) if to == vertex}
+            after = {to: edges.pop((source, to)) for source, to in list(edges) if source == vertex}
+            for (source, inner), (to, outer) in itertools.product(before.items(), after.items()):
+                result, mults, _ = check.compose(outer, inner)
+                at = name(outer), name(inner)
+                assert (table.products[at], table.mults[at]) == (name(result), mults)
+                if (source, to) in edges:
+                    left = edges[source, to]
+                    edges[source, to] = check.add(left, result)[0]
+                    assert table.sums[name(left), name(result)] == name(edges[source, to])
+                else:
+                    edges[source, to] = result
+                asked += 1
+    assert asked > 18
+
+
+def test_tables_hold_no_structure_that_no_order_reaches():
+    square = structure(make_term([[0], [1]], [[0], [1]], [4, 3], Kind.VALUE, [0]))
+    other = structure(make_term([[0], [1]], [[0], [1]], [4, 3], Kind.VALUE, [1]))
+    table = close_table({(0, 1): square, (0, 2): other}, range(3), {1})
+    assert table.structures == (square, other) and not table.products.any()
 
 
 def test_tables_that_pass_the_limit_become_coarse_and_say_so():
-    start = [structure(make_term([[0], [1]], [[0], [1]], [4, 3], Kind.VALUE, [at])) for at in (0, 1)]
-    start.append(structure(make_term([[0], [1]], [[2], [1]], [4, 3, 4], Kind.VALUE, [2])))
-    exact, coarse = close_table(start), close_table(start, limit=3)
+    edges = {
+        (at, at + 1): structure(make_term([[0], [1]], [[0], [1]], [4, 3], Kind.VALUE, [at])) for at in (0, 1)
+    }
+    edges[2, 3] = structure(make_term([[0], [1]], [[2], [1]], [4, 3, 4], Kind.VALUE, [2]))
+    exact, coarse = (close_table(edges, range(4), {1, 2}, limit=limit) for limit in (4096, 3))
     assert exact.exact and not coarse.exact
-    assert len(coarse.structures) <= len(start) + 1
+    assert len(coarse.structures) <= len(edges) + 1
