@@ -291,7 +291,7 @@ def trace_program(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[P
 
 def inline(closed: core.ClosedJaxpr | core.Jaxpr) -> Program:
     """The flat program of a jaxpr; the constants of an open one are given to it elsewhere."""
-    if isinstance(closed, core.Jaxpr):
+    if not isinstance(closed, core.ClosedJaxpr):  # in some releases a closed one is a Jaxpr, too
         closed = core.ClosedJaxpr(closed, closed.constvars)
     constants: list[tuple[Variable, Any]] = []
     equations: list[Equation] = []
