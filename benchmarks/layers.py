@@ -254,7 +254,7 @@ def wide_layers(length: int, rounds: int) -> list[dict[str, Any]]:
 
 def benchmark(options: argparse.Namespace) -> dict[str, Any]:
     task = tasks.load(options.task)
-    game = CompressedVertexGame(graphax.trace(task.fun, task.argnums)(*task.args), "counted")
+    game = CompressedVertexGame(graphax.trace(task.fun, task.argnums)(*task.args).counted())
     base = AlphaZeroConfig(
         AgentConfig(options.width, 4), demonstrations=DemonstrationConfig(updates=options.study)
     )
@@ -296,7 +296,7 @@ def benchmark(options: argparse.Namespace) -> dict[str, Any]:
         "width": options.width,
         "tokens": len(agents[DENSE].position),
         "iterations": options.iterations,
-        "reverse": game.graph.cost(graphax.orders.reverse(game.graph), "counted").mults,
+        "reverse": game.graph.cost(graphax.orders.reverse(game.graph)).mults,
         "layers": rows,
         "compressed": compress(game, [found.training.agent for found in learners[DENSE]], options.width),
         "single layers": wide_layers(len(agents[DENSE].position), options.rounds),

@@ -19,7 +19,6 @@ from measure import save
 import graphax
 from alphagrad import tasks
 from graphax import ComputationalGraph, orders
-from graphax.sparse import UnitEdges
 
 TASKS = (
     "RoeFlux_1d",
@@ -48,32 +47,29 @@ def search(graph: ComputationalGraph, **settings: Any) -> tuple[tuple[int, ...],
     return order, {"cost": last.cost, "reached": round(reached, 1), "orders_per_second": round(speed)}
 
 
-def benchmark(name: str, unit_edges: UnitEdges, seeds: Sequence[int], seconds: float, workers: int) -> Any:
-    """One task in one convention.
+def benchmark(graph: ComputationalGraph, seeds: Sequence[int], seconds: float, workers: int) -> Any:
+    """One task's graph, in its convention.
 
     Returns:
         the table's entry, and the best order found.
     """
-    graph = graph_of(name)
     classical = {
         "forward": orders.forward(graph),
         "reverse": orders.reverse(graph),
-        "markowitz": orders.markowitz(graph, unit_edges=unit_edges),
+        "markowitz": orders.markowitz(graph),
     }
     entry: dict[str, Any] = {
         "vertices": len(graph.eliminable),
-        **{method: graph.cost(order, unit_edges).mults for method, order in classical.items()},
+        **{method: graph.cost(order).mults for method, order in classical.items()},
     }
-    if unit_edges == "free":
+    if not graph.is_counted:
         entry["auto"] = graph.cost(orders.auto(graph)).mults
     start = time.perf_counter()
-    entry["bound"] = orders.lower_bound(graph, unit_edges)
+    entry["bound"] = orders.lower_bound(graph)
     entry["bound_seconds"] = round(time.perf_counter() - start, 2)
-    found = [
-        search(graph, seconds=seconds, seed=seed, unit_edges=unit_edges, workers=workers) for seed in seeds
-    ]
+    found = [search(graph, seconds=seconds, seed=seed, workers=workers) for seed in seeds]
     for order, result in found:
-        assert graph.cost(order, unit_edges).mults == result["cost"]
+        assert graph.cost(order).mults == result["cost"]
     entry["seeds"] = [result for _, result in found]
     best, result = min(found, key=lambda pair: pair[1]["cost"])
     entry["best"] = result["cost"]
@@ -113,13 +109,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     table: dict[str, Any] = {"seconds": options.seconds, "workers": options.workers, "tasks": {}, "large": {}}
     for name in options.tasks:
         table["tasks"][name] = {}
-        for unit_edges in ("counted", "free"):
-            entry, order = benchmark(name, unit_edges, options.seeds, options.seconds, options.workers)
+        executed = graph_of(name)
+        for unit_edges, graph in (("counted", executed.counted()), ("free", executed)):
+            entry, order = benchmark(graph, options.seeds, options.seconds, options.workers)
             table["tasks"][name][unit_edges] = entry
             print(name, unit_edges, entry, flush=True)
             if options.orders:
                 path = options.orders / f"{name}-{unit_edges}.json"
-                graphax.save_order(path, graph_of(name), order, method="annealing", task=name)
+                graphax.save_order(path, graph, order, method="annealing", task=name)
     for operations in options.large:
         table["large"][operations] = benchmark_large(operations, options.seconds, options.workers)
         print(operations, table["large"][operations], flush=True)

@@ -107,9 +107,9 @@ class Costing:
     """A graph being eliminated on structures alone, with the operations counted.
 
     Args:
-        edges: the structure of every edge, in the convention of the costs.
+        table: products and sums that are known already, and new ones from now on.
+        edges: the id of every edge's structure in the table.
         outputs: the vertices that are outputs.
-        table: products and sums in that convention that are known already, and new ones from now on.
         undoable: whether eliminations are logged, so that :meth:`undo` can take them back.
 
     Attributes:
@@ -122,16 +122,15 @@ class Costing:
 
     def __init__(
         self,
-        edges: Mapping[Edge, Structure],
-        outputs: frozenset[int],
         table: StructureTable,
+        edges: Mapping[Edge, int],
+        outputs: frozenset[int],
         undoable: bool = False,
     ) -> None:
         self._table = table
         self._out: dict[int, dict[int, int]] = {}
         self._in: dict[int, dict[int, int]] = {}
-        for (source, target), found in edges.items():
-            edge = self._table.intern(found)
+        for (source, target), edge in edges.items():
             for node in (source, target):
                 if node not in self._out:
                     self._out[node], self._in[node] = {}, {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from ._describe import describe
@@ -13,7 +13,7 @@ from ._fingerprint import fingerprint
 from ._numbering import Edge, Numbering
 from ._trace import Variable
 from .rules import COPYING
-from .sparse import Block, Structure, StructureTable, UnitEdges, counted
+from .sparse import Block, Structure, StructureTable, counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,15 +23,20 @@ class ComputationalGraph:
     Made by :func:`graphax.trace`. Inputs are the nodes -1, -2, ... in the order of the differentiated
     array leaves; vertices are numbered from 1 by the position of their equation.
 
+    A graph knows in which convention its structures and costs are: those of what is executed, or
+    (:meth:`counted`) those of the published tables. Whatever takes a graph works in the convention of it.
+
     Attributes:
         numbering: the program and its vertex numbers.
         outputs: for every differentiated output leaf its node, or None if it depends on no input.
         edges: the structure of every edge ``(source, target)`` on a path from an input to an output.
+        uncounted: of a graph in the counted convention the graph that is executed; else None.
     """
 
     numbering: Numbering
     outputs: tuple[int | None, ...]
     edges: dict[Edge, Structure]
+    uncounted: ComputationalGraph | None = field(default=None, repr=False)
 
     @property
     def inputs(self) -> tuple[int, ...]:
@@ -53,20 +58,31 @@ class ComputationalGraph:
         """The vertices that are outputs."""
         return frozenset(node for node in self.outputs if node is not None and node > 0)
 
-    def edges_as(self, unit_edges: UnitEdges) -> dict[Edge, Structure]:
-        """The edges' structures as a convention of costs sees them (see :func:`graphax.count_ops`).
+    @property
+    def is_counted(self) -> bool:
+        """Whether structures and costs are those of the counted convention."""
+        return self.uncounted is not None
 
-        Raises:
-            ValueError: for another word for ``unit_edges``.
+    def counted(self) -> ComputationalGraph:
+        """The same graph in the convention of the published tables; itself if it is in it already.
+
+        In it the edges of additions, negations and sums hold explicit ones that are multiplied like any
+        number (see :func:`graphax.count_ops`). Costs, heuristics that compare them, searches, bounds, proofs,
+        games and pictures of this graph are all in that convention.
+
+        Vertices, orders and the fingerprint are those of the graph itself: an order of the one is an order of
+        the other, and a file of it belongs to both. Nothing is ever executed as it is counted. So what is
+        about execution takes a counted graph for the one it was made of: ``"auto"`` and the order store, and
+        run times.
         """
-        if unit_edges == "free":
-            return self.edges
-        if unit_edges != "counted":
-            raise ValueError(f"unit_edges must be 'free' or 'counted', got {unit_edges!r}")
-        return self._counted_edges
+        return self if self.is_counted else self._counted
+
+    def executed(self) -> ComputationalGraph:
+        """The graph whose costs are of what is executed: the one that this was counted from, or itself."""
+        return self.uncounted or self
 
     @cached_property
-    def _counted_edges(self) -> dict[Edge, Structure]:
+    def _counted(self) -> ComputationalGraph:
         copies = {
             self.numbering.number[output]
             for equation in self.numbering.program.equations
@@ -74,7 +90,8 @@ class ComputationalGraph:
             for output in equation.outputs
             if output in self.numbering.number
         }
-        return {edge: counted(structure, edge[1] in copies) for edge, structure in self.edges.items()}
+        edges = {edge: counted(structure, edge[1] in copies) for edge, structure in self.edges.items()}
+        return ComputationalGraph(self.numbering, self.outputs, edges, self)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -87,32 +104,33 @@ class ComputationalGraph:
         """
         return fingerprint(self.numbering, self.outputs)
 
-    def cost(self, order: Sequence[int], unit_edges: UnitEdges = "free") -> OpCount:
+    def cost(self, order: Sequence[int]) -> OpCount:
         """What eliminating the vertices in this order costs, from structures alone.
 
         Args:
             order: vertex numbers.
-            unit_edges: the convention, as for :func:`graphax.count_ops`.
 
         Raises:
             ValueError: when the order is not one of this graph's.
         """
-        return order_cost(self, check_order(self, order), unit_edges)
+        return order_cost(self, check_order(self, order))
 
-    def costing(
-        self, unit_edges: UnitEdges = "free", table: StructureTable | None = None, undoable: bool = False
-    ) -> Costing:
+    def interned(self) -> tuple[StructureTable, dict[Edge, int]]:
+        """A table for products and sums of structures, and the id that it gives to every edge's structure."""
+        table = StructureTable(self.is_counted)
+        return table, {edge: table.intern(structure) for edge, structure in self.edges.items()}
+
+    def costing(self, undoable: bool = False) -> Costing:
         """The graph to be eliminated on structures alone; see :class:`graphax._elimination.Costing`."""
-        table = table or StructureTable(unit_edges)
-        return Costing(self.edges_as(unit_edges), self.output_vertices, table, undoable)
+        return Costing(*self.interned(), self.output_vertices, undoable)
 
     def __str__(self) -> str:
         return describe(self.numbering, self.eliminable, self.vertices)
 
 
-def order_cost(graph: ComputationalGraph, order: Sequence[int], unit_edges: UnitEdges = "free") -> OpCount:
+def order_cost(graph: ComputationalGraph, order: Sequence[int]) -> OpCount:
     """What accumulating the Jacobian in this order costs, from structures alone; the order is not checked."""
-    costing = graph.costing(unit_edges)
+    costing = graph.costing()
     costing.run(order)
     return OpCount(costing.mults, costing.adds)
 

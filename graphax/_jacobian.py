@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 
@@ -18,7 +18,9 @@ from ._graph import ComputationalGraph, order_cost
 from ._trace import is_complex, is_differentiable, usual_promotion
 from .choose import OrderLike, resolve_order
 from .rules import Inexpressible
-from .sparse import Block, UnitEdges, identity_block
+from .sparse import Block, identity_block
+
+UnitEdges = Literal["free", "counted"]
 
 
 @order_may_come_second
@@ -317,10 +319,14 @@ def count_ops(
     Raises:
         TypeError, ValueError: as :func:`jacve`; also for another word for ``unit_edges``.
     """
+    if unit_edges not in get_args(UnitEdges):
+        raise ValueError(f"unit_edges must be 'free' or 'counted', got {unit_edges!r}")
     graph_of = trace(fun, argnums, has_aux=has_aux, allow_int=allow_int)
 
     def count(*args: Any, **kwargs: Any) -> OpCount:
         graph = graph_of(*args, **kwargs)
-        return order_cost(graph, resolve_order(graph, order, unit_edges), unit_edges)
+        if unit_edges == "counted":
+            graph = graph.counted()
+        return order_cost(graph, resolve_order(graph, order))
 
     return count

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from graphax import ComputationalGraph
-from graphax.sparse import Digit, Kind, Structure, UnitEdges, close_table
+from graphax.sparse import Digit, Kind, Structure, close_table
 
 # Up to this many entries one table holds `sums[old, products[outer, inner]]` ready for look-up.
 _JOINT_TABLE_LIMIT = 1 << 22
@@ -59,9 +59,8 @@ class VertexGame:
     """Eliminate the vertices of a computational graph one by one; the reward is minus the multiplications.
 
     Args:
-        graph: from :func:`graphax.trace`.
-        unit_edges: the convention of the rewards, ``"counted"`` or ``"free"``
-            (see :func:`graphax.count_ops`).
+        graph: from :func:`graphax.trace`; rewards are in its convention. Published figures are those of
+            ``graph.counted()``.
         limit: how many structures there may be before the tables are made coarser.
 
     Attributes:
@@ -77,13 +76,10 @@ class VertexGame:
             dense, and rewards are lower bounds of the exact ones.
 
     Raises:
-        ValueError: when there is nothing to eliminate, or for another word for ``unit_edges``.
+        ValueError: when there is nothing to eliminate.
     """
 
-    def __init__(
-        self, graph: ComputationalGraph, unit_edges: UnitEdges = "counted", limit: int = 4096
-    ) -> None:
-        edges = graph.edges_as(unit_edges)
+    def __init__(self, graph: ComputationalGraph, limit: int = 4096) -> None:
         if not graph.eliminable:
             raise ValueError("the graph has no vertex to eliminate: every order is the empty one")
         self.graph = graph
@@ -96,7 +92,7 @@ class VertexGame:
         self.action_columns = np.array([columns[vertex] for vertex in self.vertices], np.int32)
 
         nodes = graph.inputs + graph.vertices
-        table = close_table(edges, nodes, frozenset(self.vertices), unit_edges, limit)
+        table = close_table(graph.edges, nodes, frozenset(self.vertices), graph.is_counted, limit)
         self.exact = table.exact
         if not table.exact:
             warnings.warn(
@@ -108,7 +104,7 @@ class VertexGame:
         rows = {node: at for at, node in enumerate(nodes)}
         self._dtype = np.int8 if len(ids) < 127 else np.int16
         self._initial = np.zeros((len(rows), len(columns)), self._dtype)
-        for (source, target), structure in edges.items():
+        for (source, target), structure in graph.edges.items():
             self._initial[rows[source], columns[target]] = ids[structure]
 
         self._size = len(ids) + 1

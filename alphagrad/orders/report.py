@@ -10,7 +10,6 @@ from rich.table import Table
 import graphax
 from alphagrad.tasks import Task
 from graphax import ComputationalGraph
-from graphax.sparse import UnitEdges
 
 from ..run.page import Cells, Picture, Section, Text, as_table, figure, picture
 
@@ -42,9 +41,9 @@ def cost_rows(
     graph: ComputationalGraph,
     task: Task,
     found: Mapping[str, Sequence[int]] | None = None,
-    markowitz: Mapping[UnitEdges, Sequence[int]] | None = None,
+    markowitz: Sequence[int] | None = None,
 ) -> list[Row]:
-    """The costs of forward, reverse and Markowitz order and of others that were found.
+    """The costs of forward, reverse and Markowitz order and of others that were found, in both conventions.
 
     The Markowitz order is made anew for each convention: its degrees are counted in that convention.
 
@@ -52,31 +51,33 @@ def cost_rows(
         graph: the task's graph.
         task: the task.
         found: further orders by name.
-        markowitz: Markowitz orders that are known already, by convention. A graph of thousands of vertices
-            gets no other.
+        markowitz: the Markowitz order of this graph in its own convention, if it is known already. A graph of
+            thousands of vertices then gets none in the other convention.
     """
-    known = dict(markowitz or {})
-    for unit_edges in ("counted", "free"):
-        if unit_edges not in known and (markowitz is None or len(graph.eliminable) < _MANY):
-            known[unit_edges] = graphax.orders.markowitz(graph, unit_edges=unit_edges)
-    same = {
-        "forward": graphax.orders.forward(graph),
-        "reverse": graphax.orders.reverse(graph),
-        "markowitz": None,
-        **(found or {}),
+
+    def markowitz_of(each: ComputationalGraph) -> Sequence[int] | None:
+        if markowitz is not None and each is graph:
+            return markowitz
+        too_many = markowitz is not None and len(graph.eliminable) >= _MANY
+        return None if too_many else graphax.orders.markowitz(each)
+
+    counted, executed = graph.counted(), graph.executed()
+    forward, reverse = graphax.orders.forward(graph), graphax.orders.reverse(graph)
+    orders = {
+        "forward": (forward, forward),
+        "reverse": (reverse, reverse),
+        "markowitz": (markowitz_of(counted), markowitz_of(executed)),
+        **{method: (order, order) for method, order in (found or {}).items()},
     }
-    orders = {name: (order, order) for name, order in same.items()}
-    orders["markowitz"] = known.get("counted"), known.get("free")
     published = task.published or {}
     return [
-        Row(
-            method,
-            None if counted is None else graph.cost(counted, "counted").mults,
-            None if free is None else graph.cost(free, "free").mults,
-            published.get(method),
-        )
-        for method, (counted, free) in orders.items()
+        Row(method, _mults(counted, first), _mults(executed, second), published.get(method))
+        for method, (first, second) in orders.items()
     ]
+
+
+def _mults(graph: ComputationalGraph, order: Sequence[int] | None) -> int | None:
+    return None if order is None else graph.cost(order).mults
 
 
 def cost_cells(rows: Sequence[Row], objective: str = "mults") -> list[tuple[str, ...]]:

@@ -17,7 +17,6 @@ import graphax
 from alphagrad.tasks import Task
 from graphax import ComputationalGraph, orders
 from graphax.orders import Objective, Progress
-from graphax.sparse import UnitEdges
 
 from ..run.command import Kind, Run
 from ..run.folder import read_metrics
@@ -121,7 +120,6 @@ class _OrderSearch:
         self._unsaved = False
         self._evaluations = 0
         self._objective: Objective = typing.cast(Objective, config.objective)  # the configuration checked it
-        self._unit_edges: UnitEdges = config.convention
         self._bound: Future[int] | None = None
         self._proved_bound: int | None = None
         self._candidates: dict[str, tuple[int, ...]] = {}
@@ -136,20 +134,20 @@ class _OrderSearch:
             self._save()
 
     def _search(self) -> None:
-        graph, unit_edges = self._graph, self._unit_edges
+        graph = self._graph
         # What the found order is compared with, and shown beside; the search makes its own way.
         known = {"auto": orders.auto(graph)} if self.remembers else {}
         begun = time.perf_counter()
         self._candidates = {
             "forward": orders.forward(graph),
             "reverse": orders.reverse(graph),
-            "markowitz": orders.markowitz(graph, unit_edges=unit_edges),
+            "markowitz": orders.markowitz(graph),
         }
         if self._objective == "runtime":
             self._run_times()
         else:
             for name, order in self._candidates.items():
-                self.costs[name] = orders.evaluate(graph, order, self._objective, unit_edges)
+                self.costs[name] = orders.evaluate(graph, order, self._objective)
                 self._offer(order, self.costs[name])
             self._candidates |= known
             closing = _CLOSING_SECONDS + 3 * (time.perf_counter() - begun)
@@ -159,19 +157,19 @@ class _OrderSearch:
 
     def _least(self) -> None:
         """Look for the order of least cost."""
-        graph, unit_edges = self._graph, self._unit_edges
+        graph = self._graph
         if self._objective in ("mults", "flops"):
             # That of a large graph takes its time.
-            self._bound = _aside(orders.lower_bound, graph, unit_edges)
+            self._bound = _aside(orders.lower_bound, graph)
             wait([self._bound], min(_BOUND_SHARE * self._config.seconds, threading.TIMEOUT_MAX))
         if self._objective == "mults" and len(graph.eliminable) <= _EXACT_VERTICES and not self._proved:
             seconds = min(_EXACT_SECONDS, max(_LEAST_SECONDS, self._run.left / 2))
-            proof = orders.exact(graph, seconds=seconds, unit_edges=unit_edges, start=self.order)
+            proof = orders.exact(graph, seconds=seconds, start=self.order)
             self._proved_bound = proof.bound
             self._offer(proof.order, proof.cost)
         if not self._proved and not self._run.asked:
             order = self._anneal(self._objective, self._run.left)
-            self._offer(order, orders.evaluate(graph, order, self._objective, unit_edges))
+            self._offer(order, orders.evaluate(graph, order, self._objective))
 
     def _run_times(self) -> None:
         """Run the classical orders and those of least cost, each in its way, and take the fastest.
@@ -208,7 +206,6 @@ class _OrderSearch:
             seconds=max(_LEAST_SECONDS, seconds),
             seed=self._config.seed,
             objective=objective,
-            unit_edges=self._unit_edges,
             start=self.order if objective == self._objective else None,
             workers=self._config.workers,
             progress=listen,
@@ -247,7 +244,7 @@ class _OrderSearch:
     @property
     def remembers(self) -> bool:
         """Whether the order is offered to the order store, which is about multiplications executed."""
-        return self._config.remember and self._objective == "mults" and self._unit_edges == "free"
+        return self._config.remember and self._objective == "mults" and not self._graph.is_counted
 
     @property
     def bound(self) -> int | None:
@@ -264,7 +261,7 @@ class _OrderSearch:
     def quantity(self) -> str:
         """What costs are of."""
         name = _NAMES[self._objective]
-        return name if self._objective == "runtime" else f"{name} ({self._unit_edges})"
+        return name if self._objective == "runtime" else f"{name} ({self._config.unit_edges})"
 
     @property
     def verdict(self) -> str:
@@ -291,14 +288,14 @@ class _OrderSearch:
 
     def rows(self) -> list[Row]:
         """The table of costs."""
-        known: dict[UnitEdges, tuple[int, ...]] = {self._unit_edges: self._candidates["markowitz"]}
+        markowitz = self._candidates["markowitz"]
         others = {name: order for name, order in self._candidates.items() if name not in _CLASSICAL}
-        rows = cost_rows(self._graph, self._task, {**others, "found": self.order}, known)
+        rows = cost_rows(self._graph, self._task, {**others, "found": self.order}, markowitz)
         multiplications = self._objective == "mults"
         if not multiplications:
             rows = [row._replace(value=self.costs[row.method]) for row in rows]
         if self._bound is not None:
-            of = "value" if not multiplications else self._unit_edges
+            of = "value" if not multiplications else self._config.unit_edges
             rows.append(Row("lower bound", None, None)._replace(**{of: self.bound}))
         return rows
 

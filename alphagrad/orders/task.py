@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import graphax
 from alphagrad import tasks
-from graphax.sparse import UnitEdges
 
 from ..run.command import RunConfig
 from ..run.settings import ConfigError
@@ -47,11 +46,6 @@ class OrderConfig(RunConfig, TaskConfig):
             raise ConfigError(f"unit_edges={self.unit_edges} must be 'counted' or 'free'")
         super().__post_init__()
 
-    @property
-    def convention(self) -> UnitEdges:
-        """`unit_edges`, as it has been checked."""
-        return "free" if self.unit_edges == "free" else "counted"
-
 
 def load_task(config: TaskConfig) -> tasks.Task:
     """`tasks.load`, with what is wrong with the settings or the file said as a :class:`ConfigError`."""
@@ -69,11 +63,11 @@ def trace_task(task: tasks.Task) -> graphax.ComputationalGraph:
         raise ConfigError(f"task {task.name}: {error}") from error
 
 
-def load_graph(config: TaskConfig, purpose: str) -> tuple[tasks.Task, graphax.ComputationalGraph]:
-    """A task and its graph, in which there is something to eliminate.
+def load_graph(config: OrderConfig, purpose: str) -> tuple[tasks.Task, graphax.ComputationalGraph]:
+    """A task and its graph, in the convention that is asked for; there is something to eliminate in it.
 
     Args:
-        config: names the task.
+        config: names the task and the convention.
         purpose: what is to be done.
 
     Raises:
@@ -83,7 +77,7 @@ def load_graph(config: TaskConfig, purpose: str) -> tuple[tasks.Task, graphax.Co
     graph = trace_task(task)
     if not graph.eliminable:
         raise ConfigError(f"task {task.name}: there is no vertex to eliminate, hence nothing to {purpose}")
-    return task, graph
+    return task, graph.counted() if config.unit_edges == "counted" else graph
 
 
 def _read_argnums(text: str | None) -> tuple[int, ...] | None:

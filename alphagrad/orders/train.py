@@ -42,7 +42,7 @@ def train(config: OrderTrainConfig, start: float, console: Console) -> bool:
         OSError: when the folder cannot be used.
     """
     task, graph = load_graph(config, "learn")
-    game = CompressedVertexGame(graph, config.convention)
+    game = CompressedVertexGame(graph)
     trainer = Trainer(game, config, graph.fingerprint)
     run = Run(config, task.name, f"{len(graph.eliminable)} vertices to eliminate", start, console, RESUMABLE)
     order: tuple[int, ...] | None = None

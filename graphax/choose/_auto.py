@@ -50,11 +50,12 @@ def auto(graph: ComputationalGraph) -> tuple[int, ...]:
     priced in time are left out, reverse never.)
 
     Args:
-        graph: the graph.
+        graph: the graph; one that is counted is taken for the graph that is executed.
 
     Returns:
         vertex numbers.
     """
+    graph = graph.executed()
     if len(graph.eliminable) < 2:
         return graph.eliminable
     known = recall(graph, lambda cost: _is_beaten(graph, cost))
@@ -82,7 +83,8 @@ def remember(
     so, and the order is kept in this process.
 
     Args:
-        graph: the graph that the order belongs to.
+        graph: the graph that the order belongs to; one that is counted is taken for the graph that is
+            executed.
         order: vertex numbers.
         method: what found it.
         seed: the seed of the search.
@@ -95,6 +97,7 @@ def remember(
     Raises:
         ValueError: when the order is not one of the graph's.
     """
+    graph = graph.executed()
     vertices = check_order(graph, order)
     if len(vertices) < 2:
         return False

@@ -9,7 +9,6 @@ from typing import Literal, get_args
 
 from .._elimination import Costing
 from .._graph import ComputationalGraph
-from ..sparse import UnitEdges
 
 Ties = Literal["first", "last", "fill", "low", "high"]
 
@@ -24,33 +23,30 @@ def reverse(graph: ComputationalGraph) -> tuple[int, ...]:
     return graph.eliminable[::-1]
 
 
-def markowitz(
-    graph: ComputationalGraph, *, ties: Ties = "first", unit_edges: UnitEdges = "free"
-) -> tuple[int, ...]:
+def markowitz(graph: ComputationalGraph, *, ties: Ties = "first") -> tuple[int, ...]:
     """The vertex whose elimination costs least first.
 
     Args:
-        graph: the graph.
+        graph: the graph; costs are compared in its convention.
         ties: which of several such vertices goes first: the one with the smallest number (``"first"``) or the
             largest (``"last"``), the one that made the fewest new edges when its cost last changed
             (``"fill"``), or the one with the lowest or highest relative cost (``"low"``, ``"high"``), which
             :func:`relative_markowitz` explains. What is still tied goes by the smallest number.
-        unit_edges: the convention in which costs are compared.
 
     Raises:
-        ValueError: for another word for ``ties`` or ``unit_edges``.
+        ValueError: for another word for ``ties``.
 
     The heuristic is Markowitz's for sparse elimination (Management Science 3, 1957), carried over to
     computational graphs by Griewank and Reese (1991).
     """
     if ties not in get_args(Ties):
         raise ValueError(f"ties must be one of {', '.join(map(repr, get_args(Ties)))}, got {ties!r}")
-    order = cheapest_first(graph.costing(unit_edges), graph, ties)
+    order = cheapest_first(graph.costing(), graph, ties)
     assert order is not None  # there is no limit
     return order
 
 
-def relative_markowitz(graph: ComputationalGraph, *, unit_edges: UnitEdges = "free") -> tuple[int, ...]:
+def relative_markowitz(graph: ComputationalGraph) -> tuple[int, ...]:
     """The vertex with the lowest relative cost first, ties by the smallest number.
 
     The relative cost of a vertex is what its elimination costs now, less what it would cost after all others:
@@ -59,37 +55,33 @@ def relative_markowitz(graph: ComputationalGraph, *, unit_edges: UnitEdges = "fr
     vertex that will become costly goes early.
 
     Args:
-        graph: the graph.
-        unit_edges: the convention in which costs are compared.
+        graph: the graph; costs are compared in its convention.
 
     Lowest relative Markowitz: U. Naumann, *Efficient calculation of Jacobian matrices by optimized
     application of the chain rule to computational graphs*, 1999; Griewank and Walther, *Evaluating
     Derivatives*, 2nd ed., chapter 10.
     """
-    order = relatively_cheapest_first(graph.costing(unit_edges), graph)
+    order = relatively_cheapest_first(graph.costing(), graph)
     assert order is not None  # there is no limit
     return order
 
 
-def lookahead(
-    graph: ComputationalGraph, *, width: int = 8, unit_edges: UnitEdges = "free"
-) -> tuple[int, ...]:
+def lookahead(graph: ComputationalGraph, *, width: int = 8) -> tuple[int, ...]:
     """Of the cheapest vertices, the one that leaves its neighbours cheapest first.
 
     Compared is the cost of a vertex and what its elimination adds to the costs of its neighbours, ties by the
     smallest cost and number.
 
     Args:
-        graph: the graph.
+        graph: the graph; costs are compared in its convention.
         width: how many of the cheapest vertices are compared.
-        unit_edges: the convention in which costs are compared.
 
     Raises:
         ValueError: for a width below 1.
     """
     if width < 1:
         raise ValueError(f"width must be at least 1, got {width}")
-    order = looking_ahead(graph.costing(unit_edges, undoable=True), graph, width)
+    order = looking_ahead(graph.costing(undoable=True), graph, width)
     assert order is not None  # there is no limit
     return order
 

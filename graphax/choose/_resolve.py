@@ -6,34 +6,30 @@ import difflib
 from collections.abc import Callable, Sequence
 
 from .._graph import ComputationalGraph, check_order
-from ..sparse import UnitEdges
 from ._auto import auto
 from ._heuristics import forward, markowitz, reverse
 from ._store import Order
 
 OrderLike = str | Sequence[int] | Order
 
-_NAMED: dict[str, Callable[[ComputationalGraph, UnitEdges], tuple[int, ...]]] = {
-    "forward": lambda graph, unit_edges: forward(graph),
-    "reverse": lambda graph, unit_edges: reverse(graph),
-    "markowitz": lambda graph, unit_edges: markowitz(graph, unit_edges=unit_edges),
-    "auto": lambda graph, unit_edges: auto(graph),
-    "fwd": lambda graph, unit_edges: forward(graph),
-    "rev": lambda graph, unit_edges: reverse(graph),
+_NAMED: dict[str, Callable[[ComputationalGraph], tuple[int, ...]]] = {
+    "forward": forward,
+    "reverse": reverse,
+    "markowitz": markowitz,
+    "auto": auto,
+    "fwd": forward,
+    "rev": reverse,
 }
 
 
-def resolve_order(
-    graph: ComputationalGraph, order: OrderLike, unit_edges: UnitEdges = "free"
-) -> tuple[int, ...]:
+def resolve_order(graph: ComputationalGraph, order: OrderLike) -> tuple[int, ...]:
     """The vertex numbers of an order.
 
     Args:
-        graph: the graph to eliminate.
+        graph: the graph to eliminate. ``"markowitz"`` compares costs in its convention; ``"auto"`` is the
+            order that is executed, in either.
         order: ``"auto"``, ``"forward"`` or ``"fwd"``, ``"reverse"`` or ``"rev"``, ``"markowitz"``, a sequence
             of vertex numbers, or a loaded order.
-        unit_edges: the convention in which ``"markowitz"`` compares costs; ``"auto"`` is the order that is
-            executed, in either convention.
 
     Raises:
         ValueError: for an unknown name, an order of another graph, or a sequence that is not an order.
@@ -46,7 +42,7 @@ def resolve_order(
                 f"unknown order {order!r}; did you mean {close!r}? Named orders are "
                 + ", ".join(map(repr, _NAMED))
             )
-        return _NAMED[order](graph, unit_edges)
+        return _NAMED[order](graph)
     if isinstance(order, Order):
         return order.for_graph(graph)
     return check_order(graph, order)

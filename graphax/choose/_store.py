@@ -69,7 +69,7 @@ class Order:
 
 def _costs(graph: ComputationalGraph, order: tuple[int, ...]) -> tuple[int, int]:
     """Multiplications in the two conventions, counted and free."""
-    return order_cost(graph, order, "counted").mults, order_cost(graph, order, "free").mults
+    return order_cost(graph.counted(), order).mults, order_cost(graph.executed(), order).mults
 
 
 def save_order(

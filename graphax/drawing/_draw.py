@@ -10,7 +10,6 @@ from pathlib import Path
 from .._graph import ComputationalGraph
 from ..files import write_atomically
 from ..orders import Order, OrderLike, resolve_order
-from ..sparse import UnitEdges
 from ._history import history_of
 from ._page import page
 from ._picture import Picture
@@ -57,9 +56,7 @@ class Drawing:
         )
 
 
-def draw(
-    graph: ComputationalGraph, order: OrderLike | None = None, *, unit_edges: UnitEdges = "free"
-) -> Drawing:
+def draw(graph: ComputationalGraph, order: OrderLike | None = None) -> Drawing:
     """Draw a graph, and how an order eliminates its vertices.
 
     The graph stands in layers, inputs at the top and outputs at the bottom. Edges are styled by the structure
@@ -67,31 +64,29 @@ def draw(
     structures. The page steps through the elimination with its running cost.
 
     Args:
-        graph: a graph that :func:`graphax.trace` made.
+        graph: a graph that :func:`graphax.trace` made; structures and costs are those of its convention.
         order: the order, as for :func:`graphax.jacve`; None draws the graph alone.
-        unit_edges: the convention of structures and costs, as for :func:`graphax.count_ops`.
 
     Returns:
         the drawing: ``.svg``, ``.html``, and ``.save("elimination.html")``.
 
     Raises:
         TypeError: when the graph is not one.
-        ValueError: when the order is not one of this graph's, or for another word for ``unit_edges``.
+        ValueError: when the order is not one of this graph's.
     """
     if not isinstance(graph, ComputationalGraph):
         raise TypeError(
             f"draw takes a graph, got {type(graph).__name__}; "
             "make one with graphax.trace(fun, argnums)(*args)"
         )
-    graph.edges_as(unit_edges)  # refuses another word before anything is done
-    vertices = () if order is None else resolve_order(graph, order, unit_edges)
-    history = history_of(graph, vertices, unit_edges)
+    vertices = () if order is None else resolve_order(graph, order)
+    history = history_of(graph, vertices)
     caption = f"{amount(len(graph.vertices), 'vertex', 'vertices')}, {amount(len(graph.edges), 'edge')}"
     if order is not None:
         mults = amount(sum(step.mults for step in history.steps), "multiplication")
-        caption += f"; {_named(order)}: {mults} (unit edges {unit_edges})"
+        caption += f"; {_named(order)}: {mults} (unit edges {'counted' if graph.is_counted else 'free'})"
     picture = Picture(graph, history, caption)
-    return Drawing(picture.svg(), page(picture, unit_edges))
+    return Drawing(picture.svg(), page(picture))
 
 
 def _named(order: OrderLike) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from .._elimination import Costing
 from .._graph import ComputationalGraph
 from .._numbering import Edge
-from ..sparse import StructureTable, UnitEdges
+from ..sparse import StructureTable
 
 
 class Step(NamedTuple):
@@ -39,17 +40,15 @@ class History(NamedTuple):
     steps: tuple[Step, ...]
 
 
-def history_of(graph: ComputationalGraph, order: Sequence[int], unit_edges: UnitEdges) -> History:
+def history_of(graph: ComputationalGraph, order: Sequence[int]) -> History:
     """Eliminate vertices in an order, and write down what happens.
 
     Args:
-        graph: the graph.
+        graph: the graph; structures and costs are those of its convention.
         order: vertex numbers.
-        unit_edges: the convention of structures and costs.
     """
-    table = StructureTable(unit_edges)
-    edges = {edge: table.intern(structure) for edge, structure in graph.edges_as(unit_edges).items()}
-    costing = graph.costing(unit_edges, table, undoable=True)
+    table, edges = graph.interned()
+    costing = Costing(table, edges, graph.output_vertices, undoable=True)
     steps = []
     for vertex in order:
         adds = costing.adds

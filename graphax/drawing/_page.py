@@ -6,7 +6,6 @@ import json
 from string import Template
 from typing import Any
 
-from ..sparse import UnitEdges
 from ._edges import LONG_EDGE, explained, kind_of, stroke_of, structure_text
 from ._picture import SCALE, Picture
 from ._text import clean, shipped
@@ -20,13 +19,8 @@ _ICONS = {
 }
 
 
-def page(picture: Picture, unit_edges: UnitEdges) -> str:
-    """The page of a picture.
-
-    Args:
-        picture: the picture. Where it has no steps, the page shows it and no more.
-        unit_edges: the convention of the costs, which the page names.
-    """
+def page(picture: Picture) -> str:
+    """The page of a picture. Where it has no steps, the page shows it and no more."""
     steps = picture.history.steps
     return Template(shipped("page.html")).substitute(
         style=Template(shipped("page.css")).substitute(scale=", ".join(SCALE)),
@@ -35,7 +29,7 @@ def page(picture: Picture, unit_edges: UnitEdges) -> str:
         picture=picture.svg(legend=False),
         panel=_controls(len(steps)) if steps else "",
         legend=_legend(picture),
-        hint=_hint(bool(steps), unit_edges),
+        hint=_hint(bool(steps), picture.graph.is_counted),
         data=embedded(_data(picture)),
         script=shipped("page.js"),
     )
@@ -127,17 +121,18 @@ def _item(classes: str, name: str) -> str:
     )
 
 
-def _hint(steps: bool, unit_edges: UnitEdges) -> str:
+def _hint(steps: bool, counted: bool) -> str:
     about = (
         "Inputs (round, negative numbers) stand at the top, outputs (double frame) at the bottom or where "
         "others read them. Wider edges hold more numbers. Point at anything to read about it."
     )
     if not steps:
         return about
-    convention = {
-        "free": "Costs are those executed: products with unit edges are free.",
-        "counted": "Costs count products with unit edges, as published tables do.",
-    }[unit_edges]
+    convention = (
+        "Costs count products with unit edges, as published tables do."
+        if counted
+        else "Costs are those executed: products with unit edges are free."
+    )
     keys = (
         "<kbd>←</kbd> <kbd>→</kbd> step, <kbd>Home</kbd> <kbd>End</kbd>, <kbd>space</kbd> plays; "
         "a click on a vertex goes to its step."

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._graph import ComputationalGraph, check_order
 from ..choose import forward, markowitz, reverse
-from ..sparse import UnitEdges
 from ._objective import Objective, check_objective, fastest
 
 if TYPE_CHECKING:
@@ -53,7 +52,6 @@ def anneal(
     steps: int | None = None,
     seed: int = 0,
     objective: Objective = "mults",
-    unit_edges: UnitEdges = "free",
     start: Sequence[int] | None = None,
     workers: int = 1,
     progress: Callable[[Progress], Any] | None = None,
@@ -65,14 +63,13 @@ def anneal(
     short and long, that begin at the best order so far and, in turn, all over again.
 
     Args:
-        graph: the graph.
+        graph: the graph; costs are those of its convention.
         seconds: how long to search. The first search on a machine also compiles, some ten seconds more.
         steps: how many orders every worker evaluates; a million if ``seconds`` is not given either. With
             ``steps`` alone the result depends on the seed and the number of workers only.
         seed: of the random moves.
         objective: what is to be small, see :func:`graphax.orders.evaluate`. For ``"runtime"`` some
             candidates with few operations are searched for, and the fastest of them is returned.
-        unit_edges: the convention of costs, as for :func:`graphax.count_ops`.
         start: the order to begin with; by default the best of forward, reverse and Markowitz.
         workers: threads that search independently; one for each core, if you like.
         progress: called about five times a second with a :class:`Progress`; the search ends when it returns
@@ -82,8 +79,8 @@ def anneal(
         the best order found; never a worse one than ``start``.
 
     Raises:
-        ValueError: for budgets, seeds or workers that are not positive, an unknown objective or convention,
-            or a ``start`` that is not an order of the graph.
+        ValueError: for budgets, seeds or workers that are not positive, an unknown objective, or a
+            ``start`` that is not an order of the graph.
 
     Simulated annealing: S. Kirkpatrick, C. D. Gelatt and M. P. Vecchi, Science 220, 1983; for elimination
     orders U. Naumann and P. Gottschling, *Simulated annealing for optimal pivot selection in Jacobian
@@ -98,15 +95,13 @@ def anneal(
     if seconds is None and steps is None:
         steps = _STEPS
     starts = (
-        [forward(graph), reverse(graph), markowitz(graph, unit_edges=unit_edges)]
-        if start is None
-        else [check_order(graph, start)]
+        [forward(graph), reverse(graph), markowitz(graph)] if start is None else [check_order(graph, start)]
     )
     if len(graph.eliminable) < 2:
         return starts[0]
     if objective == "runtime":
-        return _anneal_runtime(graph, starts, seconds, steps, seed, unit_edges, workers, progress)
-    search = _Search(graph, starts, objective, unit_edges, seed, workers)
+        return _anneal_runtime(graph, starts, seconds, steps, seed, workers, progress)
+    search = _Search(graph, starts, objective, seed, workers)
     return search.run(seconds, steps, progress)
 
 
@@ -116,7 +111,6 @@ def _anneal_runtime(
     seconds: float | None,
     steps: int | None,
     seed: int,
-    unit_edges: UnitEdges,
     workers: int,
     progress: Callable[[Progress], Any] | None,
 ) -> tuple[int, ...]:
@@ -124,7 +118,7 @@ def _anneal_runtime(
     candidates = list(starts)
     share = None if seconds is None else _RUNTIME_SHARE * seconds / 2
     for objective in ("mults", "flops"):
-        search = _Search(graph, starts, objective, unit_edges, seed, workers)
+        search = _Search(graph, starts, objective, seed, workers)
         candidates.append(search.run(share, steps, progress))
     return fastest(graph, list(dict.fromkeys(candidates)))
 
@@ -137,7 +131,6 @@ class _Search:
         graph: ComputationalGraph,
         starts: Sequence[tuple[int, ...]],
         objective: Objective,
-        unit_edges: UnitEdges,
         seed: int,
         workers: int,
     ) -> None:
@@ -145,7 +138,7 @@ class _Search:
         from ._engine import Engine, Prices
         from ._walk import Walk
 
-        prices = Prices(graph, unit_edges, additions=objective == "flops")
+        prices = Prices(graph, additions=objective == "flops")
         self._walks: list[Walk] = []
         for worker in range(workers):
             walk = Walk(Engine(graph, prices, peaks=objective == "memory"), starts[0], (seed, worker))

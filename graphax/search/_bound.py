@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._graph import ComputationalGraph
-from ..sparse import Kind, Structure, Term, UnitEdges
+from ..sparse import Kind, Structure, Term
 from ..sparse._compose import Composition, compose
 from ..sparse._steps import Gather, Scatter
 
@@ -27,15 +27,11 @@ _MOST_SCALARS, _MOST_ARRAYS = 400, 150
 Neighbours = dict[int, list[tuple[int, int]]]  # for every node its neighbours and the ids of the edges' tails
 
 
-def lower_bound(graph: ComputationalGraph, unit_edges: UnitEdges = "free") -> int:
+def lower_bound(graph: ComputationalGraph) -> int:
     """Multiplications that no elimination order can beat.
 
     Args:
-        graph: the graph.
-        unit_edges: the convention, as for :func:`graphax.count_ops`.
-
-    Raises:
-        ValueError: for another word for ``unit_edges``.
+        graph: the graph; multiplications are those of its convention.
 
     **Scalars, counted.** Let v be eliminated after the vertices S. A path from an input to v has a last node
     that is not in S, and that node is a predecessor of v by now. So the predecessors are a vertex cut between
@@ -89,7 +85,7 @@ def lower_bound(graph: ComputationalGraph, unit_edges: UnitEdges = "free") -> in
     arrays the cuts are then replaced by some paths that share no node: each has a last node not in S of its
     own, so the least prices of all pairs of paths add up.
     """
-    return sum(int(group.table[0]) for group in group_bounds(graph, unit_edges))
+    return sum(int(group.table[0]) for group in group_bounds(graph))
 
 
 class Group(NamedTuple):
@@ -105,17 +101,14 @@ class Group(NamedTuple):
     table: np.ndarray
 
 
-def group_bounds(
-    graph: ComputationalGraph, unit_edges: UnitEdges = "free", most: int | None = None
-) -> list[Group]:
+def group_bounds(graph: ComputationalGraph, most: int | None = None) -> list[Group]:
     """The eliminable vertices in groups, with bounds on what each takes in any order.
 
     Args:
         graph: the graph.
-        unit_edges: the convention.
         most: how many vertices may come into a group; work grows exponentially with it.
     """
-    edges = graph.edges_as(unit_edges)
+    edges = graph.edges
     sizes = _sizes(edges)
     if not graph.eliminable:
         return []
@@ -123,8 +116,8 @@ def group_bounds(
         if len(sizes) > _MOST_SCALARS:
             bounds = _scalar_bounds(graph, edges)
             return [Group((vertex,), np.array([bound, 0])) for vertex, bound in bounds.items()]
-        return _grouped(graph, edges, _scalar_table(graph, edges, unit_edges == "counted"), most or 8)
-    tails = _Tails(graph, edges, unit_edges == "counted", _single_terms(edges, sizes))
+        return _grouped(graph, edges, _scalar_table(graph, edges, graph.is_counted), most or 8)
+    tails = _Tails(graph, edges, graph.is_counted, _single_terms(edges, sizes))
     if len(sizes) > _MOST_ARRAYS:
         return [Group((vertex,), np.array([tails.quick_bound(vertex), 0])) for vertex in graph.eliminable]
     return _grouped(graph, edges, tails.table, min(most or 9, 4 if len(sizes) > 60 else 9 if most else 5))

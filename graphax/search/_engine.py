@@ -20,7 +20,7 @@ import numpy as np
 
 from .._graph import ComputationalGraph
 from ..compiled import compiled
-from ..sparse import ZERO, StructureTable
+from ..sparse import ZERO
 
 # What a compiled function returns: it is done; the tables miss something; the arrays are full.
 DONE, MISSING, FULL = 0, 1, 2
@@ -309,18 +309,15 @@ class Prices:
     """Structures by number with the prices of their products and sums; may be shared by threads.
 
     Args:
-        graph: whose edges' structures are looked at.
-        unit_edges: the convention.
+        graph: whose edges' structures are looked at; prices are those of its convention.
         additions: whether prices count additions too.
     """
 
-    def __init__(self, graph: ComputationalGraph, unit_edges: Any, additions: bool) -> None:
-        self._table = StructureTable(unit_edges)
+    def __init__(self, graph: ComputationalGraph, additions: bool) -> None:
+        self._table, edges = graph.interned()
         self._additions = additions
         self._lock = threading.Lock()
-        self.edges = {
-            edge: self._table.intern(structure) + 1 for edge, structure in graph.edges_as(unit_edges).items()
-        }
+        self.edges = {edge: structure + 1 for edge, structure in edges.items()}
 
     def entry(self, is_sum: bool, left: int, right: int) -> tuple[int, int]:
         """The id and the price of a product or a sum."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._graph import ComputationalGraph, check_order, order_cost
 from ..choose import forward, markowitz, reverse
-from ..sparse import ZERO, Kind, StructureTable, UnitEdges
+from ..sparse import ZERO, Kind
 from ._bound import Group, group_bounds
 
 # A state's matrix is held for every depth; graphs with more nodes than this are bounded, but not searched.
@@ -46,7 +46,6 @@ def exact(
     graph: ComputationalGraph,
     *,
     seconds: float | None = None,
-    unit_edges: UnitEdges = "free",
     start: Iterable[int] | None = None,
 ) -> Proof:
     """The order with the fewest multiplications, by branch and bound.
@@ -64,10 +63,9 @@ def exact(
     limit is a bound on all orders.
 
     Args:
-        graph: the graph.
+        graph: the graph; multiplications are those of its convention.
         seconds: when to stop the search, whose first bound may take some seconds by itself for graphs of
             arrays; without it the search ends with the proof, which may take exponential time.
-        unit_edges: the convention, as for :func:`graphax.count_ops`.
         start: an order to start from; without it, the best of forward, reverse and Markowitz.
 
     Returns:
@@ -75,31 +73,29 @@ def exact(
         more than 400 nodes: those are not searched.
 
     Raises:
-        ValueError: when ``seconds`` is not positive, for another word for ``unit_edges``, and when ``start``
-            is not an order of the graph.
+        ValueError: when ``seconds`` is not positive, and when ``start`` is not an order of the graph.
         TypeError: when ``start`` has entries that are not integers.
     """
     began = time.perf_counter()
     if seconds is not None and not seconds > 0:
         raise ValueError(f"seconds must be positive, or None for a search without a limit, got {seconds!r}")
-    graph.edges_as(unit_edges)  # refuses another word
     if start is not None:
         candidates = [check_order(graph, start)]
     else:
-        candidates = [forward(graph), reverse(graph), markowitz(graph, unit_edges=unit_edges)]
-    cost, order = min((order_cost(graph, order, unit_edges).mults, order) for order in candidates)
+        candidates = [forward(graph), reverse(graph), markowitz(graph)]
+    cost, order = min((order_cost(graph, order).mults, order) for order in candidates)
     deadline = None if seconds is None else began + seconds
-    groups = group_bounds(graph, unit_edges)
+    groups = group_bounds(graph)
     proof = Proof(order, cost, sum(int(group.table[0]) for group in groups))
     nodes = {node for edge in graph.edges for node in edge}
     if proof.optimal or len(nodes) > _MOST_NODES:
         return proof
-    search = _Search(graph, unit_edges, sorted(nodes))
+    search = _Search(graph, sorted(nodes))
     states = None if len(graph.eliminable) <= _FEW else _FIRST_STATES
     proof, done = search.run(proof, groups, cost, deadline, states)
     if done or _is_over(deadline):
         return proof
-    more = group_bounds(graph, unit_edges, _LARGE_GROUP)
+    more = group_bounds(graph, _LARGE_GROUP)
     bound = sum(int(group.table[0]) for group in more)
     if bound > sum(int(group.table[0]) for group in groups):
         groups = more
@@ -120,15 +116,14 @@ def _is_over(deadline: float | None) -> bool:
 class _Search:
     """The arrays of a search, and the tables that are filled while it runs."""
 
-    def __init__(self, graph: ComputationalGraph, unit_edges: UnitEdges, nodes: list[int]) -> None:
-        self._table = StructureTable(unit_edges)
+    def __init__(self, graph: ComputationalGraph, nodes: list[int]) -> None:
+        self._table, edges = graph.interned()
         self._nodes = nodes
         self._place = {node: at for at, node in enumerate(nodes)}
         n, depth = len(nodes), len(graph.eliminable) + 1
-        structures = graph.edges_as(unit_edges)
         self._edges = np.zeros((depth, n, n), np.int32)
-        for (source, target), structure in structures.items():
-            self._edges[0, self._place[source], self._place[target]] = self._table.intern(structure) + 1
+        for (source, target), edge in edges.items():
+            self._edges[0, self._place[source], self._place[target]] = edge + 1
         self._keys = np.zeros((depth, 2), np.uint64)
         self._costs = np.zeros(depth, np.int64)
         self._bounds = np.zeros((depth, n), np.int64)
@@ -142,7 +137,7 @@ class _Search:
         self._next_move = np.zeros(depth, np.int32)
         self._is_input = np.array([node in graph.inputs for node in nodes])
         self._is_output = np.array([node in graph.output_vertices for node in nodes])
-        self._scalar = all(s.out_shape == s.in_shape == () for s in structures.values())
+        self._scalar = all(s.out_shape == s.in_shape == () for s in graph.edges.values())
         self._best_order = np.zeros(depth - 1, np.int32)
         self._missing = np.zeros(3, np.int64)
         self._products, self._sums = np.zeros((0, 0), np.int32), np.zeros((0, 0), np.int32)

@@ -18,7 +18,7 @@ from .._elimination import Elimination
 from .._graph import ComputationalGraph, check_order, order_cost
 from .._trace import Variable
 from ..rules import real_type
-from ..sparse import ZERO, StructureTable, UnitEdges
+from ..sparse import ZERO
 
 Objective = Literal["mults", "flops", "memory", "runtime"]
 
@@ -28,16 +28,11 @@ _MOST_NUMBERS = 1 << 24  # held by a batch
 _WIDE = {np.dtype(name) for name in ("float64", "int64", "uint64", "complex128")}
 
 
-def evaluate(
-    graph: ComputationalGraph,
-    order: Sequence[int],
-    objective: Objective = "mults",
-    unit_edges: UnitEdges = "free",
-) -> int | float:
+def evaluate(graph: ComputationalGraph, order: Sequence[int], objective: Objective = "mults") -> int | float:
     """What an order is worth; less is better.
 
     Args:
-        graph: the graph.
+        graph: the graph. Operations and numbers held are those of its convention; run times have none.
         order: vertex numbers.
         objective: what is asked for:
 
@@ -50,19 +45,17 @@ def evaluate(
               count, or what the graph holds to begin with if that is more. The in-edges of an output stay as
               they are and count once;
             - ``"runtime"``: seconds of a compiled run on this device, as :func:`measure` finds them.
-        unit_edges: the convention of operations and of numbers held, as for :func:`graphax.count_ops`; run
-            times have none.
 
     Raises:
-        ValueError: for another word for the objective or the convention, or an order of another graph.
+        ValueError: for another word for the objective, or an order of another graph.
     """
     check_objective(objective)
     vertices = check_order(graph, order)
     if objective == "runtime":
         return measure(graph, [vertices])[0]
     if objective == "memory":
-        return _peak(graph, vertices, unit_edges)
-    cost = order_cost(graph, vertices, unit_edges)
+        return _peak(graph, vertices)
+    cost = order_cost(graph, vertices)
     return cost.mults if objective == "mults" else cost.mults + cost.adds
 
 
@@ -82,10 +75,9 @@ def check_objective(objective: str) -> None:
         )
 
 
-def _peak(graph: ComputationalGraph, order: Sequence[int], unit_edges: UnitEdges) -> int:
+def _peak(graph: ComputationalGraph, order: Sequence[int]) -> int:
     """The most numbers held at once; see :func:`evaluate`."""
-    table = StructureTable(unit_edges)
-    edges = {edge: table.intern(found) for edge, found in graph.edges_as(unit_edges).items()}
+    table, edges = graph.interned()
     elimination = Elimination(edges, graph.output_vertices)
 
     def numbers(edge: int) -> int:
@@ -154,7 +146,7 @@ def measure(
     0.5 and 1.5; integers are zero. Runs are interleaved, so that a busy machine slows all orders alike.
 
     Args:
-        graph: the graph.
+        graph: the graph; its program is run, in whatever convention it is.
         orders: vertex numbers of each order.
         repeats: how often each is run, after it has been run twice to warm up.
         batch: how many inputs a run works on side by side, with ``jax.vmap`` if more than one. By default so
@@ -201,7 +193,7 @@ def _fitting_batch(graph: ComputationalGraph, orders: Sequence[tuple[int, ...]])
     program = graph.numbering.program
     variables = (*program.inputs, *(output for equation in program.equations for output in equation.outputs))
     values = sum(math.prod(variable.aval.shape) for variable in variables)
-    held = max(_peak(graph, order, "free") for order in orders)
+    held = max(_peak(graph.executed(), order) for order in orders)
     types = [program.inputs[at].aval for at in graph.numbering.wrt]
     results = [atom.aval for atom in program.outputs[: len(graph.outputs)]]
     jacobian = sum(math.prod(kind.shape) for kind in types) * sum(math.prod(kind.shape) for kind in results)

@@ -28,7 +28,7 @@ from ._structure import (
     structure,
     total,
 )
-from ._table import ZERO, ClosedTable, StructureTable, UnitEdges, close_table
+from ._table import ZERO, ClosedTable, StructureTable, close_table
 from ._term import Digit, Kind, Table, Term, digit_table
 
 __all__ = [
@@ -42,7 +42,6 @@ __all__ = [
     "StructureTable",
     "Table",
     "Term",
-    "UnitEdges",
     "Zeros",
     "add",
     "arranged_block",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ._counted import counted_product, counted_total
 from ._structure import Structure, dense, product, total
 
-UnitEdges = Literal["free", "counted"]
 ZERO = -1  # the id of a product that is zero
 
 
@@ -19,18 +18,13 @@ class StructureTable:
     """Interns structures on first sight; ids are dense and start at 0.
 
     Args:
-        unit_edges: the convention of prices, ``"free"`` or ``"counted"``.
+        counted: whether structures and prices are those of the counted convention.
         coarse: whether products and sums are taken for dense Jacobians. That keeps the number of
             structures small, and makes costs upper bounds.
-
-    Raises:
-        ValueError: for another word for ``unit_edges``.
     """
 
-    def __init__(self, unit_edges: UnitEdges = "free", coarse: bool = False) -> None:
-        if unit_edges not in ("free", "counted"):
-            raise ValueError(f"unit_edges must be 'free' or 'counted', got {unit_edges!r}")
-        self._counted = unit_edges == "counted"
+    def __init__(self, counted: bool = False, coarse: bool = False) -> None:
+        self._counted = counted
         self._coarse = coarse
         self.structures: list[Structure] = []
         self._ids: dict[Structure, int] = {}
@@ -97,7 +91,7 @@ def close_table(
     edges: Mapping[tuple[int, int], Structure],
     nodes: Sequence[int],
     eliminable: Collection[int],
-    unit_edges: UnitEdges = "free",
+    counted: bool = False,
     limit: int = 4096,
 ) -> ClosedTable:
     """The structures that a graph's edges can have while its vertices go in any order, with their tables.
@@ -106,13 +100,13 @@ def close_table(
         edges: the structure of every edge from a node to one after it.
         nodes: the graph's nodes, sources before targets.
         eliminable: the nodes that may go.
-        unit_edges: the convention of the prices.
+        counted: whether structures and prices are those of the counted convention.
         limit: how many structures there may be before products and sums are taken for dense instead.
     """
-    table = StructureTable(unit_edges)
+    table = StructureTable(counted)
     exact = _close(table, edges, nodes, eliminable, limit)
     if not exact:
-        table = StructureTable(unit_edges, coarse=True)
+        table = StructureTable(counted, coarse=True)
         _close(table, edges, nodes, eliminable, None)
     size = len(table.structures) + 1
     products, sums, mults = (np.zeros((size, size), np.int32) for _ in range(3))

@@ -48,7 +48,7 @@ def test_the_saved_order_costs_what_the_run_reported(finished):
     order = graphax.load_order(finished / "order.json")
     assert (order.method, order.seed, order.task) == ("alphazero", 3, "Lighthouse")
     last = json.loads((finished / "metrics.jsonl").read_text().splitlines()[-1])
-    assert graph.cost(order.order, "counted").mults == order.counted == -last["best"]
+    assert graph.counted().cost(order.order).mults == order.counted == -last["best"]
     page = (finished / "report.html").read_text()
     assert " ".join(map(str, order.order)) in page and "data:image/png;base64," in page
     assert f"<td>{order.counted}</td>" in page

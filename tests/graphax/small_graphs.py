@@ -4,7 +4,7 @@ import functools
 
 import graphax
 from alphagrad import tasks
-from graphax.sparse import ZERO, StructureTable
+from graphax.sparse import ZERO
 
 
 @functools.cache
@@ -24,10 +24,14 @@ def small_graphs(count, most=9):
     return tuple(found)
 
 
-def least_cost(graph, unit_edges="free"):
+def in_convention(graph, unit_edges):
+    """The graph in the convention of this name."""
+    return graph.counted() if unit_edges == "counted" else graph
+
+
+def least_cost(graph):
     """The multiplications of the cheapest of all orders: all are followed, equal remainders once."""
-    table = StructureTable(unit_edges)
-    edges = {edge: table.intern(structure) for edge, structure in graph.edges_as(unit_edges).items()}
+    table, edges = graph.interned()
 
     @functools.cache
     def rest(edges, vertices):

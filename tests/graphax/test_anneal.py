@@ -6,7 +6,7 @@ import random
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_graphs import least_cost, small_graphs
+from small_graphs import in_convention, least_cost, small_graphs
 
 import graphax
 from alphagrad import tasks
@@ -19,9 +19,9 @@ TENSOR = ["RoeFlux_3d", "Encoder", "random_tensor:seed=3", "random_tensor:seed=5
 
 
 @functools.cache
-def graph_of(name):
+def graph_of(name, unit_edges="free"):
     task = tasks.load(name)
-    return graphax.trace(task.fun, task.argnums)(*task.args)
+    return in_convention(graphax.trace(task.fun, task.argnums)(*task.args), unit_edges)
 
 
 def shuffled(graph, seed):
@@ -33,11 +33,11 @@ def shuffled(graph, seed):
 @pytest.mark.parametrize("unit_edges", ["free", "counted"])
 @pytest.mark.parametrize("name", SCALAR + TENSOR)
 def test_the_engine_counts_what_the_graph_counts(name, unit_edges):
-    graph = graph_of(name)
-    mults = Engine(graph, Prices(graph, unit_edges, additions=False))
-    flops = Engine(graph, Prices(graph, unit_edges, additions=True))
+    graph = graph_of(name, unit_edges)
+    mults = Engine(graph, Prices(graph, additions=False))
+    flops = Engine(graph, Prices(graph, additions=True))
     for order in (orders.forward(graph), orders.reverse(graph), orders.markowitz(graph), shuffled(graph, 0)):
-        cost = graph.cost(order, unit_edges)
+        cost = graph.cost(order)
         assert mults.prices(order).sum() == cost.mults
         assert flops.prices(order).sum() == cost.mults + cost.adds
 
@@ -48,7 +48,7 @@ def test_the_engine_holds_what_is_held(name):
         graph = graphax.trace(lambda x: (y := jnp.sin(x), jnp.cos(z := jnp.tan(y)), z))(jnp.ones(7))
     else:
         graph = graph_of(name)
-    engine = Engine(graph, Prices(graph, "free", additions=False), peaks=True)
+    engine = Engine(graph, Prices(graph, additions=False), peaks=True)
     for order in (orders.forward(graph), orders.reverse(graph), shuffled(graph, 1)):
         peak = max(engine.held, engine.prices(order).max())
         assert peak == orders.evaluate(graph, order, "memory")
@@ -57,7 +57,7 @@ def test_the_engine_holds_what_is_held(name):
 @pytest.mark.parametrize("name", ["RoeFlux_1d", "Encoder"])
 def test_what_is_taken_back_leaves_no_trace(name):
     graph = graph_of(name)
-    engine = Engine(graph, Prices(graph, "free", additions=False), peaks=True)
+    engine = Engine(graph, Prices(graph, additions=False), peaks=True)
     engine.prices(orders.forward(graph))  # the arrays have grown to their size
     start = engine.links.cells[: engine.links.top[0]].copy()
     top = engine.links.top.copy()
@@ -79,7 +79,7 @@ def test_what_is_taken_back_leaves_no_trace(name):
 @pytest.mark.parametrize("name", ["RoeFlux_1d", "Encoder", "random_tensor:seed=5"])
 def test_what_a_walk_believes_an_order_costs_is_what_it_costs(name, temperature):
     graph = graph_of(name)
-    walk = Walk(Engine(graph, Prices(graph, "free", additions=False)), shuffled(graph, 3), (0,))
+    walk = Walk(Engine(graph, Prices(graph, additions=False)), shuffled(graph, 3), (0,))
     for reach in (3, 1000):
         walk.anneal(2000, temperature, reach)
         now = walk._engine.order(walk._arrays.order)
@@ -148,7 +148,6 @@ def test_the_smallest_graphs_have_orders_too(vertices):
         ({"workers": 0}, "workers must be positive, got 0"),
         ({"seed": -1}, "seed must not be negative, got -1"),
         ({"objective": "speed"}, "speed"),
-        ({"unit_edges": "none"}, "'free' or 'counted'"),
         ({"start": (1, 2)}, "order misses"),
     ],
 )
@@ -172,9 +171,9 @@ GOALS = {
 @pytest.mark.parametrize("unit_edges", ["counted", "free"])
 @pytest.mark.parametrize("name", ["RoeFlux_1d", "RobotArm_6DOF", "Encoder"])
 def test_annealing_meets_the_best_known_orders(name, unit_edges):
-    graph = graph_of(name)
-    found = orders.anneal(graph, steps=300_000, unit_edges=unit_edges)
-    assert graph.cost(found, unit_edges).mults <= GOALS[name][unit_edges == "free"]
+    graph = graph_of(name, unit_edges)
+    found = orders.anneal(graph, steps=300_000)
+    assert graph.cost(found).mults <= GOALS[name][unit_edges == "free"]
 
 
 @pytest.mark.slow
@@ -182,15 +181,16 @@ def test_annealing_meets_the_best_known_orders(name, unit_edges):
 @pytest.mark.parametrize("unit_edges", ["counted", "free"])
 @pytest.mark.parametrize("name", GOALS)
 def test_annealing_meets_them_from_every_seed(name, unit_edges, seed):
-    graph = graph_of(name)
-    found = orders.anneal(graph, steps=1_000_000, seed=seed, unit_edges=unit_edges, workers=2)
-    assert graph.cost(found, unit_edges).mults <= GOALS[name][unit_edges == "free"]
+    graph = graph_of(name, unit_edges)
+    found = orders.anneal(graph, steps=1_000_000, seed=seed, workers=2)
+    assert graph.cost(found).mults <= GOALS[name][unit_edges == "free"]
 
 
 def check_that_annealing_finds_the_least(graphs, unit_edges):
     for graph in graphs:
-        found = orders.anneal(graph, steps=20_000, unit_edges=unit_edges)
-        assert graph.cost(found, unit_edges).mults == least_cost(graph, unit_edges)
+        graph = in_convention(graph, unit_edges)
+        found = orders.anneal(graph, steps=20_000)
+        assert graph.cost(found).mults == least_cost(graph)
 
 
 @pytest.mark.parametrize("unit_edges", ["counted", "free"])

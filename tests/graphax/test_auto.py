@@ -303,7 +303,7 @@ def test_auto_is_the_order_that_is_executed_in_either_convention():
     counted = graphax.count_ops(task.fun, order="auto", argnums=task.argnums, unit_edges="counted")(
         *task.args
     )
-    assert counted == graph.cost(orders.auto(graph), "counted")
+    assert counted == graph.counted().cost(orders.auto(graph))
 
 
 def test_auto_works_under_jit_vmap_and_grad():
@@ -379,7 +379,7 @@ def test_an_order_is_kept_for_other_processes(store, no_search):
     order = orders.auto(graph)
     kept = graphax.load_order(the_file(store))
     assert kept.order == order and kept.fingerprint == graph.fingerprint
-    assert (kept.free, kept.counted) == (graph.cost(order).mults, graph.cost(order, "counted").mults)
+    assert (kept.free, kept.counted) == (graph.cost(order).mults, graph.counted().cost(order).mults)
     _remember.forget()  # as if in another process
     no_search()
     assert orders.auto(graph) == order

@@ -27,15 +27,15 @@ PUBLISHED = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_classical_orders_cost_what_is_published(name):
     task = tasks.load(name)
-    graph = graphax.trace(task.fun, task.argnums)(*task.args)
+    graph = graphax.trace(task.fun, task.argnums)(*task.args).counted()
     orders = (
         graphax.orders.forward(graph),
         graphax.orders.reverse(graph),
-        graphax.orders.markowitz(graph, unit_edges="counted"),
+        graphax.orders.markowitz(graph),
     )
     for order, published in zip(orders, PUBLISHED[name], strict=True):
         if published is not None:
-            assert graph.cost(order, "counted").mults == published
+            assert graph.cost(order).mults == published
 
 
 def test_count_ops_compares_markowitz_degrees_in_the_convention_asked_for():
@@ -102,7 +102,7 @@ def check_three_numbers(task, monkeypatch, seed):
 def game_return(graph, order):
     from alphagrad.orders.game import VertexGame
 
-    game = VertexGame(graph, "free")
+    game = VertexGame(graph)
     actions = np.array([game.vertices.index(vertex) for vertex in order])
     _, rewards = jax.lax.scan(game.step, game.init(), actions)
     return int(rewards.sum())

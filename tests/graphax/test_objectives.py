@@ -5,12 +5,12 @@ import itertools
 import jax
 import jax.numpy as jnp
 import pytest
+from small_graphs import in_convention
 
 import graphax
 from alphagrad import tasks
 from graphax import orders
 from graphax.orders import evaluate
-from graphax.sparse import StructureTable
 
 
 def graph_of(name):
@@ -18,10 +18,9 @@ def graph_of(name):
     return graphax.trace(task.fun, task.argnums)(*task.args)
 
 
-def held_step_by_step(graph, order, unit_edges):
+def held_step_by_step(graph, order):
     """The peak by the letter of its definition, on a dictionary of edges."""
-    table = StructureTable(unit_edges)
-    edges = {edge: table.intern(found) for edge, found in graph.edges_as(unit_edges).items()}
+    table, edges = graph.interned()
 
     def held():
         return sum(table.structures[found].numbers for found in edges.values())
@@ -44,10 +43,10 @@ def held_step_by_step(graph, order, unit_edges):
 @pytest.mark.parametrize("unit_edges", ["free", "counted"])
 @pytest.mark.parametrize("name", ["RoeFlux_1d", "Perceptron", "random_scalar:seed=4", "random_tensor:seed=2"])
 def test_memory_is_the_most_that_edges_hold_at_once(name, unit_edges):
-    graph = graph_of(name)
+    graph = in_convention(graph_of(name), unit_edges)
     for order in (orders.forward(graph), orders.reverse(graph), orders.markowitz(graph)):
-        expected = held_step_by_step(graph, order, unit_edges)
-        assert evaluate(graph, order, "memory", unit_edges) == expected
+        expected = held_step_by_step(graph, order)
+        assert evaluate(graph, order, "memory") == expected
 
 
 def test_a_chain_holds_its_diagonals_and_the_one_that_is_being_made():
@@ -82,12 +81,12 @@ def test_a_narrow_waist_is_best_left_for_last():
 
 @pytest.mark.parametrize("unit_edges", ["free", "counted"])
 def test_operations_are_those_of_the_graph(unit_edges):
-    graph = graph_of("RobotArm_6DOF")
+    graph = in_convention(graph_of("RobotArm_6DOF"), unit_edges)
     order = orders.markowitz(graph)
-    cost = graph.cost(order, unit_edges)
-    assert evaluate(graph, order, unit_edges=unit_edges) == cost.mults
-    assert evaluate(graph, order, "mults", unit_edges) == cost.mults
-    assert evaluate(graph, order, "flops", unit_edges) == cost.mults + cost.adds
+    cost = graph.cost(order)
+    assert evaluate(graph, order) == cost.mults
+    assert evaluate(graph, order, "mults") == cost.mults
+    assert evaluate(graph, order, "flops") == cost.mults + cost.adds
 
 
 def test_what_makes_the_compiled_jacobian_larger_makes_it_slower():
@@ -138,8 +137,6 @@ def test_wrong_use_is_explained():
         evaluate(graph, order, "mult")
     with pytest.raises(ValueError, match="Objectives are 'mults', 'flops', 'memory', 'runtime'"):
         evaluate(graph, order, "qqq")
-    with pytest.raises(ValueError, match="unit_edges must be"):
-        evaluate(graph, order, "memory", "none")
     with pytest.raises(ValueError, match="misses"):
         evaluate(graph, order[1:], "memory")
     with pytest.raises(ValueError, match="candidates is empty"):

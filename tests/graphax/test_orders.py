@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracle import assert_same_jacobian
+from small_graphs import in_convention
 
 import graphax
 from alphagrad import tasks
@@ -49,9 +50,9 @@ def test_forward_ascends_and_reverse_descends():
 @pytest.mark.parametrize("seed", range(5))
 def test_markowitz_takes_the_cheapest_vertex_and_the_smallest_number(seed, unit_edges):
     task = tasks.random_scalar(seed, num_operations=15)
-    graph = graphax.trace(task.fun, task.argnums)(*task.args)
-    order = orders.markowitz(graph, unit_edges=unit_edges)
-    costing = graph.costing(unit_edges)
+    graph = in_convention(graphax.trace(task.fun, task.argnums)(*task.args), unit_edges)
+    order = orders.markowitz(graph)
+    costing = graph.costing()
     left = set(graph.eliminable)
     for vertex in order:
         assert (costing.degree(vertex), vertex) == min((costing.degree(v), v) for v in left)
@@ -155,8 +156,8 @@ def test_looking_at_one_vertex_ahead_is_markowitz():
 @pytest.mark.parametrize("name", ["RoeFlux_3d", "Encoder", "Simple", "random_tensor:seed=2"])
 def test_heuristics_give_orders_in_both_conventions(heuristic, name):
     graph = graph_of(name)
-    for unit_edges in ("free", "counted"):
-        order = heuristic(graph, unit_edges=unit_edges)
+    for each in (graph, graph.counted()):
+        order = heuristic(each)
         assert orders.check_order(graph, order) == order
 
 
@@ -174,8 +175,8 @@ def test_markowitz_is_fast_on_large_graphs(operations, limit):
     "name", ["random_scalar:seed=7", "random_tensor:seed=7", "random_tensor:seed=2", "Hole"]
 )
 def test_eliminations_can_be_taken_back(name, unit_edges):
-    graph = graph_of(name)
-    costing = graph.costing(unit_edges, undoable=True)
+    graph = in_convention(graph_of(name), unit_edges)
+    costing = graph.costing(undoable=True)
     rng = np.random.default_rng(0)
     for _ in range(5):
         order = [int(vertex) for vertex in rng.permutation(graph.eliminable)]
@@ -183,7 +184,7 @@ def test_eliminations_can_be_taken_back(name, unit_edges):
         for vertex in order:
             states.append(state(costing, graph))
             costing.eliminate(vertex)
-        assert (costing.mults, costing.adds) == graph.cost(order, unit_edges)
+        assert (costing.mults, costing.adds) == graph.cost(order)
         for _ in order[3:]:
             costing.undo()
             assert state(costing, graph) == states.pop()
@@ -234,8 +235,8 @@ def test_saved_orders_are_loaded_as_they_were(tmp_path):
     assert set(data) == {
         "version", "fingerprint", "order", "counted", "free", "method", "seed", "seconds", "task",
     }  # fmt: skip
-    assert data["counted"] == GRAPH.cost(order, "counted").mults
-    assert data["free"] == GRAPH.cost(order, "free").mults
+    assert data["counted"] == GRAPH.counted().cost(order).mults
+    assert data["free"] == GRAPH.cost(order).mults
     assert_same_jacobian(jacve(fun, order=graphax.load_order(path))(0.7), jax.jacrev(fun)(0.7))
     assert os.listdir(path.parent) == ["order.json"]
 

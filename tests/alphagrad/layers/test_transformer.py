@@ -221,7 +221,7 @@ def settings(name):
 
 def game_of(name):
     task = tasks.load(name)
-    return CompressedVertexGame(graphax.trace(task.fun, task.argnums)(*task.args))
+    return CompressedVertexGame(graphax.trace(task.fun, task.argnums)(*task.args).counted())
 
 
 @pytest.mark.parametrize(

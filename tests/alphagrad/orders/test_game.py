@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_graphs import in_convention
 
 import graphax
 from alphagrad import tasks
@@ -14,7 +15,7 @@ from alphagrad.orders.game import VertexGame
 
 def make(name, unit_edges="counted"):
     task = tasks.load(name)
-    return VertexGame(graphax.trace(task.fun, task.argnums)(*task.args), unit_edges)
+    return VertexGame(in_convention(graphax.trace(task.fun, task.argnums)(*task.args), unit_edges))
 
 
 def play(game, order):
@@ -32,7 +33,7 @@ def test_returns_are_minus_the_costs(name, unit_edges):
     actions = jnp.array([[game.vertices.index(vertex) for vertex in order] for order in orders])
     run = jax.jit(jax.vmap(lambda a: jax.lax.scan(game.step, game.init(), a)))
     states, rewards = run(actions)
-    assert [-int(r) for r in rewards.sum(1)] == [game.graph.cost(o, unit_edges).mults for o in orders]
+    assert [-int(r) for r in rewards.sum(1)] == [game.graph.cost(o).mults for o in orders]
     assert jax.vmap(game.is_over)(states).all() and not jax.vmap(game.legal)(states).any()
 
 
@@ -49,7 +50,7 @@ def test_a_finished_game_holds_the_jacobians_structure_and_nothing_else():
 
 def test_an_output_that_others_read_keeps_its_in_edges():
     graph = graphax.trace(lambda x: (y := jnp.sin(x), jnp.cos(y)))(1.0)
-    game = VertexGame(graph)
+    game = VertexGame(graph.counted())
     state, reward = game.step(game.init(), 0)
     assert reward == -1 and (np.asarray(state.edges)[0] > 0).all() and game.is_over(state)
 
@@ -73,7 +74,7 @@ def test_observations_describe_the_edges():
     assert (tensor[..., 0] == exists).all() and not tensor[~exists].any()
     assert exists.sum() == len(game.graph.edges)
     nodes = game.graph.inputs + game.graph.vertices
-    for (source, target), structure in game.graph.edges_as("counted").items():
+    for (source, target), structure in game.graph.edges.items():
         features = tensor[nodes.index(source), game.graph.vertices.index(target)]
         kinds = features[1:5]
         assert set(np.flatnonzero(kinds)) == {int(term.kind) for term in structure.terms}
@@ -82,19 +83,17 @@ def test_observations_describe_the_edges():
 
 def test_graphs_that_need_too_many_structures_get_upper_bounds_and_a_warning():
     task = tasks.load("Perceptron")
-    graph = graphax.trace(task.fun, task.argnums)(*task.args)
+    graph = graphax.trace(task.fun, task.argnums)(*task.args).counted()
     with pytest.warns(UserWarning, match="more than 20 edge structures"):
         game = VertexGame(graph, limit=20)
     order = graphax.orders.reverse(graph)
     assert not game.exact
-    assert -play(game, order)[1].sum() >= graph.cost(order, "counted").mults
+    assert -play(game, order)[1].sum() >= graph.cost(order).mults
 
 
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="no vertex to eliminate"):
         VertexGame(graphax.trace(jnp.sin)(1.0))
-    with pytest.raises(ValueError, match="unit_edges must be"):
-        make("Simple", "some")
 
 
 @pytest.mark.slow

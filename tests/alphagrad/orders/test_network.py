@@ -23,7 +23,7 @@ def graph_of(name):
 
 @pytest.fixture(scope="module")
 def game():
-    return CompressedVertexGame(graph_of("Perceptron"))
+    return CompressedVertexGame(graph_of("Perceptron").counted())
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ CONFIG = AlphaZeroConfig(
 @pytest.fixture(scope="module")
 def game():
     task = tasks.load("Hole")
-    return CompressedVertexGame(graphax.trace(task.fun, task.argnums)(*task.args))
+    return CompressedVertexGame(graphax.trace(task.fun, task.argnums)(*task.args).counted())
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_demonstrations_are_forward_reverse_and_markowitz(game):
     assert orders[0] == graphax.orders.forward(game.graph)
     assert orders[1] == graphax.orders.reverse(game.graph)
     for order, reached in zip(orders, shown.returns, strict=True):
-        assert game.graph.cost(order, "counted").mults == -reached
+        assert game.graph.cost(order).mults == -reached
     # The greedy games: no move could have paid more at once.
     for actions in shown.actions[2::3]:
         state = game.init()
@@ -74,9 +74,9 @@ def test_demonstrations_never_count_as_the_agents_own_games(turns):
 
 def test_self_play_finds_an_optimal_order(game, turns):
     training = turns[-1].training
-    best = min(game.graph.cost(order, "counted").mults for order in itertools.permutations(game.vertices))
+    best = min(game.graph.cost(order).mults for order in itertools.permutations(game.vertices))
     order = [game.vertices[action] for action in np.asarray(training.best_games.actions[0])]
-    assert game.graph.cost(order, "counted").mults == -training.best_returns == best
+    assert game.graph.cost(order).mults == -training.best_returns == best
     assert training.iteration == 10 and training.replay.count == 6 + 10 * 4
 
 

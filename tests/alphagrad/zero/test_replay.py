@@ -16,7 +16,7 @@ from alphagrad.zero.replay import ReplayConfig, add_latest, draw, empty_replay, 
 @pytest.fixture(scope="module")
 def game():
     task = tasks.load("Hole")
-    return VertexGame(graphax.trace(task.fun, task.argnums)(*task.args))
+    return VertexGame(graphax.trace(task.fun, task.argnums)(*task.args).counted())
 
 
 def played(game, *orders):
