@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 import math
 import typing
@@ -16,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from graphax.files import read_text
+from graphax.spelling import did_you_mean
 
 ConfigT = TypeVar("ConfigT")
 
@@ -152,10 +152,7 @@ def _read_settings(path: Path) -> DictConfig:
 
 def nearest(word: str, known: Sequence[str]) -> str:
     """A hint at what a misspelt word may have meant."""
-    leaves = {key.rsplit(".", 1)[-1]: key for key in reversed(known)}
-    close = difflib.get_close_matches(word, known, 1, 0.6)
-    close = close or [leaves[leaf] for leaf in difflib.get_close_matches(word, leaves, 1, 0.6)]
-    return f"did you mean {close[0]!r}?" if close else "known are " + ", ".join(known)
+    return did_you_mean(word, known).strip() or "known are " + ", ".join(known)
 
 
 def check_counts(**settings: int | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib.util
 import inspect
 import sys
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
+
+from graphax.spelling import did_you_mean
 
 from . import (
     chemistry,
@@ -103,16 +104,9 @@ def load(name: str, args: str | None = None, argnums: Sequence[int] | None = Non
         return dataclasses.replace(task, name=name)
     if name.endswith(".py"):
         raise ValueError(f"name the function that returns the task, as in '{name}:function'")
-    raise ValueError(f"there is no task called {name!r}; {_suggestion(name)}")
-
-
-def _suggestion(name: str) -> str:
-    by_lower_case = {known.lower(): known for known in names()}
-    close = difflib.get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.4)
-    nearest = " or ".join(repr(by_lower_case[match]) for match in close)
-    question = f"did you mean {nearest}? " if close else ""
-    return (
-        f"{question}`alphagrad.tasks.names()` lists them all, and 'path/to/file.py:function' loads your own"
+    raise ValueError(
+        f"there is no task called {name!r}; {did_you_mean(name, names())}`alphagrad.tasks.names()` lists "
+        "them all, and 'path/to/file.py:function' loads your own"
     )
 
 

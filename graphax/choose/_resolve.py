@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 
 from .._graph import ComputationalGraph, check_order
+from ..spelling import did_you_mean
 from ._auto import auto
 from ._heuristics import forward, markowitz, reverse
 from ._store import Order
@@ -37,9 +37,8 @@ def resolve_order(graph: ComputationalGraph, order: OrderLike) -> tuple[int, ...
     """
     if isinstance(order, str):
         if order not in _NAMED:
-            close = difflib.get_close_matches(order, _NAMED, 1, 0.0)[0]
             raise ValueError(
-                f"unknown order {order!r}; did you mean {close!r}? Named orders are "
+                f"unknown order {order!r}; {did_you_mean(order, _NAMED)}Named orders are "
                 + ", ".join(map(repr, _NAMED))
             )
         return _NAMED[order](graph)

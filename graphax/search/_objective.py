@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import math
 import statistics
 import time
@@ -19,6 +18,7 @@ from .._graph import ComputationalGraph, check_order, order_cost
 from .._trace import Variable
 from ..rules import real_type
 from ..sparse import ZERO
+from ..spelling import did_you_mean
 
 Objective = Literal["mults", "flops", "memory", "runtime"]
 
@@ -65,13 +65,11 @@ def check_objective(objective: str) -> None:
     Raises:
         ValueError: if not.
     """
-    if objective not in get_args(Objective):
-        close = difflib.get_close_matches(str(objective), get_args(Objective), 1)
+    known = get_args(Objective)
+    if objective not in known:
         raise ValueError(
-            f"unknown objective {objective!r}; "
-            + (f"did you mean {close[0]!r}? " if close else "")
-            + "Objectives are "
-            + ", ".join(map(repr, get_args(Objective)))
+            f"unknown objective {objective!r}; {did_you_mean(str(objective), known)}Objectives are "
+            + ", ".join(map(repr, known))
         )
 
 
