@@ -1,7 +1,28 @@
 """Settings that all tests share."""
 
+import importlib.util
+import mmap
 import os
+import pathlib
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Orders that the user keeps are neither read nor written; tests of the store name a folder of their own.
 os.environ["GRAPHAX_ORDER_STORE"] = "off"
+
+# Tests compile thousands of programs and run each once. What XLA spends on fast code is most of their time.
+_COMPILE_QUICKLY = {"xla_backend_optimization_level": "0", "xla_cpu_use_fusion_emitters": "false"}
+
+
+def _known(flags):
+    """Those of the flags that this release of XLA has; it ends the process at any other."""
+    where = importlib.util.find_spec("jaxlib").submodule_search_locations[0]
+    for path in pathlib.Path(where).glob("libjax_common.*"):
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as library:
+            return [flag for flag in flags if library.find(flag.encode() + b"\0") >= 0]
+    return []
+
+
+if "XLA_FLAGS" not in os.environ:
+    os.environ["XLA_FLAGS"] = " ".join(
+        f"--{flag}={_COMPILE_QUICKLY[flag]}" for flag in _known(_COMPILE_QUICKLY)
+    )
