@@ -36,7 +36,7 @@ def _stable(value: Any) -> str:
     return ""
 
 
-class Spelling:
+class Printer:
     """Equations as a jaxpr prints them; variables are named a, b, ... as they come up."""
 
     def __init__(self) -> None:
@@ -59,10 +59,10 @@ class Spelling:
 
 def describe(numbering: Numbering, eliminable: Collection[int], vertices: Collection[int]) -> str:
     """The numbered equations as a jaxpr prints them, with the lines that they come from."""
-    spelling = Spelling()
+    printer = Printer()
     program = numbering.program
     eliminable, vertices = set(eliminable), set(vertices)
-    header = " ".join(map(spelling.typed, program.inputs))
+    header = " ".join(map(printer.typed, program.inputs))
     rows = []
     last = 0
     for equation in program.equations:
@@ -73,14 +73,14 @@ def describe(numbering: Numbering, eliminable: Collection[int], vertices: Collec
             for number in numbers or [last]
         )
         label = ",".join(str(number) for number in numbers or [last])
-        text = spelling.equation(equation, stable_params(equation.params))
+        text = printer.equation(equation, stable_params(equation.params))
         rows.append((label, marks, text, equation.source and f"# {equation.source}"))
     width = max((len(row[0]) for row in rows), default=0)
     body = max((min(len(row[2]), 72) for row in rows), default=0)
     lines = [
         f"{label:>{width}} {marks} {text:<{body}}  {place}".rstrip() for label, marks, text, place in rows
     ]
-    results = " ".join(map(spelling.name, program.outputs))
+    results = " ".join(map(printer.name, program.outputs))
     legend = (
         f"{len(vertices)} vertices, {len(eliminable)} eliminable (*); o is an output that no vertex reads"
     )

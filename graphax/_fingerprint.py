@@ -59,7 +59,7 @@ def fingerprint(numbering: Numbering, outputs: Sequence[int | None]) -> str:
         numbering: the numbered program.
         outputs: the node of every differentiated output, or None.
     """
-    program = _spell_program(numbering.program, numbering)
+    program = _canonical_program(numbering.program, numbering)
     return _digest(f"{program}\n{numbering.wrt} {tuple(outputs)}")
 
 
@@ -67,7 +67,7 @@ def _digest(text: str | bytes) -> str:
     return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
 
 
-def _spell_program(program: Program, numbering: Numbering | None = None, with_rules: bool = True) -> str:
+def _canonical_program(program: Program, numbering: Numbering | None = None, with_rules: bool = True) -> str:
     """A program as text; variables are numbered as they appear.
 
     Args:
@@ -76,17 +76,17 @@ def _spell_program(program: Program, numbering: Numbering | None = None, with_ru
         with_rules: whether custom derivative rules belong to it. Those of a rule's own program do not: a rule
             may well call the function that it belongs to.
     """
-    spell = functools.partial(_spell_value, with_rules=with_rules)
+    canonical = functools.partial(_canonical_value, with_rules=with_rules)
     active = numbering and numbering.active
     numbers: dict[Variable, str] = {}
 
     def name(atom: Atom) -> str:
         if isinstance(atom, Constant):
-            return spell(atom.value)
+            return canonical(atom.value)
         number = numbers.get(atom)
         if number is None:
             numbers[atom] = number = f"v{len(numbers)}"
-            return f"{number}{_spell_type(atom.aval)}"
+            return f"{number}{_canonical_type(atom.aval)}"
         return number
 
     lines = [" ".join(map(name, program.inputs))]
@@ -95,29 +95,29 @@ def _spell_program(program: Program, numbering: Numbering | None = None, with_ru
         results = " ".join(map(name, equation.outputs))
         carries = active is None or not active.isdisjoint(equation.outputs)
         has_rule = with_rules and carries and equation.primitive.name in _CUSTOM
-        rule = _spell_rule(equation, numbering) if has_rule else ""
-        params = _spell_params(equation, spell)
+        rule = _canonical_rule(equation, numbering) if has_rule else ""
+        params = _canonical_params(equation, canonical)
         lines.append(f"{results} = {equation.primitive.name} {operands} {params} {rule}")
     lines.append("return " + " ".join(map(name, program.outputs)))
-    lines += [f"{name(variable)} is {spell(value)}" for variable, value in tables(program, active)]
+    lines += [f"{name(variable)} is {canonical(value)}" for variable, value in tables(program, active)]
     return "\n".join(lines)
 
 
-def _spell_params(equation: Equation, spell: Callable[[Any], str]) -> str:
+def _canonical_params(equation: Equation, canonical: Callable[[Any], str]) -> str:
     params = dict(equation.params)
     if equation.primitive.name == "scan":  # whose operands releases of JAX describe differently
         params = params | {"counts": scan_counts(params), "ft_in": None, "ft_out": None}
     return " ".join(
         f"{key}={text}"
         for key, value in sorted(params.items())
-        if key not in _NOT_WHAT and (text := spell(value))
+        if key not in _NOT_WHAT and (text := canonical(value))
     )
 
 
-def _spell_value(value: Any, with_rules: bool = True) -> str:
+def _canonical_value(value: Any, with_rules: bool = True) -> str:
     """A parameter, a literal or an array as text that is the same in every process.
 
-    None and types spell nothing, functions their name; of objects that hold no such values only the type is
+    None and types are empty, functions their name; of objects that hold no such values only the type is
     said, for their own text may name an address.
     """
     if value is None or isinstance(value, np.dtype) or isinstance(value, type):
@@ -127,31 +127,33 @@ def _spell_value(value: Any, with_rules: bool = True) -> str:
     if isinstance(value, enum.Enum):
         return f"{type(value).__name__}.{value.name}"
     if isinstance(value, bool | int | float | complex):
-        return _spell_number(value)
+        return _canonical_number(value)
     if isinstance(value, PartitionSpec):
-        return f"spec{_spell_value(tuple(value))}"
+        return f"spec{_canonical_value(tuple(value))}"
     if isinstance(value, tuple | list):
-        return "(" + ",".join(_spell_value(item, with_rules) or "_" for item in value) + ")"
+        return "(" + ",".join(_canonical_value(item, with_rules) or "_" for item in value) + ")"
     if isinstance(value, Mapping):
-        return "{" + ",".join(sorted(f"{key}:{_spell_value(value[key], with_rules)}" for key in value)) + "}"
+        return (
+            "{" + ",".join(sorted(f"{key}:{_canonical_value(value[key], with_rules)}" for key in value)) + "}"
+        )
     if isinstance(value, set | frozenset):
-        return "{" + ",".join(sorted(_spell_value(item, with_rules) for item in value)) + "}"
+        return "{" + ",".join(sorted(_canonical_value(item, with_rules) for item in value)) + "}"
     if isinstance(value, core.ClosedJaxpr | core.Jaxpr):
-        return _spell_inner(value, with_rules)
+        return _canonical_inner(value, with_rules)
     if isinstance(value, jax.Array | np.ndarray | np.generic):
-        return _spell_array(value)
+        return _canonical_array(value)
     if hasattr(value, "dtype") and hasattr(value, "shape"):
-        return _spell_type(value)
+        return _canonical_type(value)
     if dataclasses.is_dataclass(value):
         items = {item.name: getattr(value, item.name, None) for item in dataclasses.fields(value)}
-        return type(value).__name__ + _spell_value({k: v for k, v in items.items() if k not in _NOT_WHAT})
+        return type(value).__name__ + _canonical_value({k: v for k, v in items.items() if k not in _NOT_WHAT})
     return getattr(value, "__qualname__", type(value).__qualname__)
 
 
-def _spell_number(value: complex) -> str:
-    """A number, to single precision if it is floating, so that every floating type spells it alike."""
+def _canonical_number(value: complex) -> str:
+    """A number, to single precision if it is floating, so that it is the same in every floating type."""
     if isinstance(value, complex):
-        return f"{_spell_number(value.real)}{_spell_number(value.imag)}j"
+        return f"{_canonical_number(value.real)}{_canonical_number(value.imag)}j"
     if isinstance(value, int):
         return repr(bool(value) if isinstance(value, bool) else int(value))
     double = float(value)
@@ -163,22 +165,22 @@ def _spell_number(value: complex) -> str:
 _LARGEST_SINGLE = float(np.finfo(np.float32).max)
 
 
-def _spell_array(value: Any) -> str:
+def _canonical_array(value: Any) -> str:
     """The entries of an array, to single precision if they are no integers."""
     if isinstance(value, Tracer):
-        return _spell_type(value)
+        return _canonical_type(value)
     if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         value = jax.random.key_data(value)
     if value.dtype == jax.dtypes.float0:
-        return _spell_type(value)
+        return _canonical_type(value)
     if not value.shape:
-        return _spell_number(np.asarray(value).item())
+        return _canonical_number(np.asarray(value).item())
     kind = _kind(value.dtype)
     wide = {"f": np.float32, "c": np.complex64}.get(kind, np.int64)
-    return _spell_type(value) + _digest(np.asarray(value).astype(wide).tobytes())
+    return _canonical_type(value) + _digest(np.asarray(value).astype(wide).tobytes())
 
 
-def _spell_type(aval: Any) -> str:
+def _canonical_type(aval: Any) -> str:
     return f"{_kind(getattr(aval, 'dtype', None))}{getattr(aval, 'shape', aval)}"
 
 
@@ -191,21 +193,21 @@ def _kind(dtype: Any) -> str:
     return str(dtype)
 
 
-# Programs that several equations hold, perhaps of several graphs, are spelt once: without rules and with.
+# Programs that several equations hold, perhaps of several graphs, are put down once: without rules and with.
 _inner: tuple[WeakKeyDictionary[Any, str], ...] = (WeakKeyDictionary(), WeakKeyDictionary())
 _rules: WeakKeyDictionary[Any, dict[tuple[bool, ...], str]] = WeakKeyDictionary()
 
 
-def _spell_inner(value: core.ClosedJaxpr | core.Jaxpr, with_rules: bool) -> str:
+def _canonical_inner(value: core.ClosedJaxpr | core.Jaxpr, with_rules: bool) -> str:
     """A program that a parameter holds; calls in it are inlined as they are around it."""
     text = _inner[with_rules].get(value)
     if text is None:
-        text = _digest(_spell_program(inline(value), with_rules=with_rules))
+        text = _digest(_canonical_program(inline(value), with_rules=with_rules))
         _inner[with_rules][value] = text
     return text
 
 
-def _spell_rule(equation: Equation, numbering: Numbering | None) -> str:
+def _canonical_rule(equation: Equation, numbering: Numbering | None) -> str:
     """The program of a custom derivative, which is known only by tracing it."""
     wanted = tuple(is_differentiable(atom.aval) for atom in equation.inputs)
     if equation.params.get("symbolic_zeros"):
@@ -229,7 +231,7 @@ def _traced_rule(equation: Equation, wanted: tuple[bool, ...]) -> str:
             program = _pullback(equation, wanted)
     except Exception:  # whatever a user's rule raises, it is said when a derivative is taken
         return ""
-    return _digest(_spell_program(program, with_rules=False))
+    return _digest(_canonical_program(program, with_rules=False))
 
 
 def _pullback(equation: Equation, wanted: Sequence[bool]) -> Program:

@@ -28,7 +28,7 @@ import numpy as np
 
 from graphax.compiled import compiled
 
-# Places in `Walk.top`: how many products there are, how many pairs of them share a factor, the state of the
+# Places in `State.top`: how many products there are, how many pairs of them share a factor, the state of the
 # random numbers, the moves so far, the plus transitions among them, the flips since the rank last changed,
 # the flips between plus transitions, the rank up to which they lead, and the bits of a product's number.
 RANK, PAIRS, RANDOM, FLIPS, PLUSES, SINCE, PATIENCE, CEILING, BITS, _TOP_WIDTH = range(10)
@@ -43,7 +43,7 @@ for _i in range(_WORD):
     _EXPONENT[((int(_BRUIJN) << _i) & (2**64 - 1)) >> 58] = _i
 
 
-class Walk(NamedTuple):
+class State(NamedTuple):
     """A scheme and what is known of its neighbours.
 
     Attributes:
@@ -88,15 +88,15 @@ def _equal(factors, axis, word, value):
 
 
 @compiled
-def _code(walk, axis, one, other):
-    bits = walk.top[BITS]
+def _code(state, axis, one, other):
+    bits = state.top[BITS]
     return (((axis << bits) | min(one, other)) << bits) | max(one, other)
 
 
 @compiled
-def _put(walk, axis, row, value):
+def _put(state, axis, row, value):
     """Make a value a factor of a product that has none there; return a product to merge with, or itself."""
-    factors, pairs, places, top = walk
+    factors, pairs, places, top = state
     one, two = (axis + _ONE) % _U(3), (axis + _U(2)) % _U(3)
     u, v = factors[one, row], factors[two, row]
     count, partner = top[PAIRS], row
@@ -107,7 +107,7 @@ def _put(walk, axis, row, value):
             bit = found & (~found + _ONE)
             found ^= bit
             other = _U(word) * _U(_WORD) + _EXPONENT[(bit * _BRUIJN) >> _U(58)]
-            code = _code(walk, axis, row, other)
+            code = _code(state, axis, row, other)
             pairs[count] = code
             places[code] = count
             count += _ONE
@@ -119,9 +119,9 @@ def _put(walk, axis, row, value):
 
 
 @compiled
-def _take(walk, axis, row):
+def _take(state, axis, row):
     """Take the factor of a product away, and return it."""
-    factors, pairs, places, top = walk
+    factors, pairs, places, top = state
     value = factors[axis, row]
     factors[axis, row] = 0
     count = top[PAIRS]
@@ -132,7 +132,7 @@ def _take(walk, axis, row):
             bit = found & (~found + _ONE)
             found ^= bit
             other = _U(word) * _U(_WORD) + _EXPONENT[(bit * _BRUIJN) >> _U(58)]
-            place = places[_code(walk, axis, row, other)]
+            place = places[_code(state, axis, row, other)]
             count -= _ONE
             last = pairs[count]
             pairs[place] = last
@@ -142,32 +142,32 @@ def _take(walk, axis, row):
 
 
 @compiled
-def _append(walk, u, v, w):
+def _append(state, u, v, w):
     """Add a product."""
-    row = walk.top[RANK]
-    walk.top[RANK] += _ONE
+    row = state.top[RANK]
+    state.top[RANK] += _ONE
     for axis, value in ((_U(0), u), (_U(1), v), (_U(2), w)):
-        _put(walk, axis, row, value)
+        _put(state, axis, row, value)
 
 
 @compiled
-def _remove(walk, row):
+def _remove(state, row):
     """Take a product away; the last one moves into its place."""
-    top = walk.top
+    top = state.top
     last = top[RANK] - _ONE
     for axis in range(3):
-        _take(walk, _U(axis), row)
+        _take(state, _U(axis), row)
         if last != row:
-            value = _take(walk, _U(axis), last)
-            _put(walk, _U(axis), row, value)
+            value = _take(state, _U(axis), last)
+            _put(state, _U(axis), row, value)
     top[RANK] = last
 
 
 @compiled
-def _double(walk, row):
+def _double(state, row):
     """A product that shares two factors with a product, or the product itself."""
-    factors = walk.factors
-    for other in range(walk.top[RANK]):
+    factors = state.factors
+    for other in range(state.top[RANK]):
         shared = 0
         for axis in range(3):
             shared += factors[axis, other] == factors[axis, row]
@@ -177,40 +177,40 @@ def _double(walk, row):
 
 
 @compiled
-def _merge(walk, row, other):
+def _merge(state, row, other):
     """Make two products that share two factors one, or none if it vanishes."""
-    factors = walk.factors
+    factors = state.factors
     axis = _U(0)
     for i in range(3):
         if factors[i, row] != factors[i, other]:
             axis = _U(i)
     value = factors[axis, row] ^ factors[axis, other]
     lower = min(row, other)
-    _remove(walk, max(row, other))
+    _remove(state, max(row, other))
     if value == 0:
-        _remove(walk, lower)
+        _remove(state, lower)
     else:
-        _take(walk, axis, lower)
-        _put(walk, axis, lower, value)
+        _take(state, axis, lower)
+        _put(state, axis, lower, value)
 
 
 @compiled
-def reduce(walk):
+def reduce(state):
     """Merge products until no two share two factors."""
     row = _U(0)
-    while row < walk.top[RANK]:
-        other = _double(walk, row)
+    while row < state.top[RANK]:
+        other = _double(state, row)
         if other != row:
-            _merge(walk, row, other)
+            _merge(state, row, other)
             row = _U(0)
         else:
             row += _ONE
 
 
 @compiled
-def flip(walk):
+def flip(state):
     """Flip a pair that is drawn from all that share a factor; False if there is none."""
-    factors, pairs, top = walk.factors, walk.pairs, walk.top
+    factors, pairs, top = state.factors, state.pairs, state.top
     if top[PAIRS] == 0:
         return False
     number = _draw(top)
@@ -224,18 +224,18 @@ def flip(walk):
     top[FLIPS] += _ONE
     top[SINCE] += _ONE
     added, taken = factors[one, second], factors[two, first]
-    here = _put(walk, one, first, _take(walk, one, first) ^ added)
-    there = _put(walk, two, second, _take(walk, two, second) ^ taken)
+    here = _put(state, one, first, _take(state, one, first) ^ added)
+    there = _put(state, two, second, _take(state, two, second) ^ taken)
     if here != first or there != second:
         top[SINCE] = 0
-        reduce(walk)
+        reduce(state)
     return True
 
 
 @compiled
-def plus(walk):
+def plus(state):
     """Make two products that share nothing into three; False if no such pair was met."""
-    factors, top = walk.factors, walk.top
+    factors, top = state.factors, state.top
     rank = top[RANK]
     if rank < 2 or rank + _U(2) > _U(factors.shape[1]):
         return False
@@ -252,21 +252,21 @@ def plus(walk):
         u, v, w = factors[a, first], factors[b, first], factors[c, first]
         x, y, z = factors[a, second], factors[b, second], factors[c, second]
         for axis, row, value in ((b, first, v ^ y), (a, second, x ^ u)):
-            _take(walk, axis, row)
-            _put(walk, axis, row, value)
+            _take(state, axis, row)
+            _put(state, axis, row, value)
         top[RANK] = rank + _ONE
         for axis, value in ((a, u), (b, y), (c, z ^ w)):
-            _put(walk, axis, rank, value)
+            _put(state, axis, rank, value)
         top[PLUSES] += _ONE
         top[FLIPS] += _ONE
         top[SINCE] = 0
-        reduce(walk)
+        reduce(state)
         return True
     return False
 
 
 @compiled
-def wander(walk, flips, goal):
+def wander(state, flips, goal):
     """Walk until the rank is the goal or less, or for a number of flips.
 
     A plus transition is made when the rank has not changed for `top[PATIENCE]` flips and is below
@@ -275,33 +275,33 @@ def wander(walk, flips, goal):
     Returns:
         whether the walk can go on: False where there is nothing to flip, nor room for a plus transition.
     """
-    top = walk.top
+    top = state.top
     until = top[FLIPS] + flips
     while top[FLIPS] < until and top[RANK] > goal:
         if top[SINCE] >= top[PATIENCE]:
             top[SINCE] = 0
             if top[RANK] < top[CEILING]:
-                plus(walk)
-        if not flip(walk) and (top[RANK] >= top[CEILING] or not plus(walk)):
+                plus(state)
+        if not flip(state) and (top[RANK] >= top[CEILING] or not plus(state)):
             top[FLIPS] += _ONE
             return False
     return True
 
 
 @compiled
-def begin(walk, factors):
-    """Make a walk stand at a scheme, given as (3, rank) factors of which none is zero."""
-    walk.factors[:] = 0
-    walk.top[RANK] = 0
-    walk.top[PAIRS] = 0
-    walk.top[SINCE] = 0
+def begin(state, factors):
+    """Make the state that of a scheme, given as (3, rank) factors of which none is zero."""
+    state.factors[:] = 0
+    state.top[RANK] = 0
+    state.top[PAIRS] = 0
+    state.top[SINCE] = 0
     for row in range(factors.shape[1]):
-        _append(walk, factors[0, row], factors[1, row], factors[2, row])
-    reduce(walk)
+        _append(state, factors[0, row], factors[1, row], factors[2, row])
+    reduce(state)
 
 
-def new_walk(capacity: int, seed: int) -> Walk:
-    """A walk with room for schemes of a rank below a capacity.
+def new_state(capacity: int, seed: int) -> State:
+    """A state with room for schemes of a rank below a capacity.
 
     Args:
         capacity: products, at least.
@@ -312,6 +312,6 @@ def new_walk(capacity: int, seed: int) -> Walk:
     top[RANDOM] = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] | _ONE
     top[BITS] = bits
     codes = 3 << (2 * bits)
-    return Walk(
+    return State(
         np.zeros((3, 1 << bits), np.uint64), np.zeros(codes, np.uint32), np.zeros(codes, np.uint32), top
     )

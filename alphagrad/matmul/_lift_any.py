@@ -61,31 +61,31 @@ def lift_nearby(
             return rational
     except LiftError as error:
         failure = error
-    from ._walker import Walker
+    from ._flip_walk import FlipWalk
 
-    walker = Walker(seed, 0)
-    walker.compile()
+    walk = FlipWalk(seed, 0)
+    walk.compile()
     end = math.inf if seconds is None else time.monotonic() + seconds
     pool = [pack(scheme)]
     over = False
-    while not over and time.monotonic() < end and (steps is None or walker.flips < steps):
-        walker.begin(pool[walker.random.integers(len(pool))])
+    while not over and time.monotonic() < end and (steps is None or walk.flips < steps):
+        walk.begin(pool[walk.random.integers(len(pool))])
         rank = pool[0].shape[1]
         for _ in range(LENGTH * rank // SLICE):
-            walker.wander(SLICE, rank)
+            walk.wander(SLICE, rank)
             over = stop is not None and bool(stop())
             if over:
                 break
-            if walker.rank > rank:
+            if walk.rank > rank:
                 continue
             try:
-                found = lift(unpack(scheme.format, walker.factors()))
+                found = lift(unpack(scheme.format, walk.factors()))
                 if found.ring in ("Z", ring):
                     return found
                 rational = found if rational is None or found.rank < rational.rank else rational
             except LiftError:
                 pass
-            pool = ([] if walker.rank < rank else pool[-POOL:]) + [walker.factors()]
+            pool = ([] if walk.rank < rank else pool[-POOL:]) + [walk.factors()]
             break
     if rational is not None:
         return rational

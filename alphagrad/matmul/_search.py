@@ -18,7 +18,7 @@ from ._scheme import Format, Scheme, as_format, sorted_format, standard
 from ._transform import extend, project, reduce_modulo
 
 if TYPE_CHECKING:
-    from ._walker import Walker
+    from ._flip_walk import FlipWalk
 
 _ENTRIES = 64  # of a matrix, as many as there are bits in an integer
 _PROGRESS_SECONDS = 0.2
@@ -199,13 +199,13 @@ class _FlipSearch:
         progress: Callable[[FlipProgress], Any] | None,
     ) -> None:
         # Numba takes half a second to import, which only those who search shall pay.
-        from ._walker import Walker
+        from ._flip_walk import FlipWalk
 
         self.format, self._target = format, max(_least(format), target or 0)
         self.best = standard(*format, ring="Z2")
-        self._walkers = [Walker(seed, worker) for worker in range(workers)]
-        for walker in self._walkers:
-            walker.compile()  # before the clock is read
+        self._walks = [FlipWalk(seed, worker) for worker in range(workers)]
+        for walk in self._walks:
+            walk.compile()  # before the clock is read
         self._steps, self._report = steps, progress
         self._begin = time.monotonic()
         self._end = math.inf if seconds is None else self._begin + seconds
@@ -219,7 +219,7 @@ class _FlipSearch:
     @property
     def over(self) -> bool:
         """Whether the budget is spent, the target reached, or someone asked to stop."""
-        spent = self._steps is not None and all(walker.flips >= self._steps for walker in self._walkers)
+        spent = self._steps is not None and all(walk.flips >= self._steps for walk in self._walks)
         return spent or self._stop.is_set() or self.best.rank <= self._target or time.monotonic() >= self._end
 
     def goal(self, format: Format) -> int:
@@ -254,7 +254,7 @@ class _FlipSearch:
             some schemes of the lowest rank, of which one is verified.
         """
         last = format == self.format
-        self._starts = [self._walkers[0].reduced(pack(scheme)) for scheme in starts]
+        self._starts = [self._walks[0].reduced(pack(scheme)) for scheme in starts]
         packed = [*map(pack, best), *self._starts]
         self._rank = min(factors.shape[1] for factors in packed)
         self._pool = [factors for factors in packed if factors.shape[1] == self._rank][:POOL]
@@ -262,14 +262,14 @@ class _FlipSearch:
         self._keep(format)
         share, now = 1.0 if last else _SHARE, time.monotonic()
         until = now + share * max(0.0, self._end - now)
-        with ThreadPoolExecutor(len(self._walkers)) as threads:
+        with ThreadPoolExecutor(len(self._walks)) as threads:
             pending = set()
-            for walker in self._walkers:
-                left = math.inf if self._steps is None else share * max(0, self._steps - walker.flips)
+            for walk in self._walks:
+                left = math.inf if self._steps is None else share * max(0, self._steps - walk.flips)
                 limits = _Limits(
-                    self.goal(format), 0 if last else _GATHER, until, walker.flips + left, patience
+                    self.goal(format), 0 if last else _GATHER, until, walk.flips + left, patience
                 )
-                pending.add(threads.submit(self._walk, walker, limits))
+                pending.add(threads.submit(self._walk, walk, limits))
             try:
                 while pending:
                     done, pending = wait(pending, _PROGRESS_SECONDS)
@@ -281,12 +281,12 @@ class _FlipSearch:
             except BaseException:
                 self._stop.set()
                 raise
-        chosen = self._walkers[0].random.permutation(len(self._pool))[:_HANDED]
+        chosen = self._walks[0].random.permutation(len(self._pool))[:_HANDED]
         return [unpack(format, self._pool[at]) for at in chosen]
 
     @property
     def _flips(self) -> int:
-        return sum(walker.flips for walker in self._walkers)
+        return sum(walk.flips for walk in self._walks)
 
     def _keep(self, format: Format) -> None:
         """Verify what was found, and keep it if it is the best of the format that was asked for."""
@@ -300,38 +300,38 @@ class _FlipSearch:
     def _progress(self, format: Format) -> FlipProgress:
         return FlipProgress(time.monotonic() - self._begin, self._flips, format, self._rank, self.best)
 
-    def _walk(self, walker: Walker, limits: _Limits) -> None:
+    def _walk(self, walk: FlipWalk, limits: _Limits) -> None:
         """Walk again and again, until a limit is reached.
 
         The longer no lower rank has been found, the more walks begin where the search began, not at one of
         the best schemes.
         """
-        while not self._over(walker, limits):
+        while not self._over(walk, limits):
             with self._lock:
-                starts = self._starts if walker.random.random() < self._stuck(limits) else self._pool
-                walker.begin(starts[walker.random.integers(len(starts))])
-            rank, fell, alive = walker.rank, walker.flips, True
-            while alive and walker.flips - fell < LENGTH * rank:
-                alive = walker.wander(math.ceil(min(SLICE, limits.flips - walker.flips)), rank)
-                if walker.rank < rank:
-                    rank, fell = walker.rank, walker.flips
+                starts = self._starts if walk.random.random() < self._stuck(limits) else self._pool
+                walk.begin(starts[walk.random.integers(len(starts))])
+            rank, fell, alive = walk.rank, walk.flips, True
+            while alive and walk.flips - fell < LENGTH * rank:
+                alive = walk.wander(math.ceil(min(SLICE, limits.flips - walk.flips)), rank)
+                if walk.rank < rank:
+                    rank, fell = walk.rank, walk.flips
                 with self._lock:
-                    self._offer(walker)
-                if self._over(walker, limits):
+                    self._offer(walk)
+                if self._over(walk, limits):
                     return
                 if rank <= limits.goal:
                     break
 
-    def _offer(self, walker: Walker) -> None:
+    def _offer(self, walk: FlipWalk) -> None:
         """Take a scheme into the pool if it is as good as those in there."""
-        if walker.rank > self._rank:
+        if walk.rank > self._rank:
             return
-        if walker.rank < self._rank:
-            self._rank, self._pool, self._improved = walker.rank, [], self._flips
+        if walk.rank < self._rank:
+            self._rank, self._pool, self._improved = walk.rank, [], self._flips
         if len(self._pool) < POOL:
-            self._pool.append(walker.factors())
+            self._pool.append(walk.factors())
         else:
-            self._pool[walker.random.integers(1, POOL)] = walker.factors()
+            self._pool[walk.random.integers(1, POOL)] = walk.factors()
 
     def _stuck(self, limits: _Limits) -> float:
         """How much of the patience is used up; 1 where the goal is reached."""
@@ -339,13 +339,13 @@ class _FlipSearch:
             return 1.0
         return (self._flips - self._improved) / (limits.patience * self._rank)
 
-    def _over(self, walker: Walker, limits: _Limits) -> bool:
+    def _over(self, walk: FlipWalk, limits: _Limits) -> bool:
         idle = (self._flips - self._improved) / self._rank
         if self._rank <= limits.goal:
             done = idle >= limits.gather or len(self._pool) >= _HANDED
         else:
             done = idle >= limits.patience
-        spent = walker.flips >= limits.flips or time.monotonic() >= limits.until
+        spent = walk.flips >= limits.flips or time.monotonic() >= limits.until
         return done or spent or self._stop.is_set()
 
 
@@ -356,7 +356,7 @@ class _Limits(NamedTuple):
         goal: the rank to be reached.
         gather: flips for every product after the goal is reached.
         until: a time.
-        flips: of the walker, in all.
+        flips: of the walk, in all.
         patience: flips for every product without a lower rank.
     """
 

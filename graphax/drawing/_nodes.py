@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from .._describe import Spelling, stable_params
+from .._describe import Printer, stable_params
 from .._graph import ComputationalGraph
 from ._text import shortened
 
@@ -45,21 +45,21 @@ class Node:
 def nodes_of(graph: ComputationalGraph) -> dict[int, Node]:
     """The inputs and the vertices of a graph, sources before targets."""
     program = graph.numbering.program
-    spelling = Spelling()
+    printer = Printer()
 
     def roles(number: int) -> tuple[str, ...]:
         found = [f"output {at}" for at, node in enumerate(graph.outputs, 1) if node == number]
         return (f"input {-number}",) * (number < 0) + tuple(found)
 
     for variable in program.inputs:
-        spelling.name(variable)
+        printer.name(variable)
     nodes = {}
     for number, position in zip(graph.inputs, graph.numbering.wrt, strict=True):
-        nodes[number] = Node(number, "input", spelling.typed(program.inputs[position]), "", roles(number))
+        nodes[number] = Node(number, "input", printer.typed(program.inputs[position]), "", roles(number))
     vertices = set(graph.vertices)
     for equation in program.equations:
         params = shortened(stable_params(equation.params), 100)
-        text = shortened(spelling.equation(equation, params))
+        text = shortened(printer.equation(equation, params))
         for variable in equation.outputs:
             number = graph.numbering.number.get(variable)
             if number in vertices:

@@ -117,9 +117,9 @@ def _of_one_of_many(call: Call, at: int) -> Fun:
         operands[at] = moving
         for k in range(half if at < half else 0):
             if k != at and is_differentiable(operands[k]):
-                nowhere = lax.full_like(operands[k], False, bool)
+                all_false = lax.full_like(operands[k], False, bool)
                 likened = lax.convert_element_type(moving, operands[k].dtype)
-                operands[k] = lax.select(nowhere, likened, operands[k])
+                operands[k] = lax.select(all_false, likened, operands[k])
         return call.with_operands(operands).evaluate()
 
     return fun

@@ -31,7 +31,7 @@ FORMATS = [(2, 2, 2), (1, 3, 4), (2, 3, 4), (3, 3, 3), (4, 4, 4), (3, 5, 4), (5,
 
 
 def walk_from(scheme, seed=0, patience=2000, ceiling=None, room=6):
-    walk = flips.new_walk(scheme.rank + room, seed)
+    walk = flips.new_state(scheme.rank + room, seed)
     flips.begin(walk, pack(scheme))
     walk.top[flips.PATIENCE] = patience
     walk.top[flips.CEILING] = scheme.rank if ceiling is None else ceiling
@@ -154,7 +154,7 @@ def test_products_that_share_two_factors_are_merged_and_those_that_cancel_vanish
     u, v, w = pack(standard(2, 2, 2))
     split = np.array([[*u, u[0], u[3], u[3]], [*v, v[0], v[1], v[1]], [*w, w[1], w[2], w[2]]])
     split[2, 0] ^= w[1]
-    walk = flips.new_walk(16, 0)
+    walk = flips.new_state(16, 0)
     flips.begin(walk, split)
     assert rank_of(walk) == 8
     assert_multiplies(walk, (2, 2, 2))
