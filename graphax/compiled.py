@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import pathlib
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +25,22 @@ def compiled(fun: Callable[..., Any]) -> Any:
     compiles anew.
     """
     try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(fun)
+        function = numba.njit(cache=True, nogil=True, error_model="numpy")(fun)
     except RuntimeError:  # there is no such place
         return numba.njit(nogil=True, error_model="numpy")(fun)
+    if function.stats.cache_path is not None:
+        _forget_older(fun.__code__, pathlib.Path(function.stats.cache_path))
+    return function
+
+
+def _forget_older(code: types.CodeType, folder: pathlib.Path) -> None:
+    """Remove what was kept for another version of a function's source.
+
+    Numba would not use it, but sees that only after it has read it, which fails where it names a class that
+    is no longer there.
+    """
+    source = pathlib.Path(code.co_filename)
+    for index in folder.glob(f"{source.stem}.{code.co_qualname}-{code.co_firstlineno}.*.nbi"):
+        with contextlib.suppress(OSError):  # another process was quicker, or may write there alone
+            if index.stat().st_mtime < source.stat().st_mtime:
+                index.unlink()

@@ -381,6 +381,26 @@ def test_remembering_without_a_store_warns_unless_it_is_switched_off(monkeypatch
     _remember.forget()
 
 
+# --- machine code that is kept -------------------------------------------------------------------------
+
+
+def test_machine_code_of_another_version_of_a_source_is_no_obstacle(tmp_path):
+    source = tmp_path / "versions.py"
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    for name, then in (("Old", 1_000_000_000), ("New", 2_000_000_000)):
+        source.write_text(
+            "from typing import NamedTuple\nfrom graphax.compiled import compiled\n"
+            f"class {name}(NamedTuple):\n    number: int\n"
+            "@compiled\ndef double(state):\n    return 2 * state.number\n"
+            f"print(double({name}(21)))\n"
+        )
+        os.utime(source, (then, then))
+        command = [sys.executable, "-c", "import versions"]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.stdout == "42\n", done.stderr
+    assert len(list((tmp_path / "kept").rglob("*.nbi"))) == 1
+
+
 # --- a read-only installation ------------------------------------------------------------------------------
 
 
