@@ -33,6 +33,7 @@ from ..sparse import (
     Block,
     Kind,
     Mask,
+    Scaled,
     Structure,
     chosen,
     label_dims,
@@ -66,20 +67,19 @@ class NotElementwise(Exception):
 
 
 class Partial(NamedTuple):
-    """A derivative with respect to one operand, entry by entry: ``scale``, times ``factor`` if any.
+    """A derivative with respect to one operand, entry by entry.
 
     Where there is a mask and it does not hold there is no derivative, whatever the factor says.
     """
 
-    scale: float
-    factor: Any = None
+    factor: Scaled
     mask: Any = None
 
     def array(self, like: Any) -> Any:
         """The derivative, but for the mask, as an array of the shape and dtype of ``like``."""
-        if self.factor is None:
-            return lax.full(like.shape, self.scale, like.dtype)
-        return self.folded(_with_shape(lax.convert_element_type(self.factor, like.dtype), like.shape))
+        dtype, shape = like.dtype, like.shape
+        whole = self.factor.map(lambda array: _with_shape(lax.convert_element_type(array, dtype), shape))
+        return whole.numbers(dtype, shape)
 
     def selected(self, like: Any) -> Any:
         """The derivative as an array like another, zero where there is none."""
@@ -99,28 +99,26 @@ class Partial(NamedTuple):
             taken = lax.bitwise_and(_with_shape(self.mask, shape), _with_shape(taken, shape))
         return self._replace(mask=taken)
 
-    def folded(self, factor: Any) -> Any:
-        """``scale * factor``."""
-        if self.scale == 1:
-            return factor
-        if self.scale == -1:
-            return lax.neg(factor)
-        return lax.mul(factor, np.asarray(self.scale, factor.dtype))
-
     def times(self, other: Any, static: Any) -> Partial:
+        array, scale = self.factor
         if static is not None:
-            return self._replace(scale=self.scale * static)
-        factor = other if self.factor is None else lax.mul(self.factor, other)
-        return self._replace(factor=factor)
+            return self._replace(factor=Scaled(array, scale * static))
+        return self._replace(factor=Scaled(other if array is None else lax.mul(array, other), scale))
 
     def over(self, other: Any, static: Any) -> Partial:
+        array, scale = self.factor
         if static:
-            return self._replace(scale=self.scale / static)
-        factor = np.ones((), other.dtype) if self.factor is None else self.factor
-        return self._replace(factor=lax.div(factor, other))
+            return self._replace(factor=Scaled(array, scale / static))
+        return self._replace(factor=Scaled(lax.div(_array_of(self.factor, other.dtype), other), scale))
 
 
+_NONE = Partial(Scaled(None, 0.0))
 Partials = dict[int, Partial]  # by operand
+
+
+def _array_of(factor: Scaled, dtype: Any) -> Any:
+    """An array that the scale of a factor may stand beside."""
+    return np.ones((), dtype) if factor.array is None else factor.array
 
 
 def _with_shape(array: Any, shape: tuple[int, ...]) -> Any:
@@ -170,19 +168,15 @@ def elementwise_as_found(call: Call) -> tuple[list[Any], list[list[Block | None]
 
 def entrywise_block(out_shape: tuple[int, ...], in_shape: tuple[int, ...], partial: Partial) -> Block:
     """The block of a derivative that is taken entry by entry, with broadcasting."""
-    scale, factor, mask = partial
-    if factor is None:
-        kind = Kind.UNIT if scale in (1, -1) else Kind.CONSTANT
-        return Block(_entrywise(out_shape, in_shape, None, kind), ((None, scale),))
-    if scale not in (1, -1):
-        scale, factor = 1, partial.folded(factor)
-    value = factor
-    if mask is not None:
-        shape = np.broadcast_shapes(factor.shape, mask.shape)
+    factor, mask = partial.factor.settled(), partial.mask
+    array = factor.array
+    if array is not None and mask is not None:
+        shape = np.broadcast_shapes(array.shape, mask.shape)
         mask = _with_shape(mask, shape)
-        value = with_holes(chosen(mask, _with_shape(factor, shape)), Mask(mask))
-    found = _entrywise(out_shape, in_shape, value.shape, Kind.VALUE)
-    return Block(found, ((reshape(value, found.terms[0].value_shape), scale),))
+        array = with_holes(chosen(mask, _with_shape(array, shape)), Mask(mask))
+    found = _entrywise(out_shape, in_shape, None if array is None else array.shape, factor.kind)
+    value = Scaled(array, factor.scale).map(lambda array: reshape(array, found.terms[0].value_shape))
+    return Block(found, (value,))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -227,7 +221,7 @@ def partial_derivatives(
         if number is not None:
             walk.numbers[variable] = number
     for at, variable in enumerate(program.inputs[len(operands) :]):
-        walk.tangents[variable] = {at: Partial(1.0)}
+        walk.tangents[variable] = {at: Partial(Scaled(None, 1.0))}
     for equation in program.equations:
         walk.step(equation)
     results = [read(walk.values, atom) for atom in program.outputs[:num_results]]
@@ -280,7 +274,7 @@ class _Walk(NamedTuple):
         if name in _PLACING and len(equation.inputs) == 1:
             if name == "broadcast_in_dim" and not _aligns_trailing_dims(equation):
                 raise NotElementwise(name)
-            if all(part.factor is None for part in first.values()):
+            if all(part.factor.array is None for part in first.values()):
                 return first
         elif name not in ELEMENTWISE:
             raise NotElementwise(name)
@@ -297,14 +291,12 @@ class _Walk(NamedTuple):
         result: Partials = {}
         for key, parts in _by_key(tangents).items():
             values = [
-                read(self.values, atom)
-                if tangent is None
-                else parts.get(at, Partial(0.0)).selected(atom.aval)
+                read(self.values, atom) if tangent is None else parts.get(at, _NONE).selected(atom.aval)
                 for at, (atom, tangent) in enumerate(zip(equation.inputs, tangents, strict=True))
             ]
             masks = [part.mask for part in parts.values()]
             mask = None if any(mask is None for mask in masks) else functools.reduce(lax.bitwise_or, masks)
-            result[key] = Partial(1.0, equation.evaluate(values)[0], mask)
+            result[key] = Partial(Scaled(equation.evaluate(values)[0]), mask)
         return result
 
     def _selected(self, equation: Equation, tangents: list[Partials | None]) -> Partials:
@@ -316,16 +308,16 @@ class _Walk(NamedTuple):
             cases = range(1, len(tangents))
             if len(parts) == 1:
                 ((at, part),) = parts.items()
-                factor = np.ones((), aval.dtype) if part.factor is None else part.factor
+                factor = Scaled(_array_of(part.factor, aval.dtype), part.factor.scale)
                 result[key] = part._replace(factor=factor).where(_is_case(which, at - 1))
                 continue
-            factors = [parts.get(at, Partial(0.0)).array(aval) for at in cases]
+            factors = [parts.get(at, _NONE).array(aval) for at in cases]
             factor = lax.select_n(which, *factors)
             holds = [
                 parts[at].holds(aval.shape) if at in parts else lax.full(aval.shape, False) for at in cases
             ]
             whole = len(parts) == len(cases) and all(part.mask is None for part in parts.values())
-            result[key] = Partial(1.0, factor, None if whole else lax.select_n(which, *holds))
+            result[key] = Partial(Scaled(factor), None if whole else lax.select_n(which, *holds))
         return result
 
 
@@ -346,7 +338,7 @@ def _is_case(which: Any, case: int) -> Any:
 
 
 def _negated(partials: Partials) -> Partials:
-    return {key: part._replace(scale=-part.scale) for key, part in partials.items()}
+    return {key: part._replace(factor=-part.factor) for key, part in partials.items()}
 
 
 def _aligns_trailing_dims(equation: Equation) -> bool:

@@ -17,7 +17,8 @@ from ._compose import compose
 from ._counted import counted
 from ._draft import common_factors
 from ._holes import Mask, Zeros, chosen, spared, with_holes
-from ._steps import expand, reshape
+from ._scaled import Scaled, expand
+from ._steps import reshape
 from ._structure import (
     Structure,
     dense,
@@ -38,6 +39,7 @@ __all__ = [
     "Digit",
     "Kind",
     "Mask",
+    "Scaled",
     "Structure",
     "StructureTable",
     "Table",

@@ -6,25 +6,16 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from jax import lax
 
+from ._cost import listed, worth_one_term
 from ._draft import Workspace
-from ._holes import holes_of_sum, parts, with_holes
 from ._places import any_repeated, distinct_places, place_keys
-from ._steps import Step, Value, expand, match_dtypes, numeric, reshape, run_steps, scaled
+from ._scaled import Scaled, expand
+from ._steps import Step, reshape
 from ._term import Digit, Kind, Labels, Term, canonical, digit_table
-
-# Where the Jacobian will be dense in the end, two terms that fit into so few numbers are always one: some
-# zeros cost less than another operation, and fewer structures make smaller tables for games and searches.
-# The second figure is for terms of labels alone, without slices and tables.
-_SMALL, _SMALL_LABELS = 1024, 4096
-
-# Too many terms become a list of their entries where there are at least so many places, no more than one in
-# so many of them taken; elsewhere an array with zeros, which is faster to work with.
-_LISTED_FROM, _LISTED_BELOW = 1 << 14, 16
 
 
 @dataclass(frozen=True)
@@ -44,36 +35,13 @@ class Sum:
     right: tuple[tuple[Step, ...], Labels]
     axes: Labels
 
-    def run(self, left: Value, left_scale: Any, right: Value, right_scale: Any) -> tuple[Value, Any]:
-        """The value and static scale of the sum."""
-        x, x_scale = self._prepare(self.left, left, left_scale)
-        y, y_scale = self._prepare(self.right, right, right_scale)
-        if x is None and y is None:
-            return None, x_scale + y_scale
-        if x is None:
-            x, x_scale, y, y_scale = y, y_scale, x, x_scale
-        x, holes = parts(x)
-        if y is None:
-            # sign * x + constant = sign * (x + sign * constant), as the sign is +1 or -1.
-            x, y, holes, subtract = numeric(x), np.asarray(x_scale * y_scale), None, False
-        else:
-            y, more = parts(y)
-            holes, subtract = holes_of_sum(holes, more), x_scale != y_scale
-        x, y = match_dtypes(x, y)
-        if isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
-            total = np.asarray(x - y if subtract else x + y)
-        else:
-            total = with_holes(lax.sub(x, y) if subtract else lax.add(x, y), holes)
-        return reshape(total, self.term.value_shape), x_scale
-
-    def _prepare(self, side: tuple[tuple[Step, ...], Labels], value: Value, scale: Any) -> tuple[Value, Any]:
-        steps, axes = side
-        value, scale = run_steps(steps, value, scale)
-        if value is None:
-            return value, scale
-        if scale not in (1, -1):
-            value, scale = scaled(value, scale), 1
-        return expand(value, axes, self.axes), scale
+    def run(self, left: Scaled, right: Scaled) -> Scaled:
+        """The value of the sum."""
+        x, y = (
+            value.after(steps).settled().map(functools.partial(expand, axes=axes, wanted=self.axes))
+            for value, (steps, axes) in ((left, self.left), (right, self.right))
+        )
+        return x.plus(y).map(lambda array: reshape(array, self.term.value_shape))
 
 
 @functools.lru_cache(maxsize=1 << 17)
@@ -91,11 +59,7 @@ def add(left: Term, right: Term, sparse: bool = True) -> Sum | None:
     found = pair.equal() or pair.joined() or pair.united()
     if found is not None:
         return found
-    allowed = left.numbers + right.numbers
-    if not sparse:
-        alone = _labels_alone(left) and _labels_alone(right)
-        allowed = max(allowed, _SMALL_LABELS if alone else _SMALL)
-    return pair.refined() if pair.refined_numbers() <= allowed else None
+    return pair.refined() if pair.refined_numbers() <= worth_one_term(left, right, sparse) else None
 
 
 @functools.lru_cache(maxsize=1 << 17)
@@ -117,18 +81,12 @@ def merge(left: Term, right: Term) -> Sum:
         ValueError: when the shapes differ.
     """
     pair = _Pair(left, right)
-    return pair.equal() or (pair.listed() if pair.scattered() else pair.refined())
+    return pair.equal() or (pair.listed() if listed(pair.entries, pair.refined_numbers()) else pair.refined())
 
 
 def labels_only(term: Term) -> Term:
     """The term with slices and tables written out as zeros among its numbers."""
-    if _labels_alone(term):
-        return term
-    return replace(_Pair(term, term).refined().term, kind=term.kind)
-
-
-def _labels_alone(term: Term) -> bool:
-    return all(digit.covers(term.sizes) for dim in term.out + term.in_ for digit in dim)
+    return term if term.labels_alone else replace(_Pair(term, term).refined().term, kind=term.kind)
 
 
 def _labels(digits: Sequence[Digit]) -> list[int]:
@@ -175,7 +133,7 @@ class _Pair:
             )
         self.space = Workspace()
         self._numbers = left.numbers + right.numbers
-        self._entries = math.prod(left.sizes) + math.prod(right.sizes)
+        self.entries = math.prod(left.sizes) + math.prod(right.sizes)
         x_out, x_in, self.x = self.space.load(left)
         y_out, y_in, self.y = self.space.load(right)
         # Splitting a label splits its twin in another dimension too, which may have been aligned before.
@@ -265,7 +223,7 @@ class _Pair:
 
     def united(self) -> Sum | None:
         """The sum where both list their entries in tables and some places are on both lists."""
-        if all(digit.table is None for digit in self.xs + self.ys) or self._numbers != self._entries:
+        if all(digit.table is None for digit in self.xs + self.ys) or self._numbers != self.entries:
             return None
         listing = self._listing()
         return self._over(listing) if any_repeated(listing.places) else None
@@ -284,7 +242,7 @@ class _Pair:
         listed = [
             digit_table(x.radix, [new], column[chosen]) for x, column in zip(self.xs, columns, strict=True)
         ]
-        return self._finished(listed, adds=self._entries - len(chosen))
+        return self._finished(listed, adds=self.entries - len(chosen))
 
     def _listing(self) -> _Listing:
         sides = []
@@ -294,11 +252,6 @@ class _Pair:
             sides.append([np.broadcast_to(self.space.digit_at(digit, grids), size) for digit in digits])
         columns = [np.concatenate(pair) for pair in zip(*sides, strict=True)]
         return _Listing(columns, place_keys(columns, [digit.radix for digit in self.xs]))
-
-    def scattered(self) -> bool:
-        """Whether few of the places of the common refinement are taken."""
-        places = self.refined_numbers()
-        return places >= _LISTED_FROM and self._entries * _LISTED_BELOW <= places
 
     def refined_numbers(self) -> int:
         """How many numbers the sum over labels of both holds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,8 +14,11 @@ from jax import lax
 from jax.core import Tracer
 
 from ._compose import accumulate_duplicates
+from ._cost import listed
 from ._draft import Workspace
+from ._equate import equate
 from ._holes import Holed, numbers_of, of_selection
+from ._scaled import Scaled
 from ._steps import Step, Value, reshape, run_steps, scatter_add, transpose
 from ._structure import (
     Structure,
@@ -30,10 +33,6 @@ from ._structure import (
 )
 from ._term import Canonical, Digit, Kind, Sizes, Term, canonical
 
-# A Jacobian of at least so many entries, no more than one in so many of them nonzero, is densified by one
-# scatter of the nonzeros instead of sums over everything.
-_SCATTER_FROM, _SCATTER_BELOW = 1 << 14, 16
-
 
 @jax.tree_util.register_pytree_node_class
 @dataclass(frozen=True, eq=False)
@@ -45,7 +44,7 @@ class Block:
 
     Attributes:
         structure: the terms of which it is the sum.
-        values: for every term an array of shape ``term.value_shape`` (None for units and constants), and a
+        values: for every term an array of shape ``term.value_shape`` (None for units and constants) with a
             static number that multiplies it (+1 or -1 where there is an array).
         dtype: the type of its entries; None while it is a part of something else.
         finite: whether its entries are known to be finite, overflow aside.
@@ -79,7 +78,7 @@ class Block:
     @property
     def selects(self) -> bool:
         """Whether a selection has left something out of it."""
-        return any(isinstance(value, Holed) and of_selection(value.holes) for value, _ in self.values)
+        return any(isinstance(array, Holed) and of_selection(array.holes) for array, _ in self.values)
 
     def __matmul__(self, inner: Any) -> Any:
         """The product with another block (the chain rule), or with an array of shape ``in_shape``."""
@@ -92,7 +91,7 @@ class Block:
         return self.plus(other)
 
     def __neg__(self) -> Block:
-        return replace(self, values=tuple((value, -scale) for value, scale in self.values))
+        return replace(self, values=tuple(-value for value in self.values))
 
     def compose(self, inner: Block, sparse: bool = True) -> Block:
         """The chain rule: ``self`` is d out / d mid, ``inner`` is d mid / d in.
@@ -136,25 +135,21 @@ class Block:
         self, out_shape: tuple[int, ...], in_shape: tuple[int, ...], rewrite: Callable[[Term], Canonical]
     ) -> Block:
         """The block with every term written anew."""
-        terms, values = [], []
-        for term, (value, scale) in zip(self.structure.terms, self.values, strict=True):
-            final = rewrite(term)
-            if value is not None:
-                value = transpose(value, [term.axes.index(label) for label in final.axes])
-                value = reshape(value, final.term.value_shape)
-            terms.append(final.term)
-            values.append((value, scale))
-        found = Structure(out_shape, in_shape, tuple(terms))
+        finals = [rewrite(term) for term in self.structure.terms]
+        values = [
+            value.arranged([term.axes.index(label) for label in final.axes], final.term.value_shape)
+            for term, final, value in zip(self.structure.terms, finals, self.values, strict=True)
+        ]
+        found = Structure(out_shape, in_shape, tuple(final.term for final in finals))
         return replace(self, structure=found, values=tuple(values))
 
     def astype(self, dtype: Any) -> Block:
         """The block with entries of another type."""
         dtype = np.dtype(dtype)
-        values = tuple(
-            (None if value is None else jax.numpy.asarray(numbers_of(value), dtype), scale)
-            for value, scale in self.values
-        )
-        return replace(self, values=values, dtype=dtype)
+        values = [
+            value.map(lambda array: jax.numpy.asarray(numbers_of(array), dtype)) for value in self.values
+        ]
+        return replace(self, values=tuple(values), dtype=dtype)
 
     def todense(self, dtype: Any = None) -> jax.Array:
         """The array ``J[o..., i...]``, zeros included, without a multiplication.
@@ -163,20 +158,16 @@ class Block:
             dtype: its type; that of the block if left out.
         """
         dtype = np.dtype(dtype or self._require_dtype())
+        if not self.structure.terms:
+            return lax.full(self.shape, 0, dtype)
         entries = math.prod(self.shape)
         stored = sum(math.prod(term.sizes) for term in self.structure.terms)
-        if entries >= _SCATTER_FROM and stored * _SCATTER_BELOW <= entries and self.structure.terms:
+        if listed(stored, entries):
             rows, columns = self._places()
             flat = lax.full((entries,), 0, dtype)
             flat = scatter_add(flat, rows * math.prod(self.in_shape) + columns, self._entries(dtype))
             return lax.reshape(flat, self.shape)
-        found: Any = None
-        for term, (value, scale) in zip(self.structure.terms, self.values, strict=True):
-            one = _densify(term, value, scale, dtype)
-            found = one if found is None else lax.add(found, one)
-        if found is None:
-            return lax.full(self.shape, 0, dtype)
-        return found
+        return functools.reduce(lax.add, (_densify(term, value, dtype) for term, value in self._terms()))
 
     @property
     def nnz(self) -> int:
@@ -247,16 +238,16 @@ class Block:
             )
         dtype = self._require_dtype()
         found = lax.full(self.out_shape, 0, dtype)
-        for term, (value, scale) in zip(self.structure.terms, self.values, strict=True):
+        for term, value in self._terms():
             plan = _diagonal(term)
             if plan is not None:
                 diagonal, steps, final = plan
-                value = _with_dtype(value, scale, dtype)
-                value, _ = run_steps(steps, value, 1)
-                value = reshape(transpose(value, final), diagonal.value_shape)
-                part = _densify(diagonal, value, 1, dtype)
-                found = lax.add(found, part)
+                value = Scaled(value.numbers(dtype)).after(steps).arranged(final, diagonal.value_shape)
+                found = lax.add(found, _densify(diagonal, value, dtype))
         return found
+
+    def _terms(self) -> Iterator[tuple[Term, Scaled]]:
+        return zip(self.structure.terms, self.values, strict=True)
 
     def _require_dtype(self) -> Any:
         if self.dtype is None:
@@ -275,22 +266,21 @@ class Block:
     def _entries(self, dtype: Any) -> jax.Array:
         """The entries of every term."""
         parts = []
-        for term, (value, scale) in zip(self.structure.terms, self.values, strict=True):
-            value = _with_dtype(value, scale, dtype)
-            value = lax.broadcast_in_dim(value, term.sizes, term.axes)
-            parts.append(lax.reshape(value, (math.prod(term.sizes),)))
+        for term, value in self._terms():
+            every = lax.broadcast_in_dim(value.numbers(dtype), term.sizes, term.axes)
+            parts.append(lax.reshape(every, (math.prod(term.sizes),)))
         return lax.concatenate(parts, 0) if parts else lax.full((0,), 0, dtype)
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
-        children = tuple(value for value, _ in self.values if value is not None)
-        scales = tuple((value is None, scale) for value, scale in self.values)
+        children = tuple(array for array, _ in self.values if array is not None)
+        scales = tuple((array is None, scale) for array, scale in self.values)
         return children, (self.structure, scales, self.dtype, self.finite)
 
     @classmethod
     def tree_unflatten(cls, aux: Any, children: Any) -> Block:
         structure, scales, dtype, finite = aux
         remaining = iter(children)
-        values = tuple((None if bare else next(remaining), scale) for bare, scale in scales)
+        values = tuple(Scaled(None if bare else next(remaining), scale) for bare, scale in scales)
         return cls(structure, values, dtype, finite)
 
     def __repr__(self) -> str:
@@ -298,21 +288,12 @@ class Block:
         return f"Block({self.out_shape} <- {self.in_shape}{kind}: {self.structure})"
 
 
-def _with_dtype(value: Value, scale: Any, dtype: Any) -> jax.Array:
-    """The numbers of a value with its scale as an array."""
-    if value is None:
-        return lax.full((), scale, dtype)
-    value = lax.convert_element_type(numbers_of(value), dtype)
-    return lax.neg(value) if scale == -1 else value
-
-
-def _densify(term: Term, value: Value, scale: Any, dtype: Any) -> jax.Array:
+def _densify(term: Term, value: Scaled, dtype: Any) -> jax.Array:
     """The array of a term, digit by digit."""
     steps, broadcast = _densification(term)
-    value, _ = run_steps(steps, _with_dtype(value, scale, dtype), 1)
+    array = numbers_of(run_steps(steps, value.numbers(dtype)))
     shape, axes = broadcast
-    value = transpose(numbers_of(value), np.argsort(axes).tolist())
-    dense = lax.broadcast_in_dim(value, shape, sorted(axes))
+    dense = lax.broadcast_in_dim(transpose(array, np.argsort(axes).tolist()), shape, sorted(axes))
     return lax.reshape(dense, term.out_shape + term.in_shape)
 
 
@@ -354,7 +335,7 @@ def _diagonal(term: Term) -> tuple[Term, tuple[Step, ...], tuple[int, ...]] | No
     """The diagonal of a term as a term without inputs, and what makes its value; None where it is zero."""
     space = Workspace()
     out, in_, operand = space.load(term)
-    if not space.equate(out, in_):
+    if not equate(space, out, in_):
         return None
     accumulate_duplicates(space, out, in_, operand)
     final = canonical(out.dims, (), space.sizes, Kind.VALUE, operand.axes)
@@ -391,9 +372,9 @@ def arranged_block(
         axes: the labels of the value's axes; along other labels the entries are all alike.
     """
     final = _canonical(_frozen(out), _frozen(in_), tuple(sizes), Kind.VALUE, tuple(axes))
-    value = reshape(value, [sizes[label] for label in axes])
-    value = transpose(value, [list(axes).index(label) for label in final.axes])
-    return Block(structure(final.term), ((reshape(value, final.term.value_shape), 1),))
+    value = Scaled(reshape(value, [sizes[label] for label in axes]))
+    order = [list(axes).index(label) for label in final.axes]
+    return Block(structure(final.term), (value.arranged(order, final.term.value_shape),))
 
 
 def unit_block(
@@ -403,8 +384,8 @@ def unit_block(
     scale: Any = 1,
 ) -> Block:
     """A block whose nonzeros are all one static number; labels as for :func:`arranged_block`."""
-    kind = Kind.UNIT if scale in (1, -1) else Kind.CONSTANT
-    return Block(structure(make_term(out, in_, sizes, kind)), ((None, scale),))
+    value = Scaled(None, scale)
+    return Block(structure(make_term(out, in_, sizes, value.kind)), (value,))
 
 
 def _frozen(dims: Sequence[Sequence[int | Digit]]) -> tuple[tuple[int | Digit, ...], ...]:
@@ -425,9 +406,9 @@ def _canonical(
 def dense_block(value: jax.Array, out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> Block:
     """The block of an array ``J[o..., i...]``."""
     found = dense(out_shape, in_shape)
-    return Block(found, ((reshape(value, found.terms[0].value_shape), 1),))
+    return Block(found, (Scaled(reshape(value, found.terms[0].value_shape)),))
 
 
 def identity_block(shape: tuple[int, ...]) -> Block:
     """The block of an array with respect to itself."""
-    return Block(identity(shape), ((None, 1),))
+    return Block(identity(shape), (Scaled(None),))

@@ -12,7 +12,9 @@ import jax
 import numpy as np
 from jax import lax
 
+from ._cost import Axes, fused, price_of_product, selected
 from ._draft import Operand, Side, Workspace, components
+from ._equate import equate
 from ._holes import (
     Holed,
     Holes,
@@ -27,33 +29,9 @@ from ._holes import (
     with_holes,
 )
 from ._places import distinct_places, place_keys
-from ._steps import (
-    Step,
-    Value,
-    expand,
-    match_dtypes,
-    reshape,
-    run_steps,
-    scaled,
-    summed,
-    summed_holes,
-    transpose,
-)
+from ._scaled import Scaled, expand, match_dtypes, summed, summed_holes
+from ._steps import Step, Value, reshape, transpose
 from ._term import Digit, Kind, Labels, Term, canonical, digit_table
-
-# Contractions of up to this many products are emitted as a product and a sum, which XLA fuses with their
-# neighbours; larger ones as one `dot_general`, which it vectorises better under `vmap` (measured on
-# RoeFlux_3d, Perceptron and Encoder, on the CPU; GPUs do not mind).
-_FUSED_CONTRACTION = 8
-
-# Products with static arrays that have zeros are emitted so up to this size: a zero of the structure stays
-# zero next to a NaN.
-_SELECTED_CONTRACTION = 1 << 16
-
-# The same for other values with zeros of a structure, where what they meet may not be finite, and for those
-# with zeros of an order. Larger products take arguments for finite there, too: a search for what is not would
-# make second derivatives slower than JAX's.
-_SMALL_SELECTED = 1 << 9
 
 
 @dataclass(frozen=True)
@@ -70,9 +48,8 @@ class Factor:
     sums: tuple[int, ...]
     axes: Labels
 
-    def prepare(self, value: Value, scale: Any) -> tuple[Value, Any]:
-        value, scale = run_steps(self.steps, value, scale)
-        return (value if value is None else summed(value, self.sums)), scale
+    def prepare(self, value: Scaled) -> Scaled:
+        return value.after(self.steps).map(lambda array: summed(array, self.sums))
 
 
 @dataclass(frozen=True)
@@ -105,35 +82,29 @@ class Composition:
     steps: tuple[Step, ...]
     arrangement: Labels
 
-    def run(
-        self, outer: Value, outer_scale: Any, inner: Value, inner_scale: Any, finite: tuple[bool, bool]
-    ) -> tuple[Value, Any]:
-        """The value and static scale of the product.
+    def run(self, outer: Scaled, inner: Scaled, finite: tuple[bool, bool]) -> Scaled:
+        """The value of the product.
 
         Args:
             outer, inner: the values.
-            outer_scale, inner_scale: the static numbers that multiply them.
             finite: which of the two are known to be finite.
         """
-        outer, outer_scale = self.outer.prepare(outer, outer_scale)
-        inner, inner_scale = self.inner.prepare(inner, inner_scale)
-        scale = outer_scale * inner_scale * self.multiplicity
-        if outer is None and inner is None:
-            value = None
-        elif outer is None or inner is None:
-            value, axes = (inner, self.inner.axes) if outer is None else (outer, self.outer.axes)
-            value = transpose(value, [axes.index(label) for label in self.kept])
+        outer, inner = self.outer.prepare(outer), self.inner.prepare(inner)
+        if outer.array is not None and inner.array is not None:
+            array = self._product(outer.array, inner.array, finite)
+        elif outer.array is None and inner.array is None:
+            array = None
         else:
-            value = self._product(outer, inner, finite)
-        value, scale = run_steps(self.steps, value, scale)
-        if value is None:
-            return None, scale
-        value = reshape(transpose(value, self.arrangement), self.term.value_shape)
-        return (value, scale) if scale in (1, -1) else (scaled(value, scale), 1)
+            array, axes = (
+                (inner.array, self.inner.axes) if outer.array is None else (outer.array, self.outer.axes)
+            )
+            array = transpose(array, [axes.index(label) for label in self.kept])
+        product = Scaled(array, outer.scale * inner.scale * self.multiplicity).after(self.steps)
+        return product.arranged(self.arrangement, self.term.value_shape).settled()
 
     def _product(self, outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
         union = math.prod(self.sizes[label] for label in self.kept + self.contracted)
-        if self.contracted and union > _FUSED_CONTRACTION and not self._selects(outer, inner, finite, union):
+        if self.contracted and not fused(union) and not self._selects(outer, inner, finite, union):
             return self._contraction(outer, inner, finite)
         wanted = self.kept + self.contracted
         outer = expand(outer, self.outer.axes, wanted)
@@ -142,11 +113,11 @@ class Composition:
 
     def _selects(self, outer: Value, inner: Value, finite: tuple[bool, bool], union: int) -> bool:
         """Whether zeros of a structure or an order are selected product by product."""
-        if union <= _SELECTED_CONTRACTION and any(
+        if selected(union, static=True) and any(
             isinstance(value, np.ndarray) and not value.all() for value in (outer, inner)
         ):
             return True
-        return union <= _SMALL_SELECTED and any(
+        return selected(union, static=False) and any(
             value.holes is Zeros.OF_ORDER or not (known or isinstance(value.holes, Zeros))
             for value, known in ((outer, finite[1]), (inner, finite[0]))
             if isinstance(value, Holed)
@@ -256,13 +227,9 @@ def compose(outer: Term, inner: Term) -> Composition | None:
     space = Workspace()
     out, b_mid, b = space.load(outer)
     a_mid, in_, a = space.load(inner)
-    if not space.equate(b_mid, a_mid):
+    if not equate(space, b_mid, a_mid):
         return None
     sizes = space.sizes
-
-    def count(labels: Iterable[int]) -> int:
-        return math.prod(sizes[label] for label in labels)
-
     result = {*out.labels(), *in_.labels()}
     summed_labels = {*b_mid.labels(), *a_mid.labels()} - result
     # What only one value varies along is summed before the product.
@@ -271,28 +238,20 @@ def compose(outer: Term, inner: Term) -> Composition | None:
         for mine, other in ((b, a), (a, b))
     )
     contracted = tuple(label for label in b.axes if label in summed_labels and label in a.axes)
-    multiplicity = count(summed_labels.difference(b.axes, a.axes))
+    multiplicity = math.prod(sizes[label] for label in summed_labels.difference(b.axes, a.axes))
     kept = tuple(label for label in dict.fromkeys([*b.axes, *a.axes]) if label not in summed_labels)
     # Labels that fewer places have than entries are accumulated after the product.
     product = Operand(_product_kind(b.kind, a.kind, multiplicity), kept, sizes)
     additions = accumulate_duplicates(space, out, in_, product)
     final = canonical(out.dims, in_.dims, sizes, product.kind, product.axes)
 
-    union = count(kept) * count(contracted)
-    mults, adds = 0, additions
-    if b.kind is Kind.VALUE and a.kind is Kind.VALUE:
-        mults = union + (count(kept) if multiplicity != 1 else 0)
-        adds += union - count(kept)
-    elif Kind.VALUE in (b.kind, a.kind) and (Kind.UNIT not in (b.kind, a.kind) or multiplicity != 1):
-        mults = count(kept)
-    for mine, alone in ((b, b_only), (a, a_only)):
-        if mine.kind is Kind.VALUE:
-            adds += count(mine.axes) - count(set(mine.axes).difference(alone))
+    factors = Axes(b.kind, b.axes), Axes(a.kind, a.axes)
+    price = price_of_product(*factors, kept, contracted, multiplicity, sizes)
     return Composition(
         term=final.term,
-        mults=mults,
-        mults_counted=0 if Kind.COPY in (b.kind, a.kind) else count({*b.axes, *a.axes}),
-        adds=adds,
+        mults=price.mults,
+        mults_counted=price.mults_counted,
+        adds=price.adds + additions,
         outer=_factor(b, b_only),
         inner=_factor(a, a_only),
         multiplicity=multiplicity,

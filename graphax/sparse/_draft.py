@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 
 import numpy as np
 
-from ._places import matches
+from ._cost import by_mask
 from ._steps import Broadcast, Gather, Place, Reshape, Scatter, Slice, Step, Untie
 from ._term import Digit, Kind, Table, Term, digit_table, progression
 
@@ -34,11 +34,6 @@ def common_factors(left: Sequence[int], right: Sequence[int]) -> list[int] | Non
     return factors
 
 
-# Deltas up to this size are written out by a mask, which XLA fuses with its neighbours; larger ones by a
-# scatter, whose work is that of the entries.
-_LARGEST_MASK = 64
-
-
 class Operand:
     """A value that follows: the labels of its axes, and the steps so far."""
 
@@ -57,18 +52,14 @@ class Operand:
             self.axes[at : at + 1] = parts
             self.steps.append(Reshape(self.shape()))
 
-    def fix(self, label: int, index: int) -> None:
+    def slice(self, label: int, new: Sequence[int], start: int, step: int) -> None:
+        """Let a label take the values ``start + step * new``, or one value if there is no new label."""
         if label in self.axes:
             axis = self.axes.index(label)
-            self.steps.append(Slice(axis, index, 1, 1))
-            del self.axes[axis]
-            self.steps.append(Reshape(self.shape()))
-
-    def slice(self, label: int, new: int, start: int, step: int) -> None:
-        if label in self.axes:
-            axis = self.axes.index(label)
-            self.axes[axis] = new
-            self.steps.append(Slice(axis, start, step, self.sizes[new]))
+            self.axes[axis : axis + 1] = new
+            self.steps.append(Slice(axis, start, step, math.prod(self.sizes[one] for one in new)))
+            if not new:
+                self.steps.append(Reshape(self.shape()))
 
     def gather(self, coordinates: dict[int, np.ndarray], new: Sequence[int]) -> None:
         """Replace the labels of the coordinates by new ones, at whose positions these are their values."""
@@ -158,19 +149,26 @@ class Workspace:
 
     # Replacing labels ---------------------------------------------------------------------------------
 
+    def _rewrite(self, labels: Set[int], change: Callable[[Digit], Sequence[Digit]]) -> None:
+        """Put others in the place of the digits that depend on some labels."""
+        for side in self._sides:
+            for dim in side.dims:
+                if any(not labels.isdisjoint(digit.labels) for digit in dim):
+                    dim[:] = [
+                        new
+                        for digit in dim
+                        for new in ([digit] if labels.isdisjoint(digit.labels) else change(digit))
+                    ]
+
     def split(self, label: int, factors: Sequence[int]) -> list[int]:
         """Replace a label by several whose row-major product it is."""
         parts = [self.new_label(factor) for factor in factors]
-        for side in self._sides:
-            for dim in side.dims:
-                dim[:] = [new for digit in dim for new in self._split_digit(digit, label, parts)]
+        self._rewrite({label}, lambda digit: self._split_digit(digit, label, parts))
         for operand in self._operands:
             operand.split(label, parts)
         return parts
 
     def _split_digit(self, digit: Digit, label: int, parts: Sequence[int]) -> list[Digit]:
-        if label not in digit.labels:
-            return [digit]
         if digit.table is None:
             found = self._split_affine(digit, parts)
             if found:
@@ -193,72 +191,44 @@ class Workspace:
         found.append(Digit(radix, (parts[0],), start, step))
         return found[::-1]
 
-    def fix(self, label: int, index: int) -> None:
-        """Give a label its only value."""
-        for side in self._sides:
-            for dim in side.dims:
-                for at, digit in enumerate(dim):
-                    if label in digit.labels:
-                        dim[at] = self._fixed(digit, label, index)
-        for operand in self._operands:
-            operand.fix(label, index)
-
-    def _fixed(self, digit: Digit, label: int, index: int) -> Digit:
-        if digit.table is None:
-            return Digit(digit.radix, (), digit.start + digit.step * index)
-        at = digit.labels.index(label)
-        grid = digit.table.indices.reshape([self.sizes[other] for other in digit.labels])
-        labels = (*digit.labels[:at], *digit.labels[at + 1 :])
-        return digit_table(digit.radix, labels, np.asarray(grid.take(index, at)))
-
     def replace(self, label: int, digit: Digit) -> None:
-        """Let a label take the values of a digit."""
-        if not digit.labels:
-            self.fix(label, int(digit.indices(self.sizes)[0]))
-            return
-        (new, *others) = digit.labels
-        shared = any(
-            new in labels and label in labels
-            for labels in [d.labels for side in self._sides for d in side.digits() if d.table is not None]
-            + [operand.axes for operand in self._operands]
-        )
-        if digit.table is not None or others or shared:
+        """Let a label take the values of a digit: its only value, if the digit has no label."""
+        together = [old.labels for side in self._sides for old in side.digits() if old.table is not None]
+        together += [operand.axes for operand in self._operands]
+        meet = any(label in labels and not set(labels).isdisjoint(digit.labels) for labels in together)
+        if digit.table is not None or meet:
             self.tabulate({label: digit.indices(self.sizes)}, digit.labels)
             return
-        start, step = digit.start, digit.step
-        for side in self._sides:
-            for dim in side.dims:
-                for at, old in enumerate(dim):
-                    if label not in old.labels:
-                        continue
-                    if old.table is None:
-                        dim[at] = Digit(old.radix, (new,), old.start + old.step * start, old.step * step)
-                    else:
-                        where = old.labels.index(label)
-                        grid = old.table.indices.reshape([self.sizes[other] for other in old.labels])
-                        grid = grid.take(digit.indices(self.sizes), where)
-                        labels = (*old.labels[:where], new, *old.labels[where + 1 :])
-                        dim[at] = digit_table(old.radix, labels, grid)
+        self._rewrite({label}, lambda old: [self._replaced(old, label, digit)])
         for operand in self._operands:
-            operand.slice(label, new, start, step)
+            operand.slice(label, digit.labels, digit.start, digit.step)
+
+    def _replaced(self, old: Digit, label: int, digit: Digit) -> Digit:
+        """A digit whose label takes the values of an affine digit."""
+        if old.table is None:
+            step = old.step * digit.step if digit.labels else 1
+            return Digit(old.radix, digit.labels, old.start + old.step * digit.start, step)
+        at = old.labels.index(label)
+        labels = (*old.labels[:at], *digit.labels, *old.labels[at + 1 :])
+        return digit_table(old.radix, labels, self._grid(old).take(digit.indices(self.sizes), at))
+
+    def _grid(self, digit: Digit) -> np.ndarray:
+        """The table of a digit with an axis for each of its labels."""
+        return digit.indices(self.sizes).reshape([self.sizes[label] for label in digit.labels])
 
     def tabulate(self, coordinates: dict[int, np.ndarray], new: Sequence[int]) -> None:
         """Let labels take tabulated values at the row-major positions of some other labels."""
         own = self.grids(new)
         coordinates = {**own, **coordinates}
         gone = coordinates.keys() - own.keys()
-        for side in self._sides:
-            for dim in side.dims:
-                for at, digit in enumerate(dim):
-                    if not gone.isdisjoint(digit.labels):
-                        dim[at] = self._tabulated(digit, coordinates, new)
+        self._rewrite(gone, lambda digit: [self._tabulated(digit, coordinates, new)])
         for operand in self._operands:
             if gone.isdisjoint(operand.axes):
                 continue
             (axis, *others) = [label for label in operand.axes if label in coordinates]
             step = progression(coordinates[axis])
             if not others and len(new) == 1 and step is not None:
-                operand.slice(axis, new[0], int(coordinates[axis][0]), step)
+                operand.slice(axis, new, int(coordinates[axis][0]), step)
             else:
                 operand.gather(coordinates, new)
 
@@ -275,7 +245,7 @@ class Workspace:
                 shape = [1] * (len(rest) + 1)
                 shape[1 + rest.index(label)] = -1
                 index.append(np.arange(self.sizes[label]).reshape(shape))
-        grid = digit.table.indices.reshape([self.sizes[label] for label in digit.labels])
+        grid = self._grid(digit)
         full = (-1, *[self.sizes[label] for label in rest])
         chosen = np.broadcast_to(grid[tuple(index)], (math.prod(self.sizes[n] for n in new), *full[1:]))
         return digit_table(digit.radix, labels, chosen)
@@ -396,112 +366,7 @@ class Workspace:
 
     def _untied_by_mask(self, digits: Sequence[Digit], group: Sequence[int]) -> bool:
         sizes = self.sizes
-        return all(digits[at].covers(sizes) and digits[at].radix <= _LARGEST_MASK for at in group)
-
-    # Equations ----------------------------------------------------------------------------------------
-
-    def equate(self, left: Side, right: Side) -> bool:
-        """Keep only the values of the labels at which two sides agree; False where there are none."""
-        self.align(left, right)
-        pending = [(d, p) for d, dim in enumerate(left.dims) for p in range(len(dim))]
-
-        def pair(place: tuple[int, int]) -> tuple[Digit, Digit]:
-            d, p = place
-            return left.dims[d][p], right.dims[d][p]
-
-        # What can be substituted goes first: that keeps labels apart where others have to be tabulated.
-        while pending:
-            place = min(pending, key=lambda place: self._difficulty(*pair(place)))
-            pending.remove(place)
-            if not self._equate(*pair(place)):
-                return False
-        return True
-
-    def _difficulty(self, x: Digit, y: Digit) -> int:
-        if x == y or self._substitutes(x, y) or self._substitutes(y, x):
-            return 0
-        return 1 if x.table is None and y.table is None else 2
-
-    def _substitutes(self, x: Digit, y: Digit) -> bool:
-        return x.covers(self.sizes) and x.labels[0] not in y.labels
-
-    def _equate(self, x: Digit, y: Digit) -> bool:
-        if x == y:
-            return True
-        if self._substitutes(y, x):
-            self.replace(y.labels[0], x)
-        elif self._substitutes(x, y):
-            self.replace(x.labels[0], y)
-        elif x.table is None and y.table is None:
-            return self._equate_affine(x, y)
-        else:
-            return self._join(x, y)
-        return True
-
-    def _equate_affine(self, x: Digit, y: Digit) -> bool:
-        if not x.labels and not y.labels:
-            return x.start == y.start
-        if x.labels == y.labels:
-            x, y = x._replace(start=x.start - y.start, step=x.step - y.step), Digit(y.radix)
-            if x.step == 0:
-                return False  # the starts differ, as the digits do
-        if not x.labels:
-            x, y = y, x
-        if not y.labels:
-            index, rest = divmod(y.start - x.start, x.step)
-            if rest or not 0 <= index < self.sizes[x.labels[0]]:
-                return False
-            self.fix(x.labels[0], index)
-            return True
-        return self._intersect(x, y)
-
-    def _intersect(self, x: Digit, y: Digit) -> bool:
-        """The common values of two progressions are a progression."""
-        (p,), (q,) = x.labels, y.labels
-        divisor = math.gcd(x.step, y.step)
-        gap = y.start - x.start
-        if gap % divisor:
-            return False
-        # x.start + x.step * p = y.start + y.step * q has the solutions p0 + dp * k, q0 + dq * k.
-        dp, dq = abs(y.step) // divisor, x.step // divisor * (1 if y.step > 0 else -1)
-        p0 = gap // divisor * pow(x.step // divisor, -1, dp) % dp if dp > 1 else 0
-        q0 = (x.start + x.step * p0 - y.start) // y.step
-        ends = (-q0, self.sizes[q] - 1 - q0) if dq > 0 else (self.sizes[q] - 1 - q0, -q0)
-        first = max(0, -(-ends[0] // dq))
-        last = min((self.sizes[p] - 1 - p0) // dp, ends[1] // dq)
-        size = last - first + 1
-        if size <= 0:
-            return False
-        new = self.new_label(size)
-        for label, start, step in ((p, p0 + dp * first, dp), (q, q0 + dq * first, dq)):
-            self.replace(label, Digit(self.sizes[label], (new,), start, step))
-        return True
-
-    def _join(self, x: Digit, y: Digit) -> bool:
-        """Tabulate all values of the labels at which two digits agree."""
-        if not set(x.labels).isdisjoint(y.labels):
-            labels = list(dict.fromkeys(x.labels + y.labels))
-            grids = self.grids(labels)
-            keep = self.digit_at(x, grids) == self.digit_at(y, grids)
-            if keep.all():
-                return True
-            found = {label: grid[keep] for label, grid in grids.items()}
-        else:
-            at, to = matches(x.indices(self.sizes), y.indices(self.sizes))
-            every = np.arange(math.prod(self.sizes[label] for label in x.labels))
-            if x.labels and np.array_equal(at, every):
-                # Every x has one partner: its labels stay.
-                grids = self.grids(y.labels)
-                self.tabulate({label: grids[label][to] for label in y.labels}, x.labels)
-                return True
-            x_grids, y_grids = self.grids(x.labels), self.grids(y.labels)
-            found = {label: x_grids[label][at] for label in x.labels}
-            found |= {label: y_grids[label][to] for label in y.labels}
-        size = len(next(iter(found.values())))
-        if size == 0:
-            return False
-        self.tabulate(found, [self.new_label(size)])
-        return True
+        return all(digits[at].covers(sizes) and by_mask(digits[at].radix) for at in group)
 
 
 def components(digits: Iterable[Digit]) -> list[list[int]]:

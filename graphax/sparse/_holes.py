@@ -23,8 +23,7 @@ import jax
 import numpy as np
 from jax import lax
 
-#: Larger static places of holes are seen from the zeros: compiled programs hold them as constants.
-_LARGEST = 1 << 12
+from ._cost import held_as_constant
 
 
 class Zeros(enum.IntEnum):
@@ -118,7 +117,7 @@ def with_holes(numbers: Any, holes: Holes = Zeros.OF_STRUCTURE, filled: bool = F
         return numbers
     if isinstance(holes, np.ndarray):
         holes = np.broadcast_to(holes, numbers.shape)
-        if holes.size > _LARGEST:
+        if not held_as_constant(holes.size):
             return Holed(chosen(holes, numbers) if filled else numbers, Zeros.OF_STRUCTURE)
         if holes.all():
             return numbers
@@ -139,6 +138,13 @@ def numbers_of(value: Any) -> Any:
     return value.numbers if isinstance(value, Holed) else value
 
 
+def numeric(value: Any) -> Any:
+    """A mask as ones and zeros; numbers as they are."""
+    if value.dtype != bool:
+        return value
+    return value.astype(np.float64) if isinstance(value, np.ndarray) else value.astype(float)
+
+
 def raw_parts(value: Any) -> tuple[Any, Holes, bool]:
     """The numbers of a value with whatever stands in its holes, the holes, and whether they are filled."""
     if isinstance(value, Holed):
@@ -157,7 +163,7 @@ def holes_after(holes: Holes, shape: Sequence[int], change: Any, digs: bool) -> 
     """
     if isinstance(holes, Zeros | Mask) or (holes is None and not digs):
         return holes
-    if math.prod(shape) > _LARGEST:
+    if not held_as_constant(math.prod(shape)):
         return Zeros.OF_STRUCTURE
     return change(np.ones(shape, bool) if holes is None else holes) != 0
 
@@ -227,6 +233,6 @@ def widened(array: Any, shape: Sequence[int]) -> Any:
     """An array with its axes of size 1 repeated."""
     if array.shape == tuple(shape):
         return array
-    if isinstance(array, np.ndarray) and math.prod(shape) <= _LARGEST:
+    if isinstance(array, np.ndarray) and held_as_constant(math.prod(shape)):
         return np.broadcast_to(array, shape)
     return lax.broadcast_in_dim(array, shape, range(len(shape)))

@@ -6,11 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jax import lax
 
-from ._holes import Holed, Holes, Mask, Zeros, holes_after, parts, widened, with_holes
+from ._holes import Holed, Holes, Mask, Zeros, holes_after, numeric, parts, widened, with_holes
 from ._term import Table
 
 Value = Any  # a JAX array, one with holes, a static NumPy array, or None
@@ -37,9 +36,7 @@ class Slice(NamedTuple):
         if (low, high, self.step) == (0, value.shape[self.axis], 1):
             return value
         if isinstance(value, np.ndarray):
-            index: list[Any] = [slice(None)] * value.ndim
-            index[self.axis] = self.start + self.step * np.arange(self.size)
-            return value[tuple(index)]
+            return value[_along(self.axis, self.start, self.step, self.size)]
         value = lax.slice_in_dim(value, low, high, abs(self.step), self.axis)
         return lax.rev(value, (self.axis,)) if self.step < 0 else value
 
@@ -52,11 +49,8 @@ class Gather(NamedTuple):
     shape: tuple[int, ...]
 
     def __call__(self, value: Value) -> Value:
-        rest = [axis for axis in range(value.ndim) if axis not in self.axes]
-        value = transpose(value, [*self.axes, *rest])
-        tail = value.shape[len(self.axes) :]
-        value = take(reshape(value, (-1, *tail)), self.table.indices)
-        return reshape(value, (*self.shape, *tail))
+        value = take(_merged(value, self.axes), self.table.indices)
+        return reshape(value, (*self.shape, *value.shape[1:]))
 
 
 class Broadcast(NamedTuple):
@@ -85,9 +79,7 @@ class Place(NamedTuple):
             shape = list(value.shape)
             shape[self.axis] = self.size
             total = np.zeros(shape, value.dtype)
-            index: list[Any] = [slice(None)] * value.ndim
-            index[self.axis] = self.start + self.step * np.arange(count)
-            total[tuple(index)] = value
+            total[_along(self.axis, self.start, self.step, count)] = value
             return total
         low = min(self.start, self.start + self.step * (count - 1))
         interior = abs(self.step) - 1
@@ -106,17 +98,14 @@ class Scatter(NamedTuple):
     shape: tuple[int, ...]
 
     def __call__(self, value: Value) -> Value:
-        rest = [axis for axis in range(value.ndim) if axis not in self.axes]
-        value = transpose(value, [*self.axes, *rest])
-        tail = value.shape[len(self.axes) :]
-        value = numeric(reshape(value, (-1, *tail)))
-        shape = (math.prod(self.shape), *tail)
+        value = numeric(_merged(value, self.axes))
+        shape = (math.prod(self.shape), *value.shape[1:])
         if isinstance(value, np.ndarray):
             total = np.zeros(shape, value.dtype)
             np.add.at(total, self.table.indices, value)
         else:
             total = scatter_add(lax.full(shape, 0, value.dtype), self.table.indices, value)
-        return reshape(total, (*self.shape, *tail))
+        return reshape(total, (*self.shape, *shape[1:]))
 
 
 class Untie(NamedTuple):
@@ -141,13 +130,23 @@ DIGGING = Place | Scatter | Untie  # they write zeros
 Step = Reshape | Slice | Gather | Broadcast | Place | Scatter | Untie
 
 
-def run_steps(steps: Sequence[Step], value: Value, scale: Any) -> tuple[Value, Any]:
-    """The value after the steps; a static scale becomes a static array."""
-    if steps and value is None:
-        value, scale = np.asarray(scale, np.result_type(scale, np.float64)), 1
+def run_steps(steps: Sequence[Step], value: Value) -> Value:
+    """The array after the steps."""
     for step in steps:
         value = step(value) if isinstance(step, Reshape) else _after(step, value)
-    return value, scale
+    return value
+
+
+def _along(axis: int, start: int, step: int, size: int) -> tuple[Any, ...]:
+    """The index of some places of an axis."""
+    return (slice(None),) * axis + (start + step * np.arange(size),)
+
+
+def _merged(value: Value, axes: Sequence[int]) -> Value:
+    """The value with some axes as one, its first."""
+    rest = [axis for axis in range(value.ndim) if axis not in axes]
+    value = transpose(value, [*axes, *rest])
+    return reshape(value, (-1, *value.shape[len(axes) :]))
 
 
 def _after(step: Step, value: Value) -> Value:
@@ -247,75 +246,3 @@ def scatter_add(total: Value, places: np.ndarray, value: Value) -> Value:
         unique_indices=bool((steps > 0).all()),
         mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
     )
-
-
-def scaled(value: Value, scale: Any) -> Value:
-    """``scale * value`` in the value's dtype."""
-    if scale == 1:
-        return value
-    if isinstance(value, Holed):
-        return Holed(scaled(numeric(value.raw), scale), value.holes, value.filled)
-    if value.dtype == bool:
-        return with_holes(scaled(numeric(value), scale))
-    if isinstance(value, np.ndarray):
-        return np.asarray(value * scale)
-    if scale == -1:
-        return lax.neg(value)
-    return lax.mul(value, np.asarray(scale, value.dtype))
-
-
-def summed(value: Value, axes: Sequence[int]) -> Value:
-    """The sum over some axes."""
-    axes = tuple(axes)
-    if not axes:
-        return value
-    numbers, holes = parts(value)
-    numbers = numeric(numbers)
-    if isinstance(numbers, np.ndarray):
-        return np.asarray(numbers.sum(axes))
-    return with_holes(lax.reduce_sum(numbers, axes), summed_holes(holes, axes))
-
-
-def summed_holes(holes: Holes, axes: Sequence[int]) -> Holes:
-    """The holes of the sum of a value over some axes."""
-    axes = tuple(axes)
-    if isinstance(holes, np.ndarray):
-        return holes.any(axes)
-    if not isinstance(holes, Mask):
-        return holes
-    if any(holes.taken.shape[axis] != 1 for axis in axes):
-        return Zeros.OF_SELECTION
-    return holes._replace(taken=lax.squeeze(holes.taken, axes))
-
-
-def numeric(value: Value) -> Value:
-    """A mask as ones and zeros; numbers as they are."""
-    if value.dtype != bool:
-        return value
-    return value.astype(np.float64) if isinstance(value, np.ndarray) else value.astype(float)
-
-
-def match_dtypes(left: Value, right: Value) -> tuple[Value, Value]:
-    """Static arrays and masks take the other's dtype; two traced ones the promoted dtype."""
-    if left.dtype == bool:
-        left = numeric(left) if right.dtype == bool else left.astype(right.dtype)
-    if right.dtype == bool:
-        right = right.astype(left.dtype)
-    if isinstance(left, np.ndarray) and not isinstance(right, np.ndarray):
-        return left.astype(right.dtype), right
-    if isinstance(right, np.ndarray) and not isinstance(left, np.ndarray):
-        return left, right.astype(left.dtype)
-    if left.dtype != right.dtype:
-        dtype = jax.numpy.promote_types(left.dtype, right.dtype)
-        if isinstance(left, np.ndarray):
-            return left.astype(dtype), right.astype(dtype)
-        return lax.convert_element_type(left, dtype), lax.convert_element_type(right, dtype)
-    return left, right
-
-
-def expand(value: Value, axes: Sequence[int], wanted: Sequence[int]) -> Value:
-    """Order the axes as in ``wanted``, with axes of size 1 for labels that the value lacks."""
-    have = [label for label in wanted if label in axes]
-    value = transpose(value, [list(axes).index(label) for label in have])
-    sizes = dict(zip(have, value.shape, strict=True))
-    return reshape(value, [sizes.get(label, 1) for label in wanted])

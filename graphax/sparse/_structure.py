@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import functools
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ._add import Sum, add, merge, refine
 from ._compose import Composition, compose
-from ._steps import Value
+from ._cost import no_sparser_than_dense, too_many
+from ._scaled import Scaled
 from ._term import Canonical, Digit, Kind, Sizes, Term, canonical
 
-# More terms than this become one: every further product and sum looks at all of them.
-_MAX_TERMS = 64
-
-Values = tuple[tuple[Value, Any], ...]  # for every term its value and its static scale
+Values = tuple[Scaled, ...]  # for every term its value
 
 
 @dataclass(frozen=True)
@@ -55,6 +52,31 @@ def structure(term: Term) -> Structure:
     return Structure(term.out_shape, term.in_shape, (term,))
 
 
+class Collection(NamedTuple):
+    """Terms added up as far as they are better one than two.
+
+    Attributes:
+        terms: those that are left.
+        sums: which values are added to which, and how; each appends a value to those given.
+        kept: which of all these values belong to the terms.
+    """
+
+    terms: tuple[Term, ...]
+    sums: tuple[tuple[int, int, Sum], ...]
+    kept: tuple[int, ...]
+
+    @property
+    def adds(self) -> int:
+        """Additions executed."""
+        return sum(plan.adds for *_, plan in self.sums)
+
+    def run(self, values: list[Scaled]) -> Values:
+        """The values of the terms that are left, from those of the terms given."""
+        for i, j, plan in self.sums:
+            values.append(plan.run(values[i], values[j]))
+        return tuple(values[at] for at in self.kept)
+
+
 class Product(NamedTuple):
     """The product of two structures.
 
@@ -63,23 +85,18 @@ class Product(NamedTuple):
         mults: multiplications executed.
         adds: additions executed.
         products: which terms are multiplied, and how.
-        sums: what is done with the products.
+        collection: what is done with the products.
     """
 
     structure: Structure
     mults: int
     adds: int
     products: tuple[tuple[int, int, Composition], ...]
-    sums: tuple[tuple[int, int, Sum], ...]
-    kept: tuple[int, ...]
+    collection: Collection
 
     def run(self, outer: Values, inner: Values, finite: tuple[bool, bool] = (False, False)) -> Values:
         """The values of the product; ``finite`` says which of the two are known to be finite."""
-        if len(self.products) == 1:
-            ((i, j, plan),) = self.products
-            return (plan.run(*outer[i], *inner[j], finite),)
-        found = [plan.run(*outer[i], *inner[j], finite) for i, j, plan in self.products]
-        return _collected(found, self.sums, self.kept)
+        return self.collection.run([plan.run(outer[i], inner[j], finite) for i, j, plan in self.products])
 
 
 class Total(NamedTuple):
@@ -88,25 +105,16 @@ class Total(NamedTuple):
     Attributes:
         structure: the structure of the sum.
         adds: additions executed.
-        sums: which terms are added to which, and how.
+        collection: what is done with the terms of both.
     """
 
     structure: Structure
     adds: int
-    sums: tuple[tuple[int, int, Sum], ...]
-    kept: tuple[int, ...]
+    collection: Collection
 
     def run(self, left: Values, right: Values) -> Values:
         """The values of the sum."""
-        return _collected([*left, *right], self.sums, self.kept)
-
-
-def _collected(
-    values: list[tuple[Value, Any]], sums: Sequence[tuple[int, int, Sum]], kept: Sequence[int]
-) -> Values:
-    for i, j, plan in sums:
-        values.append(plan.run(*values[i], *values[j]))
-    return tuple(values[at] for at in kept)
+        return self.collection.run([*left, *right])
 
 
 @functools.lru_cache(maxsize=1 << 17)
@@ -126,14 +134,13 @@ def product(outer: Structure, inner: Structure, sparse: bool = True) -> Product:
         plan = compose(b, a)
         if plan is not None:
             plans.append((i, j, plan))
-    terms, sums, kept = _collect([plan.term for *_, plan in plans], sparse)
+    collection = _collect([plan.term for *_, plan in plans], sparse)
     return Product(
-        Structure(outer.out_shape, inner.in_shape, terms),
+        Structure(outer.out_shape, inner.in_shape, collection.terms),
         sum(plan.mults for *_, plan in plans),
-        sum(plan.adds for *_, plan in plans) + sum(plan.adds for *_, plan in sums),
+        sum(plan.adds for *_, plan in plans) + collection.adds,
         tuple(plans),
-        sums,
-        kept,
+        collection,
     )
 
 
@@ -144,21 +151,13 @@ def total(left: Structure, right: Structure, sparse: bool = True) -> Total:
     Raises:
         ValueError: when the shapes differ.
     """
-    terms, sums, kept = _collect(left.terms + right.terms, sparse)
-    return Total(
-        Structure(left.out_shape, left.in_shape, terms), sum(plan.adds for *_, plan in sums), sums, kept
-    )
+    collection = _collect(left.terms + right.terms, sparse)
+    found = Structure(left.out_shape, left.in_shape, collection.terms)
+    return Total(found, collection.adds, collection)
 
 
-def _collect(
-    given: Sequence[Term], sparse: bool
-) -> tuple[tuple[Term, ...], tuple[tuple[int, int, Sum], ...], tuple[int, ...]]:
-    """Add up terms that are better one than two.
-
-    Returns:
-        the terms that are left, the sums to be taken (each appends a value to those given), and which
-        values belong to the terms.
-    """
+def _collect(given: Sequence[Term], sparse: bool) -> Collection:
+    """Add up terms that are better one than two."""
     terms = list(given)
     sums: list[tuple[int, int, Sum]] = []
     kept: list[int] = []
@@ -179,20 +178,16 @@ def _collect(
 
     for at in range(len(given)):
         insert(at)
-    if len(kept) > 1:
-        entries = math.prod(terms[0].out_shape + terms[0].in_shape)
-        if sum(terms[at].numbers for at in kept) >= entries:
-            at = kept[0]
-            for other in kept[1:]:
-                at = append(at, other, refine(terms[at], terms[other]))
-            kept = [at]
-        elif len(kept) > _MAX_TERMS:
-            while len(kept) > 1:  # by pairs of like size: lists are not copied for every term
-                left, right, *kept = kept
-                kept.append(append(left, right, merge(terms[left], terms[right])))
+    left_over = [terms[at] for at in kept]
+    if len(kept) > 1 and no_sparser_than_dense(left_over):
+        kept = [functools.reduce(lambda at, to: append(at, to, refine(terms[at], terms[to])), kept)]
+    elif too_many(left_over):
+        while len(kept) > 1:  # by pairs of like size: lists are not copied for every term
+            left, right, *kept = kept
+            kept.append(append(left, right, merge(terms[left], terms[right])))
     if len(kept) > 1:
         kept.sort(key=lambda at: str(terms[at]))
-    return tuple(terms[at] for at in kept), tuple(sums), tuple(kept)
+    return Collection(tuple(terms[at] for at in kept), tuple(sums), tuple(kept))
 
 
 def label_dims(shape: Sequence[int], first: int = 0) -> tuple[list[list[int]], list[int]]:

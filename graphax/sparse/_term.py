@@ -143,6 +143,11 @@ class Term:
     def has_value(self) -> bool:
         return self.kind is Kind.VALUE
 
+    @property
+    def labels_alone(self) -> bool:
+        """Whether there are neither slices nor tables."""
+        return all(digit.covers(self.sizes) for dim in self.out + self.in_ for digit in dim)
+
     def __str__(self) -> str:
         def side(dims: Sequence[Dim]) -> str:
             return "(" + ", ".join(" ".join(map(digit, dim)) or "1" for dim in dims) + ")"

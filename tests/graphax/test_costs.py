@@ -61,14 +61,14 @@ class FoldingRecorder:
         accumulations = itertools.count()
         run = Composition.run
 
-        def record(plan, outer, outer_scale, inner, inner_scale, finite):
+        def record(plan, outer, inner, finite):
             mults = plan.mults
-            arrays = [value for value in (outer, inner) if value is not None]
-            static = all(isinstance(value, np.ndarray) for value in arrays)
-            if mults and (static or (len(arrays) == 1 and self._is_unit(plan, outer_scale * inner_scale))):
+            arrays = [value.array for value in (outer, inner) if value.array is not None]
+            static = all(isinstance(array, np.ndarray) for array in arrays)
+            if mults and (static or (len(arrays) == 1 and self._is_unit(plan, outer.scale * inner.scale))):
                 mults = 0
             self.expected += mults
-            return run(plan, outer, outer_scale, inner, inner_scale, finite)
+            return run(plan, outer, inner, finite)
 
         def accumulate(*args):
             # A function may use jacve itself: only the last accumulation counts.

@@ -1,0 +1,157 @@
+"""What Jacobians cost, and what is decided by it.
+
+The algebra is exact in whatever form a product or a sum is written. What a form takes, in the two
+conventions, and which of several forms is taken stands here; `_compose.py`, `_add.py` and the rest ask.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from ._term import Kind, Term
+
+# Prices ---------------------------------------------------------------------------------------------------
+
+
+class Axes(NamedTuple):
+    """What one factor of a product holds, and the labels that it varies along."""
+
+    kind: Kind
+    labels: Sequence[int]
+
+
+class Price(NamedTuple):
+    """What a product takes.
+
+    Attributes:
+        mults: multiplications executed: none with a unit, nor where there is no array.
+        mults_counted: multiplications in the counted convention, over all labels of both values.
+        adds: additions executed.
+    """
+
+    mults: int
+    mults_counted: int
+    adds: int
+
+
+def price_of_product(
+    outer: Axes,
+    inner: Axes,
+    kept: Iterable[int],
+    contracted: Iterable[int],
+    repeats: int,
+    sizes: Mapping[int, int],
+) -> Price:
+    """What the product of two terms takes, entries that fall together left aside.
+
+    Args:
+        outer, inner: the factors.
+        kept: the labels of the product's value.
+        contracted: the labels of both values that the product sums over.
+        repeats: how often it sums over the same numbers.
+        sizes: of all labels.
+    """
+
+    def count(labels: Iterable[int]) -> int:
+        return math.prod(sizes[label] for label in labels)
+
+    kinds = (outer.kind, inner.kind)
+    of_result = count(kept)
+    union = of_result * count(contracted)
+    mults = adds = 0
+    if outer.kind is inner.kind is Kind.VALUE:
+        mults = union + (of_result if repeats != 1 else 0)
+        adds = union - of_result
+    elif Kind.VALUE in kinds and (Kind.UNIT not in kinds or repeats != 1):
+        mults = of_result
+    for kind, labels in (outer, inner):
+        if kind is Kind.VALUE:  # what only one value varies along is summed before the product
+            adds += count(labels) - count({*kept, *contracted}.intersection(labels))
+    counted = 0 if Kind.COPY in kinds else count({*outer.labels, *inner.labels})
+    return Price(mults, counted, adds)
+
+
+# One term or two ------------------------------------------------------------------------------------------
+
+# Where the Jacobian will be dense in the end, two terms that fit into so few numbers are always one: some
+# zeros cost less than another operation, and fewer structures make smaller tables for games and searches.
+# The second figure is for terms of labels alone, without slices and tables.
+_SMALL, _SMALL_LABELS = 1024, 4096
+
+# More terms than this become one: every further product and sum looks at all of them.
+_MAX_TERMS = 64
+
+# Too many terms become a list of their entries where there are at least so many places, no more than one in
+# so many of them taken; elsewhere an array with zeros, which is faster to work with. A Jacobian of which that
+# is so is densified by one scatter of the nonzeros, instead of sums over everything.
+_LISTED_FROM, _LISTED_BELOW = 1 << 14, 16
+
+
+def worth_one_term(left: Term, right: Term, sparse: bool) -> int:
+    """How many numbers the sum of two terms may hold as one term."""
+    both = left.numbers + right.numbers
+    if sparse:
+        return both
+    return max(both, _SMALL_LABELS if left.labels_alone and right.labels_alone else _SMALL)
+
+
+def no_sparser_than_dense(terms: Sequence[Term]) -> bool:
+    """Whether terms hold as many numbers as there are entries."""
+    entries = math.prod(terms[0].out_shape + terms[0].in_shape)
+    return sum(term.numbers for term in terms) >= entries
+
+
+def too_many(terms: Sequence[Term]) -> bool:
+    """Whether terms that are better kept apart are better one all the same."""
+    return len(terms) > _MAX_TERMS
+
+
+def listed(entries: int, places: int) -> bool:
+    """Whether so many entries at so many places are better listed than written into an array."""
+    return places >= _LISTED_FROM and entries * _LISTED_BELOW <= places
+
+
+# How it is emitted ----------------------------------------------------------------------------------------
+
+# Deltas up to this size are written out by a mask, which XLA fuses with its neighbours; larger ones by a
+# scatter, whose work is that of the entries.
+_LARGEST_MASK = 64
+
+# Contractions of up to this many products are emitted as a product and a sum, which XLA fuses with their
+# neighbours; larger ones as one `dot_general`, which it vectorises better under `vmap` (measured on
+# RoeFlux_3d, Perceptron and Encoder, on the CPU; GPUs do not mind).
+_FUSED_CONTRACTION = 8
+
+# Products with static arrays that have zeros are emitted so up to this size: a zero of the structure stays
+# zero next to a NaN.
+_SELECTED_CONTRACTION = 1 << 16
+
+# The same for other values with zeros of a structure, where what they meet may not be finite, and for those
+# with zeros of an order. Larger products take arguments for finite there, too: a search for what is not would
+# make second derivatives slower than JAX's.
+_SMALL_SELECTED = 1 << 9
+
+# Larger static places of holes are seen from the zeros: compiled programs hold them as constants.
+_LARGEST_STATIC = 1 << 12
+
+
+def by_mask(size: int) -> bool:
+    """Whether a delta of this size is written out by a mask."""
+    return size <= _LARGEST_MASK
+
+
+def fused(products: int) -> bool:
+    """Whether a contraction of so many products is emitted as a product and a sum."""
+    return products <= _FUSED_CONTRACTION
+
+
+def selected(products: int, static: bool) -> bool:
+    """Whether zeros, static ones or others, are selected product by product in so large a contraction."""
+    return products <= (_SELECTED_CONTRACTION if static else _SMALL_SELECTED)
+
+
+def held_as_constant(size: int) -> bool:
+    """Whether a compiled program may hold a static array of this size."""
+    return size <= _LARGEST_STATIC
