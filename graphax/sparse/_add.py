@@ -136,15 +136,7 @@ class _Pair:
         self.entries = math.prod(left.sizes) + math.prod(right.sizes)
         x_out, x_in, self.x = self.space.load(left)
         y_out, y_in, self.y = self.space.load(right)
-        # Splitting a label splits its twin in another dimension too, which may have been aligned before.
-        sides = [(x_out, y_out), (x_in, y_in)]
-        while any(
-            [digit.radix for digit in x_dim] != [digit.radix for digit in y_dim]
-            for x_side, y_side in sides
-            for x_dim, y_dim in zip(x_side.dims, y_side.dims, strict=True)
-        ):
-            for x_side, y_side in sides:
-                self.space.align(x_side, y_side)
+        self.space.align((x_out, y_out), (x_in, y_in))
         self.shape = [[len(dim) for dim in side.dims] for side in (x_out, x_in)]
         self.xs = x_out.digits() + x_in.digits()
         self.ys = y_out.digits() + y_in.digits()

@@ -108,7 +108,7 @@ class Block:
     def plus(self, other: Block, sparse: bool = True) -> Block:
         """The sum with a block of the same shape; ``sparse`` as for :meth:`compose`."""
         plan = total(self.structure, other.structure, sparse)
-        values = plan.run(self.values, other.values)
+        values = plan.run([*self.values, *other.values])
         return Block(plan.structure, values, self.dtype or other.dtype, self.finite and other.finite)
 
     def _times(self, vector: jax.Array) -> jax.Array:

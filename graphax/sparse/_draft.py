@@ -252,21 +252,29 @@ class Workspace:
 
     # Digits of equal radices --------------------------------------------------------------------------
 
-    def align(self, left: Side, right: Side) -> None:
-        """Bring the dimensions of two sides to digits of the same radices."""
+    def align(self, *pairs: tuple[Side, Side]) -> None:
+        """Bring the dimensions of pairs of sides to digits of the same radices."""
         aligned = False
         while not aligned:  # what splits a label in one dimension may split a digit in another
             aligned = True
-            for x, y in zip(left.dims, right.dims, strict=True):
-                radices = [digit.radix for digit in x], [digit.radix for digit in y]
-                if radices[0] != radices[1]:
+            for left, right in pairs:
+                while not self._aligned(left, right):
                     aligned = False
-                    factors = common_factors(*radices)
-                    for dim in (x, y):
-                        if factors is None:
-                            self.merge(dim)
-                        else:
-                            self._refine(dim, factors)
+
+    def _aligned(self, left: Side, right: Side) -> bool:
+        """Whether two sides are aligned; if not, they are brought nearer to it."""
+        aligned = True
+        for x, y in zip(left.dims, right.dims, strict=True):
+            radices = [digit.radix for digit in x], [digit.radix for digit in y]
+            if radices[0] != radices[1]:
+                aligned = False
+                factors = common_factors(*radices)
+                for dim in (x, y):
+                    if factors is None:
+                        self.merge(dim)
+                    else:
+                        self._refine(dim, factors)
+        return aligned
 
     def merge(self, dim: list[Digit]) -> None:
         """Make one digit of a dimension."""

@@ -13,7 +13,7 @@ from ._term import Digit
 
 def equate(space: Workspace, left: Side, right: Side) -> bool:
     """Keep only the values of the labels at which two sides agree; False where there are none."""
-    space.align(left, right)
+    space.align((left, right))
     pending = [(d, p) for d, dim in enumerate(left.dims) for p in range(len(dim))]
 
     def pair(place: tuple[int, int]) -> tuple[Digit, Digit]:

@@ -52,26 +52,23 @@ def structure(term: Term) -> Structure:
     return Structure(term.out_shape, term.in_shape, (term,))
 
 
-class Collection(NamedTuple):
-    """Terms added up as far as they are better one than two.
+class Total(NamedTuple):
+    """Terms added up, as far as they are better one than two.
 
     Attributes:
-        terms: those that are left.
+        structure: of those that are left.
+        adds: additions executed.
         sums: which values are added to which, and how; each appends a value to those given.
-        kept: which of all these values belong to the terms.
+        kept: which of all these values belong to the structure.
     """
 
-    terms: tuple[Term, ...]
+    structure: Structure
+    adds: int
     sums: tuple[tuple[int, int, Sum], ...]
     kept: tuple[int, ...]
 
-    @property
-    def adds(self) -> int:
-        """Additions executed."""
-        return sum(plan.adds for *_, plan in self.sums)
-
     def run(self, values: list[Scaled]) -> Values:
-        """The values of the terms that are left, from those of the terms given."""
+        """The values of the sum, from those of the terms given."""
         for i, j, plan in self.sums:
             values.append(plan.run(values[i], values[j]))
         return tuple(values[at] for at in self.kept)
@@ -85,36 +82,18 @@ class Product(NamedTuple):
         mults: multiplications executed.
         adds: additions executed.
         products: which terms are multiplied, and how.
-        collection: what is done with the products.
+        total: what is done with the products.
     """
 
     structure: Structure
     mults: int
     adds: int
     products: tuple[tuple[int, int, Composition], ...]
-    collection: Collection
+    total: Total
 
     def run(self, outer: Values, inner: Values, finite: tuple[bool, bool] = (False, False)) -> Values:
         """The values of the product; ``finite`` says which of the two are known to be finite."""
-        return self.collection.run([plan.run(outer[i], inner[j], finite) for i, j, plan in self.products])
-
-
-class Total(NamedTuple):
-    """The sum of two structures.
-
-    Attributes:
-        structure: the structure of the sum.
-        adds: additions executed.
-        collection: what is done with the terms of both.
-    """
-
-    structure: Structure
-    adds: int
-    collection: Collection
-
-    def run(self, left: Values, right: Values) -> Values:
-        """The values of the sum."""
-        return self.collection.run([*left, *right])
+        return self.total.run([plan.run(outer[i], inner[j], finite) for i, j, plan in self.products])
 
 
 @functools.lru_cache(maxsize=1 << 17)
@@ -134,14 +113,9 @@ def product(outer: Structure, inner: Structure, sparse: bool = True) -> Product:
         plan = compose(b, a)
         if plan is not None:
             plans.append((i, j, plan))
-    collection = _collect([plan.term for *_, plan in plans], sparse)
-    return Product(
-        Structure(outer.out_shape, inner.in_shape, collection.terms),
-        sum(plan.mults for *_, plan in plans),
-        sum(plan.adds for *_, plan in plans) + collection.adds,
-        tuple(plans),
-        collection,
-    )
+    found = _total(outer.out_shape, inner.in_shape, [plan.term for *_, plan in plans], sparse)
+    mults, adds = sum(plan.mults for *_, plan in plans), sum(plan.adds for *_, plan in plans)
+    return Product(found.structure, mults, adds + found.adds, tuple(plans), found)
 
 
 @functools.lru_cache(maxsize=1 << 17)
@@ -151,13 +125,12 @@ def total(left: Structure, right: Structure, sparse: bool = True) -> Total:
     Raises:
         ValueError: when the shapes differ.
     """
-    collection = _collect(left.terms + right.terms, sparse)
-    found = Structure(left.out_shape, left.in_shape, collection.terms)
-    return Total(found, collection.adds, collection)
+    return _total(left.out_shape, left.in_shape, left.terms + right.terms, sparse)
 
 
-def _collect(given: Sequence[Term], sparse: bool) -> Collection:
-    """Add up terms that are better one than two."""
+def _total(
+    out_shape: tuple[int, ...], in_shape: tuple[int, ...], given: Sequence[Term], sparse: bool
+) -> Total:
     terms = list(given)
     sums: list[tuple[int, int, Sum]] = []
     kept: list[int] = []
@@ -187,7 +160,8 @@ def _collect(given: Sequence[Term], sparse: bool) -> Collection:
             kept.append(append(left, right, merge(terms[left], terms[right])))
     if len(kept) > 1:
         kept.sort(key=lambda at: str(terms[at]))
-    return Collection(tuple(terms[at] for at in kept), tuple(sums), tuple(kept))
+    found = Structure(out_shape, in_shape, tuple(terms[at] for at in kept))
+    return Total(found, sum(plan.adds for *_, plan in sums), tuple(sums), tuple(kept))
 
 
 def label_dims(shape: Sequence[int], first: int = 0) -> tuple[list[list[int]], list[int]]:
