@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
-import numpy as np
 from jax import lax
 from jax.extend import core
 
@@ -15,9 +14,9 @@ from ._elimination import accumulate
 from ._graph import ComputationalGraph, build_graph
 from ._linearize import linearize
 from ._numbering import Numbering, number_vertices
-from ._trace import Constant, Variable, inline, is_complex
+from ._trace import Constant, Variable, inline
 from .choose import OrderLike, resolve_order
-from .rules import Blocks
+from .rules import Blocks, view_shape
 from .sparse import Block, identity_block
 
 
@@ -30,7 +29,7 @@ def jacobians_of(
     body_order: OrderLike = "auto",
     sparse: bool = False,
     finite: Sequence[bool] | None = None,
-) -> tuple[list[Any], ComputationalGraph, Mapping[int, Mapping[int, Block]]]:
+) -> tuple[list[Any], Blocks]:
     """Evaluate a program, and accumulate its Jacobians.
 
     Args:
@@ -43,14 +42,24 @@ def jacobians_of(
         finite: for every input whether it is known to be finite; all of them if left out.
 
     Returns:
-        the values of the outputs, the graph, and for every output node the blocks from the inputs on which it
-        depends.
+        the values of the outputs, and for every differentiated output its block with respect to every
+        differentiated input, or None where it does not depend on that.
     """
     results, blocks = linearize(numbering, values, InnerJacobians(body_order), finite=finite)
     graph, blocks = build_graph(numbering, num_outputs, blocks)
     vertices = resolve_order(graph, order)
     with jax.named_scope("accumulate"):
-        return results, graph, accumulate(blocks, graph.output_vertices, vertices, sparse)
+        found = accumulate(blocks, graph.output_vertices, vertices, sparse)
+
+    def between(node: int | None, source: int, result: Any) -> Block | None:
+        if node == source:
+            return identity_block(view_shape(result))
+        return None if node is None else found.get(node, {}).get(source)
+
+    return results, [
+        [between(node, source, result) for source in graph.inputs]
+        for node, result in zip(graph.outputs, results, strict=False)
+    ]
 
 
 def abstract_graph(numbering: Numbering, num_outputs: int) -> ComputationalGraph:
@@ -101,7 +110,7 @@ class InnerJacobians:
         flat = replace(flat, outputs=tuple(flat.outputs[at] for at in places))
         numbering = number_vertices(flat, [at for at, want in enumerate(wanted) if want], len(asked))
         inside = self.order if self.named else "auto"  # the numbers mean nothing to programs further inside
-        found, graph, jacobians = jacobians_of(
+        found, rows = jacobians_of(
             numbering, len(asked), operands, self.order, body_order=inside, finite=finite
         )
         results: list[Any] = [None] * len(places)
@@ -109,11 +118,7 @@ class InnerJacobians:
             dtype = program.out_avals[at].dtype
             results[at] = lax.convert_element_type(result, dtype) if isinstance(atom, Constant) else result
         blocks: Blocks = [[None] * len(operands) for _ in results]
-        for at, node in zip(asked, graph.outputs, strict=True):
-            for column, source in zip(numbering.wrt, numbering.inputs, strict=True):
-                if node == source:
-                    view = [2] * is_complex(results[at])
-                    blocks[at][column] = identity_block((*np.shape(results[at]), *view))
-                elif node is not None:
-                    blocks[at][column] = jacobians.get(node, {}).get(source)
+        for at, row in zip(asked, rows, strict=True):
+            for column, block in zip(numbering.wrt, row, strict=True):
+                blocks[at][column] = block
         return results, blocks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, cast
@@ -16,11 +17,14 @@ _Derivative = TypeVar("_Derivative", bound=Callable[..., Any])
 
 
 def order_may_come_second(derivative: _Derivative) -> _Derivative:
-    """Takes a named or loaded order in second place, with what stood there in third.
+    """Takes a named or loaded order in second place, with what stood there in third; or no function at all.
 
     The other arguments keep their places, so that ``jacve(fun, "reverse", (0, 1))`` is
-    ``jacve(fun, (0, 1), order="reverse")``. A sequence of numbers in second place is argnums.
+    ``jacve(fun, (0, 1), order="reverse")``. A sequence of numbers in second place is argnums. Without a
+    function, where it may be left out, what is returned takes it: a decorator.
     """
+    signature = inspect.signature(derivative)
+    optional = signature.parameters["fun"].default is None
 
     @functools.wraps(derivative)
     def called(*args: Any, **kwargs: Any) -> Any:
@@ -29,14 +33,19 @@ def order_may_come_second(derivative: _Derivative) -> _Derivative:
                 raise TypeError(f"{derivative.__name__} got two orders: {args[1]!r} and {kwargs['order']!r}")
             kwargs["order"] = args[1]
             args = (args[0], *args[2:])
+        if optional and (args[0] if args else kwargs.get("fun")) is None:
+            given = signature.bind_partial(*args, **kwargs).arguments
+            given.pop("fun", None)
+            return functools.partial(called, **given)
         return derivative(*args, **kwargs)
 
     return cast(_Derivative, called)
 
 
-def check_callable(fun: Any) -> None:
+def check_callable(fun: Any) -> Callable[..., Any]:
     if not callable(fun):
         raise TypeError(f"graphax differentiates a function, got {type(fun).__name__}")
+    return fun
 
 
 def check_has_aux(has_aux: Any) -> None:

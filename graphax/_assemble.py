@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -22,7 +23,7 @@ def assemble(
     application: Application,
     out_tree: Any,
     out_types: Sequence[Any],
-    between: Callable[[int, int], Any],
+    jacobians: Iterable[Iterable[Any]],
     as_jacfwd: bool = False,
     sparse: bool = False,
 ) -> Any:
@@ -31,20 +32,20 @@ def assemble(
     Args:
         application: the function at its arguments.
         out_tree, out_types: of its result.
-        between: from the positions of a leaf of the result and of a differentiated leaf of the arguments to
-            the block or the array between their real views; None where it is zero. It is asked where both
-            carry a derivative.
+        jacobians: for every leaf of the result that carries a derivative a row with the block or the array
+            between its real view and that of every differentiated leaf that does; None where it is zero.
         as_jacfwd: whether a leaf has the dtype of the result, and not of the argument as with ``jacrev``.
         sparse: whether leaves are blocks.
     """
-    rows = []
-    for at, out in enumerate(out_types):
+    rows, given = [], iter(jacobians)
+    for out in out_types:
         row: list[Any] = []
-        for wrt, (arg, place) in enumerate(zip(application.arg_types, application.moving, strict=True)):
+        blocks = iter(next(given)) if is_differentiable(out) else itertools.repeat(None)
+        for arg, place in zip(application.arg_types, application.moving, strict=True):
             if not is_differentiable(arg):
                 row.append(_by_something_discrete(out.shape, arg))
                 continue
-            found = between(at, wrt) if is_differentiable(out) else None
+            found = next(blocks)
             by_result = as_jacfwd or not is_differentiable(out) or (is_complex(out) and not is_complex(arg))
             like = out if by_result else arg
             if sparse:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,7 +15,7 @@ from jax import lax
 
 from ._application import NEEDS_VALUE, NOT_THE_USERS, Application, Auxiliary, as_array, check_output
 from ._trace import is_complex, is_differentiable
-from .rules import real_view
+from .rules import Inexpressible, real_view
 
 
 class FallbackWarning(UserWarning):
@@ -25,6 +26,15 @@ class FallbackWarning(UserWarning):
     """
 
 
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Where nothing falls back to JAX's modes, what elimination cannot express is a TypeError."""
+    try:
+        yield
+    except Inexpressible as error:
+        raise TypeError(str(error)) from error
+
+
 class ByMode(NamedTuple):
     """A value and its derivatives by one of JAX's modes.
 
@@ -33,8 +43,8 @@ class ByMode(NamedTuple):
         tree: of the result.
         aux: the auxiliary data.
         names: of the leaves of the result, for messages.
-        jacobians: for every leaf of the result and every differentiated leaf of the arguments an array
-            between their real views, or None where one is discrete.
+        jacobians: for every leaf of the result that carries a derivative a row with an array between its
+            real view and that of every differentiated leaf of the arguments that does.
     """
 
     results: list[Any]
@@ -82,17 +92,7 @@ def differentiate(application: Application, forward_first: bool) -> ByMode:
                 raise TypeError(f"neither of JAX's modes can differentiate the function: {error}") from error
             raise error from None
     tree, names, others = static[-1]
-    rows = iter(found)
-    jacobians = []
-    for leaf in leaves:
-        row = iter(next(rows)) if is_differentiable(leaf) else None
-        jacobians.append(
-            [
-                next(row) if row is not None and is_differentiable(application.leaves[place]) else None
-                for place in application.moving
-            ]
-        )
-    return ByMode(leaves, tree, others.joined(arrays), names, jacobians)
+    return ByMode(leaves, tree, others.joined(arrays), names, found)
 
 
 def _is_wide(parts: Sequence[Any], of_parts: Any) -> bool:

@@ -13,7 +13,8 @@ from jax import lax
 
 from ._application import Application, Traced
 from ._arguments import Argnums, check_callable
-from ._jacobian import Options, eliminating, without_value
+from ._fallback import refusing
+from ._jacobian import Options, by_elimination
 from ._numbering import Numbering
 from ._pullback import NO_PULLBACK, pulled_back
 from ._trace import Equation
@@ -45,9 +46,22 @@ def gradient(
         ``graphax.trace(graphax.gradient(f))(x)`` prints the vertices of the graph that ``hessve(f)(x)``
         eliminates.
     """
+    found = expressible_gradient(fun, argnums, has_aux, holomorphic)
+
+    @functools.wraps(fun)
+    def gradient_of_fun(*args: Any, **kwargs: Any) -> Any:
+        with refusing():
+            return found(*args, **kwargs)
+
+    return gradient_of_fun
+
+
+def expressible_gradient(
+    fun: Callable[..., Any], argnums: Argnums, has_aux: bool, holomorphic: bool
+) -> Callable[..., Any]:
+    """As :func:`gradient`, for those who fall back: it may raise :class:`Inexpressible`."""
     check_callable(fun)
     options = Options(has_aux, holomorphic, allow_int=False, sparse=False, body_order="reverse")
-    jacobian = without_value(eliminating(fun, argnums, "reverse", options), has_aux)
     kind = np.complexfloating if holomorphic else np.floating
 
     @functools.wraps(fun)
@@ -57,11 +71,16 @@ def gradient(
             traced = application.trace()
         except Inexpressible:
             return _pulled_by_jax(application)
+
+        def eliminated() -> Any:
+            value, jacobian = by_elimination(application, traced, "reverse", options)
+            return (jacobian, value[1]) if has_aux else jacobian
+
         if any(leaf.shape or not jax.numpy.issubdtype(leaf.dtype, kind) for leaf in traced.out_types):
-            return jacobian(*args, **kwargs)
+            return eliminated()
         numbering = traced.numbering
         if any(_has_no_pullback(equation, numbering) for equation in numbering.program.equations):
-            return jacobian(*args, **kwargs)
+            return eliminated()
         # Auxiliary data pulls nothing back.
         program = replace(numbering.program, outputs=numbering.program.outputs[: traced.num_outputs])
         try:
@@ -72,7 +91,7 @@ def gradient(
         try:
             return _pulled_by_jax(application)
         except NO_PULLBACK:
-            return jacobian(*args, **kwargs)
+            return eliminated()
 
     return gradient_of_fun
 

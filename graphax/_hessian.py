@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from ._arguments import Argnums, check_callable, order_may_come_second
-from ._gradient import gradient
+from ._gradient import expressible_gradient
 from ._jacobian import Options, with_value, without_value
 from .choose import OrderLike
 
@@ -48,13 +48,9 @@ def hessve(
     Raises:
         TypeError, ValueError: as :func:`jacve`; complex arguments take ``holomorphic=True``.
     """
+    fun = check_callable(fun)
     options = Options(has_aux, holomorphic, False, sparse, body_order, as_hessian=True)
-    if fun is None:
-        named = options.given()
-        del named["allow_int"]
-        return functools.partial(hessve, argnums=argnums, order=order, **named)
-    check_callable(fun)
-    of_gradient = gradient(fun, argnums, has_aux, holomorphic)
+    of_gradient = expressible_gradient(fun, argnums, has_aux, holomorphic)
     plain = argnums if not isinstance(argnums, Iterable) else tuple(argnums)
     for_jax = jax.jacrev(fun, plain, has_aux, holomorphic)
     evaluate = with_value(of_gradient, argnums, order, options, for_jax)

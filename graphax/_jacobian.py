@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -13,12 +14,11 @@ from ._application import NEEDS_VALUE, Application, Traced, as_array
 from ._arguments import Argnums, check_callable, check_has_aux, order_may_come_second
 from ._assemble import assemble
 from ._elimination import OpCount
-from ._fallback import differentiate, tell, with_one_warning
+from ._fallback import differentiate, refusing, tell, with_one_warning
 from ._graph import ComputationalGraph, order_cost
-from ._trace import is_complex, is_differentiable, usual_promotion
+from ._trace import is_differentiable, usual_promotion
 from .choose import OrderLike, resolve_order
 from .rules import Inexpressible
-from .sparse import Block, identity_block
 
 UnitEdges = Literal["free", "counted"]
 
@@ -90,8 +90,6 @@ def jacve(
     Vertex elimination: A. Griewank and A. Walther, *Evaluating Derivatives*, 2nd ed., SIAM 2008, chapter 9.
     """
     options = Options(has_aux, holomorphic, allow_int, sparse, body_order)
-    if fun is None:
-        return functools.partial(jacve, argnums=argnums, order=order, **options.given())
     return without_value(with_value(fun, argnums, order, options), has_aux)
 
 
@@ -115,8 +113,6 @@ def value_and_jacve(
         a function that returns ``(value, jacobian)``, or ``((value, aux), jacobian)`` with ``has_aux``.
     """
     options = Options(has_aux, holomorphic, allow_int, sparse, body_order)
-    if fun is None:
-        return functools.partial(value_and_jacve, argnums=argnums, order=order, **options.given())
     return with_value(fun, argnums, order, options)
 
 
@@ -130,15 +126,9 @@ class Options(NamedTuple):
     body_order: OrderLike
     as_hessian: bool = False  # dtypes of leaves and the mode to fall back to are those of jax.jacfwd
 
-    def given(self) -> dict[str, Any]:
-        """What the user may give, by name."""
-        named = self._asdict()
-        del named["as_hessian"]
-        return named
-
 
 def with_value(
-    fun: Callable[..., Any],
+    fun: Callable[..., Any] | None,
     argnums: Argnums,
     order: OrderLike,
     options: Options,
@@ -150,15 +140,15 @@ def with_value(
         fun, argnums, order, options: as for :func:`jacve`.
         for_jax: the function in a form that JAX's own mode is better applied to.
     """
-    check_callable(fun)
+    fun = check_callable(fun)
     check_has_aux(options.has_aux)
-    by_elimination = eliminating(fun, argnums, order, options)
 
     @functools.wraps(fun)
     def value_and_jacobian(*args: Any, **kwargs: Any) -> Any:
         def compute() -> Any:
             try:
-                return by_elimination(*args, **kwargs)
+                application = _application(fun, argnums, options, args, kwargs)
+                return by_elimination(application, application.trace(), order, options)
             except Inexpressible as error:
                 reason = error
             if options.sparse:
@@ -176,32 +166,24 @@ def with_value(
     return value_and_jacobian
 
 
-def eliminating(
-    fun: Callable[..., Any], argnums: Argnums, order: OrderLike, options: Options
-) -> Callable[..., Any]:
+def by_elimination(application: Application, traced: Traced, order: OrderLike, options: Options) -> Any:
     """The value and the Jacobian by elimination; may raise :class:`Inexpressible`."""
-
-    def value_and_jacobian(*args: Any, **kwargs: Any) -> Any:
-        application = _application(fun, argnums, options, args, kwargs)
-        traced = application.trace()
-        application.check_complex(traced.out_names, traced.out_types, options)
-        try:
-            with usual_promotion():
-                return _eliminate(application, traced, order, options)
-        except Exception as error:
-            if type(error).__name__ != "ShardingTypeError":  # JAX has no public name for it
-                raise
-            raise Inexpressible(
-                "explicit shardings of these arguments do not go through the structures of Jacobians",
-                "make the axes of the mesh automatic (jax.sharding.auto_axes)",
-                application.definition,
-            ) from error
-
-    return value_and_jacobian
+    application.check_complex(traced.out_names, traced.out_types, options)
+    try:
+        with usual_promotion():
+            return _eliminate(application, traced, order, options)
+    except Exception as error:
+        if type(error).__name__ != "ShardingTypeError":  # JAX has no public name for it
+            raise
+        raise Inexpressible(
+            "explicit shardings of these arguments do not go through the structures of Jacobians",
+            "make the axes of the mesh automatic (jax.sharding.auto_axes)",
+            application.definition,
+        ) from error
 
 
 def _eliminate(application: Application, traced: Traced, order: OrderLike, options: Options) -> Any:
-    results, graph, jacobians = jacobians_of(
+    results, rows = jacobians_of(
         traced.numbering,
         traced.num_outputs,
         traced.values,
@@ -209,19 +191,9 @@ def _eliminate(application: Application, traced: Traced, order: OrderLike, optio
         body_order=options.body_order,
         sparse=options.sparse,
     )
-    inputs = iter(graph.inputs)
-    nodes = [next(inputs) if is_differentiable(kind) else None for kind in application.arg_types]
-
-    def between(at: int, wrt: int) -> Block | None:
-        node, source, out = graph.outputs[at], nodes[wrt], traced.out_types[at]
-        if node is None or source is None:
-            return None
-        if node == source:
-            return identity_block((*out.shape, 2) if is_complex(out) else out.shape)
-        return jacobians.get(node, {}).get(source)
-
+    rows = itertools.compress(rows, map(is_differentiable, traced.out_types))
     jacobian = assemble(
-        application, traced.out_tree, traced.out_types, between, options.as_hessian, options.sparse
+        application, traced.out_tree, traced.out_types, rows, options.as_hessian, options.sparse
     )
     leaves = [as_array(leaf) for leaf in results]
     value = traced.out_tree.unflatten(leaves[: traced.num_outputs])
@@ -241,9 +213,7 @@ def _by_mode(application: Application, options: Options) -> Any:
     found = differentiate(application, forward_first=options.as_hessian)
     out_types = [jax.typeof(leaf) for leaf in found.results]
     application.check_complex(found.names, out_types, options)
-    jacobian = assemble(
-        application, found.tree, out_types, lambda at, wrt: found.jacobians[at][wrt], options.as_hessian
-    )
+    jacobian = assemble(application, found.tree, out_types, found.jacobians, options.as_hessian)
     value = found.tree.unflatten(found.results)
     return ((value, found.aux) if options.has_aux else value), jacobian
 
@@ -281,12 +251,10 @@ def trace(
     check_has_aux(has_aux)
 
     def traced(*args: Any, **kwargs: Any) -> ComputationalGraph:
-        try:
+        with refusing():
             found = Application.of(fun, argnums, has_aux, allow_int, args, kwargs).trace()
             with usual_promotion():
                 return abstract_graph(found.numbering, found.num_outputs)
-        except Inexpressible as error:
-            raise TypeError(str(error)) from error
 
     return traced
 

@@ -52,9 +52,6 @@ def filter_jacve(
             argument, or has no floating or complex array in its result.
     """
     check_has_aux(has_aux)
-    if fun is None:
-        options = {"has_aux": has_aux, "holomorphic": holomorphic, "sparse": sparse}
-        return functools.partial(filter_jacve, order=order, **options)
     if not callable(fun):
         raise TypeError(f"filter_jacve differentiates a function, got {type(fun).__name__}")
 

@@ -14,9 +14,9 @@ from . import (  # noqa: F401  (they register their rules)
     _sorting,
     _windows,
 )
-from ._complex import complex_rule, real_type, real_view, touches_complex
+from ._complex import complex_rule, touches_complex
 from ._custom import as_differentiated
-from ._dense import dense_rule
+from ._dense import dense_rule, real_type, real_view, view_shape
 from ._dependence import follow
 from ._elementwise import NotElementwise, array_type, elementwise_as_found, jvp_program, static_number
 from ._finite import FiniteValues, finite_in_every_step, zeros_are_spoilt
@@ -48,5 +48,6 @@ __all__ = [
     "register_rule",
     "static_number",
     "touches_complex",
+    "view_shape",
     "zeros_are_spoilt",
 ]

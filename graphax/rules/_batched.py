@@ -19,8 +19,8 @@ from jax import lax
 
 from .._trace import is_complex, is_differentiable
 from ..sparse import Block, Mask, arranged_block, expand, label_dims, reshape, with_holes
-from ._complex import TAKES_COMPLEX, real_view
-from ._dense import basis, first_that_works
+from ._complex import TAKES_COMPLEX
+from ._dense import basis, first_that_works, pulled_rows, real_view
 from ._registry import Blocks, Call, Rule, register_family
 
 Parts = Sequence[Sequence[int]]  # for every dimension the sizes of its parts, major first
@@ -69,21 +69,10 @@ def batched_rule(
     results = call.evaluate() if results is None else list(results)
     blocks: Blocks = [[None] * len(call.operands) for _ in results]
     for at in call.moving:
-        column = tied_blocks(call, at, of_operand(call, at), results, ties(at))
+        column = tied_blocks(call, at, call.of_operand(at), results, ties(at))
         for row, block in zip(blocks, column, strict=True):
             row[at] = block
     return results, blocks
-
-
-def of_operand(call: Call, at: int) -> Fun:
-    """The results as a function of one operand."""
-
-    def fun(operand: Any) -> list[Any]:
-        operands = list(call.operands)
-        operands[at] = operand
-        return call.with_operands(operands).evaluate()
-
-    return fun
 
 
 def tied_blocks(
@@ -141,16 +130,7 @@ def tied_blocks(
 
     def pull(of_view: Any, view: Any) -> list[tuple[Any, bool]]:
         values, pull_back = jax.vjp(of_view, view)
-        rows = []
-        for k, value in enumerate(values):
-
-            def pull_one(cotangent: Any, k: int = k) -> Any:
-                cotangents = [lax.full_like(other, 0) for other in values]
-                cotangents[k] = cotangent
-                return pull_back(cotangents)[0]
-
-            rows.append((jax.vmap(pull_one)(basis(value, out_free[carriers[k]])), False))
-        return rows
+        return [(row, False) for (row,) in pulled_rows(pull_back, values, free=out_free.values())]
 
     columns = math.prod(inner.cut_shape[part] for part in in_free)
     rows = sum(math.prod(side.cut_shape[part] for part in out_free[k]) for k, side in outer.items())

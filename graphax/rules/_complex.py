@@ -15,8 +15,8 @@ import numpy as np
 from jax import lax
 
 from .._trace import is_complex
-from ..sparse import Block, arranged_block, dense_block, label_dims
-from ._dense import dense_jacobians
+from ..sparse import Block, arranged_block, label_dims
+from ._dense import dense_rule, real_view
 from ._elementwise import ELEMENTWISE, NotElementwise
 from ._registry import Blocks, Call, Rule
 
@@ -55,7 +55,7 @@ def complex_rule(call: Call, results: Any, rule: Rule | None) -> tuple[list[Any]
             pass
     if name in _ENTRYWISE:
         return _entrywise(call)
-    return dense_complex_rule(call)
+    return dense_rule(call)
 
 
 def _carriers(call: Call, results: Any) -> list[Any]:
@@ -79,13 +79,7 @@ def _entrywise(call: Call) -> tuple[list[Any], Blocks]:
     (result,) = call.evaluate()
     row: list[Block | None] = [None] * len(call.operands)
     for at in call.moving:
-
-        def fun(value: Any, at: int = at) -> Any:
-            operands = list(call.operands)
-            operands[at] = value
-            return call.with_operands(operands).evaluate()[0]
-
-        row[at] = directional_block(fun, call.operands[at])
+        row[at] = directional_block(lambda value, at=at: call.of_operand(at)(value)[0], call.operands[at])
     return [result], [row]
 
 
@@ -106,38 +100,3 @@ def directional_block(fun: Callable[[Any], Any], operand: Any) -> Block:
             side.append([len(sizes)])
             sizes.append(2)
     return arranged_block(out, in_, sizes, jnp.stack(columns, axis=-1), range(len(sizes)))
-
-
-def dense_complex_rule(call: Call) -> tuple[list[Any], Blocks]:
-    """The dense blocks of the real views."""
-    wanted = call.moving
-
-    def fun(*views: Any) -> list[Any]:
-        moving = [of_real_view(view, call.operands[at]) for at, view in zip(wanted, views, strict=True)]
-        return call.with_moving(call.operands, moving).evaluate()
-
-    views = [real_view(call.operands[at]) for at in wanted]
-    results, found = dense_jacobians(fun, views, call, real_view)
-    blocks: Blocks = [[None] * len(call.operands) for _ in results]
-    for row, result, jacobians in zip(blocks, results, found, strict=True):
-        for at, view, jacobian in zip(wanted, views, jacobians, strict=True):
-            if jacobian is not None:
-                row[at] = dense_block(jacobian, np.shape(real_view(result)), view.shape)
-    return results, blocks
-
-
-def real_type(dtype: Any) -> np.dtype:
-    """The dtype of the real view of an array of this dtype."""
-    return np.zeros((), dtype).real.dtype
-
-
-def real_view(array: Any) -> Any:
-    """A complex array as a real one with a last dimension for the real and the imaginary part."""
-    if not is_complex(array):
-        return array
-    return jnp.stack([lax.real(array), lax.imag(array)], axis=-1)
-
-
-def of_real_view(view: Any, like: Any) -> Any:
-    """The array whose real view it is, complex if ``like`` is."""
-    return lax.complex(view[..., 0], view[..., 1]) if is_complex(like) else view

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,11 +12,12 @@ from jax import lax
 
 from ..sparse import Block, arranged_block, label_dims, unit_block
 from ._registry import Blocks, Call, register_family, register_rule
+from ._relabel import relabelling
 
 
-@register_rule("reduce_sum")
-def _reduce_sum(call: Call) -> tuple[list[Any], Blocks]:
-    return call.evaluate(), [[_sum_block(np.shape(call.operands[0]), tuple(call.params["axes"]))]]
+@relabelling("reduce_sum")
+def _reduce_sum(params: dict[str, Any], out_shape: Sequence[int], in_shape: tuple[int, ...]) -> Block:
+    return _sum_block(in_shape, tuple(params["axes"]))
 
 
 @functools.lru_cache(maxsize=4096)

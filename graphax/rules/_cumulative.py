@@ -7,9 +7,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from .._trace import is_complex
 from ..sparse import arranged_block, label_dims
 from ._batched import STATIC_LIMIT, batched_rule, register_batched, ties_of_dims
+from ._dense import view_shape
 from ._registry import Blocks, Call
 
 
@@ -31,7 +31,7 @@ def _cumsum(call: Call) -> tuple[list[Any], Blocks]:
     triangle = library.tri(size, dtype=bool)
     if call.params["reverse"]:
         triangle = triangle.T
-    out, sizes = label_dims((*result.shape, 2) if is_complex(result) else result.shape)
+    out, sizes = label_dims(view_shape(result))
     in_ = list(out)
     if size != 1:
         in_[axis] = [len(sizes)]

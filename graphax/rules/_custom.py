@@ -17,10 +17,10 @@ from jax import lax
 from jax.extend import core
 
 from .._trace import Equation, Program, holds, inline, is_differentiable, with_moving
-from ..sparse import Block, dense_block
+from ..sparse import Block
 from ._batched import register_batched
-from ._complex import dense_complex_rule, touches_complex
-from ._dense import dense_rule, first_that_works, one_by_one, pulled_rows
+from ._complex import touches_complex
+from ._dense import dense_rule, first_that_works, one_by_one, pulled_rows, put_dense
 from ._dependence import by_jvp
 from ._elementwise import (
     NotElementwise,
@@ -51,7 +51,7 @@ def _custom_jvp(call: Call) -> tuple[list[Any], Blocks]:
     if not is_linear(program, tangents, range(count, len(program.outputs))):
         raise _not_linear(call, "rule", "jax.custom_jvp", "tangents")
     if touches_complex(call, types):
-        return dense_complex_rule(call)
+        return dense_rule(call)
     try:
         return elementwise(call, program)
     except NotElementwise:
@@ -75,7 +75,7 @@ def _custom_vjp(call: Call) -> tuple[list[Any], Blocks]:
     if not is_linear(program, range(len(program.inputs)), range(len(program.outputs))):
         raise _not_linear(call, "backward rule", "jax.custom_vjp", "cotangents")
     if touches_complex(call, types):
-        return dense_complex_rule(call)
+        return dense_rule(call)
     if len(types) == 1 and {np.shape(operand) for operand in moving} == {types[0].shape}:
         try:
             return results, _entrywise(call, program, types[0].shape)
@@ -99,9 +99,7 @@ def _pulled(call: Call, backward: core.ClosedJaxpr, carriers: Sequence[int], val
     ways = [pulled_rows, functools.partial(pulled_rows, over=one_by_one)]
     found = first_that_works(ways, pull, values, call)
     blocks: Blocks = [[None] * len(call.operands) for _ in range(call.num_results)]
-    for carrier, value, row in zip(carriers, values, found, strict=True):
-        for at, jacobian in zip(call.moving, row, strict=True):
-            blocks[carrier][at] = dense_block(jacobian, np.shape(value), np.shape(call.operands[at]))
+    put_dense(blocks, call, dict(zip(carriers, values, strict=True)), found)
     return blocks
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from jax import lax
 
-from .._trace import is_differentiable, varying_as
+from .._trace import is_complex, is_differentiable, varying_as
 from ..sparse import dense_block
 from ._registry import Blocks, Call, Inexpressible
 
@@ -19,62 +19,66 @@ from ._registry import Blocks, Call, Inexpressible
 def dense_rule(call: Call) -> tuple[list[Any], Blocks]:
     """Push a basis through the primitive's jvp, or pull one through its vjp, whichever is smaller.
 
+    The blocks are those of the real views of complex arrays. The results are those of the jvp or the vjp:
+    where a function has a rule of its own, whoever differentiates the Jacobian again goes on with the rule's
+    results, as JAX does.
+
     Raises:
         TypeError: when JAX has neither for the primitive.
     """
     wanted = call.moving
-    operands = [call.operands[at] for at in wanted]
 
-    def fun(*moving: Any) -> list[Any]:
+    def fun(*views: Any) -> list[Any]:
+        moving = [of_real_view(view, call.operands[at]) for at, view in zip(wanted, views, strict=True)]
         return call.with_moving(call.operands, moving).evaluate()
 
-    results, found = dense_jacobians(fun, operands, call)
-    blocks: Blocks = [[None] * len(call.operands) for _ in results]
-    for row, result, jacobians in zip(blocks, results, found, strict=True):
-        for at, jacobian in zip(wanted, jacobians, strict=True):
-            if jacobian is not None:
-                row[at] = dense_block(jacobian, np.shape(result), np.shape(call.operands[at]))
-    return results, blocks
-
-
-def dense_jacobians(
-    fun: Callable[..., list[Any]],
-    operands: list[Any],
-    call: Call,
-    view: Callable[[Any], Any] = lambda result: result,
-) -> tuple[list[Any], list[list[Any]]]:
-    """The results of a function and their Jacobian arrays with respect to every operand.
-
-    The results are those of the jvp or the vjp: where a function has a rule of its own, whoever
-    differentiates the Jacobian again goes on with the rule's results, as JAX does.
-
-    Args:
-        fun: a function of real arrays.
-        operands: where.
-        call: what the function does, for the error.
-        view: from a result to the real array whose Jacobian is asked for.
-
-    Returns:
-        the results, and the Jacobians by result and operand; None for results that carry no derivative.
-    """
+    operands = [real_view(call.operands[at]) for at in wanted]
     types = jax.eval_shape(fun, *operands)
     carriers = [at for at, kind in enumerate(types) if is_differentiable(kind)]
-    found: list[list[Any]] = [[None] * len(operands) for _ in types]
+    blocks: Blocks = [[None] * len(call.operands) for _ in types]
     in_size = sum(math.prod(np.shape(operand)) for operand in operands)
     if not carriers or not in_size:
-        return fun(*operands), found
+        return fun(*operands), blocks
     out_size = sum(math.prod(types[at].shape) for at in carriers)
     ways: list[Way] = [_pushed, _pulled] if in_size <= out_size else [_pulled, _pushed]
     ways += [functools.partial(way, over=one_by_one) for way in ways]
 
     def carried(*moving: Any) -> tuple[list[Any], list[Any]]:
         results = fun(*moving)
-        return [view(results[at]) for at in carriers], results
+        return [real_view(results[at]) for at in carriers], results
 
     results, jacobians = first_that_works(ways, carried, operands, call)
-    for at, row in zip(carriers, jacobians, strict=True):
-        found[at] = row
-    return results, found
+    put_dense(blocks, call, {at: results[at] for at in carriers}, jacobians)
+    return results, blocks
+
+
+def put_dense(blocks: Blocks, call: Call, results: Mapping[int, Any], jacobians: Jacobians) -> None:
+    """Store the Jacobians of some results, by their positions, with respect to the wanted operands."""
+    for (carrier, result), row in zip(results.items(), jacobians, strict=True):
+        for at, jacobian in zip(call.moving, row, strict=True):
+            blocks[carrier][at] = dense_block(jacobian, view_shape(result), view_shape(call.operands[at]))
+
+
+def view_shape(array: Any) -> tuple[int, ...]:
+    """The shape of the real view of an array."""
+    return (*np.shape(array), *[2] * is_complex(array))
+
+
+def real_type(dtype: Any) -> np.dtype:
+    """The dtype of the real view of an array of this dtype."""
+    return np.zeros((), dtype).real.dtype
+
+
+def real_view(array: Any) -> Any:
+    """A complex array as a real one with a last dimension for the real and the imaginary part."""
+    if not is_complex(array):
+        return array
+    return jax.numpy.stack([lax.real(array), lax.imag(array)], axis=-1)
+
+
+def of_real_view(view: Any, like: Any) -> Any:
+    """The array whose real view it is, complex if ``like`` is."""
+    return lax.complex(view[..., 0], view[..., 1]) if is_complex(like) else view
 
 
 T = TypeVar("T")
@@ -124,17 +128,29 @@ def _pulled(
     return results, pulled_rows(pull, values, over)
 
 
-def pulled_rows(pull: Callable[[list[Any]], Any], values: Sequence[Any], over: Any = jax.vmap) -> Jacobians:
-    """The Jacobians of some values, from what pulls their cotangents back to the operands."""
+def pulled_rows(
+    pull: Callable[[list[Any]], Any],
+    values: Sequence[Any],
+    over: Any = jax.vmap,
+    free: Iterable[Sequence[int]] | None = None,
+) -> Jacobians:
+    """The Jacobians of some values, from what pulls their cotangents back to the operands.
+
+    Args:
+        pull: from cotangents of the values to those of the operands.
+        values: the values.
+        over: what evaluates a function for a batch.
+        free: for every value the dimensions of its unit arrays (see :func:`basis`), all of them if left out.
+    """
     rows = []
-    for at, value in enumerate(values):
+    for at, (value, dims) in enumerate(zip(values, free or [range(np.ndim(x)) for x in values], strict=True)):
 
         def pull_one(cotangent: Any, at: int = at) -> Any:
             cotangents = [lax.full_like(other, 0) for other in values]
             cotangents[at] = cotangent
             return pull(cotangents)
 
-        rows.append(list(over(pull_one)(basis(value, range(np.ndim(value))))))
+        rows.append(list(over(pull_one)(basis(value, dims))))
     return rows
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from jax import lax
 
-from .._trace import is_complex
 from ..sparse import Block, identity_block
 from ._batched import Fun, Tie, register_batched, tied_blocks, ties_of_dims
+from ._dense import view_shape
 from ._registry import Blocks, Call
 
 
@@ -128,7 +128,7 @@ def dynamic_scatter_rule(call: Call) -> tuple[list[Any], Blocks]:
     row: list[Block | None] = [None, None, None]
     if call.wanted[0]:
         if sums:
-            row[0] = identity_block((*result.shape, *[2] * is_complex(result)))
+            row[0] = identity_block(view_shape(result))
         else:
             fun = _of_cut(call, 0, {2: (updates, [windows[dim] for dim in whole])})
             ties = [Tie(dim, dim, constant=linear and dim in whole) for dim in range(result.ndim)]

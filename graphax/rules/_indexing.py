@@ -21,7 +21,7 @@ from ._dynamic import (
 )
 from ._elementwise import elementwise
 from ._registry import Blocks, Call, register_rule
-from ._relabel import copy_block
+from ._relabel import copy_block, listed
 
 #: Cases that a known choice takes for at most one in so many entries hold no zeros for the others.
 _RARE = 4
@@ -122,11 +122,8 @@ def _selection(
         in_ = [[digit_table(radix, labels, place)] for radix, place in zip(in_shape, places, strict=True)]
         return unit_block(out, in_, out_shape)
     entries = np.nonzero(inside)
-    out, in_ = (
-        [[digit_table(radix, (0,), index)] for radix, index in zip(shape, indices, strict=True)]
-        for shape, indices in ((out_shape, entries), (in_shape, [place[inside] for place in places]))
-    )
-    return unit_block(out, in_, [len(entries[0])])
+    in_ = listed(in_shape, [place[inside] for place in places])
+    return unit_block(listed(out_shape, entries), in_, [len(entries[0])])
 
 
 def _places(
@@ -174,8 +171,7 @@ def _dynamic_slice(call: Call) -> tuple[list[Any], Blocks]:
     (result,) = call.evaluate()
     in_shape = np.shape(call.operands[0])
     lines = [(start, 1) for start in _clamped(starts, in_shape, result.shape)]
-    whole = [(0, 1)] * len(in_shape)
-    block = copy_block(result.shape, in_shape, result.shape, whole, lines)
+    block = copy_block(result.shape, in_shape, result.shape, in_=lines)
     return [result], [[real_block(block, result), *[None] * len(starts)]]
 
 
@@ -186,10 +182,8 @@ def _dynamic_update_slice(call: Call) -> tuple[list[Any], Blocks]:
     shape, update_shape = np.shape(call.operands[0]), np.shape(call.operands[1])
     starts = _clamped(known, shape, update_shape)
     blocks: list[Block | None] = [None] * len(call.operands)
-    whole = [(0, 1)] * len(shape)
     if call.wanted[1]:
-        lines = [(start, 1) for start in starts]
-        blocks[1] = copy_block(shape, update_shape, update_shape, lines, whole)
+        blocks[1] = copy_block(shape, update_shape, update_shape, [(start, 1) for start in starts])
     if call.wanted[0]:
         # What is left around the updated box: for every dimension what lies before and after it, inside
         # the box in the dimensions before, anywhere in those after.
@@ -197,7 +191,8 @@ def _dynamic_update_slice(call: Call) -> tuple[list[Any], Blocks]:
         for axis, (start, size) in enumerate(zip(starts, shape, strict=True)):
             end = start + update_shape[axis]
             for low, high in ((0, start), (end, size)):
-                lines = [*((first, 1) for first in starts[:axis]), (low, 1), *whole[axis + 1 :]]
+                firsts = [*starts[:axis], low, *[0] * (len(shape) - axis - 1)]
+                lines = [(first, 1) for first in firsts]
                 sizes = [*update_shape[:axis], high - low, *shape[axis + 1 :]]
                 kept = kept + copy_block(shape, shape, sizes, lines, lines)
         blocks[0] = kept

@@ -11,11 +11,10 @@ import numpy as np
 from jax import lax
 from jax.extend import core
 
-from .._trace import Atom, Program, inline
+from .._trace import Atom, Program, inline, with_moving
 from ..sparse import Block, dense_block
-from ._batched import Tie, batched_rule, of_operand, register_batched, tied_blocks, ties_of_dims
-from ._complex import of_real_view, real_view
-from ._dense import basis
+from ._batched import Tie, batched_rule, register_batched, tied_blocks, ties_of_dims
+from ._dense import basis, of_real_view, real_view
 from ._registry import Blocks, Call
 
 _OF_MATRICES = """cholesky cholesky_update eig geqp3 geqrf hessenberg householder_product lu ormqr qr
@@ -33,23 +32,17 @@ def _eigh(call: Call) -> tuple[list[Any], Blocks]:
     They are the same unless only one triangle of the matrix is filled.
     """
     (operand,) = call.operands
-    results, _ = jax.jvp(of_operand(call, 0), (operand,), (lax.full_like(operand, 0),))
+    results, _ = jax.jvp(call.of_operand(0), (operand,), (lax.full_like(operand, 0),))
     return _matrices(call, results)
 
 
-def _triangular_solve(call: Call) -> tuple[list[Any], Blocks]:
-    rank = np.ndim(call.operands[1])
+def _solve(call: Call) -> tuple[list[Any], Blocks]:
+    """The right-hand sides are the last operand, side by side as columns, or as rows."""
+    last = len(call.operands) - 1
+    rank = np.ndim(call.operands[last])
     stack = ties_of_dims(range(rank - 2))
-    side = rank - 1 if call.params["left_side"] else rank - 2
-    return batched_rule(call, lambda at: [*stack, Tie(side, side, constant=True)] if at == 1 else stack)
-
-
-def _tridiagonal_solve(call: Call) -> tuple[list[Any], Blocks]:
-    rank = np.ndim(call.operands[3])
-    stack = ties_of_dims(range(rank - 2))
-    return batched_rule(
-        call, lambda at: [*stack, Tie(rank - 1, rank - 1, constant=True)] if at == 3 else stack
-    )
+    side = rank - 1 if call.params.get("left_side", True) else rank - 2
+    return batched_rule(call, lambda at: [*stack, Tie(side, side, constant=True)] if at == last else stack)
 
 
 def _linear_solve(call: Call) -> tuple[list[Any], Blocks]:
@@ -61,7 +54,7 @@ def _linear_solve(call: Call) -> tuple[list[Any], Blocks]:
     first = sum(lengths)
     results = call.evaluate()
     solutions = results[: len(call.operands) - first]
-    held = list(call.operands[: lengths.matvec])
+    held, moves = call.operands[: lengths.matvec], call.wanted[: lengths.matvec]
     moving = [at for at in call.moving if at < lengths.matvec]
     inverse = _inverse(call, solutions, [bool(moving) or want for want in call.wanted[first:]])
     blocks: Blocks = [[None] * len(call.operands) for _ in results]
@@ -71,9 +64,7 @@ def _linear_solve(call: Call) -> tuple[list[Any], Blocks]:
         ]
 
     def residual(*values: Any) -> list[Any]:
-        consts = list(held)
-        for at, value in zip(moving, values, strict=True):
-            consts[at] = value
+        consts = with_moving(held, moves, values)
         return [lax.neg(product) for product in core.jaxpr_as_fun(matvec)(*consts, *solutions)]
 
     if moving:
@@ -178,6 +169,5 @@ def _solve_ties(matvec: Program, num_consts: int) -> list[Tie]:
 
 register_batched(_OF_MATRICES, _matrices)
 register_batched(("eigh",), _eigh)
-register_batched(("triangular_solve",), _triangular_solve)
-register_batched(("tridiagonal_solve",), _tridiagonal_solve)
+register_batched(("triangular_solve", "tridiagonal_solve"), _solve)
 register_batched(("custom_linear_solve",), _linear_solve)

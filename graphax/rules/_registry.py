@@ -53,6 +53,14 @@ class Call:
         """The results of the primitive."""
         return bind(self.primitive, self.params, self.operands)
 
+    def of_operand(self, at: int) -> Callable[[Any], list[Any]]:
+        """The results as a function of one operand."""
+
+        def fun(operand: Any) -> list[Any]:
+            return self.with_operands([*self.operands[:at], operand, *self.operands[at + 1 :]]).evaluate()
+
+        return fun
+
     def with_operands(self, operands: Sequence[Any]) -> Call:
         """The same call of other operands."""
         return replace(self, operands=operands)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,27 @@ COPYING = frozenset(
 )
 
 
-@register_rule("transpose")
-def _transpose(call: Call) -> tuple[list[Any], Blocks]:
-    return call.evaluate(), [[_transpose_block(np.shape(call.operands[0]), call.params["permutation"])]]
+#: The block of a re-labelling, from its parameters, the shape of its result and that of its operand.
+Relabelling = Callable[[dict[str, Any], tuple[int, ...], tuple[int, ...]], Block | None]
+
+
+def relabelling(*names: str) -> Callable[[Relabelling], Relabelling]:
+    """Give primitives of one operand and one result a rule whose block is known from shapes alone."""
+
+    def register(block_of: Relabelling) -> Relabelling:
+        def rule(call: Call) -> tuple[list[Any], Blocks]:
+            (result,) = call.evaluate()
+            return [result], [[block_of(call.params, result.shape, np.shape(call.operands[0]))]]
+
+        register_family(names, rule)
+        return block_of
+
+    return register
+
+
+@relabelling("transpose")
+def _transpose(params: dict[str, Any], out_shape: Sequence[int], in_shape: Sequence[int]) -> Block:
+    return _transpose_block(in_shape, params["permutation"])
 
 
 def _transpose_block(shape: Sequence[int], permutation: Sequence[int]) -> Block:
@@ -30,30 +48,21 @@ def _transpose_block(shape: Sequence[int], permutation: Sequence[int]) -> Block:
     return unit_block([dims[axis] for axis in permutation], dims, sizes)
 
 
-@register_rule("broadcast_in_dim")
-def _broadcast_in_dim(call: Call) -> tuple[list[Any], Blocks]:
-    (result,) = call.evaluate()
-    out, sizes = label_dims(result.shape)
-    in_shape = np.shape(call.operands[0])
-    in_ = [
-        out[axis] if size != 1 else []
-        for axis, size in zip(call.params["broadcast_dimensions"], in_shape, strict=True)
-    ]
-    return [result], [[unit_block(out, in_, sizes)]]
+@relabelling("broadcast_in_dim")
+def _broadcast_in_dim(params: dict[str, Any], out_shape: Sequence[int], in_shape: Sequence[int]) -> Block:
+    out, sizes = label_dims(out_shape)
+    axes = zip(params["broadcast_dimensions"], in_shape, strict=True)
+    return unit_block(out, [out[axis] if size != 1 else [] for axis, size in axes], sizes)
 
 
-def _reshape(call: Call) -> tuple[list[Any], Blocks]:
-    (result,) = call.evaluate()
-    in_shape = np.shape(call.operands[0])
-    order = call.params.get("dimensions") if call.primitive.name == "reshape" else None
+@relabelling("reshape", "squeeze", "expand_dims")
+def _reshape(params: dict[str, Any], out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> Block:
+    # `lax.reshape` may read the dimensions in another order first; `squeeze` drops its dimensions.
+    order = params.get("dimensions") if "new_sizes" in params else None
     if order is None:
-        return [result], [[reshape_block(result.shape, in_shape)]]
-    # `lax.reshape` may read the dimensions in another order first.
+        return reshape_block(out_shape, in_shape)
     transposed = _transpose_block(in_shape, order)
-    return [result], [[reshape_block(result.shape, transposed.out_shape) @ transposed]]
-
-
-register_family(("reshape", "squeeze", "expand_dims"), _reshape)
+    return reshape_block(out_shape, transposed.out_shape) @ transposed
 
 
 @functools.lru_cache(maxsize=4096)
@@ -65,14 +74,13 @@ def reshape_block(out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> Bloc
     if factors is not None:
         return unit_block(_spread(out_shape, factors), _spread(in_shape, factors), factors)
     size = int(np.prod(out_shape))
-    out, in_ = (
-        [
-            [digit_table(radix, (0,), index)]
-            for radix, index in zip(shape, np.unravel_index(np.arange(size), shape), strict=True)
-        ]
-        for shape in (out_shape, in_shape)
-    )
+    out, in_ = (listed(shape, np.unravel_index(np.arange(size), shape)) for shape in (out_shape, in_shape))
     return unit_block(out, in_, [size])
+
+
+def listed(shape: Sequence[int], places: Sequence[np.ndarray]) -> list[list[Digit]]:
+    """The dimensions of an array whose entries at some places have one label, which runs through them."""
+    return [[digit_table(radix, (0,), index)] for radix, index in zip(shape, places, strict=True)]
 
 
 def _spread(shape: Sequence[int], factors: Sequence[int]) -> list[list[int]]:
@@ -93,8 +101,8 @@ def copy_block(
     out_shape: Sequence[int],
     in_shape: Sequence[int],
     sizes: Sequence[int],
-    out: Sequence[tuple[int, int]],
-    in_: Sequence[tuple[int, int]],
+    out: Sequence[tuple[int, int]] | None = None,
+    in_: Sequence[tuple[int, int]] | None = None,
 ) -> Block:
     """The block of a copy between regularly spaced parts of two arrays of the same rank.
 
@@ -102,25 +110,24 @@ def copy_block(
         out_shape: the shape of the output.
         in_shape: the shape of the input.
         sizes: how many entries are copied along every dimension.
-        out: for every dimension the first output index and the distance of the next.
+        out: for every dimension the first output index and the distance of the next; all of them if left out.
         in_: the same for the input.
     """
     if 0 in sizes:
         return Block.zero(out_shape, in_shape)
+    whole = [(0, 1)] * len(sizes)
     to, from_ = (
         [[Digit(radix, (axis,), *line)] for axis, (radix, line) in enumerate(zip(shape, lines, strict=True))]
-        for shape, lines in ((out_shape, out), (in_shape, in_))
+        for shape, lines in ((out_shape, out or whole), (in_shape, in_ or whole))
     )
     return unit_block(to, from_, sizes)
 
 
-@register_rule("slice")
-def _slice(call: Call) -> tuple[list[Any], Blocks]:
-    (result,) = call.evaluate()
-    in_shape = np.shape(call.operands[0])
-    strides = call.params["strides"] or (1,) * len(in_shape)
-    lines = list(zip(call.params["start_indices"], strides, strict=True))
-    return [result], [[copy_block(result.shape, in_shape, result.shape, _whole(in_shape), lines)]]
+@relabelling("slice")
+def _slice(params: dict[str, Any], out_shape: Sequence[int], in_shape: Sequence[int]) -> Block:
+    strides = params["strides"] or (1,) * len(in_shape)
+    lines = list(zip(params["start_indices"], strides, strict=True))
+    return copy_block(out_shape, in_shape, out_shape, in_=lines)
 
 
 @register_rule("stack")
@@ -151,16 +158,14 @@ def _layer_block(shape: tuple[int, ...], axis: int, at: int, count: int) -> Bloc
     return unit_block([*dims[:axis], [Digit(count, (), at)], *dims[axis:]], dims, sizes)
 
 
-@register_rule("tile")
-def _tile(call: Call) -> tuple[list[Any], Blocks]:
-    (result,) = call.evaluate()
-    in_shape = np.shape(call.operands[0])
+@relabelling("tile")
+def _tile(params: dict[str, Any], out_shape: Sequence[int], in_shape: Sequence[int]) -> Block | None:
     dims, sizes = label_dims(in_shape)
     out = []
-    for repeats, dim in zip(call.params["reps"], dims, strict=True):
+    for repeats, dim in zip(params["reps"], dims, strict=True):
         out.append([len(sizes), *dim] if repeats != 1 else dim)
         sizes += [repeats] * (repeats != 1)
-    return [result], [[unit_block(out, dims, sizes) if 0 not in result.shape else None]]
+    return unit_block(out, dims, sizes) if 0 not in out_shape else None
 
 
 def _identities(call: Call) -> tuple[list[Any], Blocks]:
@@ -178,47 +183,35 @@ register_family(_IDENTITIES, _identities)
 register_dependence(_IDENTITIES, on_own)
 
 
-def _whole(shape: Sequence[int]) -> list[tuple[int, int]]:
-    return [(0, 1)] * len(shape)
-
-
-@register_rule("rev")
-def _rev(call: Call) -> tuple[list[Any], Blocks]:
-    shape = np.shape(call.operands[0])
-    lines = [
-        (size - 1, -1) if axis in call.params["dimensions"] else (0, 1) for axis, size in enumerate(shape)
-    ]
-    return call.evaluate(), [[copy_block(shape, shape, shape, _whole(shape), lines)]]
+@relabelling("rev")
+def _rev(params: dict[str, Any], out_shape: Sequence[int], in_shape: Sequence[int]) -> Block:
+    reversed_ = params["dimensions"]
+    lines = [(size - 1, -1) if axis in reversed_ else (0, 1) for axis, size in enumerate(in_shape)]
+    return copy_block(in_shape, in_shape, in_shape, in_=lines)
 
 
 @register_rule("concatenate")
 def _concatenate(call: Call) -> tuple[list[Any], Blocks]:
     (result,) = call.evaluate()
-    axis = call.params["dimension"]
-    blocks: list[Block | None] = []
-    offset = 0
-    for operand, want in zip(call.operands, call.wanted, strict=True):
-        shape = np.shape(operand)
-        lines = _whole(shape)
-        lines[axis] = (offset, 1)
-        blocks.append(copy_block(result.shape, shape, shape, lines, _whole(shape)) if want else None)
-        offset += shape[axis]
-    return [result], [blocks]
+    blocks = _part_blocks(result.shape, map(np.shape, call.operands), call.params["dimension"])
+    return [result], [[block if want else None for block, want in zip(blocks, call.wanted, strict=True)]]
 
 
 @register_rule("split")
 def _split(call: Call) -> tuple[list[Any], Blocks]:
     results = call.evaluate()
-    axis = call.params["axis"]
-    in_shape = np.shape(call.operands[0])
-    blocks: Blocks = []
+    shapes = [result.shape for result in results]
+    blocks = _part_blocks(np.shape(call.operands[0]), shapes, call.params["axis"])
+    return results, [[block.T] for block in blocks]
+
+
+def _part_blocks(whole: tuple[int, ...], shapes: Iterable[tuple[int, ...]], axis: int) -> Iterator[Block]:
+    """The blocks of arrays that become parts of one, one after another along an axis."""
     offset = 0
-    for result in results:
-        lines = _whole(in_shape)
-        lines[axis] = (offset, 1)
-        blocks.append([copy_block(result.shape, in_shape, result.shape, _whole(in_shape), lines)])
-        offset += result.shape[axis]
-    return results, blocks
+    for shape in shapes:
+        lines = [(offset if dim == axis else 0, 1) for dim in range(len(shape))]
+        yield copy_block(whole, shape, shape, lines)
+        offset += shape[axis]
 
 
 @register_rule("pad")
@@ -248,9 +241,7 @@ def _pad(call: Call) -> tuple[list[Any], Blocks]:
             )
         ] = 0
         places = np.nonzero(outside)
-        digits = [
-            [digit_table(radix, (0,), index)] for radix, index in zip(result.shape, places, strict=True)
-        ]
         count = len(places[0]) if places else 0
-        blocks[1] = unit_block(digits, (), [count]) if count else Block.zero(result.shape, ())
+        out_dims = listed(result.shape, places)
+        blocks[1] = unit_block(out_dims, (), [count]) if count else Block.zero(result.shape, ())
     return [result], [blocks]

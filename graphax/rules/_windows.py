@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from .._trace import is_complex, is_differentiable
+from .._trace import is_differentiable
 from ..sparse import Block, arranged_block, label_dims
-from ._batched import STATIC_LIMIT, Fun, Tie, of_operand, register_batched, tied_blocks
+from ._batched import STATIC_LIMIT, Fun, Tie, register_batched, tied_blocks
+from ._dense import view_shape
 from ._registry import Blocks, Call
 
 
@@ -96,7 +97,7 @@ def _reduce_window(call: Call, constant: bool = False) -> tuple[list[Any], Block
         column = tied_blocks(
             call,
             at,
-            _of_one_of_many(call, at) if generic else of_operand(call, at),
+            _of_one_of_many(call, at) if generic else call.of_operand(at),
             results,
             ties if slides else (),
             parts if slides else None,
@@ -135,7 +136,7 @@ def _reduce_window_sum(call: Call) -> tuple[list[Any], Blocks]:
     patterns = [window.pattern() for window in windows]
     if math.prod(pattern.size for pattern in patterns) > STATIC_LIMIT:
         return _reduce_window(call, constant=True)
-    out, sizes = label_dims((*result.shape, 2) if is_complex(result) else result.shape)
+    out, sizes = label_dims(view_shape(result))
     in_ = list(out)
     value = np.ones((), jnp.finfo(result.dtype).dtype)
     axes: list[int] = []
@@ -162,7 +163,7 @@ def _select_and_scatter_add(call: Call) -> tuple[list[Any], Blocks]:
         return [result], [[None, None]]
     parts, tiles = _tiles(_windows(call, result.shape, np.shape(call.operands[0])))
     ties = [Tie(dim, part) for part, dim in tiles]
-    (block,) = tied_blocks(call, 0, of_operand(call, 0), [result], ties, None, parts, selects=True)
+    (block,) = tied_blocks(call, 0, call.of_operand(0), [result], ties, None, parts, selects=True)
     return [result], [[block, None]]
 
 
@@ -207,7 +208,7 @@ def _conv(call: Call) -> tuple[list[Any], Blocks]:
     row: list[Block | None] = [None, None]
     for at, ties, parts in ((0, left_ties, left_parts), (1, right_ties, right_parts)):
         if call.wanted[at]:
-            (row[at],) = tied_blocks(call, at, of_operand(call, at), [result], ties, parts, out_parts)
+            (row[at],) = tied_blocks(call, at, call.of_operand(at), [result], ties, parts, out_parts)
     return [result], [row]
 
 

@@ -207,16 +207,16 @@ def _fitting_batch(graph: ComputationalGraph, orders: Sequence[tuple[int, ...]])
 
 def _compiled(graph: ComputationalGraph, order: tuple[int, ...], batch: int) -> Callable[..., Any]:
     """The Jacobian of a graph in this order, as a function of its inputs; compiled when first called."""
-    numbering, nodes = graph.numbering, list(dict.fromkeys(graph.outputs))
+    numbering = graph.numbering
     types = [numbering.program.inputs[at].aval for at in numbering.wrt]
 
     def jacobian(*values: Any) -> list[jax.Array]:
-        _, _, found = jacobians_of(numbering, len(graph.outputs), values, order)
+        _, rows = jacobians_of(numbering, len(graph.outputs), values, order)
         return [
             block.todense(real_type(kind.dtype))
-            for node in nodes
-            for source, kind in zip(graph.inputs, types, strict=True)
-            if node is not None and (block := found.get(node, {}).get(source)) is not None
+            for row in rows
+            for block, kind in zip(row, types, strict=True)
+            if block is not None
         ]
 
     return jax.jit(jacobian if batch == 1 else jax.vmap(jacobian))
