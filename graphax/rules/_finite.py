@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import itertools
 import math
+import operator
 from collections.abc import Container, Sequence
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from jax.extend import core
 
 from .._trace import Constant, Equation, Program, Variable, inline, is_differentiable
 from ..sparse import Block
+from ._carried import in_every_step
 from ._linearity import coefficients
 from ._poleless import is_poleless
 from ._registry import Blocks
@@ -88,16 +90,15 @@ def finite_in_every_step(
         num_carry: how many values it carries.
         inputs: for every input of the loop whether it is, in the order of the body's.
     """
-    found, program = list(inputs), inline(body)
-    while True:
-        values = FiniteValues(program, found)
+    program = inline(body)
+
+    def results_of(inputs: list[bool]) -> list[bool]:
+        values = FiniteValues(program, inputs)
         for equation in program.equations:
             values.after(equation, [])
-        before = list(found)
-        for at, result in enumerate(program.outputs[:num_carry], num_consts):
-            found[at] = found[at] and values.holds(result)
-        if found == before:
-            return found
+        return list(map(values.holds, program.outputs))
+
+    return in_every_step(inputs, num_consts, num_carry, results_of, operator.and_)
 
 
 def zeros_are_spoilt(program: Program, active: Container[Variable] | None = None) -> bool:

@@ -28,6 +28,7 @@ from .._trace import (
     scan_counts,
 )
 from ._apply import applied_function
+from ._carried import after_every_step
 from ._elementwise import array_type
 
 
@@ -219,6 +220,10 @@ def _sum(degrees: Iterable[Degree]) -> Degree:
     return kinds.pop() if len(kinds) == 1 else UNKNOWN
 
 
+def _either(one: Degree, other: Degree) -> Degree:
+    return _sum((one, other))
+
+
 def _product(degrees: Sequence[Degree]) -> Degree:
     """The degree of a product of known ones."""
     if LINEAR in degrees:
@@ -247,30 +252,16 @@ def _cond(equation: Equation, degrees: list[Degree]) -> list[Degree]:
 
 
 def _scan(equation: Equation, degrees: list[Degree]) -> list[Degree]:
-    num_consts, num_carry = scan_counts(equation.params)
-    first = num_consts + num_carry
-    consts, carry, slices = degrees[:num_consts], degrees[num_consts:first], degrees[first:]
-    body = inline(equation.params["jaxpr"])
-    carry = _settled_carry(carry, lambda carry: _degrees(body, [*consts, *carry, *slices])[:num_carry])
-    return [*carry, *_degrees(body, [*consts, *carry, *slices])[num_carry:]]
+    results_of = functools.partial(_degrees, inline(equation.params["jaxpr"]))
+    return after_every_step(degrees, *scan_counts(equation.params), results_of, _either)
 
 
 def _while(equation: Equation, degrees: list[Degree]) -> list[Degree]:
     of_test, of_body = equation.params["cond_nconsts"], equation.params["body_nconsts"]
-    tested, consts = degrees[:of_test], degrees[of_test : of_test + of_body]
-    test, body = inline(equation.params["cond_jaxpr"]), inline(equation.params["body_jaxpr"])
-    carry = _settled_carry(degrees[of_test + of_body :], lambda carry: _degrees(body, [*consts, *carry]))
-    (tests,) = _degrees(test, [*tested, *carry])
+    results_of = functools.partial(_degrees, inline(equation.params["body_jaxpr"]))
+    carry = after_every_step(degrees[of_test:], of_body, len(equation.outputs), results_of, _either)
+    (tests,) = _degrees(inline(equation.params["cond_jaxpr"]), [*degrees[:of_test], *carry])
     return carry if tests in (ZERO, FREE) else [UNKNOWN] * len(carry)
-
-
-def _settled_carry(carry: list[Degree], step: Callable[[list[Degree]], Sequence[Degree]]) -> list[Degree]:
-    """The degrees of the carried values after any number of steps."""
-    while True:
-        after = [_sum(pair) for pair in zip(carry, step(carry), strict=True)]
-        if after == carry:
-            return carry
-        carry = after
 
 
 def _linear_solve(equation: Equation, degrees: list[Degree]) -> list[Degree]:

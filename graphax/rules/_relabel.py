@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,12 +22,13 @@ COPYING = frozenset(
 
 #: The block of a re-labelling, from its parameters, the shape of its result and that of its operand.
 Relabelling = Callable[[dict[str, Any], tuple[int, ...], tuple[int, ...]], Block | None]
+R = TypeVar("R", bound=Relabelling)
 
 
-def relabelling(*names: str) -> Callable[[Relabelling], Relabelling]:
+def relabelling(*names: str) -> Callable[[R], R]:
     """Give primitives of one operand and one result a rule whose block is known from shapes alone."""
 
-    def register(block_of: Relabelling) -> Relabelling:
+    def register(block_of: R) -> R:
         def rule(call: Call) -> tuple[list[Any], Blocks]:
             (result,) = call.evaluate()
             return [result], [[block_of(call.params, result.shape, np.shape(call.operands[0]))]]
@@ -40,12 +41,8 @@ def relabelling(*names: str) -> Callable[[Relabelling], Relabelling]:
 
 @relabelling("transpose")
 def _transpose(params: dict[str, Any], out_shape: Sequence[int], in_shape: Sequence[int]) -> Block:
-    return _transpose_block(in_shape, params["permutation"])
-
-
-def _transpose_block(shape: Sequence[int], permutation: Sequence[int]) -> Block:
-    dims, sizes = label_dims(shape)
-    return unit_block([dims[axis] for axis in permutation], dims, sizes)
+    dims, sizes = label_dims(in_shape)
+    return unit_block([dims[axis] for axis in params["permutation"]], dims, sizes)
 
 
 @relabelling("broadcast_in_dim")
@@ -61,7 +58,7 @@ def _reshape(params: dict[str, Any], out_shape: tuple[int, ...], in_shape: tuple
     order = params.get("dimensions") if "new_sizes" in params else None
     if order is None:
         return reshape_block(out_shape, in_shape)
-    transposed = _transpose_block(in_shape, order)
+    transposed = _transpose({"permutation": order}, (), in_shape)
     return reshape_block(out_shape, transposed.out_shape) @ transposed
 
 

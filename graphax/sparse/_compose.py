@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax import lax
 
-from ._cost import Axes, fused, price_of_product, selected
+from ._cost import FUSED_CONTRACTION, SELECTED_CONTRACTION, SMALL_SELECTED, price_of_product
 from ._draft import Operand, Side, Workspace, components
 from ._equate import equate
 from ._holes import (
@@ -104,7 +104,7 @@ class Composition:
 
     def _product(self, outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
         union = math.prod(self.sizes[label] for label in self.kept + self.contracted)
-        if self.contracted and not fused(union) and not self._selects(outer, inner, finite, union):
+        if self.contracted and union > FUSED_CONTRACTION and not self._selects(outer, inner, finite, union):
             return self._contraction(outer, inner, finite)
         wanted = self.kept + self.contracted
         outer = expand(outer, self.outer.axes, wanted)
@@ -113,11 +113,11 @@ class Composition:
 
     def _selects(self, outer: Value, inner: Value, finite: tuple[bool, bool], union: int) -> bool:
         """Whether zeros of a structure or an order are selected product by product."""
-        if selected(union, static=True) and any(
+        if union <= SELECTED_CONTRACTION and any(
             isinstance(value, np.ndarray) and not value.all() for value in (outer, inner)
         ):
             return True
-        return selected(union, static=False) and any(
+        return union <= SMALL_SELECTED and any(
             value.holes is Zeros.OF_ORDER or not (known or isinstance(value.holes, Zeros))
             for value, known in ((outer, finite[1]), (inner, finite[0]))
             if isinstance(value, Holed)
@@ -146,15 +146,11 @@ class Composition:
         for hits in spoilt:
             clean = lax.eq(hits, lax.full_like(hits, 0))
             product = lax.select(clean, product, lax.full_like(product, np.nan))
-        return with_holes(product, self._holes(*holes))
-
-    def _holes(self, outer: Holes, inner: Holes) -> Holes:
-        """The holes of a product of matrices."""
-        return holes_of_product(
-            self._summed_holes(outer, self.outer.axes), self._summed_holes(inner, self.inner.axes)
-        )
+        x_holes, y_holes = map(self._summed_holes, holes, (self.outer.axes, self.inner.axes))
+        return with_holes(product, holes_of_product(x_holes, y_holes))
 
     def _summed_holes(self, holes: Holes, axes: Labels) -> Holes:
+        """The holes of one side over the labels of the product."""
         wanted = self.kept + self.contracted
         if isinstance(holes, Mask):
             holes = holes._replace(taken=expand(holes.taken, axes, wanted))
@@ -245,13 +241,14 @@ def compose(outer: Term, inner: Term) -> Composition | None:
     additions = accumulate_duplicates(space, out, in_, product)
     final = canonical(out.dims, in_.dims, sizes, product.kind, product.axes)
 
-    factors = Axes(b.kind, b.axes), Axes(a.kind, a.axes)
-    price = price_of_product(*factors, kept, contracted, multiplicity, sizes)
+    labels = b.axes, a.axes
+    price = price_of_product((b.kind, a.kind), labels, kept, contracted, multiplicity, sizes)
+    mults, mults_counted, adds = price
     return Composition(
         term=final.term,
-        mults=price.mults,
-        mults_counted=price.mults_counted,
-        adds=price.adds + additions,
+        mults=mults,
+        mults_counted=mults_counted,
+        adds=adds + additions,
         outer=_factor(b, b_only),
         inner=_factor(a, a_only),
         multiplicity=multiplicity,
@@ -304,7 +301,9 @@ def accumulate_duplicates(space: Workspace, out: Side, in_: Side, value: Operand
             # All places are taken: every digit is a label.
             new = [space.new_label(radix) for radix in radices]
             digits = [Digit(space.sizes[label], (label,)) for label in new]
-        elif size == total and (not determined.isdisjoint(labels) or _in_order(labels, inverse)):
+        elif size == total and (
+            not determined.isdisjoint(labels) or (len(labels) == 1 and (np.diff(inverse) == 1).all())
+        ):
             continue
         else:
             new = [space.new_label(size)]
@@ -322,7 +321,3 @@ def accumulate_duplicates(space: Workspace, out: Side, in_: Side, value: Operand
             for dim in side.dims:
                 dim[:] = [replaced.get(id(digit), digit) for digit in dim]
     return additions
-
-
-def _in_order(labels: list[int], places: np.ndarray) -> bool:
-    return len(labels) == 1 and bool((np.diff(places) == 1).all())

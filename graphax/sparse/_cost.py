@@ -8,69 +8,50 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from ._term import Kind, Term
 
 # Prices ---------------------------------------------------------------------------------------------------
 
 
-class Axes(NamedTuple):
-    """What one factor of a product holds, and the labels that it varies along."""
-
-    kind: Kind
-    labels: Sequence[int]
-
-
-class Price(NamedTuple):
-    """What a product takes.
-
-    Attributes:
-        mults: multiplications executed: none with a unit, nor where there is no array.
-        mults_counted: multiplications in the counted convention, over all labels of both values.
-        adds: additions executed.
-    """
-
-    mults: int
-    mults_counted: int
-    adds: int
-
-
 def price_of_product(
-    outer: Axes,
-    inner: Axes,
+    kinds: tuple[Kind, Kind],
+    axes: tuple[Sequence[int], Sequence[int]],
     kept: Iterable[int],
     contracted: Iterable[int],
     repeats: int,
     sizes: Mapping[int, int],
-) -> Price:
+) -> tuple[int, int, int]:
     """What the product of two terms takes, entries that fall together left aside.
 
     Args:
-        outer, inner: the factors.
+        kinds: what the factors hold.
+        axes: the labels that they vary along.
         kept: the labels of the product's value.
         contracted: the labels of both values that the product sums over.
         repeats: how often it sums over the same numbers.
         sizes: of all labels.
+
+    Returns:
+        multiplications executed (none with a unit, nor where there is no array), multiplications in the
+        counted convention (over all labels of both values), and additions.
     """
 
     def count(labels: Iterable[int]) -> int:
         return math.prod(sizes[label] for label in labels)
 
-    kinds = (outer.kind, inner.kind)
     of_result = count(kept)
     union = of_result * count(contracted)
     mults = adds = 0
-    if outer.kind is inner.kind is Kind.VALUE:
+    if kinds == (Kind.VALUE, Kind.VALUE):
         mults = union + (of_result if repeats != 1 else 0)
         adds = union - of_result
     elif Kind.VALUE in kinds and (Kind.UNIT not in kinds or repeats != 1):
         mults = of_result
-    for kind, labels in (outer, inner):
+    for kind, labels in zip(kinds, axes, strict=True):
         if kind is Kind.VALUE:  # what only one value varies along is summed before the product
             adds += count(labels) - count({*kept, *contracted}.intersection(labels))
-    counted = 0 if Kind.COPY in kinds else count({*outer.labels, *inner.labels})
-    return Price(mults, counted, adds)
+    return mults, 0 if Kind.COPY in kinds else count({*axes[0], *axes[1]}), adds
 
 
 # One term or two ------------------------------------------------------------------------------------------
@@ -81,7 +62,7 @@ def price_of_product(
 _SMALL, _SMALL_LABELS = 1024, 4096
 
 # More terms than this become one: every further product and sum looks at all of them.
-_MAX_TERMS = 64
+MAX_TERMS = 64
 
 # Too many terms become a list of their entries where there are at least so many places, no more than one in
 # so many of them taken; elsewhere an array with zeros, which is faster to work with. A Jacobian of which that
@@ -103,11 +84,6 @@ def no_sparser_than_dense(terms: Sequence[Term]) -> bool:
     return sum(term.numbers for term in terms) >= entries
 
 
-def too_many(terms: Sequence[Term]) -> bool:
-    """Whether terms that are better kept apart are better one all the same."""
-    return len(terms) > _MAX_TERMS
-
-
 def listed(entries: int, places: int) -> bool:
     """Whether so many entries at so many places are better listed than written into an array."""
     return places >= _LISTED_FROM and entries * _LISTED_BELOW <= places
@@ -117,41 +93,21 @@ def listed(entries: int, places: int) -> bool:
 
 # Deltas up to this size are written out by a mask, which XLA fuses with its neighbours; larger ones by a
 # scatter, whose work is that of the entries.
-_LARGEST_MASK = 64
+LARGEST_MASK = 64
 
 # Contractions of up to this many products are emitted as a product and a sum, which XLA fuses with their
 # neighbours; larger ones as one `dot_general`, which it vectorises better under `vmap` (measured on
 # RoeFlux_3d, Perceptron and Encoder, on the CPU; GPUs do not mind).
-_FUSED_CONTRACTION = 8
+FUSED_CONTRACTION = 8
 
 # Products with static arrays that have zeros are emitted so up to this size: a zero of the structure stays
 # zero next to a NaN.
-_SELECTED_CONTRACTION = 1 << 16
+SELECTED_CONTRACTION = 1 << 16
 
 # The same for other values with zeros of a structure, where what they meet may not be finite, and for those
 # with zeros of an order. Larger products take arguments for finite there, too: a search for what is not would
 # make second derivatives slower than JAX's.
-_SMALL_SELECTED = 1 << 9
+SMALL_SELECTED = 1 << 9
 
 # Larger static places of holes are seen from the zeros: compiled programs hold them as constants.
-_LARGEST_STATIC = 1 << 12
-
-
-def by_mask(size: int) -> bool:
-    """Whether a delta of this size is written out by a mask."""
-    return size <= _LARGEST_MASK
-
-
-def fused(products: int) -> bool:
-    """Whether a contraction of so many products is emitted as a product and a sum."""
-    return products <= _FUSED_CONTRACTION
-
-
-def selected(products: int, static: bool) -> bool:
-    """Whether zeros, static ones or others, are selected product by product in so large a contraction."""
-    return products <= (_SELECTED_CONTRACTION if static else _SMALL_SELECTED)
-
-
-def held_as_constant(size: int) -> bool:
-    """Whether a compiled program may hold a static array of this size."""
-    return size <= _LARGEST_STATIC
+LARGEST_STATIC = 1 << 12

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence, Set
 
 import numpy as np
 
-from ._cost import by_mask
+from ._cost import LARGEST_MASK
 from ._steps import Broadcast, Gather, Place, Reshape, Scatter, Slice, Step, Untie
 from ._term import Digit, Kind, Table, Term, digit_table, progression
 
@@ -374,7 +374,7 @@ class Workspace:
 
     def _untied_by_mask(self, digits: Sequence[Digit], group: Sequence[int]) -> bool:
         sizes = self.sizes
-        return all(digits[at].covers(sizes) and by_mask(digits[at].radix) for at in group)
+        return all(digits[at].covers(sizes) and digits[at].radix <= LARGEST_MASK for at in group)
 
 
 def components(digits: Iterable[Digit]) -> list[list[int]]:

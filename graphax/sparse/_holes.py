@@ -23,7 +23,7 @@ import jax
 import numpy as np
 from jax import lax
 
-from ._cost import held_as_constant
+from ._cost import LARGEST_STATIC
 
 
 class Zeros(enum.IntEnum):
@@ -117,7 +117,7 @@ def with_holes(numbers: Any, holes: Holes = Zeros.OF_STRUCTURE, filled: bool = F
         return numbers
     if isinstance(holes, np.ndarray):
         holes = np.broadcast_to(holes, numbers.shape)
-        if not held_as_constant(holes.size):
+        if holes.size > LARGEST_STATIC:
             return Holed(chosen(holes, numbers) if filled else numbers, Zeros.OF_STRUCTURE)
         if holes.all():
             return numbers
@@ -163,7 +163,7 @@ def holes_after(holes: Holes, shape: Sequence[int], change: Any, digs: bool) -> 
     """
     if isinstance(holes, Zeros | Mask) or (holes is None and not digs):
         return holes
-    if not held_as_constant(math.prod(shape)):
+    if math.prod(shape) > LARGEST_STATIC:
         return Zeros.OF_STRUCTURE
     return change(np.ones(shape, bool) if holes is None else holes) != 0
 
@@ -233,6 +233,6 @@ def widened(array: Any, shape: Sequence[int]) -> Any:
     """An array with its axes of size 1 repeated."""
     if array.shape == tuple(shape):
         return array
-    if isinstance(array, np.ndarray) and held_as_constant(math.prod(shape)):
+    if isinstance(array, np.ndarray) and math.prod(shape) <= LARGEST_STATIC:
         return np.broadcast_to(array, shape)
     return lax.broadcast_in_dim(array, shape, range(len(shape)))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ._add import Sum, add, merge, refine
 from ._compose import Composition, compose
-from ._cost import no_sparser_than_dense, too_many
+from ._cost import MAX_TERMS, no_sparser_than_dense
 from ._scaled import Scaled
 from ._term import Canonical, Digit, Kind, Sizes, Term, canonical
 
@@ -154,7 +154,7 @@ def _total(
     left_over = [terms[at] for at in kept]
     if len(kept) > 1 and no_sparser_than_dense(left_over):
         kept = [functools.reduce(lambda at, to: append(at, to, refine(terms[at], terms[to])), kept)]
-    elif too_many(left_over):
+    elif len(kept) > MAX_TERMS:
         while len(kept) > 1:  # by pairs of like size: lists are not copied for every term
             left, right, *kept = kept
             kept.append(append(left, right, merge(terms[left], terms[right])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from ..._trace import inline, is_differentiable
+from .._carried import after_every_step, in_every_step
 from .._dependence import NOTHING, dependence
 from .._registry import Inputs
 from ._packing import Packing
@@ -140,21 +142,16 @@ def follow_loop(
         num_carry: how many values it carries.
         sources: what the inputs of the loop depend on, in the order of the body's.
     """
-    found, end = list(sources), num_consts + num_carry
-    while True:
-        results = dependence(body, found)[:num_carry]
-        carried = [one | other for one, other in zip(found[num_consts:end], results, strict=True)]
-        if carried == found[num_consts:end]:
-            return found
-        found[num_consts:end] = carried
+    results_of = functools.partial(dependence, body)
+    return in_every_step(sources, num_consts, num_carry, results_of, frozenset.union)
 
 
 def through_loop(
     body: core.ClosedJaxpr, num_consts: int, num_carry: int, sources: Sequence[Inputs]
 ) -> list[Inputs]:
     """For every result of a loop, the final values and the stacked slices, what it depends on."""
-    found = follow_loop(body, num_consts, num_carry, sources)
-    return [*found[num_consts : num_consts + num_carry], *dependence(body, found)[num_carry:]]
+    results_of = functools.partial(dependence, body)
+    return after_every_step(sources, num_consts, num_carry, results_of, frozenset.union)
 
 
 def find_flow(
