@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
@@ -90,9 +91,7 @@ def accumulate(
         block = outer.compose(inner, sparse)
         return block if block.structure.terms else None
 
-    def add(left: Block, right: Block) -> Block:
-        return left.plus(right, sparse)
-
+    add = functools.partial(Block.plus, sparse=sparse)
     elimination = Elimination(blocks, outputs)
     for vertex in order:
         elimination.eliminate(vertex, compose, add)

@@ -69,8 +69,8 @@ def expressible_gradient(
         application = Application.of(fun, argnums, has_aux, False, args, kwargs)
         try:
             traced = application.trace()
-        except Inexpressible:
-            return _pulled_by_jax(application)
+        except Inexpressible as reason:
+            return _pulled_by_jax(application, reason)
 
         def eliminated() -> Any:
             value, jacobian = by_elimination(application, traced, "reverse", options)
@@ -100,13 +100,17 @@ def _has_no_pullback(equation: Equation, numbering: Numbering) -> bool:
     return equation.primitive.name == "while" and not numbering.moving.isdisjoint(equation.outputs)
 
 
-def _pulled_by_jax(application: Application) -> Any:
+def _pulled_by_jax(application: Application, reason: Inexpressible | None = None) -> Any:
+    """The gradient in JAX's way. Of what is no scalar there is none: the reason to come here is raised."""
+
     def of_moving(moving: Sequence[Any]) -> Any:
         return application(dict(zip(application.moving, moving, strict=True)))
 
     moving = [application.leaves[place] for place in application.moving]
     result, pull, aux = jax.vjp(of_moving, moving, has_aux=True)
     leaves, tree = jax.tree.flatten(result)
+    if reason is not None and any(map(np.ndim, leaves)):
+        raise reason
     rows = []
     for at in range(len(leaves)):
         seeds = [lax.full_like(other, int(at == to)) for to, other in enumerate(leaves)]

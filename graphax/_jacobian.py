@@ -147,13 +147,15 @@ def with_value(
     def value_and_jacobian(*args: Any, **kwargs: Any) -> Any:
         def compute() -> Any:
             try:
-                application = _application(fun, argnums, options, args, kwargs)
+                application = Application.of(fun, argnums, options.has_aux, options.allow_int, args, kwargs)
                 return by_elimination(application, application.trace(), order, options)
             except Inexpressible as error:
                 reason = error
             if options.sparse:
                 raise TypeError(str(reason)) from reason
-            application = _application(for_jax or fun, argnums, options, args, kwargs)
+            application = Application.of(
+                for_jax or fun, argnums, options.has_aux, options.allow_int, args, kwargs
+            )
             try:
                 found = _by_mode(application, options)
             except NEEDS_VALUE:
@@ -200,12 +202,6 @@ def _eliminate(application: Application, traced: Traced, order: OrderLike, optio
     if options.has_aux:
         value = (value, traced.aux.joined(leaves[traced.num_outputs :]))
     return value, jacobian
-
-
-def _application(
-    fun: Callable[..., Any], argnums: Argnums, options: Options, args: Any, kwargs: Any
-) -> Application:
-    return Application.of(fun, argnums, options.has_aux, options.allow_int, args, kwargs)
 
 
 def _by_mode(application: Application, options: Options) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -97,9 +98,20 @@ def _most_times(call: Call) -> Any:
 
 def _read(call: Call, operand: Any) -> Any:
     """What stands at the places of the updates."""
-    scattered = call.params["dimension_numbers"]
-    hidden = {*scattered.inserted_window_dims, *scattered.operand_batching_dims}
-    windows = iter(call.operands[2].shape[axis] for axis in scattered.update_window_dims)
+    numbers, sizes = as_gather(call.params["dimension_numbers"], call.operands[2].shape, operand.ndim)
+    return lax.gather(operand, call.operands[1], numbers, sizes, mode=call.params["mode"])
+
+
+def as_gather(
+    scattered: lax.ScatterDimensionNumbers, updates_shape: Sequence[int], rank: int
+) -> tuple[lax.GatherDimensionNumbers, list[int]]:
+    """The gather that reads what stands at the places of a scatter's updates, and the sizes of its slices.
+
+    Args:
+        scattered: what the dimensions of the scatter are.
+        updates_shape: the shape of its updates.
+        rank: how many dimensions its operand has.
+    """
     numbers = lax.GatherDimensionNumbers(
         offset_dims=tuple(scattered.update_window_dims),
         collapsed_slice_dims=tuple(scattered.inserted_window_dims),
@@ -107,5 +119,6 @@ def _read(call: Call, operand: Any) -> Any:
         operand_batching_dims=tuple(scattered.operand_batching_dims),
         start_indices_batching_dims=tuple(scattered.scatter_indices_batching_dims),
     )
-    sizes = [1 if axis in hidden else next(windows) for axis in range(operand.ndim)]
-    return lax.gather(operand, call.operands[1], numbers, sizes, mode=call.params["mode"])
+    hidden = {*scattered.inserted_window_dims, *scattered.operand_batching_dims}
+    windows = iter(updates_shape[axis] for axis in scattered.update_window_dims)
+    return numbers, [1 if axis in hidden else next(windows) for axis in range(rank)]

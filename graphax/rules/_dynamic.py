@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 
 from ..sparse import Block, identity_block
+from ._apply import as_gather
 from ._batched import Fun, Tie, register_batched, tied_blocks, ties_of_dims
 from ._dense import view_shape
 from ._registry import Blocks, Call
@@ -153,10 +154,9 @@ def _scatter_extremum(call: Call) -> tuple[list[Any], Blocks]:
         return dynamic_scatter_rule(call)
     operand, indices, updates = call.operands
     numbers = call.params["dimension_numbers"]
-    hidden = {*numbers.inserted_window_dims, *numbers.operand_batching_dims}
-    windows = iter(updates.shape[axis] for axis in numbers.update_window_dims)
-    last = [size - (1 if axis in hidden else next(windows)) for axis, size in enumerate(operand.shape)]
-    last = np.array([last[axis] for axis in numbers.scatter_dims_to_operand_dims], indices.dtype)
+    _, sizes = as_gather(numbers, updates.shape, operand.ndim)
+    last = [operand.shape[axis] - sizes[axis] for axis in numbers.scatter_dims_to_operand_dims]
+    last = np.array(last, indices.dtype)
     inside = lax.clamp(indices.dtype.type(0), indices, np.broadcast_to(last, indices.shape))
     return dynamic_scatter_rule(call.with_operands([operand, inside, updates]))
 

@@ -8,6 +8,7 @@ Its jaxpr is linear in the tangents, and elementwise; so it is evaluated with ta
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,6 +29,7 @@ from .._trace import (
     inline,
     is_differentiable,
     read,
+    with_moving,
 )
 from ..sparse import (
     Block,
@@ -405,16 +407,11 @@ def _cached_program(
 ) -> Program:
     def derivative(operands: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
         def fun(*moving: Any) -> Any:
-            moving_iter = iter(moving)
-            values = [
-                next(moving_iter) if want else operand for operand, want in zip(operands, wanted, strict=True)
-            ]
-            return bind(primitive, dict(params), values)
+            return bind(primitive, dict(params), with_moving(operands, wanted, moving))
 
-        moving = [operand for operand, want in zip(operands, wanted, strict=True) if want]
-        return jax.jvp(fun, moving, list(tangents))
+        return jax.jvp(fun, list(itertools.compress(operands, wanted)), list(tangents))
 
-    moving_types = [kind for kind, want in zip(types, wanted, strict=True) if want]
+    moving_types = list(itertools.compress(types, wanted))
     return inline(jax.make_jaxpr(derivative)(list(types), moving_types)).anywhere()
 
 

@@ -10,7 +10,7 @@ from jax import lax
 
 from .._trace import is_complex
 from ..sparse import Block, arranged_block, digit_table, label_dims, unit_block
-from ._apply import applied_function, apply_rule
+from ._apply import applied_function, apply_rule, as_gather
 from ._batched import register_batched
 from ._complex import real_block
 from ._dynamic import (
@@ -32,20 +32,9 @@ def _gather(call: Call) -> tuple[list[Any], Blocks]:
     if indices is None:
         return dynamic_gather_rule(call)
     (result,) = call.evaluate()
-    numbers = call.params["dimension_numbers"]
+    numbers, sizes = call.params["dimension_numbers"], call.params["slice_sizes"]
     in_shape = np.shape(call.operands[0])
-    places, inside = _places(
-        in_shape,
-        indices,
-        result.shape,
-        numbers.offset_dims,
-        numbers.collapsed_slice_dims,
-        numbers.start_index_map,
-        numbers.operand_batching_dims,
-        numbers.start_indices_batching_dims,
-        call.params["slice_sizes"],
-        call.params["mode"],
-    )
+    places, inside = _places(in_shape, indices, result.shape, numbers, sizes, call.params["mode"])
     block = _selection(result.shape, in_shape, places, inside)
     return [result], [[real_block(block, result), None]]
 
@@ -59,21 +48,8 @@ def _scatter(call: Call) -> tuple[list[Any], Blocks]:
     if indices is None:
         return dynamic_scatter_rule(call)
     shape, updates_shape = np.shape(call.operands[0]), np.shape(call.operands[2])
-    numbers = call.params["dimension_numbers"]
-    hidden = (*numbers.inserted_window_dims, *numbers.operand_batching_dims)
-    windows = iter(updates_shape[axis] for axis in numbers.update_window_dims)
-    places, inside = _places(
-        shape,
-        indices,
-        updates_shape,
-        numbers.update_window_dims,
-        numbers.inserted_window_dims,
-        numbers.scatter_dims_to_operand_dims,
-        numbers.operand_batching_dims,
-        numbers.scatter_indices_batching_dims,
-        [1 if axis in hidden else next(windows) for axis in range(len(shape))],
-        call.params["mode"],
-    )
+    numbers, sizes = as_gather(call.params["dimension_numbers"], updates_shape, len(shape))
+    places, inside = _places(shape, indices, updates_shape, numbers, sizes, call.params["mode"])
     name = call.primitive.name
     kept = np.ones(shape, bool)
     targets = tuple(np.asarray(place[inside]) for place in places)
@@ -130,11 +106,7 @@ def _places(
     operand_shape: Sequence[int],
     indices: np.ndarray,
     window_shape: Sequence[int],
-    window_dims: Sequence[int],
-    collapsed_dims: Sequence[int],
-    index_map: Sequence[int],
-    operand_batching_dims: Sequence[int],
-    indices_batching_dims: Sequence[int],
+    numbers: lax.GatherDimensionNumbers,
     slice_sizes: Sequence[int],
     mode: Any,
 ) -> tuple[list[np.ndarray], np.ndarray]:
@@ -146,9 +118,9 @@ def _places(
         for every operand dimension the index, and which entries lie inside the operand.
     """
     grid = np.indices(window_shape, np.int64)
-    batch = tuple(grid[axis] for axis in range(len(window_shape)) if axis not in window_dims)
+    batch = tuple(grid[axis] for axis in range(len(window_shape)) if axis not in numbers.offset_dims)
     starts = [np.zeros(window_shape, np.int64) for _ in operand_shape]
-    for at, axis in enumerate(index_map):
+    for at, axis in enumerate(numbers.start_index_map):
         starts[axis] = np.asarray(indices[..., at], np.int64)[batch]
     inside = np.ones(window_shape, bool)
     for axis, (size, window) in enumerate(zip(operand_shape, slice_sizes, strict=True)):
@@ -156,10 +128,11 @@ def _places(
         if mode is lax.GatherScatterMode.CLIP:
             starts[axis] = np.clip(starts[axis], 0, last)
         inside &= (starts[axis] >= 0) & (starts[axis] <= last)
-    for axis, of_indices in zip(operand_batching_dims, indices_batching_dims, strict=True):
+    batching = zip(numbers.operand_batching_dims, numbers.start_indices_batching_dims, strict=True)
+    for axis, of_indices in batching:
         starts[axis] = batch[of_indices]
-    offsets = iter(window_dims)
-    hidden = {*collapsed_dims, *operand_batching_dims}
+    offsets = iter(numbers.offset_dims)
+    hidden = {*numbers.collapsed_slice_dims, *numbers.operand_batching_dims}
     places = [start if axis in hidden else start + grid[next(offsets)] for axis, start in enumerate(starts)]
     return [np.broadcast_to(place, window_shape) for place in places], np.asarray(inside)
 

@@ -6,7 +6,6 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -91,13 +90,6 @@ def labels_only(term: Term) -> Term:
 
 def _labels(digits: Sequence[Digit]) -> list[int]:
     return list(dict.fromkeys(label for digit in digits for label in digit.labels))
-
-
-class _Listing(NamedTuple):
-    """The digits of all entries of two terms, and for every entry a number for its place."""
-
-    columns: list[np.ndarray]
-    places: np.ndarray
 
 
 def _common_shift(
@@ -217,15 +209,14 @@ class _Pair:
         """The sum where both list their entries in tables and some places are on both lists."""
         if all(digit.table is None for digit in self.xs + self.ys) or self._numbers != self.entries:
             return None
-        listing = self._listing()
-        return self._over(listing) if any_repeated(listing.places) else None
+        columns, places = self._listing()
+        return self._over(columns, places) if any_repeated(places) else None
 
     def listed(self) -> Sum:
         """The sum over one label, which runs through the places of both in order."""
-        return self._over(self._listing())
+        return self._over(*self._listing())
 
-    def _over(self, listing: _Listing) -> Sum:
-        columns, places = listing
+    def _over(self, columns: list[np.ndarray], places: np.ndarray) -> Sum:
         chosen, inverse = distinct_places(places)
         new = self.space.new_label(len(chosen))
         at = np.split(inverse, [math.prod(self.space.sizes[label] for label in _labels(self.xs))])
@@ -236,14 +227,15 @@ class _Pair:
         ]
         return self._finished(listed, adds=self.entries - len(chosen))
 
-    def _listing(self) -> _Listing:
+    def _listing(self) -> tuple[list[np.ndarray], np.ndarray]:
+        """The digits of all entries of both terms, and for every entry a number for its place."""
         sides = []
         for digits in (self.xs, self.ys):
             grids = self.space.grids(_labels(digits))
             size = math.prod(self.space.sizes[label] for label in grids)
             sides.append([np.broadcast_to(self.space.digit_at(digit, grids), size) for digit in digits])
         columns = [np.concatenate(pair) for pair in zip(*sides, strict=True)]
-        return _Listing(columns, place_keys(columns, [digit.radix for digit in self.xs]))
+        return columns, place_keys(columns, [digit.radix for digit in self.xs])
 
     def refined_numbers(self) -> int:
         """How many numbers the sum over labels of both holds."""
