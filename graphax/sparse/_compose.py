@@ -49,7 +49,8 @@ class Factor:
     axes: Labels
 
     def prepare(self, value: Scaled) -> Scaled:
-        return value.after(self.steps).map(lambda array: summed(array, self.sums))
+        value = value.after(self.steps)
+        return value.map(lambda array: summed(array, self.sums)) if self.sums else value
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,9 @@ class Scaled(NamedTuple):
 
     def arranged(self, permutation: Sequence[int], shape: Sequence[int]) -> Scaled:
         """The same with its axes in another order, and then in another shape."""
-        return self.map(lambda array: reshape(transpose(array, permutation), shape))
+        if self.array is None:
+            return self
+        return Scaled(reshape(transpose(self.array, permutation), shape), self.scale)
 
     def plus(self, other: Scaled) -> Scaled:
         """The sum, entry by entry, of settled values with as many axes."""
