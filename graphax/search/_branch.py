@@ -1,403 +1,365 @@
 """The compiled half of the exact search: depth first, with a memory of the states that it has seen.
 
-A state is a matrix of edges, `edges[source, target]` being 0 or a structure's number, counted from 1. Nothing
-else bears on what the vertices that are left will cost. Everything lies in arrays that the caller owns, so
-that the search can be left at any moment, for a table entry that is missing or for a look at the clock, and
-taken up again.
+A state is the graph with some vertices eliminated: nothing else bears on what those that are left will cost.
+Everything lies in arrays that the caller owns, so that the search can be left at any moment, for a product or
+a sum that is missing or for a look at the clock, and taken up again.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..compiled import compiled
+from ._engine import (
+    CELLS,
+    DEPTH,
+    DONE,
+    HASH,
+    IN_CODE,
+    KIND,
+    NEXT,
+    OUT_CODE,
+    PRICE,
+    STRUCTURE,
+    VERTEX,
+    eliminate,
+    multiplications,
+    rewind,
+    undo,
+)
+from ._flow import augment, new_flow
 
-DONE, PAUSED, NO_PRODUCT, NO_SUM, MEMORY_FULL = range(5)
-UNKNOWN = -1  # a table's entry that is not filled in yet
-_INFINITE = np.int64(1) << 62
+# What the search returns beside DONE, MISSING and FULL: it is time to look at the clock; the memory is full.
+PAUSED, CROWDED = 3, 4
 
-
-@compiled
-def _mixed(x):
-    """A 64-bit hash (the finaliser of splitmix64)."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-@compiled
-def _set(edges, key, source, target, structure):
-    """Put an edge into the matrix and into the state's 128-bit key."""
-    old = edges[source, target]
-    edges[source, target] = structure
-    place = np.uint64(source * edges.shape[0] + target) << np.uint64(32)
-    for part in range(2):
-        salt = np.uint64(0x9E3779B97F4A7C15) * np.uint64(part + 1)
-        if old:
-            key[part] ^= _mixed((place | np.uint64(old)) + salt)
-        if structure:
-            key[part] ^= _mixed((place | np.uint64(structure)) + salt)
-
-
-@compiled
-def eliminate(edges, key, vertex, is_output, products, sums, missing):
-    """Eliminate a vertex in place; False where a table's entry is missing, which is then named."""
-    n = edges.shape[0]
-    for source in range(n):
-        inner = edges[source, vertex]
-        if not inner:
-            continue
-        for target in range(n):
-            outer = edges[vertex, target]
-            if not outer:
-                continue
-            product = products[outer, inner]
-            if product == UNKNOWN:
-                missing[0], missing[1], missing[2] = NO_PRODUCT, outer, inner
-                return False
-            if not product:
-                continue
-            old = edges[source, target]
-            if old:
-                product = sums[old, product]
-                if product == UNKNOWN:
-                    missing[0], missing[1], missing[2] = NO_SUM, old, products[outer, inner]
-                    return False
-            if product != old:
-                _set(edges, key, source, target, product)
-        if not is_output[vertex]:
-            _set(edges, key, source, vertex, 0)
-    for target in range(n):
-        if edges[vertex, target]:
-            _set(edges, key, vertex, target, 0)
-    return True
+# Columns of `Tree.frames`: the cost so far; what is left by the bounds of groups, and by cuts; how many moves
+# there are, and how many have been tried.
+COST, GROUPED, CUTS, MOVES, TRIED, FRAME_WIDTH = range(6)
+_UNPRICED = -1
+UNEXPANDED = -1  # the number of moves before they are looked for
+# Places in `Tree.top`: the cost of the best order, or the limit below which one is looked for; states in
+# memory; two hashes of the vertices that are gone.
+BEST, KNOWN, _OUT_CODES, _IN_CODES, TOP_WIDTH = range(5)
+# Columns of `Tree.memory`: hashes of the vertices that are gone, and of these and the graph; the cost, or -1.
+_GONE, _GRAPH, _REACHED, _MEMORY_WIDTH = range(4)
 
 
-@compiled
-def _cost(edges, vertex, mults, missing):
-    """The multiplications that eliminating a vertex takes now; -1 where a table's entry is missing."""
-    n = edges.shape[0]
-    total = 0
-    for source in range(n):
-        inner = edges[source, vertex]
-        if inner:
-            for target in range(n):
-                outer = edges[vertex, target]
-                if outer:
-                    price = mults[outer, inner]
-                    if price == UNKNOWN:
-                        missing[0], missing[1], missing[2] = NO_PRODUCT, outer, inner
-                        return -1
-                    total += price
-    return total
+class Tree(NamedTuple):
+    """A search: the branch on which it stands, and what it knows.
 
-
-@compiled
-def _augmenting(start, vertex, near, degree, ends, before, after, parent, stack):
-    """Look for a path from a neighbour of a vertex to an end, round the paths that there are or against them.
-
-    A state of the search is twice a node, plus one when its capacity has been passed. Returns the state at
-    the end, from which ``parent`` leads back, or -1.
+    Attributes:
+        vertices: those that are eliminated.
+        alive: which nodes are vertices that are left.
+        ends: ``[2, node]`` inputs, and outputs, at which cuts end.
+        group, bit: for every node its group, and its bit in the subsets of the group.
+        tables: ``[group, gone]`` the least that the others of a group cost when some are gone.
+        gone: which members of each group are.
+        frames: for every depth what is known of the state there.
+        moves, floors: ``[depth, :]`` vertices to be eliminated, the least cost of any order through each.
+        cuts: ``[depth, node, side, level]`` the least cuts, if all is scalar: before and after a vertex, of
+            paths that begin with values at the vertex, and of all that begin with numbers.
+        prices: ``[depth, node]`` what eliminating a vertex takes, or -1 where that is not known yet.
+        reached: ``[side, node, node]`` whether paths between a node and the ends lead through another one.
+        memory: the states that have been reached, and at what cost.
+        best: the best order.
+        top: what is best, how many states are in memory, and what vertices are gone.
     """
-    parent[: 2 * degree.shape[0]] = -1
-    parent[2 * start] = -2
-    stack[0] = 2 * start
-    size = 1
-    while size:
-        size -= 1
-        state = stack[size]
-        node = state // 2
-        if state % 2:
-            if ends[node] and after[node] != vertex:
-                return state
-            for at in range(degree[node]):
-                other = near[node, at]
-                if after[node] != other and parent[2 * other] == -1:
-                    parent[2 * other] = state
-                    stack[size] = 2 * other
-                    size += 1
-            if before[node] >= 0 and parent[2 * node] == -1:
-                parent[2 * node] = state
-                stack[size] = 2 * node
-                size += 1
-        else:
-            move = -1
-            if before[node] < 0:
-                move = 2 * node + 1
-            elif before[node] != vertex:
-                move = 2 * before[node] + 1
-            if move >= 0 and parent[move] == -1:
-                parent[move] = state
-                stack[size] = move
-                size += 1
-    return -1
+
+    vertices: np.ndarray
+    alive: np.ndarray
+    ends: np.ndarray
+    group: np.ndarray
+    bit: np.ndarray
+    tables: np.ndarray
+    gone: np.ndarray
+    frames: np.ndarray
+    moves: np.ndarray
+    floors: np.ndarray
+    cuts: np.ndarray
+    prices: np.ndarray
+    reached: np.ndarray
+    memory: np.ndarray
+    best: np.ndarray
+    top: np.ndarray
+
+
+def new_memory(size):
+    """Room for states; ``size`` is a power of two."""
+    memory = np.zeros((size, _MEMORY_WIDTH), np.int64)
+    memory[:, _REACHED] = -1
+    return memory
 
 
 @compiled
-def _augment(start, end, vertex, before, after, parent):
-    """Add the path that was found: give up the arcs that it runs against, then take up those along it."""
-    state = end
-    while parent[state] >= 0:
-        previous = parent[state]
-        if previous // 2 != state // 2 and state % 2:
-            after[state // 2] = -1
-            before[previous // 2] = -1
-        state = previous
-    after[end // 2] = vertex
-    state = end
-    while parent[state] >= 0:
-        previous = parent[state]
-        if previous // 2 != state // 2 and not state % 2:
-            after[previous // 2] = state // 2
-            before[state // 2] = previous // 2
-        state = previous
-    before[start] = vertex
-
-
-@compiled
-def _disjoint(vertex, kinds, least, near, degree, ends, before, after, parent, stack):
-    """How many paths there are from a vertex to ends that share nothing else, by augmentation.
-
-    The first edges are of the ``least`` kind or a higher one.
-    """
-    count = 0
-    before[:] = -1
-    after[:] = -1
-    for way in range(degree[vertex]):
-        start = near[vertex, way]
-        if kinds[vertex, way] < least or before[start] == vertex:
-            continue
-        end = _augmenting(start, vertex, near, degree, ends, before, after, parent, stack)
-        if end >= 0:
-            _augment(start, end, vertex, before, after, parent)
-            count += 1
+def _open(links, tables, flow, vertex, side, least):
+    """Let flows begin with the edges of a vertex of a least kind only; returns how many they are."""
+    cells, count = links.cells, 0
+    cell = cells[vertex, NEXT + side]
+    while cell != vertex:
+        is_open = tables.structures[cells[cell, STRUCTURE], KIND] >= least
+        flow.capacity[cell] = is_open
+        count += is_open
+        cell = cells[cell, NEXT + side]
     return count
 
 
 @compiled
-def _scalar_bounds(edges, kind_of, left, num_left, is_input, is_output, bounds):
-    """The cut bounds of the vertices that are left, in a graph of scalars (see `lower_bound`)."""
-    n = edges.shape[0]
-    near = np.empty((2, n, n), np.int32)
-    kinds = np.empty((2, n, n), np.int8)
-    degree = np.zeros((2, n), np.int32)
-    for source in range(n):
-        for target in range(n):
-            if edges[source, target]:
-                kind = kind_of[edges[source, target]]
-                near[0, target, degree[0, target]] = source
-                kinds[0, target, degree[0, target]] = kind
-                degree[0, target] += 1
-                near[1, source, degree[1, source]] = target
-                kinds[1, source, degree[1, source]] = kind
-                degree[1, source] += 1
-    before, after = np.empty(n, np.int32), np.empty(n, np.int32)
-    parent, stack = np.empty(2 * n, np.int32), np.empty(2 * n, np.int32)
-    cuts = np.empty((2, 2), np.int64)
+def _find_cuts(links, tables, flow, vertex, side, ends, cuts):
+    """Note the least cuts between a vertex and the ends (see `Tree.cuts`)."""
+    begun, flowing = 0, 0.0
+    for level in range(2):
+        before, begun = begun, _open(links, tables, flow, vertex, side, 2 - level)
+        if begun <= 1:  # every vertex lies on a path
+            cuts[level] = begun
+        elif begun == before:
+            cuts[level] = cuts[level - 1]
+        else:
+            if before <= 1:
+                flow.amount[:] = 0.0
+            flowing += augment(links.cells, flow, vertex, side, ends)
+            cuts[level] = np.int64(flowing + 0.5)
+    _open(links, tables, flow, vertex, side, -1)
+
+
+@compiled
+def cut_bounds(links, tables, vertices, ends, cuts):
+    """Note the least cuts before and after scalar vertices; returns the sum of their bounds."""
+    flow = new_flow(len(links.nodes), np.ones(links.top[CELLS]))
     total = 0
-    for at in range(num_left):
-        vertex = left[at]
+    for vertex in vertices:
         for side in range(2):
-            ends = is_input if side == 0 else is_output
-            counts = np.zeros(3, np.int64)
-            for way in range(degree[side, vertex]):
-                counts[kinds[side, vertex, way]] += 1
-            for level in range(2):
-                first = counts[2] + counts[1] * level
-                if first <= 1:
-                    cuts[side, level] = first
-                elif level and not counts[1]:
-                    cuts[side, 1] = cuts[side, 0]
-                else:
-                    cuts[side, level] = _disjoint(
-                        vertex, kinds[side], 2 - level, near[side], degree[side], ends,
-                        before, after, parent, stack,
-                    )  # fmt: skip
-        bound = cuts[0, 0] * cuts[1, 1] + (cuts[0, 1] - cuts[0, 0]) * cuts[1, 0]
-        bounds[vertex] = bound
-        total += bound
+            _find_cuts(links, tables, flow, vertex, side, ends[side], cuts[vertex, side])
+        total += product_of_cuts(cuts[vertex])
     return total
 
 
 @compiled
-def scalar_group(edges, kind_of, members, is_input, is_output, products, sums):
-    """For every subset of a group of vertices that is gone, the least that the others cost, for scalars."""
-    n, k = edges.shape[0], members.shape[0]
-    table = np.zeros(1 << k, np.int64)
-    key, missing = np.zeros(2, np.uint64), np.zeros(3, np.int64)
-    left, bounds = np.empty(k, np.int32), np.zeros(n, np.int64)
-    for gone in range((1 << k) - 2, -1, -1):
-        state = edges.copy()
-        sources, sinks = is_input.copy(), is_output.copy()
-        size = 0
-        for at in range(k):
-            if gone >> at & 1:
-                eliminate(state, key, members[at], is_output, products, sums, missing)
-            else:
-                sources[members[at]] = sinks[members[at]] = True
+def product_of_cuts(cuts):
+    """What a scalar vertex costs at least (see `lower_bound`)."""
+    return cuts[0, 0] * cuts[1, 1] + (cuts[0, 1] - cuts[0, 0]) * cuts[1, 0]
+
+
+@compiled
+def group_costs(links, tables, members, ends, costs):
+    """For every subset of a group of scalar vertices that is gone, note the least that the others cost."""
+    cuts = np.zeros((len(links.nodes), 2, 2), np.int64)
+    left = members.copy()
+    for gone in range(len(costs) - 2, -1, -1):
+        ends_now, size = ends.copy(), 0
+        for at in range(len(members)):
+            if not gone >> at & 1:
+                ends_now[0, members[at]] = ends_now[1, members[at]] = True
                 left[size] = members[at]
                 size += 1
-        _scalar_bounds(state, kind_of, left, size, sources, sinks, bounds)
-        best = _INFINITE
-        for at in range(k):
+                continue
+            status = eliminate(links, tables, members[at])
+            if status != DONE:
+                rewind(links)
+                return status
+        cut_bounds(links, tables, left[:size], ends_now, cuts)
+        rewind(links)
+        costs[gone] = np.iinfo(np.int64).max
+        for at in range(len(members)):
             if not gone >> at & 1:
-                best = min(best, bounds[members[at]] + table[gone | 1 << at])
-        table[gone] = best
-    return table
+                rest = costs[gone | 1 << at]
+                costs[gone] = min(costs[gone], rest + product_of_cuts(cuts[members[at]]))
+    return DONE
 
 
 @compiled
-def remember(keys, costs, key, cost):
-    """Whether a state is new or was never reached so cheaply; it is noted then."""
-    mask = np.uint64(costs.shape[0] - 1)
-    at = key[0] & mask
-    while costs[at] >= 0:
-        if keys[at, 0] == key[0] and keys[at, 1] == key[1]:
-            if costs[at] <= cost:
-                return False, False
-            costs[at] = cost
-            return True, False
-        at = (at + np.uint64(1)) & mask
-    keys[at, 0], keys[at, 1], costs[at] = key[0], key[1], cost
-    return True, True
+def _find(memory, gone, graph):
+    """The place of a state in memory, or the free place where it belongs."""
+    mask = len(memory) - 1
+    place = (gone + graph) & mask
+    while memory[place, _REACHED] >= 0 and (memory[place, _GONE] != gone or memory[place, _GRAPH] != graph):
+        place = (place + 1) & mask
+    return place
 
 
 @compiled
-def rehash(old_keys, old_costs, keys, costs):
+def _remember(memory, gone, graph, cost):
+    """Whether a state is new or was never reached so cheaply, and whether it is new; it is noted then."""
+    place = _find(memory, gone, graph)
+    reached = memory[place, _REACHED]
+    if 0 <= reached <= cost:
+        return False, False
+    memory[place, _GONE], memory[place, _GRAPH], memory[place, _REACHED] = gone, graph, cost
+    return True, reached < 0
+
+
+@compiled
+def move_memory(old, new):
     """Move a memory into a larger one."""
-    for at in range(old_costs.shape[0]):
-        if old_costs[at] >= 0:
-            remember(keys, costs, old_keys[at], old_costs[at])
+    for at in range(len(old)):
+        if old[at, _REACHED] >= 0:
+            _remember(new, old[at, _GONE], old[at, _GRAPH], old[at, _REACHED])
 
 
 @compiled
-def _expand(
-    edges, cost, left, num_left, bounds, gone, group, bit, tables, is_input, mults, missing, moves, floors
-):  # fmt: skip
-    """The moves from a state and the least that orders through each can cost, the most promising first.
+def _toggle(links, tree, vertex):
+    """Note that a vertex is gone, or that it is back."""
+    tree.alive[vertex] = not tree.alive[vertex]
+    tree.gone[tree.group[vertex]] ^= tree.bit[vertex]
+    tree.top[_OUT_CODES] ^= links.nodes[vertex, OUT_CODE]
+    tree.top[_IN_CODES] ^= links.nodes[vertex, IN_CODE]
+
+
+@compiled
+def _gain(tree, vertex):
+    """How much less the others of a group cost at least, or more, when a vertex that is left is gone."""
+    group = tree.group[vertex]
+    gone = tree.gone[group]
+    return tree.tables[group, gone | tree.bit[vertex]] - tree.tables[group, gone]
+
+
+@compiled
+def _is_settled(cells, alive, vertex):
+    """Whether a vertex touches no other that is left."""
+    for side in range(2):
+        cell = cells[vertex, NEXT + side]
+        while cell != vertex:
+            if alive[cells[cell, side]]:
+                return False
+            cell = cells[cell, NEXT + side]
+    return True
+
+
+@compiled
+def _expand(links, tables, tree):
+    """Note the moves from a state and the least that orders through each can cost, the most promising first.
 
     A vertex between inputs and mere outputs costs the same whenever it goes and touches no other, so it goes
-    at once. Returns the number of moves, or -1 where a table's entry is missing.
+    at once.
     """
-    n = edges.shape[0]
-    rest = 0  # by the bounds of the vertices, and by those of the groups
-    alive = np.zeros(n, np.bool_)
-    for at in range(num_left):
-        rest += bounds[left[at]]
-        alive[left[at]] = True
-    grouped = 0
-    for at in range(gone.shape[0]):
-        grouped += tables[at, gone[at]]
-    for at in range(num_left):
-        vertex = left[at]
-        price = _cost(edges, vertex, mults, missing)
-        if price < 0:
-            return -1
-        mine = gone[group[vertex]]
-        table = tables[group[vertex]]
-        floor = cost + price + max(
-            rest - bounds[vertex], grouped - table[mine] + table[mine | bit[vertex]]
-        )  # fmt: skip
-        settled = True
-        for node in range(n):
-            if (edges[node, vertex] and alive[node]) or (edges[vertex, node] and alive[node]):
-                settled = False
-                break
-        if settled:
-            moves[0], floors[0] = vertex, floor
-            return 1
-        place = at
+    top, depth = links.top, links.top[DEPTH]
+    frame, moves, floors = tree.frames[depth], tree.moves[depth], tree.floors[depth]
+    cuts, prices = tree.cuts[depth], tree.prices[depth]
+    count = 0
+    for vertex in tree.vertices:
+        if not tree.alive[vertex]:
+            continue
+        if prices[vertex] == _UNPRICED:
+            status = multiplications(links, tables, vertex)
+            if status != DONE:
+                return status
+            prices[vertex] = top[PRICE]
+        rest = max(frame[CUTS] - product_of_cuts(cuts[vertex]), frame[GROUPED] + _gain(tree, vertex))
+        floor = frame[COST] + prices[vertex] + rest
+        if _is_settled(links.cells, tree.alive, vertex):
+            moves[0], floors[0], count = vertex, floor, 1
+            break
+        place = count
         while place > 0 and floors[place - 1] > floor:
             moves[place], floors[place] = moves[place - 1], floors[place - 1]
             place -= 1
         moves[place], floors[place] = vertex, floor
-    return num_left
+        count += 1
+    frame[MOVES], frame[TRIED] = count, 0
+    return DONE
 
 
 @compiled
-def _without(vertex, left, num_left, rest):
-    """Write the vertices that are left but for one to ``rest``; returns how many they are."""
-    size = 0
-    for at in range(num_left):
-        if left[at] != vertex:
-            rest[size] = left[at]
-            size += 1
-    return size
+def _keep_prices(links, tree, vertex):
+    """What the elimination of a vertex changes are the prices of its neighbours; the others stay."""
+    cells, depth = links.cells, links.top[DEPTH]
+    prices, before = tree.prices[depth], tree.prices[depth - 1]
+    for other in tree.vertices:
+        prices[other] = before[other]
+    for side in range(2):
+        cell = cells[vertex, NEXT + side]
+        while cell != vertex:
+            prices[cells[cell, side]] = _UNPRICED
+            cell = cells[cell, NEXT + side]
 
 
 @compiled
-def search(
-    edges, keys, costs, bounds, left, num_left, moves, floors, num_moves, next_move,
-    gone, group, bit, tables, is_input, is_output, kind_of, products, mults, sums,
-    memory_keys, memory_costs, best_order, counters, missing, scalar, steps,
-):  # fmt: skip
-    """Search until the tree is exhausted, something is missing, or so many states have been seen.
+def _within(links, tables, tree, vertex):
+    """Bound what is left by cuts when a vertex has just gone; returns whether a better order is in reach.
 
-    Args:
-        edges: ``[depth, node, node]``; likewise ``keys`` (128 bits), ``costs`` so far and ``bounds`` of the
-            vertices.
-        left: ``[depth, :]`` the vertices that are left, ``num_left`` their number.
-        moves: ``[depth, :]`` vertices to be eliminated, ``floors`` the least cost of any order through each;
-            ``num_moves`` is -1 where a state is not expanded yet; ``next_move`` says where to go on.
-        gone: ``[depth, group]`` which members of each group are gone, as bits; ``group`` and ``bit`` of every
-            vertex, and ``tables[group, gone]``, the least that the others of a group cost then.
-        kind_of: for scalars, 0, 1 or 2 for structures that are units, constants or values.
-        counters: depth, best cost, states in memory.
+    Cuts have changed where paths to the ends led through the vertex. None has become less.
     """
-    depth, best, known = counters[0], counters[1], counters[2]
-    status = DONE
-    while depth >= 0:
-        if num_moves[depth] < 0:
+    depth, frame = links.top[DEPTH], tree.frames[links.top[DEPTH]]
+    cuts, before = tree.cuts[depth], tree.cuts[depth - 1]
+    frame[CUTS] = tree.frames[depth - 1, CUTS] - product_of_cuts(before[vertex])
+    flow = new_flow(len(links.nodes), np.ones(links.top[CELLS]))
+    for other in tree.vertices:
+        if tree.alive[other]:
+            for side in range(2):
+                if tree.reached[side, other, vertex]:
+                    _find_cuts(links, tables, flow, other, side, tree.ends[side], cuts[other, side])
+                else:
+                    cuts[other, side, 0] = before[other, side, 0]
+                    cuts[other, side, 1] = before[other, side, 1]
+            frame[CUTS] += product_of_cuts(cuts[other]) - product_of_cuts(before[other])
+            if frame[COST] + frame[CUTS] >= tree.top[BEST]:
+                return False
+    return True
+
+
+@compiled
+def _is_known(links, tree, vertex):
+    """Whether a state of scalars, which is known by what is gone, has been reached as cheaply."""
+    depth = links.top[DEPTH]
+    gone = tree.top[_OUT_CODES] ^ links.nodes[vertex, OUT_CODE]
+    graph = tree.top[_IN_CODES] ^ links.nodes[vertex, IN_CODE]
+    reached = tree.memory[_find(tree.memory, gone, graph), _REACHED]
+    return 0 <= reached <= tree.frames[depth, COST] + tree.prices[depth, vertex]
+
+
+@compiled
+def _enter(links, tables, tree, vertex, scalar):
+    """Note the state in which a vertex has been eliminated; returns whether to go on from there."""
+    depth, top = links.top[DEPTH], tree.top
+    frame, before = tree.frames[depth], tree.frames[depth - 1]
+    frame[COST] = before[COST] + links.top[PRICE]
+    frame[GROUPED] = before[GROUPED] + _gain(tree, vertex)
+    frame[MOVES] = UNEXPANDED
+    _toggle(links, tree, vertex)
+    if depth == len(tree.vertices):
+        if frame[COST] < top[BEST]:
+            top[BEST] = frame[COST]
+            for at in range(depth):
+                tree.best[at] = links.frames[at, VERTEX]
+        return False
+    graph = top[_IN_CODES] + links.top[HASH]
+    promising, new = _remember(tree.memory, top[_OUT_CODES], graph, frame[COST])
+    top[KNOWN] += new
+    if not promising or (scalar and not _within(links, tables, tree, vertex)):
+        return False
+    _keep_prices(links, tree, vertex)
+    return True
+
+
+@compiled
+def search(links, tables, tree, scalar, steps):
+    """Search until the tree is exhausted, something is missing, or so many states have been seen."""
+    while True:
+        depth = links.top[DEPTH]
+        frame = tree.frames[depth]
+        if frame[MOVES] == UNEXPANDED:
             if steps == 0:
-                status = PAUSED
-                break
+                return PAUSED
             steps -= 1
-            count = _expand(
-                edges[depth], costs[depth], left[depth], num_left[depth], bounds[depth],
-                gone[depth], group, bit, tables, is_input, mults, missing, moves[depth], floors[depth],
-            )  # fmt: skip
-            if count < 0:
-                status = missing[0]
-                break
-            num_moves[depth], next_move[depth] = count, 0
-        at = next_move[depth]
-        if at >= num_moves[depth] or floors[depth, at] >= best:
-            depth -= 1
-            continue
-        vertex = moves[depth, at]
-        if 2 * known >= memory_costs.shape[0]:
-            status = MEMORY_FULL
-            break
-        below = depth + 1
-        edges[below] = edges[depth]
-        keys[below] = keys[depth]
-        if not eliminate(edges[below], keys[below], vertex, is_output, products, sums, missing):
-            status = missing[0]
-            break
-        next_move[depth] += 1
-        price = _cost(edges[depth], vertex, mults, missing)
-        size = _without(vertex, left[depth], num_left[depth], left[below])
-        num_left[below] = size
-        costs[below] = costs[depth] + price
-        if size == 0:
-            if costs[below] < best:
-                best = costs[below]
-                for up in range(below):
-                    best_order[up] = moves[up, next_move[up] - 1]
-            continue
-        promising, new = remember(memory_keys, memory_costs, keys[below], costs[below])
-        known += new
-        if not promising:
-            continue
-        gone[below] = gone[depth]
-        gone[below, group[vertex]] |= bit[vertex]
-        if scalar:
-            rest = _scalar_bounds(
-                edges[below], kind_of, left[below], size, is_input, is_output, bounds[below]
-            )
-            if costs[below] + rest >= best:
+            status = _expand(links, tables, tree)
+            if status != DONE:
+                return status
+        at = frame[TRIED]
+        if at < frame[MOVES] and tree.floors[depth, at] < tree.top[BEST]:
+            vertex = tree.moves[depth, at]
+            if scalar and _is_known(links, tree, vertex):
+                frame[TRIED] += 1
                 continue
-        num_moves[below] = -1
-        depth = below
-    counters[0], counters[1], counters[2] = depth, best, known
-    return status
+            if 2 * tree.top[KNOWN] >= len(tree.memory):
+                return CROWDED
+            status = eliminate(links, tables, vertex)
+            if status != DONE:
+                return status
+            frame[TRIED] += 1
+            if _enter(links, tables, tree, vertex, scalar):
+                continue
+        elif depth == 0:
+            return DONE
+        _toggle(links, tree, np.uint32(links.frames[links.top[DEPTH] - 1, VERTEX]))
+        undo(links)

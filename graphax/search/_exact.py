@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from .._graph import ComputationalGraph, check_order, order_cost
 from ..choose import forward, markowitz, reverse
-from ..sparse import ZERO, Kind
 from ._bound import Group, group_bounds
 
-# A state's matrix is held for every depth; graphs with more nodes than this are bounded, but not searched.
+if TYPE_CHECKING:
+    from ._branch import Tree
+
+# Graphs with more nodes than this are bounded, but not searched: it would lead nowhere.
 _MOST_NODES = 400
 # States remembered at most, 24 bytes each at twice their number; when they are full, all are forgotten.
 _MOST_REMEMBERED = 1 << 23
@@ -87,10 +89,9 @@ def exact(
     deadline = None if seconds is None else began + seconds
     groups = group_bounds(graph)
     proof = Proof(order, cost, sum(int(group.table[0]) for group in groups))
-    nodes = {node for edge in graph.edges for node in edge}
-    if proof.optimal or len(nodes) > _MOST_NODES:
+    if proof.optimal or len({node for edge in graph.edges for node in edge}) > _MOST_NODES:
         return proof
-    search = _Search(graph, sorted(nodes))
+    search = _Search(graph)
     states = None if len(graph.eliminable) <= _FEW else _FIRST_STATES
     proof, done = search.run(proof, groups, cost, deadline, states)
     if done or _is_over(deadline):
@@ -114,35 +115,17 @@ def _is_over(deadline: float | None) -> bool:
 
 
 class _Search:
-    """The arrays of a search, and the tables that are filled while it runs."""
+    """A graph and the tree of its orders, of which as much is seen as there is time for."""
 
-    def __init__(self, graph: ComputationalGraph, nodes: list[int]) -> None:
-        self._table, edges = graph.interned()
-        self._nodes = nodes
-        self._place = {node: at for at, node in enumerate(nodes)}
-        n, depth = len(nodes), len(graph.eliminable) + 1
-        self._edges = np.zeros((depth, n, n), np.int32)
-        for (source, target), edge in edges.items():
-            self._edges[0, self._place[source], self._place[target]] = edge + 1
-        self._keys = np.zeros((depth, 2), np.uint64)
-        self._costs = np.zeros(depth, np.int64)
-        self._bounds = np.zeros((depth, n), np.int64)
-        self._left = np.zeros((depth, n), np.int32)
-        self._left[0, : depth - 1] = [self._place[vertex] for vertex in graph.eliminable]
-        self._num_left = np.zeros(depth, np.int32)
-        self._num_left[0] = depth - 1
-        self._moves = np.zeros((depth, n), np.int32)
-        self._floors = np.zeros((depth, n), np.int64)
-        self._num_moves = np.zeros(depth, np.int32)
-        self._next_move = np.zeros(depth, np.int32)
-        self._is_input = np.array([node in graph.inputs for node in nodes])
-        self._is_output = np.array([node in graph.output_vertices for node in nodes])
+    def __init__(self, graph: ComputationalGraph) -> None:
+        # Numba takes half a second to import, which only those who search shall pay.
+        from . import _branch, _engine
+
+        self._branch = _branch
+        self._engine = _engine.Engine(graph, _engine.Prices(graph, additions=False))
+        self._rewind = _engine.rewind
+        self._vertices = graph.eliminable
         self._scalar = all(s.out_shape == s.in_shape == () for s in graph.edges.values())
-        self._best_order = np.zeros(depth - 1, np.int32)
-        self._missing = np.zeros(3, np.int64)
-        self._products, self._sums = np.zeros((0, 0), np.int32), np.zeros((0, 0), np.int32)
-        self._mults, self._kinds = np.zeros((0, 0), np.int64), np.zeros(0, np.int8)
-        self._grow_tables()
 
     def run(
         self,
@@ -164,100 +147,75 @@ class _Search:
         Returns:
             what is known then, and whether all orders below the limit have been seen.
         """
-        from . import _branch
-
-        self._start(groups, limit)
+        branch = self._branch
+        self._rewind(self._engine.links)
+        tree = self._tree(groups, limit)
         done = False
         while not done and not _is_over(deadline) and (states is None or states > 0):
-            status = _branch.search(
-                self._edges, self._keys, self._costs, self._bounds, self._left, self._num_left,
-                self._moves, self._floors, self._num_moves, self._next_move,
-                self._gone, self._group, self._bit, self._group_tables,
-                self._is_input, self._is_output, self._kinds, self._products, self._mults, self._sums,
-                self._memory_keys, self._memory_costs, self._best_order, self._counters, self._missing,
-                self._scalar, _STEPS,
-            )  # fmt: skip
-            if status == _branch.DONE:
-                done = True
-            elif status == _branch.NO_PRODUCT:
-                self._fill_product(int(self._missing[1]), int(self._missing[2]))
-            elif status == _branch.NO_SUM:
-                self._fill_sum(int(self._missing[1]), int(self._missing[2]))
-            elif status == _branch.MEMORY_FULL:
-                self._grow_memory(_branch.rehash)
+            status = self._engine.call(branch.search, tree, self._scalar, _STEPS)
+            done = status == branch.DONE
+            if status == branch.CROWDED:
+                tree = tree._replace(memory=self._larger(tree))
             elif states is not None:
                 states -= _STEPS
-        best = int(self._counters[1])
+        best = int(tree.top[branch.BEST])
         if best < min(limit, proof.cost):
-            proof = proof._replace(order=tuple(self._nodes[at] for at in self._best_order), cost=best)
-        return proof._replace(bound=max(proof.bound, min(proof.cost, self._open_bound()))), done
+            proof = proof._replace(order=self._engine.order(tree.best), cost=best)
+        return proof._replace(bound=max(proof.bound, min(proof.cost, self._open_bound(tree)))), done
 
-    def _start(self, groups: list[Group], limit: int) -> None:
-        n, depth = len(self._nodes), len(self._costs)
-        self._gone = np.zeros((depth, len(groups)), np.int32)
-        self._group, self._bit = np.zeros(n, np.int32), np.zeros(n, np.int32)
-        self._group_tables = np.zeros((len(groups), max(len(group.table) for group in groups)), np.int64)
+    def _tree(self, groups: list[Group], limit: int) -> Tree:
+        """Nothing of it has been seen."""
+        branch, engine = self._branch, self._engine
+        depth, nodes = len(self._vertices) + 1, len(engine.links.nodes)
+        tree = branch.Tree(
+            vertices=engine.indices(self._vertices),
+            alive=np.zeros(nodes, np.bool_),
+            ends=engine.ends,
+            group=np.zeros(nodes, np.int64),
+            bit=np.zeros(nodes, np.int64),
+            tables=np.zeros((len(groups), max(len(group.table) for group in groups)), np.int64),
+            gone=np.zeros(len(groups), np.int64),
+            frames=np.zeros((depth, branch.FRAME_WIDTH), np.int64),
+            moves=np.zeros((depth, depth), np.uint32),
+            floors=np.zeros((depth, depth), np.int64),
+            cuts=np.zeros((depth, nodes, 2, 2), np.int64),
+            prices=np.full((depth, nodes), -1, np.int64),
+            reached=engine.reached(),
+            memory=branch.new_memory(1 << 12),
+            best=np.zeros(depth - 1, np.uint32),
+            top=np.zeros(branch.TOP_WIDTH, np.int64),
+        )
+        tree.alive[tree.vertices] = True
         for at, group in enumerate(groups):
-            self._group_tables[at, : len(group.table)] = group.table
-            for bit, vertex in enumerate(group.vertices):
-                self._group[self._place[vertex]], self._bit[self._place[vertex]] = at, 1 << bit
-        self._num_moves[0] = -1
-        self._counters = np.array([0, limit, 0], np.int64)
-        self._memory_keys = np.zeros((1 << 12, 2), np.uint64)
-        self._memory_costs = np.full(1 << 12, -1, np.int64)
-
-    def _open_bound(self) -> int:
-        """The least that an order can cost: the best one's or the limit, or what open branches allow."""
-        found = int(self._counters[1])
-        for depth in range(self._counters[0] + 1):
-            if self._num_moves[depth] < 0:
-                left = self._left[depth, : self._num_left[depth]]
-                rest = self._group_tables[np.arange(len(self._group_tables)), self._gone[depth]].sum()
-                floor = int(self._costs[depth] + max(rest, self._bounds[depth, left].sum()))
-            elif self._next_move[depth] < self._num_moves[depth]:
-                floor = int(self._floors[depth, self._next_move[depth]])
-            else:
-                continue
-            found = min(found, floor)
-        return found
-
-    def _fill_product(self, outer: int, inner: int) -> None:
-        product, mults, _ = self._table.compose(outer - 1, inner - 1)
-        self._grow_tables()
-        self._products[outer, inner] = 0 if product == ZERO else product + 1
-        self._mults[outer, inner] = mults
-
-    def _fill_sum(self, left: int, right: int) -> None:
-        total, _ = self._table.add(left - 1, right - 1)
-        self._grow_tables()
-        self._sums[left, right] = self._sums[right, left] = total + 1
-
-    def _grow_tables(self) -> None:
-        """Make room for all structures there are."""
-        wanted = len(self._table.structures) + 1
-        if wanted > len(self._kinds):
-            self._products, self._mults, self._sums = (
-                _enlarged(table, max(64, 2 * wanted)) for table in (self._products, self._mults, self._sums)
+            members = engine.indices(group.vertices)
+            tree.tables[at, : len(group.table)] = group.table
+            tree.group[members], tree.bit[members] = at, 1 << np.arange(len(members))
+        tree.frames[0, [branch.GROUPED, branch.MOVES]] = tree.tables[:, 0].sum(), branch.UNEXPANDED
+        if self._scalar:
+            tree.frames[0, branch.CUTS] = branch.cut_bounds(
+                engine.links, engine.tables, tree.vertices, engine.ends, tree.cuts[0]
             )
-            self._kinds = np.zeros(len(self._sums), np.int8)
-        for at, structure in enumerate(self._table.structures):
-            kind = structure.terms[0].kind
-            self._kinds[at + 1] = 2 if kind is Kind.VALUE else 1 if kind is Kind.CONSTANT else 0
+        tree.top[branch.BEST] = limit
+        return tree
 
-    def _grow_memory(self, rehash: Callable[..., None]) -> None:
+    def _open_bound(self, tree: Tree) -> int:
+        """The least that an order can cost: the best one's or the limit, or what open branches allow."""
+        branch = self._branch
+        floors = [int(tree.top[branch.BEST])]
+        for depth in range(self._engine.depth + 1):
+            cost, grouped, cuts, moves, tried = map(int, tree.frames[depth])
+            if moves == branch.UNEXPANDED:
+                floors.append(cost + max(grouped, cuts))
+            elif tried < moves:
+                floors.append(int(tree.floors[depth, tried]))
+        return min(floors)
+
+    def _larger(self, tree: Tree) -> np.ndarray:
         """A larger memory; an empty one when it has become too large."""
-        keys, costs = self._memory_keys, self._memory_costs
-        if len(costs) >= 2 * _MOST_REMEMBERED:
-            costs[:] = -1
-            self._counters[2] = 0
-            return
-        self._memory_keys = np.zeros((4 * len(costs), 2), np.uint64)
-        self._memory_costs = np.full(4 * len(costs), -1, np.int64)
-        rehash(keys, costs, self._memory_keys, self._memory_costs)
-
-
-def _enlarged(table: np.ndarray, size: int) -> np.ndarray:
-    """A table with room for more, not filled in."""
-    larger = np.full((size, size), -1, table.dtype)
-    larger[: len(table), : len(table)] = table
-    return larger
+        size = len(tree.memory)
+        if size >= 2 * _MOST_REMEMBERED:
+            tree.top[self._branch.KNOWN] = 0
+            return self._branch.new_memory(size)
+        memory = self._branch.new_memory(4 * size)
+        self._branch.move_memory(tree.memory, memory)
+        return memory

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..compiled import compiled
-from ._engine import DEPTH, DONE, HASH, PEAKS, PRICE, Engine, eliminate, rewind, undo
+from ._engine import DEPTH, DONE, HASH, PEAKS, PRICE, Engine, eliminate, undo
 
 # Places in `Arrays.state`.
 _STEP, _TRIES, _ENERGY, _BEST_ENERGY, _BEST_PEAK, _EVALUATIONS, _STATE_WIDTH = range(7)
@@ -177,19 +177,6 @@ def _anneal(links, tables, walk, evaluations, temperature, reach):
     return DONE
 
 
-@compiled
-def _evaluate(links, tables, walk):
-    """Eliminate the whole order and note its prices and hashes."""
-    top = links.top
-    while top[DEPTH] < len(walk.order):
-        at = top[DEPTH]
-        status = eliminate(links, tables, walk.order[at])
-        if status != DONE:
-            return status
-        walk.price[at], walk.hash[at] = top[PRICE], top[HASH]
-    return DONE
-
-
 class Walk:
     """A local search over the orders of a graph.
 
@@ -224,9 +211,7 @@ class Walk:
         """Go on from another order."""
         arrays, engine = self._arrays, self._engine
         arrays.order[:] = engine.indices(order)
-        rewind(engine.links)
-        engine.call(_evaluate, arrays)
-        rewind(engine.links)
+        engine.evaluate(arrays.order, arrays.price, arrays.hash)
         arrays.peak_before[0] = engine.held
         arrays.peak_after[:-1] = np.maximum.accumulate(arrays.price[::-1])[::-1]
         energy, peak = int(arrays.price.sum()), int(max(engine.held, arrays.peak_after[0]))
