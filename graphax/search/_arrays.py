@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._graph import ComputationalGraph
-from ..sparse import Kind, Structure, Term
+from ..sparse import Kind, Term
 from ..sparse._compose import Composition, compose
 from ..sparse._steps import Gather, Scatter
 from ._cuts import Cuts, Neighbours, Side
@@ -29,18 +29,16 @@ class _Tail(NamedTuple):
 
 
 class ArrayBounds:
-    """The tails of paths as small integers, with remembered products and prices."""
+    """What vertices cost at least, from the tails of paths as small integers, whose products are remembered.
 
-    def __init__(
-        self,
-        graph: ComputationalGraph,
-        edges: Mapping[tuple[int, int], Structure],
-        is_counted: bool,
-        single: bool,
-    ) -> None:
-        self._counted = is_counted
+    Args:
+        graph: the graph.
+        single: whether every edge is a single term in every order.
+    """
+
+    def __init__(self, graph: ComputationalGraph, single: bool) -> None:
+        self._counted = graph.is_counted
         self._single = single
-        self._eliminable = graph.eliminable
         self._tails: list[_Tail] = []
         self._ids: dict[_Tail, int] = {}
         self._plan = functools.cache(self._compose)
@@ -49,7 +47,7 @@ class ArrayBounds:
         self._cuts = functools.cache(Cuts)
         before: Neighbours = {}
         after: Neighbours = {}
-        for (source, target), structure in edges.items():
+        for (source, target), structure in graph.edges.items():
             # One term of several will do: the others may be zero.
             term = max(structure.terms, key=lambda term: (term.kind, term.numbers))
             tail = self._intern(_Tail(term, term.kind))

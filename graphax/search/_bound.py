@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -99,24 +99,22 @@ def group_bounds(graph: ComputationalGraph, most: int | None = None) -> list[Gro
         graph: the graph.
         most: how many vertices may come into a group; work grows exponentially with it.
     """
-    edges = graph.edges
-    sizes = _sizes(edges)
+    sizes = _sizes(graph.edges)
     if not graph.eliminable:
         return []
     if all(size == 1 for size in sizes.values()):
         most = 1 if len(sizes) > _MOST_SCALARS else most or 8
-        return _grouped(graph, edges, _scalar_table(graph), most)
+        return _grouped(graph, _scalar_table(graph), most)
     from ._arrays import ArrayBounds
 
-    arrays = ArrayBounds(graph, edges, graph.is_counted, _single_terms(edges, sizes))
+    arrays = ArrayBounds(graph, _single_terms(graph.edges, sizes))
     if len(sizes) > _MOST_ARRAYS:
-        return _grouped(graph, edges, arrays.quick_table, 1)
-    return _grouped(graph, edges, arrays.table, min(most or 9, 4 if len(sizes) > 60 else 9 if most else 5))
+        return _grouped(graph, arrays.quick_table, 1)
+    return _grouped(graph, arrays.table, min(most or 9, 4 if len(sizes) > 60 else 9 if most else 5))
 
 
 def _grouped(
     graph: ComputationalGraph,
-    edges: Collection[tuple[int, int]],
     table: Callable[[tuple[int, ...]], np.ndarray],
     most: int,
 ) -> list[Group]:
@@ -126,7 +124,7 @@ def _grouped(
     alone = {vertex: int(table((vertex,))[0]) for vertex in graph.eliminable}
     if most > 1:
         gains = []
-        for source, target in edges:
+        for source, target in graph.edges:
             if source in group and target in group:
                 gain = int(table((source, target))[0]) - alone[source] - alone[target]
                 gains.append((-gain, source, target))

@@ -385,8 +385,7 @@ class Engine:
     def __init__(self, graph: ComputationalGraph, prices: Prices, peaks: bool = False) -> None:
         self._prices = prices
         self._vertices = graph.eliminable
-        nodes = {node: at for at, node in enumerate(graph.inputs + graph.vertices)}
-        self._nodes = nodes
+        nodes = self._nodes = {node: at for at, node in enumerate(graph.inputs + graph.vertices)}
         found = [(nodes[u], nodes[w], structure) for (u, w), structure in prices.edges.items()]
         # An output that is also read goes on as a result of its own, which nobody eliminates.
         results = [vertex for vertex in graph.eliminable if vertex in graph.output_vertices]
@@ -412,17 +411,12 @@ class Engine:
         outputs = [at for node, at in nodes.items() if node in graph.output_vertices]
         self.ends = np.zeros((2, size), np.bool_)
         self.ends[0, : len(graph.inputs)] = self.ends[1, outputs] = self.ends[1, len(nodes) :] = True
-        self.links.nodes[:, OUT_CODE : IN_CODE + 1] = self._random.integers(-(2**62), 2**62, (size, 2))
+        self.links.nodes[:, OUT_CODE : IN_CODE + 1] = self._random.integers(-(2**63), 2**63, (size, 2))
         # Between scalars, what an edge is depends on the paths that it stands for, not on their order.
         self.links.top[HASHING] = any(s.out_shape or s.in_shape for s in graph.edges.values())
         self.links.top[PEAKS] = peaks
         self.held = int(self.tables.structures[edges[:, 2], _NUMBERS].sum())
         self.links.top[HELD] = self.held
-
-    @property
-    def depth(self) -> int:
-        """How many vertices are eliminated."""
-        return int(self.links.top[DEPTH])
 
     def reached(self) -> np.ndarray:
         """Whether paths that begin with the edges into a node, or out of it, come to another one, in a graph
@@ -458,14 +452,18 @@ class Engine:
         self.call(_run, order, prices, hashes)
         rewind(self.links)
 
-    def call(self, fun: Callable[..., int], *args: Any) -> int:
-        """Call a compiled function, give it what it asks for, and again; returns how it ends."""
-        while (status := fun(self.links, self.tables, *args)) in (MISSING, FULL):
-            if status == FULL:
-                self._grow_links()
-            else:
-                self._answer()
-        return status
+    def call(self, fun: Callable[..., int], *args: Any) -> None:
+        """Call a compiled function until it is done, and give it what it asks for."""
+        while self.answer(fun(self.links, self.tables, *args)):
+            pass
+
+    def answer(self, status: int) -> bool:
+        """Give a compiled function what it asks for; returns whether it has asked for anything."""
+        if status == FULL:
+            self._grow_links()
+        elif status == MISSING:
+            self._fill()
+        return status in (FULL, MISSING)
 
     def _grow_links(self) -> None:
         cells, changes = (
@@ -473,7 +471,7 @@ class Engine:
         )
         self.links = self.links._replace(cells=cells, changes=changes)
 
-    def _answer(self) -> None:
+    def _fill(self) -> None:
         """Put into the tables what was missing."""
         is_sum, left, right = map(int, self.tables.request)
         found, price = self._prices.entry(bool(is_sum), left, right)

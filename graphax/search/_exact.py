@@ -54,12 +54,12 @@ def exact(
 
     The search goes depth first, the most promising vertices first. A branch is given up when the
     multiplications so far and a bound on what is left reach the cost of the best order known, or when its
-    state has been reached as cheaply before. A state is the matrix of the edges' structures, recognised by a
-    hash of 128 bits; what the vertices that are left will cost depends on nothing else. So vertices that may
-    be swapped are tried in both orders, but what follows is searched once. The bound is that of
-    :func:`lower_bound` for the members of each group that are left; for scalars also the sum of the products
-    of cuts in the graph that is left. A vertex between inputs and mere outputs goes at once: it costs the
-    same at any time, and touches no other.
+    state has been reached as cheaply before. A state is the graph that is left, recognised by 128 bits that
+    hash the vertices which are gone and, between arrays, the structures of the edges; what the vertices that
+    are left will cost depends on nothing else. So vertices that may be swapped are tried in both orders, but
+    what follows is searched once. The bound is that of :func:`lower_bound` for the members of each group that
+    are left; for scalars also the sum of the products of cuts in the graph that is left. A vertex between
+    inputs and mere outputs goes at once: it costs the same at any time, and touches no other.
 
     If that takes long, orders are sought below a limit that is raised step by step: when there is none, the
     limit is a bound on all orders.
@@ -115,15 +115,15 @@ def _is_over(deadline: float | None) -> bool:
 
 
 class _Search:
-    """A graph and the tree of its orders, of which as much is seen as there is time for."""
+    """The tree of a graph's orders, of which as much is seen as there is time for."""
 
     def __init__(self, graph: ComputationalGraph) -> None:
         # Numba takes half a second to import, which only those who search shall pay.
-        from . import _branch, _engine
+        from . import _branch
+        from ._engine import Engine, Prices
 
         self._branch = _branch
-        self._engine = _engine.Engine(graph, _engine.Prices(graph, additions=False))
-        self._rewind = _engine.rewind
+        self._engine = Engine(graph, Prices(graph, additions=False))
         self._vertices = graph.eliminable
         self._scalar = all(s.out_shape == s.in_shape == () for s in graph.edges.values())
 
@@ -147,24 +147,24 @@ class _Search:
         Returns:
             what is known then, and whether all orders below the limit have been seen.
         """
-        branch = self._branch
-        self._rewind(self._engine.links)
+        branch, engine = self._branch, self._engine
+        branch.rewind(engine.links)
         tree = self._tree(groups, limit)
         done = False
         while not done and not _is_over(deadline) and (states is None or states > 0):
-            status = self._engine.call(branch.search, tree, self._scalar, _STEPS)
+            status = branch.search(engine.links, engine.tables, tree, self._scalar, _STEPS)
             done = status == branch.DONE
             if status == branch.CROWDED:
                 tree = tree._replace(memory=self._larger(tree))
-            elif states is not None:
+            elif not engine.answer(status) and states is not None:
                 states -= _STEPS
         best = int(tree.top[branch.BEST])
         if best < min(limit, proof.cost):
-            proof = proof._replace(order=self._engine.order(tree.best), cost=best)
+            proof = proof._replace(order=engine.order(tree.best), cost=best)
         return proof._replace(bound=max(proof.bound, min(proof.cost, self._open_bound(tree)))), done
 
     def _tree(self, groups: list[Group], limit: int) -> Tree:
-        """Nothing of it has been seen."""
+        """The tree before any of it has been seen."""
         branch, engine = self._branch, self._engine
         depth, nodes = len(self._vertices) + 1, len(engine.links.nodes)
         tree = branch.Tree(
@@ -202,7 +202,7 @@ class _Search:
         """The least that an order can cost: the best one's or the limit, or what open branches allow."""
         branch = self._branch
         floors = [int(tree.top[branch.BEST])]
-        for depth in range(self._engine.depth + 1):
+        for depth in range(self._engine.links.top[branch.DEPTH] + 1):
             cost, grouped, cuts, moves, tried = map(int, tree.frames[depth])
             if moves == branch.UNEXPANDED:
                 floors.append(cost + max(grouped, cuts))
