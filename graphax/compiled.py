@@ -34,13 +34,15 @@ def compiled(fun: Callable[..., Any]) -> Any:
 
 
 def _forget_older(code: types.CodeType, folder: pathlib.Path) -> None:
-    """Remove what was kept for another version of a function's source.
+    """Remove what was kept for another version of a function's source, or of a source beside it.
 
-    Numba would not use it, but sees that only after it has read it, which fails where it names a class that
-    is no longer there.
+    Of its own source Numba would not use it, but sees that only after it has read it, which fails where it
+    names a class that is no longer there. Of the sources beside it Numba knows nothing, though their
+    functions and constants are part of what was compiled.
     """
     source = pathlib.Path(code.co_filename)
+    newest = max(beside.stat().st_mtime for beside in source.parent.glob("*.py"))
     for index in folder.glob(f"{source.stem}.{code.co_qualname}-{code.co_firstlineno}.*.nbi"):
         with contextlib.suppress(OSError):  # another process was quicker, or may write there alone
-            if index.stat().st_mtime < source.stat().st_mtime:
+            if index.stat().st_mtime < newest:
                 index.unlink()

@@ -334,7 +334,9 @@ def _rehash(old, new):
     for entry in range(len(old)):
         key = old[entry, _KEY]
         if key != _FREE:
-            new[_find(new, key >> 32, key & 0xFFFFFFFF)] = old[entry]
+            slot = _find(new, key >> 32, key & 0xFFFFFFFF)
+            for column in range(_ENTRY_WIDTH):
+                new[slot, column] = old[entry, column]
 
 
 class Prices:

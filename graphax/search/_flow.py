@@ -144,6 +144,7 @@ def least_cut(edges, capacity, ends):
         if weight < np.inf:
             largest = max(largest, weight)
     cells = cells_of(size, edges, len(edges))
-    capacities = np.full(len(cells), np.inf)
-    capacities[:size] = capacity / largest
+    capacities = np.empty(len(cells))
+    for cell in range(len(cells)):
+        capacities[cell] = capacity[cell] / largest if cell < size else np.inf
     return largest * augment(cells, new_flow(size, capacities), np.uint32(0), np.int64(TARGET), ends)
