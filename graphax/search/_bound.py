@@ -104,7 +104,7 @@ def group_bounds(graph: ComputationalGraph, most: int | None = None) -> list[Gro
         return []
     if all(size == 1 for size in sizes.values()):
         most = 1 if len(sizes) > _MOST_SCALARS else most or 8
-        return _grouped(graph, _scalar_table(graph), most)
+        return _grouped(graph, _scalar_table(graph, most), most)
     from ._arrays import ArrayBounds
 
     arrays = ArrayBounds(graph, _single_terms(graph.edges, sizes))
@@ -155,16 +155,18 @@ def _single_terms(edges: Mapping[tuple[int, int], Structure], sizes: Mapping[int
     )
 
 
-def _scalar_table(graph: ComputationalGraph) -> Callable[[tuple[int, ...]], np.ndarray]:
-    """What makes the tables of groups of scalars."""
+def _scalar_table(graph: ComputationalGraph, most: int) -> Callable[[tuple[int, ...]], np.ndarray]:
+    """What makes the tables of groups of at most so many scalars."""
     from ._branch import group_costs
     from ._engine import Engine, Prices
 
     engine = Engine(graph, Prices(graph, additions=False))
+    # What leads where is asked only about two of a group; for large graphs it is large.
+    reached = engine.reached() if most > 1 else np.zeros((2, 0, 0), np.bool_)
 
     def table(members: tuple[int, ...]) -> np.ndarray:
         found = np.zeros(1 << len(members), np.int64)
-        engine.call(group_costs, engine.indices(members), engine.ends, found)
+        engine.call(group_costs, engine.indices(members), engine.ends, reached, found)
         return found
 
     return table

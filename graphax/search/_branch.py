@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..compiled import compiled
-from ._engine import (
+from ..compiled import compiled, part
+from ._flow import augment, new_flow
+from ._links import (
     CELLS,
     DEPTH,
     DONE,
@@ -29,7 +30,6 @@ from ._engine import (
     rewind,
     undo,
 )
-from ._flow import augment, new_flow
 
 # What the search returns beside DONE, MISSING and FULL: it is time to look at the clock; the memory is full.
 PAUSED, CROWDED = 3, 4
@@ -92,7 +92,7 @@ def new_memory(size):
     return memory
 
 
-@compiled
+@part
 def _open(links, tables, flow, vertex, side, least):
     """Let flows begin with the edges of a vertex of a least kind only; returns how many they are."""
     cells, count = links.cells, 0
@@ -105,7 +105,7 @@ def _open(links, tables, flow, vertex, side, least):
     return count
 
 
-@compiled
+@part
 def _find_cuts(links, tables, flow, vertex, side, ends, cuts):
     """Note the least cuts between a vertex and the ends (see `Tree.cuts`)."""
     begun, flowing = 0, 0.0
@@ -123,7 +123,7 @@ def _find_cuts(links, tables, flow, vertex, side, ends, cuts):
     _open(links, tables, flow, vertex, side, -1)
 
 
-@compiled
+@compiled(allocates=True)
 def cut_bounds(links, tables, vertices, ends, cuts):
     """Note the least cuts before and after scalar vertices; returns the sum of their bounds."""
     flow = new_flow(len(links.nodes), np.ones(links.top[CELLS]))
@@ -141,34 +141,61 @@ def product_of_cuts(cuts):
     return cuts[0, 0] * cuts[1, 1] + (cuts[0, 1] - cuts[0, 0]) * cuts[1, 0]
 
 
-@compiled
-def group_costs(links, tables, members, ends, costs):
-    """For every subset of a group of scalar vertices that is gone, note the least that the others cost."""
-    cuts = np.zeros((len(links.nodes), 2, 2), np.int64)
-    left = members.copy()
+@part
+def _renew_cuts(links, tables, flow, vertex, gone, reached, ends, before, cuts):
+    """Note the least cuts of a vertex when another one has just gone; returns the bound.
+
+    They have changed where paths to the ends led through that one. None has become less.
+    """
+    for side in range(2):
+        if reached[side, vertex, gone]:
+            _find_cuts(links, tables, flow, vertex, side, ends[side], cuts[vertex, side])
+        else:
+            cuts[vertex, side, 0], cuts[vertex, side, 1] = before[vertex, side, 0], before[vertex, side, 1]
+    return product_of_cuts(cuts[vertex])
+
+
+@compiled(allocates=True)
+def group_costs(links, tables, members, ends, reached, costs):
+    """For every subset of a group of scalar vertices that is gone, note the least that the others cost.
+
+    The subsets come from the largest on, as numbers: from one to the next a member comes back, and those
+    before it go. So each is reached from itself without its first member, and only what changes is looked at.
+    """
+    size, ends = len(members), ends.copy()
+    for vertex in members:
+        ends[0, vertex] = ends[1, vertex] = True
+    cuts = np.zeros((size + 1, len(links.nodes), 2, 2), np.int64)
+    cut_bounds(links, tables, members, ends, cuts[0])
+    out = 0  # those that are eliminated
     for gone in range(len(costs) - 2, -1, -1):
-        ends_now, size = ends.copy(), 0
-        for at in range(len(members)):
-            if not gone >> at & 1:
-                ends_now[0, members[at]] = ends_now[1, members[at]] = True
-                left[size] = members[at]
-                size += 1
-                continue
-            status = eliminate(links, tables, members[at])
-            if status != DONE:
-                rewind(links)
-                return status
-        cut_bounds(links, tables, left[:size], ends_now, cuts)
-        rewind(links)
+        if out & ~gone:
+            undo(links)
+            out &= gone
+        for last in range(size - 1, -1, -1):
+            if (gone & ~out) >> last & 1:
+                status = eliminate(links, tables, members[last])
+                if status != DONE:
+                    rewind(links)
+                    return status
+                out |= 1 << last
+                before, after = cuts[links.top[DEPTH] - 1], cuts[links.top[DEPTH]]
+                flow = new_flow(len(links.nodes), np.ones(links.top[CELLS]))
+                for at in range(size):
+                    if not out >> at & 1:
+                        _renew_cuts(
+                            links, tables, flow, members[at], members[last], reached, ends, before, after
+                        )
         costs[gone] = np.iinfo(np.int64).max
-        for at in range(len(members)):
+        for at in range(size):
             if not gone >> at & 1:
-                rest = costs[gone | 1 << at]
-                costs[gone] = min(costs[gone], rest + product_of_cuts(cuts[members[at]]))
+                bound = product_of_cuts(cuts[links.top[DEPTH], members[at]])
+                costs[gone] = min(costs[gone], costs[gone | 1 << at] + bound)
+    rewind(links)
     return DONE
 
 
-@compiled
+@part
 def _find(memory, gone, graph):
     """The place of a state in memory, or the free place where it belongs."""
     mask = len(memory) - 1
@@ -178,7 +205,7 @@ def _find(memory, gone, graph):
     return place
 
 
-@compiled
+@part
 def _remember(memory, gone, graph, cost):
     """Whether a state is new or was never reached so cheaply, and whether it is new; it is noted then."""
     place = _find(memory, gone, graph)
@@ -197,7 +224,7 @@ def move_memory(old, new):
             _remember(new, old[at, _GONE], old[at, _GRAPH], old[at, _REACHED])
 
 
-@compiled
+@part
 def _toggle(links, tree, vertex):
     """Note that a vertex is gone, or that it is back."""
     tree.alive[vertex] = not tree.alive[vertex]
@@ -206,7 +233,7 @@ def _toggle(links, tree, vertex):
     tree.top[_IN_CODES] ^= links.nodes[vertex, IN_CODE]
 
 
-@compiled
+@part
 def _gain(tree, vertex):
     """How much less the others of a group cost at least, or more, when a vertex that is left is gone."""
     group = tree.group[vertex]
@@ -214,7 +241,7 @@ def _gain(tree, vertex):
     return tree.tables[group, gone | tree.bit[vertex]] - tree.tables[group, gone]
 
 
-@compiled
+@part
 def _is_settled(cells, alive, vertex):
     """Whether a vertex touches no other that is left."""
     for side in range(2):
@@ -226,7 +253,7 @@ def _is_settled(cells, alive, vertex):
     return True
 
 
-@compiled
+@part
 def _expand(links, tables, tree):
     """Note the moves from a state and the least that orders through each can cost, the most promising first.
 
@@ -260,7 +287,7 @@ def _expand(links, tables, tree):
     return DONE
 
 
-@compiled
+@part
 def _keep_prices(links, tree, vertex):
     """What the elimination of a vertex changes are the prices of its neighbours; the others stay."""
     cells, depth = links.cells, links.top[DEPTH]
@@ -274,31 +301,23 @@ def _keep_prices(links, tree, vertex):
             cell = cells[cell, NEXT + side]
 
 
-@compiled
+@part(allocates=True)
 def _within(links, tables, tree, vertex):
-    """Bound what is left by cuts when a vertex has just gone; returns whether a better order is in reach.
-
-    Cuts have changed where paths to the ends led through the vertex. None has become less.
-    """
+    """Bound what is left by cuts when a vertex has just gone; returns whether a better order is in reach."""
     depth, frame = links.top[DEPTH], tree.frames[links.top[DEPTH]]
     cuts, before = tree.cuts[depth], tree.cuts[depth - 1]
     frame[CUTS] = tree.frames[depth - 1, CUTS] - product_of_cuts(before[vertex])
     flow = new_flow(len(links.nodes), np.ones(links.top[CELLS]))
     for other in tree.vertices:
         if tree.alive[other]:
-            for side in range(2):
-                if tree.reached[side, other, vertex]:
-                    _find_cuts(links, tables, flow, other, side, tree.ends[side], cuts[other, side])
-                else:
-                    cuts[other, side, 0] = before[other, side, 0]
-                    cuts[other, side, 1] = before[other, side, 1]
-            frame[CUTS] += product_of_cuts(cuts[other]) - product_of_cuts(before[other])
+            bound = _renew_cuts(links, tables, flow, other, vertex, tree.reached, tree.ends, before, cuts)
+            frame[CUTS] += bound - product_of_cuts(before[other])
             if frame[COST] + frame[CUTS] >= tree.top[BEST]:
                 return False
     return True
 
 
-@compiled
+@part
 def _is_known(links, tree, vertex):
     """Whether a state of scalars, which is known by what is gone, has been reached as cheaply."""
     depth = links.top[DEPTH]
@@ -308,7 +327,7 @@ def _is_known(links, tree, vertex):
     return 0 <= reached <= tree.frames[depth, COST] + tree.prices[depth, vertex]
 
 
-@compiled
+@part
 def _enter(links, tables, tree, vertex, scalar):
     """Note the state in which a vertex has been eliminated; returns whether to go on from there."""
     depth, top = links.top[DEPTH], tree.top

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..compiled import compiled
-from ._engine import NEXT, TARGET, cells_of
+from ..compiled import compiled, part
+from ._links import NEXT, TARGET, cells_of
 
 _UNSEEN = -1
 _TINY = 1e-9  # of the largest finite capacity, which is 1
@@ -35,7 +35,7 @@ class Flow(NamedTuple):
     queue: np.ndarray
 
 
-@compiled
+@part(allocates=True)
 def new_flow(nodes, capacity):
     """No flow yet through so many nodes and their edges."""
     return Flow(
@@ -43,13 +43,13 @@ def new_flow(nodes, capacity):
     )
 
 
-@compiled
+@part
 def _room(flow, cell, ahead):
     """How much more can flow through a node or an edge; if not ahead, how much less."""
     return flow.capacity[cell] - flow.amount[cell] if ahead else flow.amount[cell]
 
 
-@compiled
+@part
 def _reach(flow, size, place, cell, ahead):
     """Note a place that a search can come to by a cell; returns how many there are then."""
     if flow.came[place] == _UNSEEN and _room(flow, cell, ahead) > _TINY:
@@ -58,7 +58,7 @@ def _reach(flow, size, place, cell, ahead):
     return size
 
 
-@compiled
+@part
 def _shortest(cells, flow, vertex, side, ends):
     """The end of a shortest path on which more can flow, or -1."""
     flow.came[:] = _UNSEEN
@@ -89,7 +89,7 @@ def _shortest(cells, flow, vertex, side, ends):
     return -1
 
 
-@compiled
+@part
 def _send(cells, flow, vertex, side, end):
     """Let as much as can flow along the path that was found; returns how much."""
     amount = np.inf
@@ -114,7 +114,7 @@ def _send(cells, flow, vertex, side, end):
     return amount
 
 
-@compiled
+@part
 def augment(cells, flow, vertex, side, ends):
     """Let as much flow from a vertex to the ends as can; returns how much more that is than before."""
     room, total = 0.0, 0.0  # no more can begin to flow than the vertex's edges and neighbours take
@@ -130,7 +130,7 @@ def augment(cells, flow, vertex, side, ends):
     return total
 
 
-@compiled
+@compiled(allocates=True)
 def least_cut(edges, capacity, ends):
     """The least weight of nodes that separate node 0 from the ends.
 

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..compiled import compiled
-from ._engine import DEPTH, DONE, HASH, PEAKS, PRICE, Engine, eliminate, undo
+from ..compiled import compiled, part
+from ._engine import Engine
+from ._links import DEPTH, DONE, HASH, PEAKS, PRICE, eliminate, undo
 
 # Places in `Arrays.state`.
 _STEP, _TRIES, _ENERGY, _BEST_ENERGY, _BEST_PEAK, _EVALUATIONS, _STATE_WIDTH = range(7)
@@ -49,7 +50,7 @@ class Arrays(NamedTuple):
     random: np.ndarray
 
 
-@compiled
+@part
 def _draw(walk):
     """The next 63 random bits (xorshift64*, S. Vigna, ACM Transactions on Mathematical Software 42, 2016)."""
     x = walk.random[0]
@@ -60,7 +61,7 @@ def _draw(walk):
     return np.int64((x * np.uint64(2685821657736338717)) >> np.uint64(1))
 
 
-@compiled
+@part
 def _propose(walk, begin, reach):
     """Write another sequence of the next vertices to ``trial``; returns how many they are.
 
@@ -85,7 +86,7 @@ def _propose(walk, begin, reach):
     return distance + 1
 
 
-@compiled
+@part
 def _move_on(links, tables, walk):
     """Go to the next place, back and forth along the order."""
     state, begin = walk.state, links.top[DEPTH]
@@ -104,7 +105,7 @@ def _move_on(links, tables, walk):
     return DONE
 
 
-@compiled
+@part
 def _take(walk, begin, tried):
     """Make the sequence that was tried a part of the order."""
     for at in range(tried):
@@ -173,7 +174,8 @@ def _anneal(links, tables, walk, evaluations, temperature, reach):
         state[_ENERGY] += after - before
         if state[_ENERGY] < state[_BEST_ENERGY]:
             state[_BEST_ENERGY], state[_BEST_PEAK] = state[_ENERGY], peak
-            walk.best[:] = order
+            for at in range(size):
+                walk.best[at] = order[at]
     return DONE
 
 

@@ -11,7 +11,8 @@ from small_graphs import in_convention, least_cost, small_graphs
 import graphax
 from alphagrad import tasks
 from graphax import orders
-from graphax.search._engine import Engine, Prices, eliminate, rewind, undo
+from graphax.search._engine import Engine, Prices
+from graphax.search._links import eliminate, rewind, undo
 from graphax.search._walk import Walk
 
 SCALAR = ["RoeFlux_1d", "random_scalar:seed=1,operations=30"]

@@ -1,11 +1,7 @@
 """What searches and proofs stand on: prices looked up, least cuts, and states that are forgotten."""
 
 import itertools
-import os
 import random
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +12,9 @@ from alphagrad import tasks
 from graphax import orders
 from graphax.search import _exact
 from graphax.search._branch import cut_bounds, product_of_cuts
-from graphax.search._engine import PRICE, Engine, Prices, eliminate, multiplications
+from graphax.search._engine import Engine, Prices
 from graphax.search._flow import least_cut
+from graphax.search._links import PRICE, eliminate, multiplications
 
 
 def engine_of(name, counted=False):
@@ -105,24 +102,3 @@ def test_a_proof_looks_at_the_clock_while_products_are_worked_out(monkeypatch):
     for graph in small_graphs(20):
         proof = orders.exact(graph, seconds=1.0)
         assert proof.bound <= least_cost(graph) <= proof.cost
-
-
-def test_machine_code_goes_when_a_source_beside_it_changes(tmp_path):
-    def write(name, source):
-        (tmp_path / name).write_text("from graphax.compiled import compiled\n" + source)
-
-    def found():
-        code = "import above; print(above.twice(3))"
-        paths = os.pathsep.join([str(tmp_path), str(Path(graphax.__file__).parents[1])])
-        environment = {**os.environ, "PYTHONPATH": paths, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-        run = subprocess.run(
-            [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True
-        )
-        assert run.returncode == 0, run.stderr
-        return int(run.stdout)
-
-    write("below.py", "@compiled\ndef once(x):\n    return x\n")
-    write("above.py", "from below import once\n@compiled\ndef twice(x):\n    return once(x) + once(x)\n")
-    assert found() == found() == 6
-    write("below.py", "@compiled\ndef once(x):\n    return 10 * x\n")
-    assert found() == 60
