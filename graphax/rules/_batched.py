@@ -21,7 +21,7 @@ from .._trace import is_complex, is_differentiable
 from ..sparse import Block, Mask, arranged_block, expand, label_dims, reshape, with_holes
 from ._complex import TAKES_COMPLEX
 from ._dense import basis, first_that_works, pulled_rows, real_view
-from ._registry import Blocks, Call, Rule, register_family
+from ._registry import Blocks, Call, R, register_rule
 
 Parts = Sequence[Sequence[int]]  # for every dimension the sizes of its parts, major first
 #: Entries up to which a static matrix of zeros and ones is written out while tracing.
@@ -50,10 +50,14 @@ def ties_of_dims(dims: Sequence[int], constant: bool = False) -> list[Tie]:
     return [Tie(dim, dim, constant) for dim in dims]
 
 
-def register_batched(names: Sequence[str], rule: Rule) -> None:
-    """Give several primitives a rule that returns the blocks of the real views of complex arrays."""
-    register_family(names, rule)
-    TAKES_COMPLEX.add(rule)
+def register_batched(*names: str) -> Callable[[R], R]:
+    """Give primitives a rule that returns the blocks of the real views of complex arrays."""
+
+    def register(rule: R) -> R:
+        TAKES_COMPLEX.add(rule)
+        return register_rule(*names)(rule)
+
+    return register
 
 
 def batched_rule(

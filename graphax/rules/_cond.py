@@ -64,11 +64,9 @@ def _cond(call: Call) -> tuple[list[Any], Blocks]:
     return results, found
 
 
+@register_dependence("cond")
 def _cond_dependence(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
     return _of_branches(equation.params["branches"], operands[1:])
-
-
-register_dependence(("cond",), _cond_dependence)
 
 
 def _of_branches(branches: Sequence[core.ClosedJaxpr], sources: Sequence[Inputs]) -> list[Inputs]:

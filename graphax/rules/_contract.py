@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from ..sparse import Block, arranged_block, label_dims, unit_block
-from ._registry import Blocks, Call, register_family, register_rule
+from ._registry import Blocks, Call, register_rule
 from ._relabel import relabelling
 
 
@@ -33,6 +33,7 @@ def _reduction_labels(
     return [dim for axis, dim in enumerate(in_) if axis not in axes], in_, sizes
 
 
+@register_rule("reduce_max", "reduce_min", "reduce_prod")
 def _reduce(call: Call) -> tuple[list[Any], Blocks]:
     """Every input entry moves one output entry: pulling ones back gives all derivatives at once."""
     (operand,) = call.operands
@@ -40,9 +41,6 @@ def _reduce(call: Call) -> tuple[list[Any], Blocks]:
     (derivative,) = pull(lax.full_like(result, 1))
     out, in_, sizes = _reduction_labels(np.shape(operand), tuple(call.params["axes"]))
     return [result], [[arranged_block(out, in_, sizes, derivative, range(len(sizes)))]]
-
-
-register_family(("reduce_max", "reduce_min", "reduce_prod"), _reduce)
 
 
 @register_rule("dot_general")

@@ -13,6 +13,7 @@ from ._dense import view_shape
 from ._registry import Blocks, Call
 
 
+@register_batched("cumprod", "cummax", "cummin", "cumlogsumexp")
 def _cumulative(call: Call) -> tuple[list[Any], Blocks]:
     rank = np.ndim(call.operands[0])
     return batched_rule(
@@ -20,6 +21,7 @@ def _cumulative(call: Call) -> tuple[list[Any], Blocks]:
     )
 
 
+@register_batched("cumsum")
 def _cumsum(call: Call) -> tuple[list[Any], Blocks]:
     """A triangle of ones."""
     (result,) = call.evaluate()
@@ -37,7 +39,3 @@ def _cumsum(call: Call) -> tuple[list[Any], Blocks]:
         in_[axis] = [len(sizes)]
         sizes.append(size)
     return [result], [[arranged_block(out, in_, sizes, triangle, out[axis] + in_[axis])]]
-
-
-register_batched(("cumprod", "cummax", "cummin", "cumlogsumexp"), _cumulative)
-register_batched(("cumsum",), _cumsum)

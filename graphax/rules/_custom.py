@@ -35,6 +35,7 @@ from ._linearity import is_linear
 from ._registry import Blocks, Call, Inexpressible, Inputs, register_dependence
 
 
+@register_batched("custom_jvp_call")
 def _custom_jvp(call: Call) -> tuple[list[Any], Blocks]:
     """Diagonal where the rule turns out to be elementwise in the tangents, else dense."""
     call = _with_all_tangents(call)
@@ -58,6 +59,7 @@ def _custom_jvp(call: Call) -> tuple[list[Any], Blocks]:
         return dense_rule(call)
 
 
+@register_batched("custom_vjp_call")
 def _custom_vjp(call: Call) -> tuple[list[Any], Blocks]:
     """Diagonal where the rule turns out to be elementwise in the cotangents, else dense."""
     call = _with_all_tangents(call)
@@ -103,6 +105,7 @@ def _pulled(call: Call, backward: core.ClosedJaxpr, carriers: Sequence[int], val
     return blocks
 
 
+@register_dependence("custom_jvp_call")
 def _jvp_dependence(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
     """As the rule has it; a tangent that is always there, and not zero, is for the rule to refuse."""
     found = by_jvp(equation, operands)
@@ -162,8 +165,3 @@ def _name(call: Call) -> str:
 
 def _result_types(call: Call) -> Sequence[Any]:
     return call.params["call_jaxpr"].out_avals
-
-
-register_batched(("custom_jvp_call",), _custom_jvp)
-register_dependence(("custom_jvp_call",), _jvp_dependence)
-register_batched(("custom_vjp_call",), _custom_vjp)

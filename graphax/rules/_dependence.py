@@ -95,6 +95,7 @@ def on_own(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
     return list(operands[: len(equation.outputs)])
 
 
+@register_dependence(*ELEMENTWISE)
 def _entrywise(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
     """As :func:`by_jvp`; elementwise primitives have the same for all parameters and types."""
     moving = tuple(at for at, inputs in enumerate(operands) if inputs)
@@ -136,6 +137,3 @@ def _tangents(equation: Equation, moving: Sequence[int]) -> list[Inputs]:
 
 def _union(several: Iterable[Inputs]) -> Inputs:
     return NOTHING.union(*several)
-
-
-register_dependence(ELEMENTWISE, _entrywise)

@@ -148,6 +148,7 @@ def dynamic_scatter_rule(call: Call) -> tuple[list[Any], Blocks]:
     return [result], [row]
 
 
+@register_batched("scatter-min", "scatter-max")
 def _scatter_extremum(call: Call) -> tuple[list[Any], Blocks]:
     """The largest or least of several; indices are clipped here, as JAX's jvp of these knows no clipping."""
     if call.params["mode"] is not lax.GatherScatterMode.CLIP:
@@ -159,6 +160,3 @@ def _scatter_extremum(call: Call) -> tuple[list[Any], Blocks]:
     last = np.array(last, indices.dtype)
     inside = lax.clamp(indices.dtype.type(0), indices, np.broadcast_to(last, indices.shape))
     return dynamic_scatter_rule(call.with_operands([operand, inside, updates]))
-
-
-register_batched(("scatter-min", "scatter-max"), _scatter_extremum)

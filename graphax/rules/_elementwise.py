@@ -45,7 +45,7 @@ from ..sparse import (
     with_holes,
 )
 from ._poleless import is_poleless
-from ._registry import Call, register_family
+from ._registry import Call, register_rule
 
 ELEMENTWISE = tuple(
     """abs acos acosh add add_any asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp
@@ -130,6 +130,7 @@ def _with_shape(array: Any, shape: tuple[int, ...]) -> Any:
     return lax.broadcast_in_dim(array, shape, range(len(shape) - array.ndim, len(shape)))
 
 
+@register_rule(*ELEMENTWISE)
 def elementwise(call: Call, program: Program | None = None) -> tuple[list[Any], list[list[Block | None]]]:
     """The rule of every elementwise primitive, and of whatever turns out to be elementwise.
 
@@ -413,6 +414,3 @@ def _cached_program(
 
     moving_types = list(itertools.compress(types, wanted))
     return inline(jax.make_jaxpr(derivative)(list(types), moving_types)).anywhere()
-
-
-register_family(ELEMENTWISE, elementwise)

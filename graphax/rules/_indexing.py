@@ -27,6 +27,7 @@ from ._relabel import copy_block, listed
 _RARE = 4
 
 
+@register_batched("gather")
 def _gather(call: Call) -> tuple[list[Any], Blocks]:
     indices = call.known(1)
     if indices is None:
@@ -39,6 +40,7 @@ def _gather(call: Call) -> tuple[list[Any], Blocks]:
     return [result], [[real_block(block, result), None]]
 
 
+@register_batched("scatter", "scatter-add", "scatter-mul", "scatter-sub")
 def _scatter(call: Call) -> tuple[list[Any], Blocks]:
     """Scatters that add or subtract, and those that set or multiply every entry at most once."""
     function = applied_function(call.params) if call.primitive.name == "scatter" else None
@@ -137,6 +139,7 @@ def _places(
     return [np.broadcast_to(place, window_shape) for place in places], np.asarray(inside)
 
 
+@register_batched("dynamic_slice")
 def _dynamic_slice(call: Call) -> tuple[list[Any], Blocks]:
     starts = [call.known(at) for at in range(1, len(call.operands))]
     if any(start is None for start in starts):
@@ -148,6 +151,7 @@ def _dynamic_slice(call: Call) -> tuple[list[Any], Blocks]:
     return [result], [[real_block(block, result), *[None] * len(starts)]]
 
 
+@register_batched("dynamic_update_slice")
 def _dynamic_update_slice(call: Call) -> tuple[list[Any], Blocks]:
     known = [call.known(at) for at in range(2, len(call.operands))]
     if any(start is None for start in known):
@@ -193,9 +197,3 @@ def _clamped(starts: Sequence[Any], shape: Sequence[int], window: Sequence[int])
         min(max(int(start), 0), size - width)
         for start, size, width in zip(starts, shape, window, strict=True)
     ]
-
-
-register_batched(("gather",), _gather)
-register_batched(("scatter", "scatter-add", "scatter-mul", "scatter-sub"), _scatter)
-register_batched(("dynamic_slice",), _dynamic_slice)
-register_batched(("dynamic_update_slice",), _dynamic_update_slice)

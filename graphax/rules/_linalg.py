@@ -21,11 +21,13 @@ _OF_MATRICES = """cholesky cholesky_update eig geqp3 geqrf hessenberg householde
     schur svd symmetric_product tridiagonal""".split()
 
 
+@register_batched(*_OF_MATRICES)
 def _matrices(call: Call, results: Sequence[Any] | None = None) -> tuple[list[Any], Blocks]:
     """The rule for functions of one matrix."""
     return batched_rule(call, lambda at: ties_of_dims(range(np.ndim(call.operands[at]) - 2)), results)
 
 
+@register_batched("eigh")
 def _eigh(call: Call) -> tuple[list[Any], Blocks]:
     """JAX differentiates at the symmetric part of the matrix, so that is where the results are taken too.
 
@@ -36,6 +38,7 @@ def _eigh(call: Call) -> tuple[list[Any], Blocks]:
     return _matrices(call, results)
 
 
+@register_batched("triangular_solve", "tridiagonal_solve")
 def _solve(call: Call) -> tuple[list[Any], Blocks]:
     """The right-hand sides are the last operand, side by side as columns, or as rows."""
     last = len(call.operands) - 1
@@ -45,6 +48,7 @@ def _solve(call: Call) -> tuple[list[Any], Blocks]:
     return batched_rule(call, lambda at: [*stack, Tie(side, side, constant=True)] if at == last else stack)
 
 
+@register_batched("custom_linear_solve")
 def _linear_solve(call: Call) -> tuple[list[Any], Blocks]:
     """Of ``x = A^-1 b`` the derivatives are ``A^-1`` and, with respect to A, ``-A^-1 dA x``.
 
@@ -165,9 +169,3 @@ def _solve_ties(matvec: Program, num_consts: int) -> list[Tie]:
         dims[equation.outputs[0]] = result
     out = dims.get(matvec.outputs[0], [])
     return [Tie(dim, dim, dim not in varying) for dim, source in enumerate(out) if dim == source]
-
-
-register_batched(_OF_MATRICES, _matrices)
-register_batched(("eigh",), _eigh)
-register_batched(("triangular_solve", "tridiagonal_solve"), _solve)
-register_batched(("custom_linear_solve",), _linear_solve)

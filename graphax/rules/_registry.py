@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from jax.extend import core
@@ -127,6 +127,7 @@ class Inexpressible(Exception):
 #: For every result a list with a block for every operand, or None where no derivative flows.
 Blocks = list[list[Block | None]]
 Rule = Callable[[Call], tuple[list[Any], Blocks]]
+R = TypeVar("R", bound=Rule)
 
 #: Positions of operands, or of the inputs of a program.
 Inputs = frozenset[int]
@@ -137,37 +138,36 @@ _RULES: dict[str, Rule] = {}
 _DEPENDENCES: dict[str, Dependence] = {}
 
 
-def register_rule(primitive: core.Primitive | str) -> Callable[[Rule], Rule]:
-    """Give a primitive a rule for its local Jacobians; replaces the one it had.
+def register_rule(*primitives: core.Primitive | str) -> Callable[[R], R]:
+    """Give a primitive, or several, a rule for their local Jacobians; replaces the one they had.
 
     Args:
-        primitive: the primitive, or its name.
+        primitives: the primitives, or their names.
 
     Returns:
         a decorator for the rule. A rule takes a :class:`Call` and returns the results of the primitive and,
         for every result, a list with one :class:`graphax.sparse.Block` for every operand that is wanted
         (None where no derivative flows or where it is not wanted).
     """
-    name = primitive if isinstance(primitive, str) else primitive.name
+    names = [primitive if isinstance(primitive, str) else primitive.name for primitive in primitives]
 
-    def register(rule: Rule) -> Rule:
-        _RULES[name] = rule
-        _DEPENDENCES.pop(name, None)  # that of the rule that was
+    def register(rule: R) -> R:
+        for name in names:
+            _RULES[name] = rule
+            _DEPENDENCES.pop(name, None)  # that of the rule that was
         return rule
 
     return register
 
 
-def register_family(names: Sequence[str], rule: Rule) -> None:
-    """Give several primitives the same rule."""
-    for name in names:
-        register_rule(name)(rule)
-
-
-def register_dependence(names: Sequence[str], dependence: Dependence) -> None:
+def register_dependence(*names: str) -> Callable[[Dependence], Dependence]:
     """Say which results of primitives that have a rule depend on which operands; without it, all on all."""
-    for name in names:
-        _DEPENDENCES[name] = dependence
+
+    def register(dependence: Dependence) -> Dependence:
+        _DEPENDENCES.update(dict.fromkeys(names, dependence))
+        return dependence
+
+    return register
 
 
 def find_rule(primitive: core.Primitive) -> Rule | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..sparse import Block, Digit, common_factors, digit_table, identity_block, label_dims, unit_block
 from ._dependence import on_own
-from ._registry import Blocks, Call, register_dependence, register_family, register_rule
+from ._registry import Blocks, Call, register_dependence, register_rule
 
 #: Primitives that only copy or add up entries: in the counted convention they hold no ones to multiply by.
 COPYING = frozenset(
@@ -33,7 +33,7 @@ def relabelling(*names: str) -> Callable[[R], R]:
             (result,) = call.evaluate()
             return [result], [[block_of(call.params, result.shape, np.shape(call.operands[0]))]]
 
-        register_family(names, rule)
+        register_rule(*names)(rule)
         return block_of
 
     return register
@@ -165,6 +165,11 @@ def _tile(params: dict[str, Any], out_shape: Sequence[int], in_shape: Sequence[i
     return unit_block(out, dims, sizes) if 0 not in out_shape else None
 
 
+_IDENTITIES = """device_put layout_constraint name optimization_barrier pvary reshard
+    sharding_constraint""".split()
+
+
+@register_rule(*_IDENTITIES)
 def _identities(call: Call) -> tuple[list[Any], Blocks]:
     """Every result is the operand at the same place."""
     results = call.evaluate()
@@ -174,10 +179,7 @@ def _identities(call: Call) -> tuple[list[Any], Blocks]:
     return results, blocks
 
 
-_IDENTITIES = """device_put layout_constraint name optimization_barrier pvary reshard
-    sharding_constraint""".split()
-register_family(_IDENTITIES, _identities)
-register_dependence(_IDENTITIES, on_own)
+register_dependence(*_IDENTITIES)(on_own)
 
 
 @relabelling("rev")

@@ -15,6 +15,7 @@ from ._dependence import on_own
 from ._registry import Blocks, Call, register_dependence
 
 
+@register_batched("sort")
 def _sort(call: Call) -> tuple[list[Any], Blocks]:
     """Every result is the same permutation of its operand."""
     axis = call.params["dimension"]
@@ -26,6 +27,7 @@ def _sort(call: Call) -> tuple[list[Any], Blocks]:
     return results, blocks
 
 
+@register_batched("top_k", "approx_top_k")
 def _top_k(call: Call) -> tuple[list[Any], Blocks]:
     values, places = call.evaluate()
     (operand,) = call.operands
@@ -50,6 +52,4 @@ def _copied_block(places: Any, operand: Any, axis: int) -> Block | None:
     return arranged_block(out, in_, sizes, with_holes(hits, Zeros.OF_ORDER), axes)
 
 
-register_batched(("sort",), _sort)
-register_dependence(("sort",), on_own)
-register_batched(("top_k", "approx_top_k"), _top_k)
+register_dependence("sort")(on_own)

@@ -84,6 +84,7 @@ def _tiles(windows: Sequence[_Window]) -> tuple[list[tuple[int, ...]], list[tupl
     return parts, tiles
 
 
+@register_batched("reduce_window", "reduce_window_max", "reduce_window_min")
 def _reduce_window(call: Call, constant: bool = False) -> tuple[list[Any], Blocks]:
     """Operands of the shape of the first; in a generic reduction their initial values follow."""
     results = call.evaluate()
@@ -126,6 +127,7 @@ def _of_one_of_many(call: Call, at: int) -> Fun:
     return fun
 
 
+@register_batched("reduce_window_sum")
 def _reduce_window_sum(call: Call) -> tuple[list[Any], Blocks]:
     """A static matrix of zeros and ones for every dimension; for all of them their Kronecker product."""
     (result,) = call.evaluate()
@@ -151,11 +153,13 @@ def _reduce_window_sum(call: Call) -> tuple[list[Any], Blocks]:
     return [result], [[arranged_block(out, in_, sizes, value, axes)]]
 
 
+@register_batched("select_and_gather_add")
 def _select_and_gather_add(call: Call) -> tuple[list[Any], Blocks]:
     """JAX differentiates what is gathered, not what selects it."""
     return _reduce_window(replace(call, wanted=(call.wanted[0], False)))
 
 
+@register_batched("select_and_scatter_add")
 def _select_and_scatter_add(call: Call) -> tuple[list[Any], Blocks]:
     """JAX differentiates what is scattered, not what selects its places."""
     (result,) = call.evaluate()
@@ -167,6 +171,7 @@ def _select_and_scatter_add(call: Call) -> tuple[list[Any], Blocks]:
     return [result], [[block, None]]
 
 
+@register_batched("conv_general_dilated")
 def _conv(call: Call) -> tuple[list[Any], Blocks]:
     """Images of a batch, groups of features and tiles of pixels are apart; for the kernel, its outputs."""
     (result,) = call.evaluate()
@@ -215,10 +220,3 @@ def _conv(call: Call) -> tuple[list[Any], Blocks]:
 def _first_parts(parts: Sequence[Sequence[int]]) -> list[int]:
     """The position of the first part of every dimension."""
     return list(itertools.accumulate((len(dim) for dim in parts[:-1]), initial=0))
-
-
-register_batched(("reduce_window", "reduce_window_max", "reduce_window_min"), _reduce_window)
-register_batched(("reduce_window_sum",), _reduce_window_sum)
-register_batched(("select_and_gather_add",), _select_and_gather_add)
-register_batched(("select_and_scatter_add",), _select_and_scatter_add)
-register_batched(("conv_general_dilated",), _conv)

@@ -49,11 +49,9 @@ def _scan(call: Call) -> tuple[list[Any], Blocks]:
         return stepwise(loop)
 
 
+@register_dependence("scan")
 def _dependence(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
     return through_loop(equation.params["jaxpr"], *scan_counts(equation.params), operands)
-
-
-register_dependence(("scan",), _dependence)
 
 
 def _choose(loop: Loop) -> Way:

@@ -73,12 +73,10 @@ def _while_by_lanes(call: Call) -> tuple[list[Any], Blocks]:
     return results, [row[before:] for row in blocks]
 
 
+@register_dependence("while")
 def _dependence(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
     before, num_consts, num_carry = _counts(equation.params, operands)
     return through_loop(equation.params["body_jaxpr"], num_consts, num_carry, operands[before:])
-
-
-register_dependence(("while",), _dependence)
 
 
 def _counts(params: dict[str, Any], operands: Sequence[Any]) -> tuple[int, int, int]:
