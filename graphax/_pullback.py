@@ -190,7 +190,7 @@ def _by_blocks(
     end = num_consts + num_carry
     consts, start, slices = list(operands[:num_consts]), list(operands[num_consts:end]), list(operands[end:])
     sources = [frozenset([at]) if want else frozenset() for at, want in enumerate(wanted)]
-    moves = [bool(inputs) for inputs in follow_loop(body, num_consts, num_carry, sources)]
+    moves = [bool(inputs) for inputs in follow_loop(body, num_consts, num_carry, sources)[0]]
     moving = [at for at, does in enumerate(moves) if does]
     numbering = number_vertices(inline(body), moving, len(body.out_avals))
     step = as_differentiated(body, moves)

@@ -8,14 +8,16 @@ from typing import TypeVar
 Known = TypeVar("Known")
 
 
-def in_every_step(
+def through_steps(
     inputs: Sequence[Known],
     num_consts: int,
     num_carry: int,
     results_of: Callable[[list[Known]], Sequence[Known]],
     join: Callable[[Known, Known], Known],
-) -> list[Known]:
-    """What holds of every input of a loop's body in every step.
+) -> tuple[list[Known], list[Known]]:
+    """What holds of every input of a loop's body in every step, and of every result of the loop.
+
+    Results are the final values and then the stacked slices.
 
     Args:
         inputs: what holds of the inputs of the loop, in the order of the body's.
@@ -27,19 +29,7 @@ def in_every_step(
     found, end = list(inputs), num_consts + num_carry
     while True:
         before = found[num_consts:end]
-        results = results_of(found)[:num_carry]
-        found[num_consts:end] = map(join, before, results)
+        results = results_of(found)
+        found[num_consts:end] = map(join, before, results[:num_carry])
         if found[num_consts:end] == before:
-            return found
-
-
-def after_every_step(
-    inputs: Sequence[Known],
-    num_consts: int,
-    num_carry: int,
-    results_of: Callable[[list[Known]], Sequence[Known]],
-    join: Callable[[Known, Known], Known],
-) -> list[Known]:
-    """What holds of every result of a loop, final values and stacked slices; see :func:`in_every_step`."""
-    found = in_every_step(inputs, num_consts, num_carry, results_of, join)
-    return [*found[num_consts : num_consts + num_carry], *results_of(found)[num_carry:]]
+            return found, [*before, *results[num_carry:]]

@@ -18,7 +18,7 @@ from jax.extend import core
 
 from .._trace import Constant, Equation, Program, Variable, inline, is_differentiable
 from ..sparse import Block
-from ._carried import in_every_step
+from ._carried import through_steps
 from ._linearity import coefficients
 from ._poleless import is_poleless
 from ._registry import Blocks
@@ -98,7 +98,7 @@ def finite_in_every_step(
             values.after(equation, [])
         return list(map(values.holds, program.outputs))
 
-    return in_every_step(inputs, num_consts, num_carry, results_of, operator.and_)
+    return through_steps(inputs, num_consts, num_carry, results_of, operator.and_)[0]
 
 
 def zeros_are_spoilt(program: Program, active: Container[Variable] | None = None) -> bool:

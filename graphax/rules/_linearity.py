@@ -28,7 +28,7 @@ from .._trace import (
     scan_counts,
 )
 from ._apply import applied_function
-from ._carried import after_every_step
+from ._carried import through_steps
 from ._elementwise import array_type
 
 
@@ -140,14 +140,14 @@ def _of_equation(equation: Equation, degrees: list[Degree]) -> list[Degree]:
     if UNKNOWN in degrees:
         return [UNKNOWN] * count
     if name in _SUMS or (name == "convert_element_type" and is_differentiable(equation.outputs[0].aval)):
-        return [_sum(degrees)] * count
+        return [_sum(*degrees)] * count
     if name in _PRODUCTS:
         return [_product(degrees)] * count
     if name in _LINEAR_AT:
         chosen = set(_LINEAR_AT[name](len(degrees)))
         applies = name == "scatter" and applied_function(equation.params)
         if not applies and all(degrees[at] is not LINEAR for at in range(len(degrees)) if at not in chosen):
-            return [_sum([degrees[at] for at in chosen])] * count
+            return [_sum(*(degrees[at] for at in chosen))] * count
         return [UNKNOWN if LINEAR in degrees else FREE] * count
     return _of_stranger(equation, degrees)
 
@@ -212,16 +212,12 @@ def _primitive_transposes(
     return True
 
 
-def _sum(degrees: Iterable[Degree]) -> Degree:
+def _sum(*degrees: Degree) -> Degree:
     """The degree of a sum, and of a value that is one of several."""
     kinds = set(degrees) - {ZERO}
     if not kinds:
         return ZERO
     return kinds.pop() if len(kinds) == 1 else UNKNOWN
-
-
-def _either(one: Degree, other: Degree) -> Degree:
-    return _sum((one, other))
 
 
 def _product(degrees: Sequence[Degree]) -> Degree:
@@ -235,10 +231,6 @@ def _of_body(equation: Equation, degrees: list[Degree]) -> list[Degree]:
     return _degrees(inline(equation.params["call_jaxpr"]), degrees)
 
 
-def _pairwise(equation: Equation, degrees: list[Degree]) -> list[Degree]:
-    return degrees
-
-
 def _sort(equation: Equation, degrees: list[Degree]) -> list[Degree]:
     keys = degrees[: equation.params["num_keys"]]
     return degrees if all(each in (ZERO, FREE) for each in keys) else [UNKNOWN] * len(degrees)
@@ -248,18 +240,18 @@ def _cond(equation: Equation, degrees: list[Degree]) -> list[Degree]:
     if degrees[0] in (LINEAR, UNKNOWN):
         return [UNKNOWN] * len(equation.outputs)
     ways = [_degrees(inline(branch), degrees[1:]) for branch in equation.params["branches"]]
-    return [_sum(way) for way in zip(*ways, strict=True)]
+    return [_sum(*way) for way in zip(*ways, strict=True)]
 
 
 def _scan(equation: Equation, degrees: list[Degree]) -> list[Degree]:
     results_of = functools.partial(_degrees, inline(equation.params["jaxpr"]))
-    return after_every_step(degrees, *scan_counts(equation.params), results_of, _either)
+    return through_steps(degrees, *scan_counts(equation.params), results_of, _sum)[1]
 
 
 def _while(equation: Equation, degrees: list[Degree]) -> list[Degree]:
     of_test, of_body = equation.params["cond_nconsts"], equation.params["body_nconsts"]
     results_of = functools.partial(_degrees, inline(equation.params["body_jaxpr"]))
-    carry = after_every_step(degrees[of_test:], of_body, len(equation.outputs), results_of, _either)
+    _, carry = through_steps(degrees[of_test:], of_body, len(equation.outputs), results_of, _sum)
     (tests,) = _degrees(inline(equation.params["cond_jaxpr"]), [*degrees[:of_test], *carry])
     return carry if tests in (ZERO, FREE) else [UNKNOWN] * len(carry)
 
@@ -268,7 +260,7 @@ def _linear_solve(equation: Equation, degrees: list[Degree]) -> list[Degree]:
     held = sum(equation.params["const_lengths"])
     operator, right = degrees[:held], degrees[held:]
     linear = all(each in (ZERO, FREE) for each in operator)
-    return [_sum(right) if linear else UNKNOWN] * len(equation.outputs)
+    return [_sum(*right) if linear else UNKNOWN] * len(equation.outputs)
 
 
 _INNER: dict[str, Callable[[Equation, list[Degree]], list[Degree]]] = {
@@ -276,7 +268,7 @@ _INNER: dict[str, Callable[[Equation, list[Degree]], list[Degree]]] = {
     "custom_jvp_call": _of_body,
     "custom_linear_solve": _linear_solve,
     "custom_vjp_call": _of_body,
-    "optimization_barrier": _pairwise,
+    "optimization_barrier": lambda equation, degrees: degrees,
     "scan": _scan,
     "sort": _sort,
     "while": _while,

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from ..._trace import inline, is_differentiable
-from .._carried import after_every_step, in_every_step
+from .._carried import through_steps
 from .._dependence import NOTHING, dependence
 from .._registry import Inputs
 from ._packing import Packing
@@ -133,8 +133,8 @@ class Flow:
 
 def follow_loop(
     body: core.ClosedJaxpr, num_consts: int, num_carry: int, sources: Sequence[Inputs]
-) -> list[Inputs]:
-    """For every input of a loop's body what it depends on in any step.
+) -> tuple[list[Inputs], list[Inputs]]:
+    """For every input of a loop's body what it depends on in any step, and the same for the loop's results.
 
     Args:
         body: the body.
@@ -143,15 +143,7 @@ def follow_loop(
         sources: what the inputs of the loop depend on, in the order of the body's.
     """
     results_of = functools.partial(dependence, body)
-    return in_every_step(sources, num_consts, num_carry, results_of, frozenset.union)
-
-
-def through_loop(
-    body: core.ClosedJaxpr, num_consts: int, num_carry: int, sources: Sequence[Inputs]
-) -> list[Inputs]:
-    """For every result of a loop, the final values and the stacked slices, what it depends on."""
-    results_of = functools.partial(dependence, body)
-    return after_every_step(sources, num_consts, num_carry, results_of, frozenset.union)
+    return through_steps(sources, num_consts, num_carry, results_of, frozenset.union)
 
 
 def find_flow(
@@ -174,7 +166,7 @@ def find_flow(
     """
     moving = [at for at, want in enumerate(wanted) if want and is_differentiable(body.in_avals[at])]
     sources = [frozenset([at]) if at in moving else NOTHING for at in range(len(body.in_avals))]
-    sources = follow_loop(body, num_consts, num_carry, sources)
+    sources, _ = follow_loop(body, num_consts, num_carry, sources)
     own = [frozenset([at]) if inputs else NOTHING for at, inputs in enumerate(sources)]
     direct = dependence(body, own)
     same = unchanged(body, num_consts, num_carry)

@@ -20,7 +20,7 @@ from typing import Any
 from ..._trace import Equation, holds, scan_counts
 from ...sparse import identity_block
 from .._registry import Blocks, Call, Inputs, register_dependence, register_rule
-from ._flow import find_flow, through_loop
+from ._flow import find_flow, follow_loop
 from ._loop import Loop
 from ._map import mapped
 from ._products import backward_products, forward_products
@@ -51,7 +51,7 @@ def _scan(call: Call) -> tuple[list[Any], Blocks]:
 
 @register_dependence("scan")
 def _dependence(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
-    return through_loop(equation.params["jaxpr"], *scan_counts(equation.params), operands)
+    return follow_loop(equation.params["jaxpr"], *scan_counts(equation.params), operands)[1]
 
 
 def _choose(loop: Loop) -> Way:

@@ -13,7 +13,7 @@ from jax.extend import core
 
 from ..._trace import Equation
 from .._registry import Blocks, Call, Inputs, register_dependence, register_rule
-from ._flow import find_flow, through_loop, unchanged
+from ._flow import find_flow, follow_loop, unchanged
 from ._loop import Loop
 from ._stepwise import advance, final_blocks, initial
 
@@ -76,7 +76,7 @@ def _while_by_lanes(call: Call) -> tuple[list[Any], Blocks]:
 @register_dependence("while")
 def _dependence(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
     before, num_consts, num_carry = _counts(equation.params, operands)
-    return through_loop(equation.params["body_jaxpr"], num_consts, num_carry, operands[before:])
+    return follow_loop(equation.params["body_jaxpr"], num_consts, num_carry, operands[before:])[1]
 
 
 def _counts(params: dict[str, Any], operands: Sequence[Any]) -> tuple[int, int, int]:
