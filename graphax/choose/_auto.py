@@ -10,7 +10,8 @@ from typing import NamedTuple
 from .._elimination import Costing, OutOfWork
 from .._graph import ComputationalGraph, check_order
 from ._heuristics import cheapest_first, forward, looking_ahead, relatively_cheapest_first, reverse
-from ._remember import keep, recall
+from ._remember import Known, keep, recall
+from ._store import record
 from ._sweeps import sweeps
 
 # A searched order must cost so much less than the best classical one: multiplications are not everything.
@@ -62,7 +63,8 @@ def auto(graph: ComputationalGraph) -> tuple[int, ...]:
     if known is None:
         found = _search(graph)
         worth = len(found.order) >= _WORTH_KEEPING and found.cost < math.inf
-        known = keep(graph, found.order, found.cost, found.method, worth)
+        file = record(graph, found.order, method=found.method) if worth else None
+        known = keep(graph, Known(found.order, found.cost), file)
     return known.order
 
 
@@ -105,8 +107,8 @@ def remember(
     before = recall(graph, lambda cost: _is_beaten(graph, cost))
     if cost >= (before or _search(graph)).cost:
         return False
-    kept = keep(graph, vertices, cost, method, True, insist=True, seed=seed, seconds=seconds, task=task)
-    return kept.order == vertices
+    file = record(graph, vertices, method=method, seed=seed, seconds=seconds, task=task)
+    return keep(graph, Known(vertices, cost), file, insist=True).order == vertices
 
 
 class _Found(NamedTuple):
@@ -181,14 +183,11 @@ def _classical(costing: Costing, graph: ComputationalGraph, limit: float = math.
     Raises:
         OutOfWork: when it takes too much work to go on.
     """
-    if costing.run(reverse(graph), limit):
-        limit = costing.mults - 1
-        yield _Found(reverse(graph), costing.mults, "reverse")
-    costing.rewind()
-    if limit >= 0 and costing.run(forward(graph), limit):
-        limit = costing.mults - 1
-        yield _Found(forward(graph), costing.mults, "forward")
-    costing.rewind()
+    for method, order in (("reverse", reverse(graph)), ("forward", forward(graph))):
+        if limit >= 0 and costing.run(order, limit):
+            limit = costing.mults - 1
+            yield _Found(order, costing.mults, method)
+        costing.rewind()
     order = cheapest_first(costing, graph, limit=limit) if limit >= 0 else None
     if order is not None:
         yield _Found(order, costing.mults, "markowitz")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Iterable
-from typing import Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from .._elimination import Costing
 from .._graph import ComputationalGraph
 
 Ties = Literal["first", "last", "fill", "low", "high"]
+Key = TypeVar("Key", bound=Any)
 
 
 def forward(graph: ComputationalGraph) -> tuple[int, ...]:
@@ -117,9 +118,8 @@ def looking_ahead(
     costing: Costing, graph: ComputationalGraph, width: int, limit: float = math.inf
 ) -> tuple[int, ...] | None:
     """:func:`lookahead`; None where it costs more than the limit. The vertices are eliminated."""
-    degrees = {vertex: costing.degree(vertex) for vertex in graph.eliminable}
 
-    def added(vertex: int) -> int:
+    def added(vertex: int, degrees: dict[int, int]) -> int:
         """What eliminating the vertex costs, now and in its neighbours."""
         neighbours = costing.neighbours(vertex) & degrees.keys()
         cost = costing.eliminate(vertex)
@@ -127,51 +127,45 @@ def looking_ahead(
         costing.undo()
         return cost
 
-    def choose(cheapest: list[tuple[float, int]]) -> int:
-        return min((added(vertex), cost, vertex) for cost, vertex in cheapest)[-1]
+    def choose(cheapest: list[tuple[int, int]], degrees: dict[int, int]) -> int:
+        return min((added(vertex, degrees), cost, vertex) for cost, vertex in cheapest)[-1]
 
-    heap: list[tuple[float, int]] = [(degree, vertex) for vertex, degree in degrees.items()]
-    heapq.heapify(heap)
-    order = []
-    while degrees:
-        cheapest: list[tuple[float, int]] = []
-        while heap and len(cheapest) < width:
-            item = heapq.heappop(heap)
-            if degrees.get(item[1]) == item[0] and item not in cheapest:
-                cheapest.append(item)
-        vertex = choose(cheapest)
-        for item in cheapest:
-            if item[1] != vertex:
-                heapq.heappush(heap, item)
-        neighbours = costing.neighbours(vertex)
-        costing.eliminate(vertex)
-        if costing.mults > limit:
-            return None
-        order.append(vertex)
-        del degrees[vertex]
-        for neighbour in neighbours & degrees.keys():
-            degree = costing.degree(neighbour)
-            if degree != degrees[neighbour]:
-                degrees[neighbour] = degree
-                heapq.heappush(heap, (degree, neighbour))
-    return tuple(order)
+    return _greedy(costing, graph.eliminable, costing.degree, limit, width, choose)
 
 
 def _greedy(
-    costing: Costing, vertices: Iterable[int], key: Callable[[int], object], limit: float
+    costing: Costing,
+    vertices: Iterable[int],
+    key: Callable[[int], Key],
+    limit: float,
+    width: int = 1,
+    choose: Callable[[list[tuple[Key, int]], dict[int, Key]], int] = lambda smallest, keys: smallest[0][1],
 ) -> tuple[int, ...] | None:
     """The vertex with the smallest key first, ties by the smallest number; None beyond the limit.
 
-    The key of a vertex may change when a neighbour is eliminated.
+    Args:
+        costing: of the graph; the vertices are eliminated.
+        vertices: all that are to go.
+        key: of a vertex; it may change when a neighbour is eliminated.
+        limit: of the multiplications.
+        width: how many of the smallest keys there is a choice of.
+        choose: from these keys, with their vertices, and the keys of all vertices to the one that goes first.
     """
     keys = {vertex: key(vertex) for vertex in vertices}
     heap = [(found, vertex) for vertex, found in keys.items()]
     heapq.heapify(heap)
     order = []
-    while heap:
-        found, vertex = heapq.heappop(heap)
-        if keys.get(vertex) != found:
-            continue  # stale: the vertex is gone, or its key has changed since
+    while keys:
+        smallest: list[tuple[Key, int]] = []
+        while heap and len(smallest) < width:
+            item = heapq.heappop(heap)
+            # Others are stale: the vertex is gone, or its key has changed since.
+            if keys.get(item[1]) == item[0] and item not in smallest:
+                smallest.append(item)
+        vertex = choose(smallest, keys)
+        for item in smallest:
+            if item[1] != vertex:
+                heapq.heappush(heap, item)
         neighbours = costing.neighbours(vertex)
         costing.eliminate(vertex)
         if costing.mults > limit:

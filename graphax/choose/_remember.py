@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from .._graph import ComputationalGraph, order_cost
 from ..files import write_atomically
-from ._store import Order, load_order, record
+from ._store import Order, load_order
 
 # How many graphs a process remembers.
 _MEMORY = 1024
@@ -58,39 +58,25 @@ def recall(
 
 
 def keep(
-    graph: ComputationalGraph,
-    order: tuple[int, ...],
-    cost: float,
-    method: str,
-    write: bool,
-    *,
-    insist: bool = False,
-    seed: int | None = None,
-    seconds: float | None = None,
-    task: str | None = None,
+    graph: ComputationalGraph, found: Known, file: Order | None = None, *, insist: bool = False
 ) -> Known:
     """Keep an order, unless this process knows one that costs no more, or the store holds a cheaper one.
 
     Args:
         graph: the graph.
-        order: vertex numbers.
-        cost: the multiplications executed.
-        method: what found it.
-        write: whether to write it into the store, too.
+        found: the order.
+        file: what to write of it into the store; None to keep it in this process alone.
         insist: whether somebody asked for that, who is warned if it cannot be done.
-        seed, seconds, task: as for :func:`graphax.save_order`.
 
     Returns:
         what is kept now.
     """
-    key = graph.fingerprint
-    order_file = record(graph, order, method=method, seed=seed, seconds=seconds, task=task) if write else None
-    stored = _read(graph) if write else None  # another process may have found a cheaper one meanwhile
-    if stored is not None and stored.cost < cost:
-        return _put(key, stored)
-    known = _put(key, Known(order, cost))
-    if order_file is not None and known.order == order:
-        _write(order_file, insist)
+    stored = _read(graph) if file else None  # another process may have found a cheaper one meanwhile
+    if stored is not None and stored.cost < found.cost:
+        return _put(graph.fingerprint, stored)
+    known = _put(graph.fingerprint, found)
+    if file is not None and known.order == found.order:
+        _write(file, insist)
     return known
 
 
