@@ -19,7 +19,7 @@ from oracle import assert_same_jacobian
 import graphax
 from alphagrad import tasks
 from graphax import jacve, orders
-from graphax.choose import _auto, _remember
+from graphax.choose import _auto, _remember, _store
 
 
 @pytest.fixture(autouse=True)
@@ -422,10 +422,8 @@ def test_without_a_cache_folder_it_is_below_the_home_and_without_a_home_nowhere(
 def broken_texts():
     graph = graph_of("KerrSen")
     other = graph_of("BlackScholes")
-    good = json.loads(json.dumps(_remember.asdict(_remember.record(graph, orders.auto(graph), method="x"))))
-    wrong = json.loads(
-        json.dumps(_remember.asdict(_remember.record(other, orders.reverse(other), method="x")))
-    )
+    good = json.loads(json.dumps(_remember.asdict(_store.record(graph, orders.auto(graph), method="x"))))
+    wrong = json.loads(json.dumps(_remember.asdict(_store.record(other, orders.reverse(other), method="x"))))
     return {
         "empty": "",
         "truncated": json.dumps(good)[:-40],
@@ -523,7 +521,7 @@ def test_nobody_is_bothered_with_a_store_that_was_not_asked_for(tmp_path, monkey
 KEEP_ORDERS = """
 import sys, graphax
 from alphagrad import tasks
-from graphax.choose import _remember
+from graphax.choose import _remember, _store
 for _ in range(20):
     for name in ("KerrSen", "BlackScholes", "SpikingLIF"):
         task = tasks.load(name)
@@ -531,7 +529,8 @@ for _ in range(20):
         _remember.forget()
         order = graphax.orders.auto(graph)
         _remember.forget()
-        _remember.keep(graph, order, graph.cost(order).mults, "again", True)
+        file = _store.record(graph, order, method="again")
+        _remember.keep(graph, _remember.Known(order, file.free), file)
         print(order)
 """
 
@@ -580,12 +579,17 @@ def test_no_order_is_remembered_that_is_not_cheaper():
     assert orders.auto(graph) == order
 
 
+def kept(graph, order, method):
+    file = _store.record(graph, order, method=method)
+    return _remember.keep(graph, _remember.Known(order, file.free), file)
+
+
 def test_a_cheaper_order_of_another_process_is_not_overwritten(store):
     graph = graph_of("KerrSen")
     cheap, dear = _auto._search(graph).order, orders.forward(graph)
-    _remember.keep(graph, cheap, graph.cost(cheap).mults, "another process", True)
+    kept(graph, cheap, "another process")
     _remember.forget()
-    assert _remember.keep(graph, dear, graph.cost(dear).mults, "mine", True).order == cheap
+    assert kept(graph, dear, "mine").order == cheap
     assert graphax.load_order(the_file(store)).method == "another process"
     assert orders.auto(graph) == cheap
 
