@@ -45,6 +45,21 @@ class Tie:
     constant: bool = False
 
 
+@dataclass(frozen=True)
+class Apart:
+    """Where slices of an operand and of all results are apart.
+
+    Attributes:
+        ties: the parts of their dimensions along which they are.
+        operand_parts: how the dimensions of the operand are split; whole if None.
+        result_parts: the same for every result.
+    """
+
+    ties: Sequence[Tie]
+    operand_parts: Parts | None = None
+    result_parts: Parts | None = None
+
+
 def ties_of_dims(dims: Sequence[int], constant: bool = False) -> list[Tie]:
     """Dimensions that stand at the same place in the operand and in the result."""
     return [Tie(dim, dim, constant) for dim in dims]
@@ -70,13 +85,18 @@ def batched_rule(
         ties: from the position of a wanted operand to the dimensions that all results share with it.
         results: the results, if they are known already.
     """
-    results = call.evaluate() if results is None else list(results)
-    blocks: Blocks = [[None] * len(call.operands) for _ in results]
-    for at in call.moving:
-        column = tied_blocks(call, at, call.of_operand(at), results, ties(at))
-        for row, block in zip(blocks, column, strict=True):
-            row[at] = block
-    return results, blocks
+    found = call.evaluate() if results is None else list(results)
+
+    def column(at: int) -> list[Block | None]:
+        return tied_blocks(call, at, call.of_operand(at), found, Apart(ties(at)))
+
+    return found, by_columns(call, column)
+
+
+def by_columns(call: Call, column: Callable[[int], list[Block | None]]) -> Blocks:
+    """The blocks of a call, from those of all its results with respect to one operand."""
+    columns = call.row(column)
+    return [[blocks[result] if blocks else None for blocks in columns] for result in range(call.num_results)]
 
 
 def tied_blocks(
@@ -84,9 +104,7 @@ def tied_blocks(
     at: int,
     fun: Fun,
     results: Sequence[Any],
-    ties: Sequence[Tie],
-    operand_parts: Parts | None = None,
-    result_parts: Parts | None = None,
+    apart: Apart,
     pull_first: bool = False,
     selects: bool = False,
     missing: Any = None,
@@ -98,9 +116,7 @@ def tied_blocks(
         at: the position of the operand.
         fun: from the operand to the results; also of an operand whose constant ties are cut to size 1.
         results: the results.
-        ties: where slices are apart; the same for all results.
-        operand_parts: how the dimensions of the operand are split; whole if None.
-        result_parts: the same for every result.
+        apart: where slices are apart.
         pull_first: whether to use the vjp where there is one, even if the jvp needs fewer directions.
         selects: whether the results are selections from the operand, so that zeros are what is left out.
         missing: for a selection that fills in what is not finite, an array like the result, cut along
@@ -115,11 +131,11 @@ def tied_blocks(
     blocks: list[Block | None] = [None] * len(results)
     if not carriers:
         return blocks
-    cut = [tie.operand for tie in ties if tie.constant]
-    inner = _Side(operand, operand_parts, cut)
+    ties = apart.ties
+    inner = _Side(operand, apart.operand_parts, [tie.operand for tie in ties if tie.constant])
     view = inner.view(operand)
     cut = [tie.result for tie in ties if tie.constant]
-    outer = {k: _Side(results[k], result_parts, cut) for k in carriers}
+    outer = {k: _Side(results[k], apart.result_parts, cut) for k in carriers}
     in_free = inner.free([tie.operand for tie in ties])
     out_free = {k: side.free([tie.result for tie in ties]) for k, side in outer.items()}
 
@@ -142,9 +158,7 @@ def tied_blocks(
     found = first_that_works(ways, of_view, view, call)
     for k, (value, pushed) in zip(carriers, found, strict=True):
         side = outer[k]
-        out, sizes = label_dims(side.shape)
-        in_, in_sizes = label_dims(inner.shape, len(sizes))
-        sizes += in_sizes
+        out, in_, sizes = label_dims(side.shape, inner.shape)
         for tie in ties:
             in_[tie.operand] = out[tie.result]
         if pushed:

@@ -15,7 +15,7 @@ import numpy as np
 from jax import lax
 
 from .._trace import is_complex
-from ..sparse import Block, arranged_block, label_dims
+from ..sparse import Block, added_label, arranged_block, label_dims
 from ._dense import dense_rule, real_view
 from ._elementwise import ELEMENTWISE, NotElementwise
 from ._registry import Blocks, Call, Rule
@@ -77,10 +77,11 @@ def _twice(block: Block) -> Block:
 
 def _entrywise(call: Call) -> tuple[list[Any], Blocks]:
     (result,) = call.evaluate()
-    row: list[Block | None] = [None] * len(call.operands)
-    for at in call.moving:
-        row[at] = directional_block(lambda value, at=at: call.of_operand(at)(value)[0], call.operands[at])
-    return [result], [row]
+
+    def block(at: int) -> Block:
+        return directional_block(lambda value: call.of_operand(at)(value)[0], call.operands[at])
+
+    return [result], [call.row(block)]
 
 
 def directional_block(fun: Callable[[Any], Any], operand: Any) -> Block:
@@ -97,6 +98,5 @@ def directional_block(fun: Callable[[Any], Any], operand: Any) -> Block:
     in_ = [dim if size != 1 else [] for dim, size in zip(dims, shape, strict=True)]
     for complex_side, side in ((is_complex(result), out), (is_complex(operand), in_)):
         if complex_side:
-            side.append([len(sizes)])
-            sizes.append(2)
+            side.append(added_label(2, sizes))
     return arranged_block(out, in_, sizes, jnp.stack(columns, axis=-1), range(len(sizes)))

@@ -47,19 +47,18 @@ def _reduce(call: Call) -> tuple[list[Any], Blocks]:
 def _dot_general(call: Call) -> tuple[list[Any], Blocks]:
     (result,) = call.evaluate()
     contract, batch = call.params["dimension_numbers"]
-    left, sizes = label_dims(np.shape(call.operands[0]))
-    right, right_sizes = label_dims(np.shape(call.operands[1]), len(sizes))
-    sizes += right_sizes
+    left, right, sizes = label_dims(*map(np.shape, call.operands))
     for left_axes, right_axes in (contract, batch):
         for left_axis, right_axis in zip(left_axes, right_axes, strict=True):
             right[right_axis] = left[left_axis]
     out = [left[axis] for axis in batch[0]]
     out += [dim for axis, dim in enumerate(left) if axis not in (*batch[0], *contract[0])]
     out += [dim for axis, dim in enumerate(right) if axis not in (*batch[1], *contract[1])]
-    blocks: list[Block | None] = [None, None]
-    # The derivative with respect to one factor is the other one.
-    for at, (mine, other) in enumerate(((left, right), (right, left))):
-        if call.wanted[at]:
-            axes = [label for dim in other for label in dim]
-            blocks[at] = arranged_block(out, mine, sizes, call.operands[1 - at], axes)
-    return [result], [blocks]
+
+    def block(at: int) -> Block:
+        """The derivative with respect to one factor is the other one."""
+        mine, other = (left, right) if at == 0 else (right, left)
+        axes = [label for dim in other for label in dim]
+        return arranged_block(out, mine, sizes, call.operands[1 - at], axes)
+
+    return [result], [call.row(block)]

@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ..sparse import arranged_block, label_dims
+from ..sparse import added_label, arranged_block, label_dims
 from ._batched import STATIC_LIMIT, batched_rule, register_batched, ties_of_dims
 from ._dense import view_shape
 from ._registry import Blocks, Call
@@ -34,8 +34,5 @@ def _cumsum(call: Call) -> tuple[list[Any], Blocks]:
     if call.params["reverse"]:
         triangle = triangle.T
     out, sizes = label_dims(view_shape(result))
-    in_ = list(out)
-    if size != 1:
-        in_[axis] = [len(sizes)]
-        sizes.append(size)
+    in_ = [*out[:axis], added_label(size, sizes), *out[axis + 1 :]]
     return [result], [[arranged_block(out, in_, sizes, triangle, out[axis] + in_[axis])]]

@@ -17,7 +17,6 @@ from jax import lax
 from jax.extend import core
 
 from .._trace import Equation, Program, holds, inline, is_differentiable, with_moving
-from ..sparse import Block
 from ._batched import register_batched
 from ._complex import touches_complex
 from ._dense import dense_rule, first_that_works, one_by_one, pulled_rows, put_dense
@@ -88,10 +87,8 @@ def _custom_vjp(call: Call) -> tuple[list[Any], Blocks]:
 
 def _entrywise(call: Call, backward: Program, shape: tuple[int, ...]) -> Blocks:
     _, partials = partial_derivatives(backward, (), (), 0)
-    row: list[Block | None] = [None] * len(call.operands)
-    for at, by_cotangent in zip(call.moving, partials, strict=True):
-        row[at] = entrywise_block(shape, shape, by_cotangent[0]) if by_cotangent else None
-    return [row]
+    found = dict(zip(call.moving, partials, strict=True))
+    return [call.row(lambda at: entrywise_block(shape, shape, found[at][0]) if found[at] else None)]
 
 
 def _pulled(call: Call, backward: core.ClosedJaxpr, carriers: Sequence[int], values: Sequence[Any]) -> Blocks:

@@ -14,7 +14,7 @@ from jax import lax
 
 from ..sparse import Block, identity_block
 from ._apply import as_gather
-from ._batched import Fun, Tie, register_batched, tied_blocks, ties_of_dims
+from ._batched import Apart, Fun, Tie, by_columns, register_batched, tied_blocks, ties_of_dims
 from ._dense import view_shape
 from ._registry import Blocks, Call
 
@@ -30,41 +30,36 @@ def dynamic_slice_rule(call: Call) -> tuple[list[Any], Blocks]:
         params = call.params | {"slice_sizes": tuple(sizes)}
         return replace(call, params=params).with_operands([operand, *starts]).evaluate()
 
-    ties = ties_of_dims(whole, constant=True)
-    (block,) = tied_blocks(call, 0, fun, [result], ties, selects=True)
+    apart = Apart(ties_of_dims(whole, constant=True))
+    (block,) = tied_blocks(call, 0, fun, [result], apart, selects=True)
     return [result], [[block, *[None] * len(starts)]]
 
 
 def dynamic_update_slice_rule(call: Call) -> tuple[list[Any], Blocks]:
     """`dynamic_update_slice`: a diagonal with respect to the operand."""
     (result,) = call.evaluate()
-    operand, update = call.operands[:2]
-    whole = _equal_dims(result.shape, np.shape(update))
-    rest = [dim for dim in range(result.ndim) if dim not in whole]
+    whole = _equal_dims(result.shape, np.shape(call.operands[1]))
     ties = ties_of_dims(whole, constant=True)
-    row: list[Block | None] = [None] * len(call.operands)
-    if call.wanted[0]:
-        fun = _of_cut(call, 0, {1: (update, whole)})
-        (row[0],) = tied_blocks(call, 0, fun, [result], ties + ties_of_dims(rest), selects=True)
-    if call.wanted[1]:
-        fun = _of_cut(call, 1, {0: (operand, whole)})
-        (row[1],) = tied_blocks(call, 1, fun, [result], ties, selects=True)
-    return [result], [row]
+    apart = Apart(ties + ties_of_dims(_others(result.ndim, whole))), Apart(ties)
+
+    def column(at: int) -> list[Block | None]:
+        return tied_blocks(call, at, _of_cut(call, at, 1 - at, whole), [result], apart[at], selects=True)
+
+    return [result], by_columns(call, column)
 
 
 def _equal_dims(left: Sequence[int], right: Sequence[int]) -> list[int]:
     return [dim for dim, sizes in enumerate(zip(left, right, strict=True)) if sizes[0] == sizes[1]]
 
 
-def _of_cut(call: Call, at: int, others: dict[int, tuple[Any, Sequence[int]]]) -> Fun:
-    """The results as a function of one cut operand, other operands cut along the dimensions given."""
+def _of_cut(call: Call, at: int, other: int, dims: Sequence[int]) -> Fun:
+    """The results as a function of one operand; where that is cut, another is along the dimensions given."""
 
     def fun(moving: Any) -> list[Any]:
         operands = list(call.operands)
         operands[at] = moving
         if np.shape(moving) != np.shape(call.operands[at]):
-            for k, (other, dims) in others.items():
-                operands[k] = _cut(other, dims)
+            operands[other] = _cut(operands[other], dims)
         return call.with_operands(operands).evaluate()
 
     return fun
@@ -99,17 +94,12 @@ def dynamic_gather_rule(call: Call) -> tuple[list[Any], Blocks]:
         params = call.params | {"slice_sizes": tuple(cut)} | params
         return replace(call, params=params).with_operands([operand, indices]).evaluate()
 
-    missing = None
-    if _fills_in(call.params):
+    missing, fill = None, call.params["fill_value"]
+    fills_in = call.params["mode"] is lax.GatherScatterMode.FILL_OR_DROP  # where indices are out of bounds
+    if fills_in and (fill is None or not np.isfinite(fill)):
         (missing,) = fun(_cut(lax.full_like(operand, 1), whole), fill_value=0)
-    (block,) = tied_blocks(call, 0, fun, [result], ties, selects=True, missing=missing)
+    (block,) = tied_blocks(call, 0, fun, [result], Apart(ties), selects=True, missing=missing)
     return [result], [[block, None]]
-
-
-def _fills_in(params: dict[str, Any]) -> bool:
-    """Whether a gather fills in what is not finite where its indices are out of bounds."""
-    fill = params["fill_value"]
-    return params["mode"] is lax.GatherScatterMode.FILL_OR_DROP and (fill is None or not np.isfinite(fill))
 
 
 def _others(rank: int, dims: Sequence[int]) -> list[int]:
@@ -119,7 +109,7 @@ def _others(rank: int, dims: Sequence[int]) -> list[int]:
 def dynamic_scatter_rule(call: Call) -> tuple[list[Any], Blocks]:
     """`scatter` and its kin: the identity or a diagonal with respect to the operand."""
     (result,) = call.evaluate()
-    operand, _, updates = call.operands
+    updates = call.operands[2]
     numbers = call.params["dimension_numbers"]
     linear = call.primitive.name in ("scatter", "scatter-add", "scatter-sub")
     sums = linear and call.primitive.name != "scatter"
@@ -131,11 +121,11 @@ def dynamic_scatter_rule(call: Call) -> tuple[list[Any], Blocks]:
         if sums:
             row[0] = identity_block(view_shape(result))
         else:
-            fun = _of_cut(call, 0, {2: (updates, [windows[dim] for dim in whole])})
+            fun = _of_cut(call, 0, 2, [windows[dim] for dim in whole])
             ties = [Tie(dim, dim, constant=linear and dim in whole) for dim in range(result.ndim)]
-            (row[0],) = tied_blocks(call, 0, fun, [result], ties, selects=True)
+            (row[0],) = tied_blocks(call, 0, fun, [result], Apart(ties), selects=True)
     if call.wanted[2]:
-        fun = _of_cut(call, 2, {0: (operand, whole)})
+        fun = _of_cut(call, 2, 0, whole)
         ties = [Tie(windows[dim], dim, constant=linear) for dim in whole]
         batch = _others(np.ndim(updates), numbers.update_window_dims)
         ties += [
@@ -144,7 +134,7 @@ def dynamic_scatter_rule(call: Call) -> tuple[list[Any], Blocks]:
                 numbers.operand_batching_dims, numbers.scatter_indices_batching_dims, strict=True
             )
         ]
-        (row[2],) = tied_blocks(call, 2, fun, [result], ties, selects=True)
+        (row[2],) = tied_blocks(call, 2, fun, [result], Apart(ties), selects=True)
     return [result], [row]
 
 

@@ -13,7 +13,7 @@ from jax.extend import core
 
 from .._trace import Atom, Program, inline, with_moving
 from ..sparse import Block, dense_block
-from ._batched import Tie, batched_rule, register_batched, tied_blocks, ties_of_dims
+from ._batched import Apart, Tie, batched_rule, register_batched, tied_blocks, ties_of_dims
 from ._dense import basis, of_real_view, real_view
 from ._registry import Blocks, Call
 
@@ -130,7 +130,7 @@ def _inverse_of_one(call: Call, x: Any) -> list[Block | None]:
         solution = call.with_operands([*call.operands[:-1], b]).evaluate()[0]
         return [lax.slice(solution, [0] * x.ndim, [1 if d in whole else n for d, n in enumerate(x.shape)])]
 
-    return tied_blocks(call, len(call.operands) - 1, solve, [x], ties)
+    return tied_blocks(call, len(call.operands) - 1, solve, [x], Apart(ties))
 
 
 def _solve_ties(matvec: Program, num_consts: int) -> list[Tie]:

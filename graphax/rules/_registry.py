@@ -12,6 +12,8 @@ from jax.extend import core
 from .._trace import Equation, bind, with_moving
 from ..sparse import Block
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Call:
@@ -48,6 +50,10 @@ class Call:
     def moving(self) -> list[int]:
         """The positions of the wanted operands."""
         return [at for at, want in enumerate(self.wanted) if want]
+
+    def row(self, made: Callable[[int], T]) -> list[T | None]:
+        """What is made of the position of every wanted operand, None for the others."""
+        return [made(at) if want else None for at, want in enumerate(self.wanted)]
 
     def evaluate(self) -> list[Any]:
         """The results of the primitive."""

@@ -8,7 +8,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..sparse import Block, Digit, common_factors, digit_table, identity_block, label_dims, unit_block
+from ..sparse import (
+    Block,
+    Digit,
+    added_label,
+    common_factors,
+    digit_table,
+    identity_block,
+    label_dims,
+    unit_block,
+)
 from ._dependence import on_own
 from ._registry import Blocks, Call, register_dependence, register_rule
 
@@ -131,11 +140,8 @@ def _slice(params: dict[str, Any], out_shape: Sequence[int], in_shape: Sequence[
 def _stack(call: Call) -> tuple[list[Any], Blocks]:
     (result,) = call.evaluate()
     axis = call.params["axis"]
-    blocks = [
-        _layer_block(np.shape(operand), axis, at, len(call.operands)) if want else None
-        for at, (operand, want) in enumerate(zip(call.operands, call.wanted, strict=True))
-    ]
-    return [result], [blocks]
+    count, shape = len(call.operands), np.shape(call.operands[0])
+    return [result], [call.row(lambda at: _layer_block(shape, axis, at, count))]
 
 
 @register_rule("unstack")
@@ -158,10 +164,7 @@ def _layer_block(shape: tuple[int, ...], axis: int, at: int, count: int) -> Bloc
 @relabelling("tile")
 def _tile(params: dict[str, Any], out_shape: Sequence[int], in_shape: Sequence[int]) -> Block | None:
     dims, sizes = label_dims(in_shape)
-    out = []
-    for repeats, dim in zip(params["reps"], dims, strict=True):
-        out.append([len(sizes), *dim] if repeats != 1 else dim)
-        sizes += [repeats] * (repeats != 1)
+    out = [added_label(repeats, sizes) + dim for repeats, dim in zip(params["reps"], dims, strict=True)]
     return unit_block(out, dims, sizes) if 0 not in out_shape else None
 
 

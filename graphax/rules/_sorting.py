@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from .._trace import bind, is_complex
-from ..sparse import Block, Zeros, arranged_block, label_dims, with_holes
+from ..sparse import Block, Zeros, added_label, arranged_block, label_dims, with_holes
 from ._batched import register_batched
 from ._dependence import on_own
 from ._registry import Blocks, Call, register_dependence
@@ -42,11 +42,7 @@ def _copied_block(places: Any, operand: Any, axis: int) -> Block | None:
     in_size = np.shape(operand)[axis]
     view = (2,) if is_complex(operand) else ()
     out, sizes = label_dims(places.shape + view)
-    in_ = list(out)
-    in_[axis] = []
-    if in_size != 1:
-        in_[axis] = [len(sizes)]
-        sizes.append(in_size)
+    in_ = [*out[:axis], added_label(in_size, sizes), *out[axis + 1 :]]
     hits = jnp.expand_dims(places, -1) == jnp.arange(in_size, dtype=places.dtype)
     axes = [label for dim in [*out[: np.ndim(operand)], in_[axis]] for label in dim]
     return arranged_block(out, in_, sizes, with_holes(hits, Zeros.OF_ORDER), axes)

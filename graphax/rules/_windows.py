@@ -13,8 +13,8 @@ import numpy as np
 from jax import lax
 
 from .._trace import is_differentiable
-from ..sparse import Block, arranged_block, label_dims
-from ._batched import STATIC_LIMIT, Fun, Tie, register_batched, tied_blocks
+from ..sparse import Block, added_label, arranged_block, label_dims
+from ._batched import STATIC_LIMIT, Apart, Fun, Tie, by_columns, register_batched, tied_blocks
 from ._dense import view_shape
 from ._registry import Blocks, Call
 
@@ -91,23 +91,21 @@ def _reduce_window(call: Call, constant: bool = False) -> tuple[list[Any], Block
     shape = np.shape(call.operands[0])
     parts, tiles = _tiles(_windows(call, shape, np.shape(results[0])))
     ties = [Tie(part, dim, constant) for part, dim in tiles]
-    blocks: Blocks = [[None] * len(call.operands) for _ in results]
-    for at in call.moving:
+    generic = call.primitive.name == "reduce_window"
+
+    def column(at: int) -> list[Block | None]:
         slides = np.shape(call.operands[at]) == shape
-        generic = call.primitive.name == "reduce_window"
-        column = tied_blocks(
+        return tied_blocks(
             call,
             at,
             _of_one_of_many(call, at) if generic else call.of_operand(at),
             results,
-            ties if slides else (),
-            parts if slides else None,
+            Apart(ties, parts) if slides else Apart(()),
             pull_first=True,  # the jvp of a maximum packs two numbers into one, which not every device can
             selects=not constant and not generic,
         )
-        for row, block in zip(blocks, column, strict=True):
-            row[at] = block
-    return results, blocks
+
+    return results, by_columns(call, column)
 
 
 def _of_one_of_many(call: Call, at: int) -> Fun:
@@ -143,9 +141,7 @@ def _reduce_window_sum(call: Call) -> tuple[list[Any], Blocks]:
     value = np.ones((), jnp.finfo(result.dtype).dtype)
     axes: list[int] = []
     for dim, (window, pattern) in enumerate(zip(windows, patterns, strict=True)):
-        new = window.parts[-1]
-        fresh = [len(sizes)] if new != 1 else []
-        sizes += [new] * len(fresh)
+        fresh = added_label(window.parts[-1], sizes)
         in_[dim] = out[dim] + fresh if window.is_tiling else fresh
         if not pattern.all():
             value = np.multiply.outer(value, pattern)
@@ -167,7 +163,8 @@ def _select_and_scatter_add(call: Call) -> tuple[list[Any], Blocks]:
         return [result], [[None, None]]
     parts, tiles = _tiles(_windows(call, result.shape, np.shape(call.operands[0])))
     ties = [Tie(dim, part) for part, dim in tiles]
-    (block,) = tied_blocks(call, 0, call.of_operand(0), [result], ties, None, parts, selects=True)
+    apart = Apart(ties, result_parts=parts)
+    (block,) = tied_blocks(call, 0, call.of_operand(0), [result], apart, selects=True)
     return [result], [[block, None]]
 
 
@@ -210,11 +207,9 @@ def _conv(call: Call) -> tuple[list[Any], Blocks]:
     left_ties += [Tie(left_at[left_dim], out_at[out_dim], constant=True) for left_dim, out_dim in tiled]
     kernel = right_at[right_spec[0]]
     right_ties = [Tie(kernel, out_group), Tie(kernel + 1, out_group + 1, constant=True)]
-    row: list[Block | None] = [None, None]
-    for at, ties, parts in ((0, left_ties, left_parts), (1, right_ties, right_parts)):
-        if call.wanted[at]:
-            (row[at],) = tied_blocks(call, at, call.of_operand(at), [result], ties, parts, out_parts)
-    return [result], [row]
+    apart = Apart(left_ties, left_parts, out_parts), Apart(right_ties, right_parts, out_parts)
+    columns = by_columns(call, lambda at: tied_blocks(call, at, call.of_operand(at), [result], apart[at]))
+    return [result], columns
 
 
 def _first_parts(parts: Sequence[Sequence[int]]) -> list[int]:

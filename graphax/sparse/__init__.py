@@ -21,6 +21,7 @@ from ._scaled import Scaled, expand
 from ._steps import reshape
 from ._structure import (
     Structure,
+    added_label,
     dense,
     identity,
     label_dims,
@@ -46,6 +47,7 @@ __all__ = [
     "Term",
     "Zeros",
     "add",
+    "added_label",
     "arranged_block",
     "chosen",
     "close_table",

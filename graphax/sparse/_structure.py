@@ -6,7 +6,7 @@ import functools
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ._add import Sum, add, merge, refine
 from ._compose import Composition, compose
@@ -108,11 +108,8 @@ def product(outer: Structure, inner: Structure, sparse: bool = True) -> Product:
     Raises:
         ValueError: when the outer structure's input is not shaped like the inner one's output.
     """
-    plans = []
-    for (i, b), (j, a) in itertools.product(enumerate(outer.terms), enumerate(inner.terms)):
-        plan = compose(b, a)
-        if plan is not None:
-            plans.append((i, j, plan))
+    pairs = itertools.product(enumerate(outer.terms), enumerate(inner.terms))
+    plans = [(i, j, plan) for (i, b), (j, a) in pairs if (plan := compose(b, a)) is not None]
     found = _total(outer.out_shape, inner.in_shape, [plan.term for *_, plan in plans], sparse)
     mults, adds = sum(plan.mults for *_, plan in plans), sum(plan.adds for *_, plan in plans)
     return Product(found.structure, mults, adds + found.adds, tuple(plans), found)
@@ -164,20 +161,23 @@ def _total(
     return Total(found, sum(plan.adds for *_, plan in sums), tuple(sums), tuple(kept))
 
 
-def label_dims(shape: Sequence[int], first: int = 0) -> tuple[list[list[int]], list[int]]:
-    """One fresh label for every dimension of a shape, none for dimensions of size 1.
+def label_dims(*shapes: Sequence[int]) -> tuple[Any, ...]:
+    """One fresh label for every dimension of some shapes, none for dimensions of size 1.
 
     Returns:
-        the labels of each dimension, numbered from ``first``, and the sizes of these labels.
+        for every shape the labels of each dimension, and then the sizes of all these labels.
     """
-    dims, sizes = [], []
-    for size in shape:
-        if size == 1:
-            dims.append([])
-        else:
-            dims.append([first + len(sizes)])
-            sizes.append(size)
-    return dims, sizes
+    sizes: list[int] = []
+    sides = [[added_label(size, sizes) for size in shape] for shape in shapes]
+    return *sides, sizes
+
+
+def added_label(size: int, sizes: list[int]) -> list[int]:
+    """The label of one more dimension, none if its size is 1; the size is added to those of the labels."""
+    if size == 1:
+        return []
+    sizes.append(size)
+    return [len(sizes) - 1]
 
 
 def from_labels(
@@ -217,9 +217,7 @@ def make_term(
 
 def dense(out_shape: Sequence[int], in_shape: Sequence[int], kind: Kind = Kind.VALUE) -> Structure:
     """The structure without structure: a number for every pair of entries."""
-    out, out_sizes = label_dims(out_shape)
-    in_, in_sizes = label_dims(in_shape, len(out_sizes))
-    sizes = out_sizes + in_sizes
+    out, in_, sizes = label_dims(out_shape, in_shape)
     return structure(make_term(out, in_, sizes, kind, range(len(sizes))))
 
 

@@ -133,8 +133,6 @@ class Loop:
         if not flow.tied(result, column):
             blocks[result][column] = as_block(array, flow.row_shape(result), flow.column_shape(column))
             return
-        out, out_sizes = label_dims(flow.row_shape(result))
-        in_, in_sizes = label_dims(flow.shape(column), len(out_sizes))
-        sizes = [*out_sizes, *in_sizes]
+        out, in_, sizes = label_dims(flow.row_shape(result), flow.shape(column))
         value = with_holes(array)
         blocks[result][column] = arranged_block(out, [out[0], *in_], sizes, value, range(len(sizes)))
