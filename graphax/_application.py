@@ -260,10 +260,9 @@ class Application:
 
 def users_line(error: BaseException) -> str | None:
     """Where in the user's code an error was raised, as ``file.py:line (function)``."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not frame.filename.startswith(NOT_THE_USERS):
-            return f"{frame.filename}:{frame.lineno} ({frame.name})"
-    return None
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    users = (frame for frame in frames if not frame.filename.startswith(NOT_THE_USERS))
+    return next((f"{frame.filename}:{frame.lineno} ({frame.name})" for frame in users), None)
 
 
 def as_array(leaf: Any) -> Any:

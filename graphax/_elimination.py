@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
@@ -137,9 +138,7 @@ class Costing:
         self._outputs = outputs
         self._undoable = undoable
         self._log: list[tuple[int, list[tuple[int, int, int | None]], int, int]] = []
-        self.mults = 0
-        self.adds = 0
-        self.work = 0
+        self.mults = self.adds = self.work = 0
         self.allowance = math.inf
 
     def eliminate(self, vertex: int) -> int:
@@ -234,7 +233,7 @@ class Costing:
                     mults += (products.get((outer, inner)) or self._product(outer, inner))[1]
             return mults
         self.work += len(successors) + len(predecessors)
-        by_inner, by_outer = _tally(predecessors.values()), _tally(successors.values())
+        by_inner, by_outer = Counter(predecessors.values()), Counter(successors.values())
         for inner, inner_times in by_inner.items():
             for outer, outer_times in by_outer.items():
                 each = (products.get((outer, inner)) or self._product(outer, inner))[1]
@@ -289,10 +288,3 @@ def _indices(structure: Structure) -> int:
         for digit in dim
         if digit.table is not None
     )
-
-
-def _tally(ids: Iterable[int]) -> dict[int, int]:
-    times: dict[int, int] = {}
-    for structure in ids:
-        times[structure] = times.get(structure, 0) + 1
-    return times

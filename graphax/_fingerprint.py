@@ -83,11 +83,10 @@ def _canonical_program(program: Program, numbering: Numbering | None = None, wit
     def name(atom: Atom) -> str:
         if isinstance(atom, Constant):
             return canonical(atom.value)
-        number = numbers.get(atom)
-        if number is None:
-            numbers[atom] = number = f"v{len(numbers)}"
-            return f"{number}{_canonical_type(atom.aval)}"
-        return number
+        if atom in numbers:
+            return numbers[atom]
+        numbers[atom] = f"v{len(numbers)}"
+        return f"{numbers[atom]}{_canonical_type(atom.aval)}"
 
     lines = [" ".join(map(name, program.inputs))]
     for equation in program.equations:
@@ -200,11 +199,10 @@ _rules: WeakKeyDictionary[Any, dict[tuple[bool, ...], str]] = WeakKeyDictionary(
 
 def _canonical_inner(value: core.ClosedJaxpr | core.Jaxpr, with_rules: bool) -> str:
     """A program that a parameter holds; calls in it are inlined as they are around it."""
-    text = _inner[with_rules].get(value)
-    if text is None:
-        text = _digest(_canonical_program(inline(value), with_rules=with_rules))
-        _inner[with_rules][value] = text
-    return text
+    texts = _inner[with_rules]
+    if value not in texts:
+        texts[value] = _digest(_canonical_program(inline(value), with_rules=with_rules))
+    return texts[value]
 
 
 def _canonical_rule(equation: Equation, numbering: Numbering | None) -> str:

@@ -15,9 +15,7 @@ from ._application import Application, Traced
 from ._arguments import Argnums, check_callable
 from ._fallback import refusing
 from ._jacobian import Options, by_elimination
-from ._numbering import Numbering
 from ._pullback import NO_PULLBACK, pulled_back
-from ._trace import Equation
 from .rules import Inexpressible, zeros_are_spoilt
 
 
@@ -76,10 +74,11 @@ def expressible_gradient(
             value, jacobian = by_elimination(application, traced, "reverse", options)
             return (jacobian, value[1]) if has_aux else jacobian
 
-        if any(leaf.shape or not jax.numpy.issubdtype(leaf.dtype, kind) for leaf in traced.out_types):
-            return eliminated()
         numbering = traced.numbering
-        if any(_has_no_pullback(equation, numbering) for equation in numbering.program.equations):
+        if any(leaf.shape or not jax.numpy.issubdtype(leaf.dtype, kind) for leaf in traced.out_types) or any(
+            equation.primitive.name == "while" and not numbering.moving.isdisjoint(equation.outputs)
+            for equation in numbering.program.equations
+        ):
             return eliminated()
         # Auxiliary data pulls nothing back.
         program = replace(numbering.program, outputs=numbering.program.outputs[: traced.num_outputs])
@@ -94,10 +93,6 @@ def expressible_gradient(
             return eliminated()
 
     return gradient_of_fun
-
-
-def _has_no_pullback(equation: Equation, numbering: Numbering) -> bool:
-    return equation.primitive.name == "while" and not numbering.moving.isdisjoint(equation.outputs)
 
 
 def _pulled_by_jax(application: Application, reason: Inexpressible | None = None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,14 +50,12 @@ def number_vertices(program: Program, wrt: Sequence[int], num_outputs: int) -> N
         num_outputs: how many of the program's outputs are differentiated; any others are auxiliary.
     """
     number: dict[Variable, int] = {}
-    last = 0
+    numbers = itertools.count(1)
     for equation in program.equations:
         carriers = [output for output in equation.outputs if is_differentiable(output.aval)]
-        for output in carriers:
-            last += 1
-            number[output] = last
+        number.update(zip(carriers, numbers, strict=False))
         if not carriers:
-            last += 1
+            next(numbers)
     for at, position in enumerate(wrt):
         number[program.inputs[position]] = -1 - at
 

@@ -105,7 +105,9 @@ class TTLinear(eqx.Module):
         shaped = eqx.filter_eval_shape(
             lambda: cls(in_modes, out_modes, 1, use_bias=bias is not None, key=jax.random.key(0))
         )
-        return eqx.tree_at(lambda made: (made.cores, made.bias), shaped, (cores, bias), is_leaf=_is_none)
+        return eqx.tree_at(
+            lambda made: (made.cores, made.bias), shaped, (cores, bias), is_leaf=lambda leaf: leaf is None
+        )
 
     @property
     def ranks(self) -> tuple[int, ...]:
@@ -237,10 +239,6 @@ class TTEmbedding(eqx.Module):
     def to_matrix(self) -> Float[Array, "num width"]:
         """The table that the cores stand for."""
         return _matrix_of(self.cores)[: self.num_embeddings]
-
-
-def _is_none(value) -> bool:
-    return value is None
 
 
 def _paired(first: Sequence[int], second: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:

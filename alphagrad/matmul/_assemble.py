@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, NamedTuple
 
-from ._scheme import Format, Scheme, sorted_format, standard
+from ._scheme import Format, Scheme, as_format, sorted_format, standard
 from ._transform import concatenate, kronecker, rotate, transpose
 
 
@@ -91,7 +91,10 @@ def _ways(ranks: Mapping[Format, int]) -> Callable[[Format], _Way]:
             ways.append(_Way(ranks[format], "given"))
         for axis, size in enumerate(format):
             for cut in range(1, size // 2 + 1):
-                first, second = (_with(format, axis, part) for part in (cut, size - cut))
+                first, second = (
+                    as_format(part if at == axis else whole for at, whole in enumerate(format))
+                    for part in (cut, size - cut)
+                )
                 ways.append(_Way(rank(first) + rank(second), "concatenate", (first, second), axis))
         for first in itertools.product(_divisors(n), _divisors(m), _divisors(p)):
             if first not in ((1, 1, 1), format):
@@ -107,11 +110,6 @@ def _turned(scheme: Scheme, format: Format) -> Scheme:
     turned = [scheme, rotate(scheme), rotate(rotate(scheme))]
     mirrored = [transpose(one) for one in turned]
     return next(one for one in turned + mirrored if one.format == format)
-
-
-def _with(format: Format, axis: int, size: int) -> Format:
-    n, m, p = (size if at == axis else old for at, old in enumerate(format))
-    return n, m, p
 
 
 def _divisors(size: int) -> list[int]:

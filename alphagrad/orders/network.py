@@ -19,6 +19,7 @@ from .game import AdjacencyTensor, VertexGame
 
 _FREQUENCIES = 4
 _LEARNED_SUMS = 3
+_TOKEN_FEATURES = 2 * (2 + _LEARNED_SUMS) + 6 + 2 + 1 + 2 * _FREQUENCIES
 _MANY_KINDS = 16
 
 Observation = AdjacencyTensor | Float[Array, "rows columns features"]
@@ -71,7 +72,7 @@ class VertexAgent(eqx.Module):
         self.edge_sums = _normal(next(keys), (num_features, _LEARNED_SUMS), num_features**-0.5)
         self.edge_bias = _normal(next(keys), (num_features, biases), num_features**-0.5)
         self.position = _normal(next(keys), (columns, width), 0.02)
-        self.embed = eqx.nn.Linear(_token_features(), width, key=next(keys))
+        self.embed = eqx.nn.Linear(_TOKEN_FEATURES, width, key=next(keys))
         self.layers = tuple(TransformerLayer(config, columns, next(keys)) for _ in range(config.layers))
         self.norm = eqx.nn.RMSNorm(width, use_bias=False)
         self.policy = _zeroed(eqx.nn.Linear(width, 1, use_bias=False, key=next(keys)))
@@ -182,10 +183,6 @@ class VertexAgent(eqx.Module):
         place = np.linspace(0, 1, len(self.preference), dtype=np.float32)
         angles = np.pi * 2.0 ** np.arange(_FREQUENCIES, dtype=np.float32)[:, None] * place
         return np.concatenate([place[None], np.sin(angles), np.cos(angles)])
-
-
-def _token_features() -> int:
-    return 2 * (2 + _LEARNED_SUMS) + 6 + 2 + 1 + 2 * _FREQUENCIES
 
 
 def _sizes(features):

@@ -253,13 +253,9 @@ class TensorGame:
         (matrix, inverse), _ = jax.lax.scan(operate, (identity[order], identity[:, order]), (rows.T, signs))
         return jnp.where(basis == 0, identity, matrix), jnp.where(basis == 0, identity, inverse)
 
-    def _factors(self, moves: Int[Array, "... a+b+c"]) -> list[Int[Array, "... size"]]:
-        """u, v and w of one move or of several."""
-        return _cut(moves, self.sizes)
-
     def _same_factors(self, moves: Int[Array, "steps a+b+c"]) -> list[Bool[Array, "steps steps"]]:
         """For each axis which moves have the same factor, but for the sign."""
-        factors = [factor * _sign(factor) for factor in self._factors(moves)]
+        factors = [factor * _sign(factor) for factor in _cut(moves, self.sizes)]
         return [jnp.all(factor[:, None] == factor[None], axis=-1) for factor in factors]
 
     def _order(self, key, moves, length) -> Int[Array, "steps"]:
@@ -310,7 +306,7 @@ class TensorGame:
         turned = jnp.concatenate(
             [
                 self._reduced(factor @ jnp.asarray(stack)[target, at].T)
-                for factor, stack in zip(self._factors(moves), self._symmetries, strict=True)
+                for factor, stack in zip(_cut(moves, self.sizes), self._symmetries, strict=True)
             ],
             axis=1,
         )
@@ -330,7 +326,7 @@ class TensorGame:
         )
 
     def _product(self, move) -> Int[Array, "a b c"]:
-        u, v, w = self._factors(move)
+        u, v, w = _cut(move, self.sizes)
         return u[:, None, None] * v[None, :, None] * w[None, None, :]
 
     def _reduced(self, residual):
@@ -366,6 +362,7 @@ def spell(
 
 
 def _cut(moves: Int[Array, "... a+b+c"], sizes: Sequence[int]) -> list[Int[Array, "... size"]]:
+    """u, v and w of one move or of several."""
     a, b, _ = sizes
     return jnp.split(moves.astype(jnp.int32), (a, a + b), axis=-1)
 

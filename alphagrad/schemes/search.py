@@ -235,10 +235,9 @@ class _SchemeSearch:
     def _save(self) -> None:
         """Write what is not on disk yet; a scheme that is written is verified."""
         path = self._run.folder.scheme
-        others = {"modulo_2": self.best if self.best.rank < self.scheme.rank else None}
-        others["rational"] = self.rational
+        modulo_2 = self.best if self.best.rank < self.scheme.rank else None
         self.scheme.save(path)
-        for name, scheme in others.items():
+        for name, scheme in (("modulo_2", modulo_2), ("rational", self.rational)):
             other = path.with_stem(f"{path.stem}_{name}")
             if scheme is None:
                 other.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from graphlib import TopologicalSorter
 from typing import NamedTuple
 
 from .._numbering import Edge
@@ -135,7 +136,7 @@ def _coordinates(net: Net, order: Sequence[Sequence[int]]) -> dict[int, float]:
     """
     block = _blocks(net, order)
     after = _constraints(net, order, block)
-    turn = _topological(after)
+    turn = [*TopologicalSorter(after).static_order()][::-1]  # those to the left come first
     lowest = _pushed(dict.fromkeys(turn, 0.0), turn, after)
     room = max(lowest.values(), default=0.0)
     highest = _pulled(dict.fromkeys(turn, room), turn, after)
@@ -188,22 +189,6 @@ def _constraints(
     return after
 
 
-def _topological(after: Mapping[int, Mapping[int, float]]) -> list[int]:
-    """The blocks, those to the left before those to their right."""
-    waiting = dict.fromkeys(after, 0)
-    for others in after.values():
-        for other in others:
-            waiting[other] += 1
-    ready = [first for first, count in waiting.items() if not count]
-    for first in ready:  # grows while we go through it
-        for other in after[first]:
-            waiting[other] -= 1
-            if not waiting[other]:
-                ready.append(other)
-    assert len(ready) == len(after)  # as blocks do not cross
-    return ready
-
-
 def _pushed(
     wanted: Mapping[int, float], turn: Sequence[int], after: Mapping[int, Mapping[int, float]]
 ) -> dict[int, float]:
@@ -211,8 +196,7 @@ def _pushed(
     x = dict(wanted)
     for first in turn:
         for other, gap in after[first].items():
-            if x[other] < x[first] + gap:
-                x[other] = x[first] + gap
+            x[other] = max(x[other], x[first] + gap)
     return x
 
 
@@ -223,8 +207,7 @@ def _pulled(
     x = dict(wanted)
     for first in reversed(turn):
         for other, gap in after[first].items():
-            if x[first] > x[other] - gap:
-                x[first] = x[other] - gap
+            x[first] = min(x[first], x[other] - gap)
     return x
 
 

@@ -79,9 +79,7 @@ def _results_of(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
     carriers = [is_differentiable(output.aval) for output in equation.outputs]
     if not any(carriers):
         return []
-    rule, known = find_rule(equation.primitive), find_dependence(equation.primitive)
-    if known is None:
-        known = _on_all if rule else by_jvp
+    known = find_dependence(equation.primitive) or (_on_all if find_rule(equation.primitive) else by_jvp)
     found = known(equation, operands)
     return [inputs if carries else NOTHING for inputs, carries in zip(found, carriers, strict=True)]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -45,7 +45,7 @@ from ..sparse import (
     with_holes,
 )
 from ._poleless import is_poleless
-from ._registry import Call, register_rule
+from ._registry import Call, T, register_rule
 
 ELEMENTWISE = tuple(
     """abs acos acosh add add_any asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp
@@ -363,30 +363,8 @@ def static_number(value: Any) -> Any:
 
 def derivative_program(call: Call) -> Program:
     """The flat program of a primitive's jvp; see :func:`jvp_program`."""
-    types = tuple(_type_of(operand) for operand in call.operands)
+    types = tuple(array_type(jax.typeof(operand)) for operand in call.operands)
     return jvp_program(call.primitive, call.params, types, tuple(call.wanted))
-
-
-def jvp_program(
-    primitive: core.Primitive,
-    params: dict[str, Any],
-    types: tuple[Any, ...],
-    wanted: tuple[bool, ...],
-) -> Program:
-    """The flat program of a primitive's jvp.
-
-    Its inputs are the operands and then a tangent for every wanted one, its outputs the results and then
-    a tangent for every result.
-    """
-    key = (primitive, tuple(sorted(params.items())), types, wanted)
-    try:
-        return _cached_program(*key)
-    except TypeError:  # parameters that cannot be hashed
-        return _cached_program.__wrapped__(*key)
-
-
-def _type_of(operand: Any) -> Any:
-    return array_type(jax.typeof(operand))
 
 
 def array_type(aval: Any) -> Any:
@@ -399,16 +377,39 @@ def array_type(aval: Any) -> Any:
     return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
 
 
-@functools.lru_cache(maxsize=4096)
-def _cached_program(
+def remembered(fun: Callable[..., T]) -> Callable[..., T]:
+    """A function of a primitive, its parameters and more, whose results are kept where all can be hashed."""
+
+    @functools.lru_cache(maxsize=4096)
+    def kept(primitive: core.Primitive, params: tuple[tuple[str, Any], ...], *others: Any) -> T:
+        return fun(primitive, dict(params), *others)
+
+    @functools.wraps(fun)
+    def found(primitive: core.Primitive, params: dict[str, Any], *others: Any) -> T:
+        try:
+            return kept(primitive, tuple(sorted(params.items())), *others)
+        except TypeError:  # parameters that cannot be hashed
+            return fun(primitive, params, *others)
+
+    return found
+
+
+@remembered
+def jvp_program(
     primitive: core.Primitive,
-    params: tuple[tuple[str, Any], ...],
+    params: dict[str, Any],
     types: tuple[Any, ...],
     wanted: tuple[bool, ...],
 ) -> Program:
+    """The flat program of a primitive's jvp.
+
+    Its inputs are the operands and then a tangent for every wanted one, its outputs the results and then
+    a tangent for every result.
+    """
+
     def derivative(operands: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
         def fun(*moving: Any) -> Any:
-            return bind(primitive, dict(params), with_moving(operands, wanted, moving))
+            return bind(primitive, params, with_moving(operands, wanted, moving))
 
         return jax.jvp(fun, list(itertools.compress(operands, wanted)), list(tangents))
 

@@ -29,7 +29,7 @@ from .._trace import (
 )
 from ._apply import applied_function
 from ._carried import through_steps
-from ._elementwise import array_type
+from ._elementwise import array_type, remembered
 
 
 class Degree(enum.Enum):
@@ -165,7 +165,8 @@ def _of_stranger(equation: Equation, degrees: list[Degree]) -> list[Degree]:
         moving = [at for at in numbers if degrees[at] is not FREE]
         if len(moving) < len(numbers) or _holds_a_function(equation):
             moving = []
-    if moving and _transposes(equation, tuple(moving)):
+    types = tuple(array_type(atom.aval) for atom in equation.inputs)
+    if moving and _transposes(equation.primitive, equation.params, types, tuple(moving)):
         of_others = UNKNOWN if kind is LINEAR else FREE
         return [kind if is_differentiable(output.aval) else of_others for output in equation.outputs]
     return [UNKNOWN if kind is LINEAR else FREE] * len(equation.outputs)
@@ -176,29 +177,21 @@ def _holds_a_function(equation: Equation) -> bool:
     return equation.primitive.name == "noinline" or any(True for _ in core.jaxprs_in_params(equation.params))
 
 
-def _transposes(equation: Equation, moving: tuple[int, ...]) -> bool:
-    """Whether JAX can transpose an equation with respect to some operands."""
-    types = tuple(array_type(atom.aval) for atom in equation.inputs)
-    key = (equation.primitive, tuple(sorted(equation.params.items())), types, moving)
-    try:
-        return _primitive_transposes(*key)
-    except TypeError:  # parameters that cannot be hashed
-        return _primitive_transposes.__wrapped__(*key)
-
-
-@functools.lru_cache(maxsize=1024)
-def _primitive_transposes(
+@remembered
+def _transposes(
     primitive: core.Primitive,
-    params: tuple[tuple[str, Any], ...],
+    params: dict[str, Any],
     types: tuple[jax.ShapeDtypeStruct, ...],
     moving: tuple[int, ...],
 ) -> bool:
+    """Whether JAX can transpose a primitive with respect to some operands."""
+
     def transpose(values: Sequence[Any]) -> Any:
         def fun(*numbers: Any) -> list[Any]:
             operands = list(values)
             for at, number in zip(moving, numbers, strict=True):
                 operands[at] = number
-            found = bind(primitive, dict(params), operands)
+            found = bind(primitive, params, operands)
             return [result for result in found if is_differentiable(jax.typeof(result))]
 
         numbers = [types[at] for at in moving]

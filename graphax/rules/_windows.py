@@ -74,14 +74,9 @@ def _windows(call: Call, in_shape: Sequence[int], out_shape: Sequence[int]) -> l
 
 def _tiles(windows: Sequence[_Window]) -> tuple[list[tuple[int, ...]], list[tuple[int, int]]]:
     """The parts of the inputs' dimensions, and which of them is which dimension of the results."""
-    parts, tiles = [], []
-    at = 0
-    for dim, window in enumerate(windows):
-        if window.is_tiling:
-            tiles.append((at, dim))
-        parts.append(window.parts)
-        at += len(window.parts)
-    return parts, tiles
+    parts = [window.parts for window in windows]
+    first = _first_parts(parts)
+    return parts, [(first[dim], dim) for dim, window in enumerate(windows) if window.is_tiling]
 
 
 @register_batched("reduce_window", "reduce_window_max", "reduce_window_min")

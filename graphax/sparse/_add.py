@@ -286,10 +286,7 @@ class _Pair:
         sizes = self.space.sizes
         remaining = iter(digits)
         out, in_ = ([[next(remaining) for _ in range(n)] for n in side] for side in self.shape)
-        kinds = (self.x.kind, self.y.kind)
-        kind = max(kinds) if max(kinds) >= Kind.COPY else Kind.CONSTANT
-        if kind is Kind.COPY:
-            kind = Kind.VALUE
+        kind = Kind.VALUE if max(self.x.kind, self.y.kind) >= Kind.COPY else Kind.CONSTANT
         axes = dict.fromkeys([*self.x.axes, *self.y.axes])
         final = canonical(out, in_, sizes, kind, axes)
         if adds is None:

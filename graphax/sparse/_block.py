@@ -290,15 +290,14 @@ class Block:
 
 def _densify(term: Term, value: Scaled, dtype: Any) -> jax.Array:
     """The array of a term, digit by digit."""
-    steps, broadcast = _densification(term)
+    steps, shape, axes = _densification(term)
     array = numbers_of(run_steps(steps, value.numbers(dtype)))
-    shape, axes = broadcast
     dense = lax.broadcast_in_dim(transpose(array, np.argsort(axes).tolist()), shape, sorted(axes))
     return lax.reshape(dense, term.out_shape + term.in_shape)
 
 
 @functools.lru_cache(maxsize=4096)
-def _densification(term: Term) -> tuple[tuple[Step, ...], tuple[tuple[int, ...], tuple[int, ...]]]:
+def _densification(term: Term) -> tuple[tuple[Step, ...], tuple[int, ...], tuple[int, ...]]:
     """What writes the zeros of a term out, the shape with a dimension for every digit, and the dimension of
     every axis of the value then."""
     space = Workspace()
@@ -308,7 +307,7 @@ def _densification(term: Term) -> tuple[tuple[Step, ...], tuple[tuple[int, ...],
     space.write_out(operand, old, new)
     places = {label: at for at, label in enumerate(new)}
     shape = tuple(digit.radix for digit in old)
-    return tuple(operand.steps), (shape, tuple(places[label] for label in operand.axes))
+    return tuple(operand.steps), shape, tuple(places[label] for label in operand.axes)
 
 
 @functools.lru_cache(maxsize=1024)

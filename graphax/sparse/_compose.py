@@ -242,9 +242,9 @@ def compose(outer: Term, inner: Term) -> Composition | None:
     additions = accumulate_duplicates(space, out, in_, product)
     final = canonical(out.dims, in_.dims, sizes, product.kind, product.axes)
 
-    labels = b.axes, a.axes
-    price = price_of_product((b.kind, a.kind), labels, kept, contracted, multiplicity, sizes)
-    mults, mults_counted, adds = price
+    mults, mults_counted, adds = price_of_product(
+        (b.kind, a.kind), (b.axes, a.axes), kept, contracted, multiplicity, sizes
+    )
     return Composition(
         term=final.term,
         mults=mults,
