@@ -78,9 +78,8 @@ def _by_something_discrete(out_shape: tuple[int, ...], arg: Any) -> Any:
 
 def _beside(array: jax.Array, arg: Any) -> jax.Array:
     """A constant lives where the argument does."""
-    if isinstance(array, Tracer) or isinstance(arg, Tracer) or not arg.committed:
-        return array
-    if array.devices() == arg.devices():
+    traced = isinstance(array, Tracer) or isinstance(arg, Tracer)
+    if traced or not arg.committed or array.devices() == arg.devices():
         return array
     if isinstance(arg.sharding, NamedSharding):
         return jax.device_put(array, NamedSharding(arg.sharding.mesh, PartitionSpec()))

@@ -256,19 +256,18 @@ class Costing:
         return other in self._out[vertex] or other in self._in[vertex]
 
     def _product(self, outer: int, inner: int) -> tuple[int, int, int]:
-        left, right = self._table.structures[outer], self._table.structures[inner]
-        terms = len(left.terms) * len(right.terms)
-        self._spend(left, right, _PAIR_OF_PRODUCTS * terms**2)
+        self._spend(outer, inner, _PAIR_OF_PRODUCTS)
         return self._table.compose(outer, inner)
 
     def _sum(self, left: int, right: int) -> tuple[int, int]:
-        self._spend(self._table.structures[left], self._table.structures[right])
+        self._spend(left, right)
         return self._table.add(left, right)
 
-    def _spend(self, left: Structure, right: Structure, more: int = 0) -> None:
-        """Count the work of multiplying or adding two structures for the first time."""
+    def _spend(self, one: int, other: int, pair: int = 0) -> None:
+        """Count the work of multiplying or adding two structures, given by their ids, for the first time."""
+        left, right = self._table.structures[one], self._table.structures[other]
         terms = len(left.terms) * len(right.terms)
-        self.work += (_TERM + _INDEX * (_indices(left) + _indices(right))) * terms + more
+        self.work += (_TERM + _INDEX * (_indices(left) + _indices(right))) * terms + pair * terms**2
         if self.work > self.allowance:
             raise OutOfWork
 

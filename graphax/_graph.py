@@ -150,7 +150,6 @@ def check_order(graph: ComputationalGraph, order: Iterable[int]) -> tuple[int, .
             f"vertex numbers (integers), got {order!r}"
         ) from None
     eliminable = set(graph.eliminable)
-    known = set(graph.vertices)
     seen: set[int] = set()
     for vertex in vertices:
         if vertex in seen:
@@ -158,7 +157,7 @@ def check_order(graph: ComputationalGraph, order: Iterable[int]) -> tuple[int, .
         if vertex not in eliminable:
             why = (
                 "it is an output that no other vertex reads"
-                if vertex in known
+                if vertex in graph.vertices
                 else "no vertex of this graph has that number, or no derivative passes through it"
             )
             raise ValueError(

@@ -16,7 +16,18 @@ from ._decompose import feasible_ranks, tt_svd
 Cores = tuple[Float[Array, "left row column right"], ...]
 
 
-class TTLinear(eqx.Module):
+class _Train(eqx.Module):
+    """A matrix as a tensor train."""
+
+    cores: Cores
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """The ranks at the bonds between the cores."""
+        return tuple(core.shape[0] for core in self.cores[1:])
+
+
+class TTLinear(_Train):
     """An affine map y = W x + b whose matrix is a matrix product operator.
 
     With rows i = (i_1, ..., i_d) and columns j = (j_1, ..., j_d) counted in mixed radix, the first digit the
@@ -33,7 +44,6 @@ class TTLinear(eqx.Module):
         out_modes: sizes of the digits of a row.
     """
 
-    cores: Cores
     bias: Float[Array, " outputs"] | None
     in_modes: tuple[int, ...] = eqx.field(static=True)
     out_modes: tuple[int, ...] = eqx.field(static=True)
@@ -109,11 +119,6 @@ class TTLinear(eqx.Module):
             lambda made: (made.cores, made.bias), shaped, (cores, bias), is_leaf=lambda leaf: leaf is None
         )
 
-    @property
-    def ranks(self) -> tuple[int, ...]:
-        """The ranks at the bonds between the cores."""
-        return tuple(core.shape[0] for core in self.cores[1:])
-
     def __call__(self, x: Float[Array, " inputs"], *, key: Array | None = None) -> Float[Array, " outputs"]:
         """Applies the layer without forming its matrix.
 
@@ -142,7 +147,7 @@ class TTLinear(eqx.Module):
         return _matrix_of(self.cores)
 
 
-class TTEmbedding(eqx.Module):
+class TTEmbedding(_Train):
     """A table of vectors whose rows are looked up in a tensor train.
 
     The index of a row is written in mixed radix, the first digit the most significant; each digit chooses a
@@ -154,7 +159,6 @@ class TTEmbedding(eqx.Module):
         num_embeddings: rows of the table; the digits may count further.
     """
 
-    cores: Cores
     num_embeddings: int = eqx.field(static=True)
 
     def __init__(
@@ -212,11 +216,6 @@ class TTEmbedding(eqx.Module):
         padded = np.pad(np.asarray(table), ((0, math.prod(num_modes) - num), (0, 0)))
         cores = _compressed(padded, num_modes, width_modes, max_rank, tolerance)
         return eqx.tree_at(lambda made: made.cores, shaped, cores)
-
-    @property
-    def ranks(self) -> tuple[int, ...]:
-        """The ranks at the bonds between the cores."""
-        return tuple(core.shape[0] for core in self.cores[1:])
 
     def __call__(self, index: Int[Array, ""], *, key: Array | None = None) -> Float[Array, " width"]:
         """

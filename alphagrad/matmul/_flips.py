@@ -142,15 +142,6 @@ def _take(state, axis, row):
 
 
 @compiled
-def _append(state, u, v, w):
-    """Add a product."""
-    row = state.top[RANK]
-    state.top[RANK] += _ONE
-    for axis, value in ((_U(0), u), (_U(1), v), (_U(2), w)):
-        _put(state, axis, row, value)
-
-
-@compiled
 def _remove(state, row):
     """Take a product away; the last one moves into its place."""
     top = state.top
@@ -296,7 +287,9 @@ def begin(state, factors):
     state.top[PAIRS] = 0
     state.top[SINCE] = 0
     for row in range(factors.shape[1]):
-        _append(state, factors[0, row], factors[1, row], factors[2, row])
+        state.top[RANK] += _ONE
+        for axis in range(3):
+            _put(state, _U(axis), _U(row), factors[axis, row])
     reduce(state)
 
 

@@ -102,7 +102,9 @@ class TensorGame:
         tensors = {name: _checked(name, tensor) for name, tensor in targets.items()}
         if not tensors:
             raise ValueError("a tensor game needs at least one target")
-        limits = {name: _trivial_rank(tensor.shape) for name, tensor in tensors.items()} | dict(limits or {})
+        # Any tensor is a sum of one term for each fibre along its longest axis.
+        fibres = {name: int(np.prod(sorted(tensor.shape)[:2])) for name, tensor in tensors.items()}
+        limits = fibres | dict(limits or {})
         if modulus not in (None, 2):
             raise ValueError(f"modulus={modulus!r} must be 2, or None for the integers")
         allowed = (0, 1) if modulus == 2 else tuple(coefficients)
@@ -376,11 +378,6 @@ def _checked(name: str, tensor: np.ndarray) -> Int[np.ndarray, "a b c"]:
     if not array.any() or abs(array).max() > 100:
         raise ValueError(f"target {name!r} must have entries between -100 and 100, and not only zeros")
     return array.astype(np.int32)
-
-
-def _trivial_rank(shape: tuple[int, ...]) -> int:
-    """For any tensor: one term for each fibre along the longest axis."""
-    return int(np.prod(sorted(shape)[:2]))
 
 
 def _padded(tensor: np.ndarray, sizes: Sequence[int]) -> np.ndarray:

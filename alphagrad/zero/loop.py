@@ -94,13 +94,12 @@ def account(
         returns = None if returns is None else np.asarray(returns)
         games += 0 if returns is None else len(returns)
         returned = np.asarray(training.best_returns).tolist()
-        improved = {}
-        for target, reached in enumerate(returned):
-            if reached > best.get(target, -np.inf):
-                best[target] = reached
-                improved[target] = jax.tree.map(
-                    lambda leaf, at=target: np.asarray(leaf[at]), training.best_games
-                )
+        better = {at: reached for at, reached in enumerate(returned) if reached > best.get(at, -np.inf)}
+        best |= better
+        improved = {
+            target: jax.tree.map(lambda leaf, at=target: np.asarray(leaf[at]), training.best_games)
+            for target in better
+        }
         policy_loss, value_loss, entropy = (float(loss) for loss in jax.device_get(losses))
         metrics = Metrics(
             iteration=int(training.iteration),

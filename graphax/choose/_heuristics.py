@@ -42,9 +42,7 @@ def markowitz(graph: ComputationalGraph, *, ties: Ties = "first") -> tuple[int, 
     """
     if ties not in get_args(Ties):
         raise ValueError(f"ties must be one of {', '.join(map(repr, get_args(Ties)))}, got {ties!r}")
-    order = cheapest_first(graph.costing(), graph, ties)
-    assert order is not None  # there is no limit
-    return order
+    return _unlimited(cheapest_first(graph.costing(), graph, ties))
 
 
 def relative_markowitz(graph: ComputationalGraph) -> tuple[int, ...]:
@@ -62,9 +60,7 @@ def relative_markowitz(graph: ComputationalGraph) -> tuple[int, ...]:
     application of the chain rule to computational graphs*, 1999; Griewank and Walther, *Evaluating
     Derivatives*, 2nd ed., chapter 10.
     """
-    order = relatively_cheapest_first(graph.costing(), graph)
-    assert order is not None  # there is no limit
-    return order
+    return _unlimited(relatively_cheapest_first(graph.costing(), graph))
 
 
 def lookahead(graph: ComputationalGraph, *, width: int = 8) -> tuple[int, ...]:
@@ -82,7 +78,10 @@ def lookahead(graph: ComputationalGraph, *, width: int = 8) -> tuple[int, ...]:
     """
     if width < 1:
         raise ValueError(f"width must be at least 1, got {width}")
-    order = looking_ahead(graph.costing(undoable=True), graph, width)
+    return _unlimited(looking_ahead(graph.costing(undoable=True), graph, width))
+
+
+def _unlimited(order: tuple[int, ...] | None) -> tuple[int, ...]:
     assert order is not None  # there is no limit
     return order
 

@@ -163,18 +163,17 @@ def _of_stranger(equation: Equation, degrees: list[Degree]) -> list[Degree]:
     moving = [at for at in numbers if degrees[at] is kind]
     if equation.primitive.name not in _BY_TRANSPOSE:
         moving = [at for at in numbers if degrees[at] is not FREE]
-        if len(moving) < len(numbers) or _holds_a_function(equation):
+        # What holds a function is transposed by transposing that, constants and all.
+        holds = equation.primitive.name == "noinline" or any(
+            True for _ in core.jaxprs_in_params(equation.params)
+        )
+        if len(moving) < len(numbers) or holds:
             moving = []
     types = tuple(array_type(atom.aval) for atom in equation.inputs)
     if moving and _transposes(equation.primitive, equation.params, types, tuple(moving)):
         of_others = UNKNOWN if kind is LINEAR else FREE
         return [kind if is_differentiable(output.aval) else of_others for output in equation.outputs]
     return [UNKNOWN if kind is LINEAR else FREE] * len(equation.outputs)
-
-
-def _holds_a_function(equation: Equation) -> bool:
-    """Whether a primitive is transposed by transposing a function, constants and all."""
-    return equation.primitive.name == "noinline" or any(True for _ in core.jaxprs_in_params(equation.params))
 
 
 @remembered

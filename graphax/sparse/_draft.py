@@ -366,15 +366,13 @@ class Workspace:
                     operand.rename({labels[0]: new[group[0]]})
                 else:
                     operand.place(labels[0], new[group[0]], first.start, first.step)
-            elif len(group) == 2 and len(labels) == 1 and self._untied_by_mask(old, group):
+            elif (len(group), len(labels)) == (2, 1) and all(
+                old[at].covers(sizes) and old[at].radix <= LARGEST_MASK for at in group
+            ):
                 operand.untie(labels[0], (new[group[0]], new[group[1]]))
             else:
                 places = self.positions([old[at] for at in group], labels)
                 operand.scatter(labels, [new[at] for at in group], places)
-
-    def _untied_by_mask(self, digits: Sequence[Digit], group: Sequence[int]) -> bool:
-        sizes = self.sizes
-        return all(digits[at].covers(sizes) and digits[at].radix <= LARGEST_MASK for at in group)
 
 
 def components(digits: Iterable[Digit]) -> list[list[int]]:
