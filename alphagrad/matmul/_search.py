@@ -105,7 +105,7 @@ def flip_search(
         raise ValueError("the search has no end: give seconds, steps or a target")
     search = _FlipSearch(sizes, seed, workers, seconds, steps, target, progress)
     if start is not None:
-        starts = [_brought_to(_modulo_2(scheme), sizes) for scheme in _several(start)]
+        starts = [_brought_to(scheme, sizes) for scheme in _several(start)]
         search.stage(sizes, starts)
         return search.best
     random = np.random.default_rng(seed)
@@ -374,14 +374,10 @@ def _several(start: Scheme | Sequence[Scheme]) -> Sequence[Scheme]:
     return schemes
 
 
-def _modulo_2(scheme: Scheme) -> Scheme:
-    reduced = reduce_modulo(scheme, 2)
-    reduced.verify()
-    return reduced
-
-
 def _brought_to(scheme: Scheme, format: Format) -> Scheme:
-    """A scheme extended and projected to a format; what is struck out is what leaves the lowest rank."""
+    """A scheme modulo 2, right there, extended and projected; what is struck out leaves the lowest rank."""
+    scheme = reduce_modulo(scheme, 2)
+    scheme.verify()
     for axis in range(3):
         while scheme.format[axis] > format[axis]:
             smaller = [project(scheme, axis, index) for index in range(scheme.format[axis])]

@@ -50,16 +50,14 @@ def _shortest(
     high = min(layer[t] for t in targets[node]) - 1
     if low == high:
         return low
-    reach = sorted(_reach(s, node, layer, targets) for s in sources[node])
+    # How low each source's other edges reach; some inputs have thousands of readers, and a few are enough.
+    reach = sorted(
+        max([layer[source], *(layer[t] for t in targets[source][:64] if t != node)])
+        for source in sources[node]
+    )
     top = min(max(reach[0], low), high)
     bottom = min(max(reach[1], low), high) if len(reach) > 1 else high
     return min(range(top, bottom + 1), key=lambda at: (crowd[at] - (at == layer[node]), at))
-
-
-def _reach(source: int, but: int, layer: Mapping[int, int], targets: Mapping[int, list[int]]) -> int:
-    """The lowest layer that a source's edges reach, one target left out."""
-    some = targets[source][:64]  # enough to know; some inputs have thousands of readers
-    return max([layer[source], *(layer[target] for target in some if target != but)])
 
 
 class Net:

@@ -391,15 +391,7 @@ def _frozen(dims: Sequence[Sequence[int | Digit]]) -> tuple[tuple[int | Digit, .
     return tuple(tuple(dim) for dim in dims)
 
 
-@functools.lru_cache(maxsize=4096)
-def _canonical(
-    out: tuple[tuple[int | Digit, ...], ...],
-    in_: tuple[tuple[int | Digit, ...], ...],
-    sizes: tuple[int, ...],
-    kind: Kind,
-    axes: tuple[int, ...],
-) -> Canonical:
-    return from_labels(out, in_, sizes, kind, axes)
+_canonical = functools.lru_cache(maxsize=4096)(from_labels)
 
 
 def dense_block(value: jax.Array, out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> Block:
