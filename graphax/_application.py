@@ -7,7 +7,7 @@ import inspect
 import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -188,9 +188,9 @@ class Application:
         names = [f"the result{jax.tree_util.keystr(path)}" for path, _ in jax.tree.leaves_with_path(types)]
         for name, kind in zip(names, out_types, strict=True):
             check_output(name, kind)
-        at = {place: index for index, place in enumerate(self.traced)}
+        inputs = dict(zip(self.traced, program.inputs, strict=True))
         order = [*self.moving, *(place for place in self.traced if place not in set(self.moving))]
-        program = program.with_inputs([at[place] for place in order])
+        program = replace(program, inputs=tuple(inputs[place] for place in order))
         for variable in program.inputs:
             self._check_dimensions(variable.aval)
         moving = [index for index, kind in enumerate(self.arg_types) if is_differentiable(kind)]

@@ -92,13 +92,10 @@ class Surroundings:
             try:
                 yield
             except Exception as error:
-                self._tell(error)
+                # The line where the user's code asked for what failed.
+                if info.traceback is not None and not getattr(error, "__notes__", ()):
+                    error.add_note(f"This is what became of {source_info_util.summarize(info)}")
                 raise
-
-    def _tell(self, error: Exception) -> None:
-        """Add to an error the line where the user's code asked for what failed."""
-        if self.source_info.traceback is not None and not getattr(error, "__notes__", ()):
-            error.add_note(f"This is what became of {source_info_util.summarize(self.source_info)}")
 
 
 @contextmanager
@@ -163,10 +160,6 @@ class Program:
     constants: tuple[tuple[Variable, Any], ...]
     equations: tuple[Equation, ...]
     outputs: tuple[Atom, ...]
-
-    def with_inputs(self, order: Sequence[int]) -> Program:
-        """The same program with its inputs in another order."""
-        return replace(self, inputs=tuple(self.inputs[at] for at in order))
 
     def anywhere(self) -> Program:
         """The same program for every place in the user's code."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 from .._elimination import Costing, OutOfWork
 from .._graph import ComputationalGraph, check_order
 from ._heuristics import cheapest_first, forward, looking_ahead, relatively_cheapest_first, reverse
-from ._remember import Known, keep, recall
+from ._remember import Found, keep, recall
 from ._store import record
 from ._sweeps import sweeps
 
@@ -64,7 +63,7 @@ def auto(graph: ComputationalGraph) -> tuple[int, ...]:
         found = _search(graph)
         worth = len(found.order) >= _WORTH_KEEPING and found.cost < math.inf
         file = record(graph, found.order, method=found.method) if worth else None
-        known = keep(graph, Known(found.order, found.cost), file)
+        known = keep(graph, found, file)
     return known.order
 
 
@@ -108,26 +107,12 @@ def remember(
     if cost >= (before or _search(graph)).cost:
         return False
     file = record(graph, vertices, method=method, seed=seed, seconds=seconds, task=task)
-    return keep(graph, Known(vertices, cost), file, insist=True).order == vertices
+    return keep(graph, Found(vertices, cost, method), file, insist=True).order == vertices
 
 
-class _Found(NamedTuple):
-    """An order that a search found.
-
-    Attributes:
-        order: vertex numbers.
-        cost: its multiplications; infinity where it takes too long to count them.
-        method: what found it.
-    """
-
-    order: tuple[int, ...]
-    cost: float
-    method: str
-
-
-def _search(graph: ComputationalGraph) -> _Found:
+def _search(graph: ComputationalGraph) -> Found:
     """A cheap order, found without looking anything up."""
-    best = classical = _Found(reverse(graph), math.inf, "reverse")
+    best = classical = Found(reverse(graph), math.inf, "reverse")
     with contextlib.suppress(OutOfWork):
         for best in _ever_cheaper(graph):
             if best.method in ("reverse", "forward", "markowitz"):
@@ -135,7 +120,7 @@ def _search(graph: ComputationalGraph) -> _Found:
     return best if best.cost <= (1 - _MARGIN) * classical.cost else classical
 
 
-def _ever_cheaper(graph: ComputationalGraph) -> Iterator[_Found]:
+def _ever_cheaper(graph: ComputationalGraph) -> Iterator[Found]:
     """Orders, each cheaper than the one before: the classical ones come first, reverse first of all.
 
     Raises:
@@ -143,7 +128,7 @@ def _ever_cheaper(graph: ComputationalGraph) -> Iterator[_Found]:
     """
     length = len(graph.eliminable)
     costing = _costing(graph)
-    best = _Found((), math.inf, "")
+    best = Found((), math.inf, "")
     for best in _classical(costing, graph):
         yield best
     if not best.cost:
@@ -160,7 +145,7 @@ def _ever_cheaper(graph: ComputationalGraph) -> Iterator[_Found]:
             continue
         order = heuristic(costing, graph, best.cost - 1)
         if order is not None:
-            best = _Found(order, costing.mults, method)
+            best = Found(order, costing.mults, method)
             yield best
         costing.rewind()
     work = min(work, total - costing.work)
@@ -168,7 +153,7 @@ def _ever_cheaper(graph: ComputationalGraph) -> Iterator[_Found]:
         start = best if best.cost < _HEAD_START * classical.cost else classical
         order, cost = sweeps(costing, start.order, work)
         if cost < best.cost:
-            yield _Found(order, cost, "sweeps")
+            yield Found(order, cost, "sweeps")
 
 
 def _costing(graph: ComputationalGraph) -> Costing:
@@ -177,7 +162,7 @@ def _costing(graph: ComputationalGraph) -> Costing:
     return costing
 
 
-def _classical(costing: Costing, graph: ComputationalGraph, limit: float = math.inf) -> Iterator[_Found]:
+def _classical(costing: Costing, graph: ComputationalGraph, limit: float = math.inf) -> Iterator[Found]:
     """Those of the classical orders that cost no more than a limit, each cheaper than the one before.
 
     Raises:
@@ -186,11 +171,11 @@ def _classical(costing: Costing, graph: ComputationalGraph, limit: float = math.
     for method, order in (("reverse", reverse(graph)), ("forward", forward(graph))):
         if limit >= 0 and costing.run(order, limit):
             limit = costing.mults - 1
-            yield _Found(order, costing.mults, method)
+            yield Found(order, costing.mults, method)
         costing.rewind()
     order = cheapest_first(costing, graph, limit=limit) if limit >= 0 else None
     if order is not None:
-        yield _Found(order, costing.mults, "markowitz")
+        yield Found(order, costing.mults, "markowitz")
     costing.rewind()
 
 
@@ -208,17 +193,17 @@ _HEURISTICS: dict[str, Callable[[Costing, ComputationalGraph, float], tuple[int,
 }
 
 
-def _all_orders(costing: Costing, best: _Found, work: int) -> Iterator[_Found]:
+def _all_orders(costing: Costing, best: Found, work: int) -> Iterator[Found]:
     """Ever cheaper orders, until all have been tried, or the work has been done."""
     limit = costing.work + work
     least = best.cost
     prefix: list[int] = []
 
-    def extend(left: set[int], last: int, next_to_last: set[int]) -> Iterator[_Found]:
+    def extend(left: set[int], last: int, next_to_last: set[int]) -> Iterator[Found]:
         nonlocal least
         if not left:
             least = costing.mults
-            yield _Found(tuple(prefix), least, "exhaustive")
+            yield Found(tuple(prefix), least, "exhaustive")
         for vertex in sorted(left):
             # Vertices that share no edge can go in either order: the smaller number first will do.
             if (vertex < last and vertex not in next_to_last) or costing.work > limit:

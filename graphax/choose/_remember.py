@@ -22,25 +22,27 @@ _MEMORY = 1024
 _VARIABLE = "GRAPHAX_ORDER_STORE"
 
 
-class Known(NamedTuple):
-    """An order that is kept.
+class Found(NamedTuple):
+    """An order that a search, or somebody, found.
 
     Attributes:
         order: vertex numbers.
         cost: the multiplications executed; infinity where it takes too long to count them.
+        method: what found it.
     """
 
     order: tuple[int, ...]
     cost: float
+    method: str
 
 
-_known: OrderedDict[str, Known] = OrderedDict()
+_known: OrderedDict[str, Found] = OrderedDict()
 _lock = threading.Lock()
 
 
 def recall(
     graph: ComputationalGraph, is_beaten: Callable[[float], bool] = lambda cost: False
-) -> Known | None:
+) -> Found | None:
     """The order kept for a graph, in this process or in the store.
 
     Args:
@@ -58,8 +60,8 @@ def recall(
 
 
 def keep(
-    graph: ComputationalGraph, found: Known, file: Order | None = None, *, insist: bool = False
-) -> Known:
+    graph: ComputationalGraph, found: Found, file: Order | None = None, *, insist: bool = False
+) -> Found:
     """Keep an order, unless this process knows one that costs no more, or the store holds a cheaper one.
 
     Args:
@@ -86,7 +88,7 @@ def forget() -> None:
         _known.clear()
 
 
-def _put(key: str, known: Known) -> Known:
+def _put(key: str, known: Found) -> Found:
     with _lock:
         before = _known.get(key)
         if before is not None and before.cost <= known.cost:
@@ -98,16 +100,17 @@ def _put(key: str, known: Known) -> Known:
         return known
 
 
-def _read(graph: ComputationalGraph) -> Known | None:
+def _read(graph: ComputationalGraph) -> Found | None:
     """The order in the store, with what it costs; None where there is none, or not one of this graph."""
     path = _path(graph.fingerprint)
     if path is None:
         return None
     try:
-        vertices = load_order(path).for_graph(graph)
+        stored = load_order(path)
+        vertices = stored.for_graph(graph)
     except (OSError, ValueError):
         return None  # whatever it is, what is found instead replaces it
-    return Known(vertices, order_cost(graph, vertices).mults)
+    return Found(vertices, order_cost(graph, vertices).mults, stored.method)
 
 
 def _write(order: Order, insist: bool) -> None:

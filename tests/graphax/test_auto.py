@@ -530,7 +530,7 @@ for _ in range(20):
         order = graphax.orders.auto(graph)
         _remember.forget()
         file = _store.record(graph, order, method="again")
-        _remember.keep(graph, _remember.Known(order, file.free), file)
+        _remember.keep(graph, _remember.Found(order, file.free, file.method), file)
         print(order)
 """
 
@@ -581,7 +581,7 @@ def test_no_order_is_remembered_that_is_not_cheaper():
 
 def kept(graph, order, method):
     file = _store.record(graph, order, method=method)
-    return _remember.keep(graph, _remember.Known(order, file.free), file)
+    return _remember.keep(graph, _remember.Found(order, file.free, file.method), file)
 
 
 def test_a_cheaper_order_of_another_process_is_not_overwritten(store):
@@ -597,7 +597,7 @@ def test_a_cheaper_order_of_another_process_is_not_overwritten(store):
 def test_even_orders_of_a_few_vertices_are_remembered(store, monkeypatch, no_search):
     graph = graph_of("Hole")
     order = better_order(graph, orders.reverse(graph))
-    found = _auto._Found(orders.reverse(graph), graph.cost(orders.reverse(graph)).mults, "reverse")
+    found = _remember.Found(orders.reverse(graph), graph.cost(orders.reverse(graph)).mults, "reverse")
     monkeypatch.setattr(_auto, "_search", lambda graph: found)
     assert orders.remember(graph, order, method="mine")
     _remember.forget()

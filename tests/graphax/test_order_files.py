@@ -330,7 +330,7 @@ def test_a_stored_order_is_taken_for_what_it_costs_and_not_for_what_it_says(stor
         path.write_text(json.dumps(json.loads(path.read_text()) | {"free": claim}))
         _remember.forget()
         known = _remember.recall(graph)
-        assert known == (found, graph.cost(found).mults)
+        assert (known.order, known.cost) == (found, graph.cost(found).mults)
 
 
 def classical(graph):
@@ -345,7 +345,7 @@ def test_remembering_in_a_folder_that_cannot_be_written_to_warns_each_time(tmp_p
     (tmp_path / "file").write_text("text")
     graph = graph_of("KerrSen")
     order, dear = _auto._search(graph).order, orders.forward(graph)
-    monkeypatch.setattr(_auto, "_search", lambda graph: _auto._Found(dear, 1e9, "forward"))
+    monkeypatch.setattr(_auto, "_search", lambda graph: _auto.Found(dear, 1e9, "forward"))
     for environment in (
         {"GRAPHAX_ORDER_STORE": str(tmp_path / "file")},
         {"XDG_CACHE_HOME": str(tmp_path / "file")},
@@ -367,7 +367,7 @@ def test_remembering_in_a_folder_that_cannot_be_written_to_warns_each_time(tmp_p
 def test_remembering_without_a_store_warns_unless_it_is_switched_off(monkeypatch):
     graph = graph_of("KerrSen")
     order, dear = _auto._search(graph).order, orders.forward(graph)
-    monkeypatch.setattr(_auto, "_search", lambda graph: _auto._Found(dear, 1e9, "forward"))
+    monkeypatch.setattr(_auto, "_search", lambda graph: _auto.Found(dear, 1e9, "forward"))
     _remember.forget()
     monkeypatch.setenv("GRAPHAX_ORDER_STORE", "off")
     with warnings.catch_warnings():
