@@ -18,7 +18,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 # No function is called from C, for which Numba would wrap each once more.
-_OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 
 def compiled(fun: Callable[..., Any] | None = None, *, allocates: bool = False) -> Any:
