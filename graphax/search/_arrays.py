@@ -110,7 +110,7 @@ class ArrayBounds:
 
         kept = count(plan.kept)
         if outer is not inner:
-            return kept
+            return min(kept, plan.term.numbers)  # entries that fall together are added up before
         if self._single:
             return kept * count(plan.contracted)
         return max(kept, count(plan.outer.axes), count(plan.inner.axes))

@@ -188,7 +188,7 @@ def multiplied(outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
     """The product, entry by entry, of values with as many axes."""
     if outer.dtype == bool and inner.dtype == bool:
         if isinstance(outer, np.ndarray) and isinstance(inner, np.ndarray):
-            return outer & inner
+            return np.asarray(outer & inner)
         both = lax.bitwise_and(numbers_of(outer), numbers_of(inner))
         return with_holes(both, holes_of_product(parts(outer)[1], parts(inner)[1]))
     for mask, value in ((outer, inner), (inner, outer)):
@@ -198,7 +198,7 @@ def multiplied(outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
     (x, x_holes, x_filled), (y, y_holes, y_filled) = map(raw_parts, (outer, inner))
     x, y = match_dtypes(x, y)
     if isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
-        return x * y
+        return np.asarray(x * y)
     holes = holes_of_product(x_holes, y_holes)
     if isinstance(holes, np.ndarray):
         product = lax.mul(x, y)
@@ -243,7 +243,13 @@ def compose(outer: Term, inner: Term) -> Composition | None:
     final = canonical(out.dims, in_.dims, sizes, product.kind, product.axes)
 
     mults, mults_counted, adds = price_of_product(
-        (b.kind, a.kind), (b.axes, a.axes), kept, contracted, multiplicity, sizes
+        (b.kind, a.kind),
+        (b.axes, a.axes),
+        kept,
+        contracted,
+        multiplicity,
+        sizes,
+        math.prod(sizes[label] for label in product.axes),
     )
     return Composition(
         term=final.term,

@@ -21,16 +21,18 @@ def price_of_product(
     contracted: Iterable[int],
     repeats: int,
     sizes: Mapping[int, int],
+    held: int,
 ) -> tuple[int, int, int]:
-    """What the product of two terms takes, entries that fall together left aside.
+    """What the product of two terms takes, but for the additions of entries that fall together.
 
     Args:
         kinds: what the factors hold.
         axes: the labels that they vary along.
-        kept: the labels of the product's value.
+        kept: the labels of the product's value, before entries that fall together are added up.
         contracted: the labels of both values that the product sums over.
         repeats: how often it sums over the same numbers.
         sizes: of all labels.
+        held: the numbers of the product's value after that, which is when a static number multiplies it.
 
     Returns:
         multiplications executed (none with a unit, nor where there is no array), multiplications in the
@@ -44,10 +46,10 @@ def price_of_product(
     union = of_result * count(contracted)
     mults = adds = 0
     if kinds == (Kind.VALUE, Kind.VALUE):
-        mults = union + (of_result if repeats != 1 else 0)
+        mults = union + (held if repeats != 1 else 0)
         adds = union - of_result
     elif Kind.VALUE in kinds and (Kind.UNIT not in kinds or repeats != 1):
-        mults = of_result
+        mults = held
     for kind, labels in zip(kinds, axes, strict=True):
         if kind is Kind.VALUE:  # what only one value varies along is summed before the product
             adds += count(labels) - count({*kept, *contracted}.intersection(labels))

@@ -53,7 +53,8 @@ class Mask(NamedTuple):
     missing: bool = False
 
 
-#: Static booleans of the value's shape, False where the holes of a structure are; `Mask`; `Zeros`; or None.
+#: A static array of booleans of the value's shape (an array, too, where it has no axes), False where the
+#: holes of a structure are; `Mask`; `Zeros`; or None.
 Holes = Any
 
 
@@ -129,7 +130,7 @@ def parts(value: Any) -> tuple[Any, Holes]:
     if isinstance(value, Holed):
         return value.numbers, value.holes
     if isinstance(value, np.ndarray):
-        return value, None if value.all() else value != 0
+        return value, None if value.all() else np.asarray(value != 0)
     return value, Zeros.OF_STRUCTURE if value.dtype == bool else None
 
 
@@ -165,7 +166,7 @@ def holes_after(holes: Holes, shape: Sequence[int], change: Any, digs: bool) -> 
         return holes
     if math.prod(shape) > LARGEST_STATIC:
         return Zeros.OF_STRUCTURE
-    return change(np.ones(shape, bool) if holes is None else holes) != 0
+    return np.asarray(change(np.ones(shape, bool) if holes is None else holes) != 0)
 
 
 def holes_of_product(left: Holes, right: Holes) -> Holes:
@@ -173,7 +174,7 @@ def holes_of_product(left: Holes, right: Holes) -> Holes:
     if left is None or right is None:
         return right if left is None else left
     if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
-        return left & right
+        return np.asarray(left & right)
     masks = [holes for holes in (left, right) if isinstance(holes, Mask)]
     if not masks or any(holes is Zeros.OF_SELECTION or holes is Zeros.OF_ORDER for holes in (left, right)):
         return seen_of(left, right)
@@ -187,7 +188,7 @@ def holes_of_sum(left: Holes, right: Holes) -> Holes:
     if left is None or right is None:
         return None
     if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
-        return left | right
+        return np.asarray(left | right)
     if isinstance(left, Mask) and isinstance(right, Mask):
         taken = lax.bitwise_or(left.taken, right.taken)
         return Mask(taken, left.seen or right.seen, left.missing and right.missing)

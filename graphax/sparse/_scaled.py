@@ -127,7 +127,7 @@ def summed_holes(holes: Holes, axes: Sequence[int]) -> Holes:
     """The holes of the sum of a value over some axes."""
     axes = tuple(axes)
     if isinstance(holes, np.ndarray):
-        return holes.any(axes)
+        return np.asarray(holes.any(axes))
     if not isinstance(holes, Mask):
         return holes
     if any(holes.taken.shape[axis] != 1 for axis in axes):
