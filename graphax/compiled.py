@@ -36,7 +36,7 @@ def compiled(fun: Callable[..., Any] | None = None, *, allocates: bool = False) 
     if fun is None:
         return functools.partial(compiled, allocates=allocates)
     source, name = pathlib.Path(fun.__code__.co_filename), fun.__qualname__
-    options = {**_OPTIONS, "_nrt": allocates}
+    options: dict[str, Any] = {**_OPTIONS, "_nrt": allocates}
     # Numba keeps it under this name, and knows nothing of the sources beside the function's own, though their
     # functions and constants are part of what is compiled.
     fun.__qualname__ = f"{name}_{_version(source.parent)}"
@@ -57,7 +57,7 @@ def part(fun: Callable[..., Any] | None = None, *, allocates: bool = False) -> A
     """
     if fun is None:
         return functools.partial(part, allocates=allocates)
-    options = {**_OPTIONS, "_nrt": allocates, "no_cpython_wrapper": True, "forceinline": True}
+    options: dict[str, Any] = {**_OPTIONS, "_nrt": allocates, "no_cpython_wrapper": True, "forceinline": True}
     return numba.njit(**options)(fun)
 
 
