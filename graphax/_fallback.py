@@ -112,7 +112,7 @@ T = TypeVar("T")
 _heard: ContextVar[list[str] | None] = ContextVar("_heard", default=None)
 
 
-def tell(text: str) -> None:
+def warn_of_fallback(text: str) -> None:
     """Warn of a fallback, at the end of the surrounding :func:`with_one_warning`."""
     heard = _heard.get()
     assert heard is not None

@@ -14,7 +14,7 @@ from ._application import NEEDS_VALUE, Application, Traced, as_array
 from ._arguments import Argnums, check_callable, check_has_aux, order_may_come_second
 from ._assemble import assemble
 from ._elimination import OpCount
-from ._fallback import differentiate, refusing, tell, with_one_warning
+from ._fallback import differentiate, refusing, warn_of_fallback, with_one_warning
 from ._graph import ComputationalGraph, order_cost
 from ._trace import is_differentiable, usual_promotion
 from .choose import OrderLike, resolve_order
@@ -160,7 +160,7 @@ def with_value(
                 found = _by_mode(application, options)
             except NEEDS_VALUE:
                 raise reason.__cause__ or reason from None
-            tell(f"the whole function is differentiated by JAX's own mode: {reason}")
+            warn_of_fallback(f"the whole function is differentiated by JAX's own mode: {reason}")
             return found
 
         return with_one_warning(compute)

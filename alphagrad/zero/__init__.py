@@ -3,10 +3,10 @@
 from .. import _require_train as _require_train
 from .agent import Agent, Lesson, Losses, Prediction, make_agent
 from .alphazero import AlphaZeroConfig, Training, alphazero, begin
+from .books import Turn
 from .demonstrations import DemonstrationConfig
 from .game import Game, State, advance
 from .learning import LearningConfig
-from .loop import Turn
 from .replay import ReplayConfig
 from .selfplay import SelfPlayConfig
 from .tree import SearchConfig

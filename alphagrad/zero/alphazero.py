@@ -18,11 +18,11 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from .agent import Agent, AgentConfig, Losses, make_agent
+from .books import Turn
 from .demonstrations import DemonstrationConfig, demonstrate
 from .game import Game
 from .learning import LearningConfig, learn, optimizer
 from .local_search import Incumbents, accept, no_incumbents, reopen
-from .loop import Turn
 from .records import Records, select_games
 from .replay import Replay, ReplayConfig, add_latest, draw, empty_replay, keep_best
 from .selfplay import SelfPlayConfig, begin_anew, play

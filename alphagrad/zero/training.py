@@ -16,9 +16,9 @@ from ..run.command import Run, RunConfig
 from ..run.page import figure
 from ..run.settings import ConfigError
 from .alphazero import AlphaZeroConfig, alphazero, begin
+from .books import Metrics, account
 from .checkpoint import load_checkpoint, save_checkpoint
 from .game import Game
-from .loop import Metrics, account
 from .records import Records
 
 RESUMABLE = "name another folder, or go on from this one with resume={path}"

@@ -2,8 +2,8 @@
 
 from ._auto import auto, remember
 from ._heuristics import forward, lookahead, markowitz, relative_markowitz, reverse
+from ._order_file import Order, load_order, save_order
 from ._resolve import OrderLike, resolve_order
-from ._store import Order, load_order, save_order
 
 __all__ = [
     "Order",

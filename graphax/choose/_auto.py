@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from .._elimination import Costing, OutOfWork
 from .._graph import ComputationalGraph, check_order
 from ._heuristics import cheapest_first, forward, looking_ahead, relatively_cheapest_first, reverse
-from ._remember import Found, keep, recall
-from ._store import record
+from ._order_file import record
+from ._store import Found, keep, recall
 from ._sweeps import sweeps
 
 # A searched order must cost so much less than the best classical one: multiplications are not everything.

@@ -8,7 +8,7 @@ from .._graph import ComputationalGraph, check_order
 from ..spelling import did_you_mean
 from ._auto import auto
 from ._heuristics import forward, markowitz, reverse
-from ._store import Order
+from ._order_file import Order
 
 OrderLike = str | Sequence[int] | Order
 

@@ -1,209 +1,159 @@
-"""Orders as JSON files."""
+"""Orders that are known already: those of this process, and files in a folder that processes share."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
-import re
-import reprlib
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+import sys
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from .._graph import ComputationalGraph, check_order, order_cost
-from ..files import read_json, write_atomically
+from .._graph import ComputationalGraph, order_cost
+from ..files import write_atomically
+from ._order_file import Order, load_order
 
-_VERSION = 2
+# How many graphs a process remembers.
+_MEMORY = 1024
+_VARIABLE = "GRAPHAX_ORDER_STORE"
 
 
-@dataclass(frozen=True)
-class Order:
-    """An elimination order and where it comes from.
+class Found(NamedTuple):
+    """An order that a search, or somebody, found.
 
     Attributes:
-        fingerprint: of the graph that it belongs to.
         order: vertex numbers.
-        counted, free: multiplications in the two conventions, as they were counted when the order was saved.
+        cost: the multiplications executed; infinity where it takes too long to count them.
         method: what found it.
-        seed: the seed of the search, or None.
-        seconds: how long the search took, or None.
-        task: the name of the task, or None.
-        version: of the file format.
     """
 
-    fingerprint: str
     order: tuple[int, ...]
-    counted: int
-    free: int
+    cost: float
     method: str
-    seed: int | None = None
-    seconds: float | None = None
-    task: str | None = None
-    version: int = _VERSION
-
-    def for_graph(self, graph: ComputationalGraph) -> tuple[int, ...]:
-        """The vertex numbers.
-
-        Raises:
-            ValueError: when the order was made for another graph.
-        """
-        if graph.fingerprint != self.fingerprint:
-            raise ValueError(
-                f"this order{f' (task {self.task})' if self.task else ''} was made for another graph: its "
-                f"fingerprint is {self.fingerprint[:12]}..., the function's is {graph.fingerprint[:12]}...; "
-                "the function, its shapes, its argnums or the JAX version differ; search for a new order"
-            )
-        return check_order(graph, self.order)
-
-    def priced(self, graph: ComputationalGraph) -> Order:
-        """The same order with its costs counted on its graph, whatever was said of them when it was saved.
-
-        Raises:
-            ValueError: when the order was made for another graph.
-        """
-        counted, free = _costs(graph, self.for_graph(graph))
-        return replace(self, counted=counted, free=free)
 
 
-def _costs(graph: ComputationalGraph, order: tuple[int, ...]) -> tuple[int, int]:
-    """Multiplications in the two conventions, counted and free."""
-    return order_cost(graph.counted(), order).mults, order_cost(graph.executed(), order).mults
+_known: OrderedDict[str, Found] = OrderedDict()
+_lock = threading.Lock()
 
 
-def save_order(
-    path: str | os.PathLike[str],
-    graph: ComputationalGraph,
-    order: Sequence[int],
-    *,
-    method: str,
-    seed: int | None = None,
-    seconds: float | None = None,
-    task: str | None = None,
-) -> Order:
-    """Write an order to a JSON file, atomically.
+def recall(
+    graph: ComputationalGraph, is_beaten: Callable[[float], bool] = lambda cost: False
+) -> Found | None:
+    """The order kept for a graph, in this process or in the store.
 
     Args:
-        path: the file; replaced if it exists.
-        graph: the graph that the order belongs to.
-        order: vertex numbers.
-        method: what found it.
-        seed: the seed of the search.
-        seconds: how long the search took.
-        task: the name of the task.
+        graph: the graph.
+        is_beaten: is told what an order in the store costs, and says whether it is too much to take it.
+    """
+    key = graph.fingerprint
+    with _lock:
+        known = _known.get(key)
+        if known is not None:
+            _known.move_to_end(key)
+            return known
+    known = _read(graph)
+    return None if known is None or is_beaten(known.cost) else _put(key, known)
+
+
+def keep(
+    graph: ComputationalGraph, found: Found, file: Order | None = None, *, insist: bool = False
+) -> Found:
+    """Keep an order, unless this process knows one that costs no more, or the store holds a cheaper one.
+
+    Args:
+        graph: the graph.
+        found: the order.
+        file: what to write of it into the store; None to keep it in this process alone.
+        insist: whether somebody asked for that, who is warned if it cannot be done.
 
     Returns:
-        what was written.
-
-    Raises:
-        TypeError: when ``method``, ``seed``, ``seconds`` or ``task`` is of a wrong type.
-        ValueError: when the order is not one of the graph's.
+        what is kept now.
     """
-    saved = record(graph, order, method=method, seed=seed, seconds=seconds, task=task)
-    write_atomically(Path(path), json.dumps(asdict(saved)) + "\n")
-    return saved
+    stored = _read(graph) if file else None  # another process may have found a cheaper one meanwhile
+    if stored is not None and stored.cost < found.cost:
+        return _put(graph.fingerprint, stored)
+    known = _put(graph.fingerprint, found)
+    if file is not None and known.order == found.order:
+        _write(file, insist)
+    return known
 
 
-def record(
-    graph: ComputationalGraph,
-    order: Sequence[int],
-    *,
-    method: str,
-    seed: int | None = None,
-    seconds: float | None = None,
-    task: str | None = None,
-) -> Order:
-    """An order with what it costs; arguments are those of :func:`save_order`."""
-    vertices = check_order(graph, order)
-    counted, free = _costs(graph, vertices)
-    recorded = Order(
-        fingerprint=graph.fingerprint,
-        order=vertices,
-        counted=counted,
-        free=free,
-        method=method,
-        seed=seed,
-        seconds=seconds,
-        task=task,
-    )
-    if misfit := _misfit(asdict(recorded) | {"order": list(vertices)}):
-        raise TypeError(misfit)
-    return recorded
+def forget() -> None:
+    """Forget what this process remembers; the store stays."""
+    with _lock:
+        _known.clear()
 
 
-def load_order(path: str | os.PathLike[str]) -> Order:
-    """Read an order that :func:`save_order` wrote.
+def _put(key: str, known: Found) -> Found:
+    with _lock:
+        before = _known.get(key)
+        if before is not None and before.cost <= known.cost:
+            return before
+        _known[key] = known
+        _known.move_to_end(key)
+        while len(_known) > _MEMORY:
+            _known.popitem(last=False)
+        return known
 
-    Its costs are what the file says; :meth:`Order.priced` counts them.
 
-    Returns:
-        the order, to be given to ``jacve(f, order=...)``.
-
-    Raises:
-        OSError: when there is no such file (FileNotFoundError), or it may not be read.
-        ValueError: when the file is not an order, or of another version.
-    """
-    data = read_json(path, _KIND)
+def _read(graph: ComputationalGraph) -> Found | None:
+    """The order in the store, with what it costs; None where there is none, or not one of this graph."""
+    path = _path(graph.fingerprint)
+    if path is None:
+        return None
     try:
-        return _parse(data)
-    except ValueError as error:
-        raise ValueError(f"{os.fspath(path)} is not {_KIND}: {error}") from error
+        stored = load_order(path)
+        vertices = stored.for_graph(graph)
+    except (OSError, ValueError):
+        return None  # whatever it is, what is found instead replaces it
+    return Found(vertices, order_cost(graph, vertices).mults, stored.method)
 
 
-_KIND = "an order file"
+def _write(order: Order, insist: bool) -> None:
+    path = _path(order.fingerprint)
+    if path is None:
+        if insist and _VARIABLE not in os.environ:
+            _warn(f"there is no folder to keep orders in; {_VARIABLE} names one", insist)
+        return
+    try:
+        write_atomically(path, json.dumps(asdict(order)) + "\n")
+    except OSError as error:
+        # Without a store orders are found again in every process: no harm to those who did not ask for one.
+        if insist or os.environ.get(_VARIABLE):
+            _warn(f"cannot keep orders in {path.parent} ({error}); {_VARIABLE} names the folder", insist)
 
 
-def _parse(data: Any) -> Order:
-    if not isinstance(data, dict):
-        raise ValueError("expected a JSON object")
-    version = data.get("version", _VERSION)
-    if version == 1 and type(version) is int:
-        raise ValueError(
-            f"version 1 is not supported (this is version {_VERSION}), because its fingerprints do not tell "
-            "all graphs apart; search for the order again"
-        )
-    if type(version) is not int or version != _VERSION:
-        raise ValueError(f"version {version!r} is not supported (this is version {_VERSION})")
-    if missing := sorted(Order.__dataclass_fields__.keys() - data.keys()):
-        raise ValueError(f"missing keys: {', '.join(missing)}")
-    if misfit := _misfit(data):
-        raise ValueError(misfit)
-    fields: dict[str, Any] = {key: data[key] for key in Order.__dataclass_fields__}
-    fields["order"] = tuple(data["order"])
-    return Order(**fields)
+_warned = False
 
 
-def _misfit(data: dict[str, Any]) -> str | None:
-    """Which value of an order file is of the wrong kind; None if none is."""
-    for key, (expected, holds) in _FIELDS.items():
-        if not holds(data[key]):
-            return f"{key!r} must be {expected}, got {reprlib.repr(data[key])}"
-    return None
+def _warn(text: str, insist: bool) -> None:
+    global _warned
+    if insist or not _warned:
+        _warned = True
+        warnings.warn(f"{text}; this process alone remembers them", stacklevel=5)
 
 
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+def _path(fingerprint: str) -> Path | None:
+    """The file of a graph in the store; None where there is no store."""
+    folder = store_folder()
+    return folder and folder / f"{fingerprint}.json"
 
 
-def _is_time(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
-
-
-def _are_vertices(value: Any) -> bool:
-    integers = isinstance(value, list) and all(type(vertex) is int and vertex > 0 for vertex in value)
-    return integers and len(set(value)) == len(value)
-
-
-# What the keys of an order file hold; "version" is looked at first.
-_FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "fingerprint": ("64 hexadecimal digits", lambda x: isinstance(x, str) and bool(_HASH.fullmatch(x))),
-    "order": ("a list of integers, vertex numbers that differ", _are_vertices),
-    "counted": ("a number of multiplications", _is_count),
-    "free": ("a number of multiplications", _is_count),
-    "method": ("a string", lambda x: isinstance(x, str)),
-    "seed": ("an integer or null", lambda x: x is None or type(x) is int),
-    "seconds": ("a time or null", lambda x: x is None or _is_time(x)),
-    "task": ("a string or null", lambda x: x is None or isinstance(x, str)),
-}
-_HASH = re.compile("[0-9a-f]{64}")
+def store_folder() -> Path | None:
+    """The folder of the order store, which need not exist; None where it is disabled, or there is no home."""
+    named = os.environ.get(_VARIABLE)
+    if named is not None:
+        return None if named.strip().lower() in ("", "off") else Path(named).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    if sys.platform == "win32":
+        cache = os.environ.get("LOCALAPPDATA", "")
+    elif sys.platform == "darwin":
+        cache = "~/Library/Caches"
+    elif not os.path.isabs(cache):
+        cache = "~/.cache"
+    folder = os.path.expanduser(cache)
+    return Path(folder, "graphax", "orders") if os.path.isabs(folder) else None

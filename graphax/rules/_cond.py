@@ -11,9 +11,9 @@ from jax import lax
 from jax.extend import core
 
 from .._trace import Equation
+from ._common_structure import GO_DENSE, array_of, as_block, common_structure, with_structure
 from ._dependence import dependence
 from ._registry import Blocks, Call, Inputs, register_dependence, register_rule
-from ._structure import GO_DENSE, array_of, as_block, common_structure, with_structure
 
 
 @register_rule("cond")

@@ -13,10 +13,10 @@ import numpy as np
 from jax import lax
 
 from ..sparse import Block, identity_block
-from ._apply import as_gather
 from ._batched import Apart, Fun, Tie, by_columns, register_batched, tied_blocks, ties_of_dims
 from ._dense import view_shape
 from ._registry import Blocks, Call
+from ._scatter_apply import as_gather
 
 
 def dynamic_slice_rule(call: Call) -> tuple[list[Any], Blocks]:

@@ -10,7 +10,6 @@ from jax import lax
 
 from .._trace import is_complex
 from ..sparse import Block, arranged_block, digit_table, label_dims, unit_block
-from ._apply import applied_function, apply_rule, as_gather
 from ._batched import register_batched
 from ._complex import real_block
 from ._dynamic import (
@@ -22,6 +21,7 @@ from ._dynamic import (
 from ._elementwise import elementwise
 from ._registry import Blocks, Call, register_rule
 from ._relabel import copy_block, listed
+from ._scatter_apply import applied_function, apply_rule, as_gather
 
 #: Cases that a known choice takes for at most one in so many entries hold no zeros for the others.
 _RARE = 4

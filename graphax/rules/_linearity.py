@@ -27,9 +27,9 @@ from .._trace import (
     is_differentiable,
     scan_counts,
 )
-from ._apply import applied_function
 from ._carried import through_steps
 from ._elementwise import array_type, remembered
+from ._scatter_apply import applied_function
 
 
 class Degree(enum.Enum):

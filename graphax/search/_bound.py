@@ -11,9 +11,8 @@ import numpy as np
 
 from .._graph import ComputationalGraph
 from ..sparse import Structure
+from ..sparse._cost import ONE_TERM
 
-# Up to this many entries two terms of a Jacobian between two arrays always become one.
-_ONE_TERM = 1024
 # In graphs with more nodes than this vertices are not grouped: of scalars, and with arrays.
 _MOST_SCALARS, _MOST_ARRAYS = 400, 150
 
@@ -151,7 +150,7 @@ def _single_terms(edges: Mapping[tuple[int, int], Structure], sizes: Mapping[int
     for source, target in sorted(edges, reverse=True):
         largest[source] = max(largest[source], largest[target], sizes[target])
     return all(len(structure.terms) == 1 for structure in edges.values()) and all(
-        sizes[node] * largest[node] <= _ONE_TERM for node in sizes
+        sizes[node] * largest[node] <= ONE_TERM for node in sizes
     )
 
 

@@ -61,7 +61,7 @@ def price_of_product(
 # Where the Jacobian will be dense in the end, two terms that fit into so few numbers are always one: some
 # zeros cost less than another operation, and fewer structures make smaller tables for games and searches.
 # The second figure is for terms of labels alone, without slices and tables.
-_SMALL, _SMALL_LABELS = 1024, 4096
+ONE_TERM, ONE_TERM_OF_LABELS = 1024, 4096
 
 # More terms than this become one: every further product and sum looks at all of them.
 MAX_TERMS = 64
@@ -77,7 +77,7 @@ def worth_one_term(left: Term, right: Term, sparse: bool) -> int:
     both = left.numbers + right.numbers
     if sparse:
         return both
-    return max(both, _SMALL_LABELS if left.labels_alone and right.labels_alone else _SMALL)
+    return max(both, ONE_TERM_OF_LABELS if left.labels_alone and right.labels_alone else ONE_TERM)
 
 
 def no_sparser_than_dense(terms: Sequence[Term]) -> bool:

@@ -19,17 +19,17 @@ from oracle import assert_same_jacobian
 import graphax
 from alphagrad import tasks
 from graphax import jacve, orders
-from graphax.choose import _auto, _remember, _store
+from graphax.choose import _auto, _order_file, _store
 
 
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch):
     """No store, and a process that remembers nothing and has warned of nothing."""
     monkeypatch.setenv("GRAPHAX_ORDER_STORE", "off")
-    monkeypatch.setattr(_remember, "_warned", False)
-    _remember.forget()
+    monkeypatch.setattr(_store, "_warned", False)
+    _store.forget()
     yield
-    _remember.forget()
+    _store.forget()
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_orders_that_take_too_long_to_price_are_left_out(monkeypatch):
     assert orders.auto(graph) == orders.reverse(graph)
     assert time.process_time() - start < 0.5
     monkeypatch.setattr(_auto, "_PRICING_SMALL", 2000)
-    _remember.forget()
+    _store.forget()
     check = graph_of("Perceptron")
     assert orders.auto(check) == orders.reverse(check)
 
@@ -236,7 +236,7 @@ def test_a_function_of_a_few_vertices_is_searched_in_milliseconds():
     orders.auto(graph)
     best = np.inf
     for _ in range(5):
-        _remember.forget()
+        _store.forget()
         start = time.process_time()
         orders.auto(graph)
         best = min(best, time.process_time() - start)
@@ -281,7 +281,7 @@ def test_the_search_needs_no_compiler():
 def test_values_and_dtypes_do_not_change_the_order():
     with jax.enable_x64(False):
         single = orders.auto(graphax.trace(fun)(jnp.array([1.0, 2.0, 3.0], jnp.float32)))
-    _remember.forget()
+    _store.forget()
     assert orders.auto(graphax.trace(fun)(X)) == single
 
 
@@ -350,14 +350,14 @@ def test_graphs_that_differ_in_closed_over_indices_alone_are_told_apart():
     one, two = (graphax.trace(gather(indices))(jnp.ones(5)) for indices in ((4, 0, 1), (3, 3, 0)))
     assert one.fingerprint != two.fingerprint
     orders.auto(one)
-    assert _remember.recall(one) is not None and _remember.recall(two) is None
+    assert _store.recall(one) is not None and _store.recall(two) is None
 
 
 def test_memory_is_bounded(monkeypatch):
-    monkeypatch.setattr(_remember, "_MEMORY", 2)
+    monkeypatch.setattr(_store, "_MEMORY", 2)
     graphs = [graphax.trace(fun)(scale) for scale in (jnp.ones(3), jnp.ones(4), jnp.ones(5))]
-    assert len({orders.auto(graph) for graph in graphs}) and len(_remember._known) == 2
-    assert [_remember.recall(graph) is None for graph in graphs] == [True, False, False]
+    assert len({orders.auto(graph) for graph in graphs}) and len(_store._known) == 2
+    assert [_store.recall(graph) is None for graph in graphs] == [True, False, False]
 
 
 def test_graphs_with_nothing_to_choose_cost_nothing(no_search):
@@ -380,7 +380,7 @@ def test_an_order_is_kept_for_other_processes(store, no_search):
     kept = graphax.load_order(the_file(store))
     assert kept.order == order and kept.fingerprint == graph.fingerprint
     assert (kept.free, kept.counted) == (graph.cost(order).mults, graph.counted().cost(order).mults)
-    _remember.forget()  # as if in another process
+    _store.forget()  # as if in another process
     no_search()
     assert orders.auto(graph) == order
 
@@ -393,7 +393,7 @@ def test_orders_that_are_found_at_once_are_not_written(store):
 @pytest.mark.parametrize("setting", ["off", "OFF", "", " "])
 def test_the_store_can_be_disabled(setting, monkeypatch):
     monkeypatch.setenv("GRAPHAX_ORDER_STORE", setting)
-    assert _remember.store_folder() is None
+    assert _store.store_folder() is None
 
 
 @pytest.mark.parametrize(
@@ -404,7 +404,7 @@ def test_the_store_is_in_the_users_cache(platform, variable, monkeypatch, tmp_pa
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setenv(variable, str(tmp_path))
     caches = tmp_path / "Library" / "Caches" if platform == "darwin" else tmp_path
-    assert _remember.store_folder() == caches / "graphax" / "orders"
+    assert _store.store_folder() == caches / "graphax" / "orders"
 
 
 def test_without_a_cache_folder_it_is_below_the_home_and_without_a_home_nowhere(monkeypatch, tmp_path):
@@ -413,17 +413,19 @@ def test_without_a_cache_folder_it_is_below_the_home_and_without_a_home_nowhere(
     monkeypatch.setenv("HOME", str(tmp_path))
     for useless in ("", "relative/folder"):
         monkeypatch.setenv("XDG_CACHE_HOME", useless)
-        assert _remember.store_folder() == tmp_path / ".cache" / "graphax" / "orders"
+        assert _store.store_folder() == tmp_path / ".cache" / "graphax" / "orders"
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # what it does without a home
-    assert _remember.store_folder() is None
+    assert _store.store_folder() is None
     check_never_costlier(graph_of("KerrSen"))
 
 
 def broken_texts():
     graph = graph_of("KerrSen")
     other = graph_of("BlackScholes")
-    good = json.loads(json.dumps(_remember.asdict(_store.record(graph, orders.auto(graph), method="x"))))
-    wrong = json.loads(json.dumps(_remember.asdict(_store.record(other, orders.reverse(other), method="x"))))
+    good = json.loads(json.dumps(_store.asdict(_order_file.record(graph, orders.auto(graph), method="x"))))
+    wrong = json.loads(
+        json.dumps(_store.asdict(_order_file.record(other, orders.reverse(other), method="x")))
+    )
     return {
         "empty": "",
         "truncated": json.dumps(good)[:-40],
@@ -463,7 +465,7 @@ def test_a_broken_file_is_ignored_and_replaced(store, broken):
     path = the_file(store)
     text = broken_texts()[broken]
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    _remember.forget()
+    _store.forget()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert orders.auto(graph) == order
@@ -476,7 +478,7 @@ def test_a_folder_in_the_place_of_the_file_does_no_harm(store):
     path = the_file(store)
     path.unlink()
     path.mkdir()
-    _remember.forget()
+    _store.forget()
     with pytest.warns(UserWarning, match="cannot keep orders"):
         assert orders.auto(graph) == order
     assert list(store.iterdir()) == [path]
@@ -485,9 +487,9 @@ def test_a_folder_in_the_place_of_the_file_does_no_harm(store):
 def test_an_unwritable_folder_is_warned_of_once(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("text")
     for folder in (tmp_path / "file", tmp_path / "file" / "below", "/dev/null/store"):
-        monkeypatch.setattr(_remember, "_warned", False)
+        monkeypatch.setattr(_store, "_warned", False)
         monkeypatch.setenv("GRAPHAX_ORDER_STORE", str(folder))
-        _remember.forget()
+        _store.forget()
         with pytest.warns(UserWarning, match="GRAPHAX_ORDER_STORE names the folder"):
             check_never_costlier(graph_of("KerrSen"))
         with warnings.catch_warnings():
@@ -521,16 +523,16 @@ def test_nobody_is_bothered_with_a_store_that_was_not_asked_for(tmp_path, monkey
 KEEP_ORDERS = """
 import sys, graphax
 from alphagrad import tasks
-from graphax.choose import _remember, _store
+from graphax.choose import _store, _order_file
 for _ in range(20):
     for name in ("KerrSen", "BlackScholes", "SpikingLIF"):
         task = tasks.load(name)
         graph = graphax.trace(task.fun, task.argnums)(*task.args)
-        _remember.forget()
+        _store.forget()
         order = graphax.orders.auto(graph)
-        _remember.forget()
-        file = _store.record(graph, order, method="again")
-        _remember.keep(graph, _remember.Found(order, file.free, file.method), file)
+        _store.forget()
+        file = _order_file.record(graph, order, method="again")
+        _store.keep(graph, _store.Found(order, file.free, file.method), file)
         print(order)
 """
 
@@ -564,7 +566,7 @@ def test_a_cheaper_order_is_remembered_and_taken_from_then_on(store, monkeypatch
     assert orders.auto(graph) == cheap
     kept = graphax.load_order(the_file(store))
     assert (kept.order, kept.method, kept.seed, kept.seconds, kept.task) == (cheap, "mine", 3, 1.5, "KerrSen")
-    _remember.forget()
+    _store.forget()
     no_search()
     assert orders.auto(graph) == cheap
 
@@ -574,21 +576,21 @@ def test_no_order_is_remembered_that_is_not_cheaper():
     order = orders.auto(graph)
     assert not orders.remember(graph, orders.reverse(graph), method="mine")
     assert not orders.remember(graph, order, method="mine")
-    _remember.forget()
+    _store.forget()
     assert not orders.remember(graph, orders.reverse(graph), method="mine")
     assert orders.auto(graph) == order
 
 
 def kept(graph, order, method):
-    file = _store.record(graph, order, method=method)
-    return _remember.keep(graph, _remember.Found(order, file.free, file.method), file)
+    file = _order_file.record(graph, order, method=method)
+    return _store.keep(graph, _store.Found(order, file.free, file.method), file)
 
 
 def test_a_cheaper_order_of_another_process_is_not_overwritten(store):
     graph = graph_of("KerrSen")
     cheap, dear = _auto._search(graph).order, orders.forward(graph)
     kept(graph, cheap, "another process")
-    _remember.forget()
+    _store.forget()
     assert kept(graph, dear, "mine").order == cheap
     assert graphax.load_order(the_file(store)).method == "another process"
     assert orders.auto(graph) == cheap
@@ -597,10 +599,10 @@ def test_a_cheaper_order_of_another_process_is_not_overwritten(store):
 def test_even_orders_of_a_few_vertices_are_remembered(store, monkeypatch, no_search):
     graph = graph_of("Hole")
     order = better_order(graph, orders.reverse(graph))
-    found = _remember.Found(orders.reverse(graph), graph.cost(orders.reverse(graph)).mults, "reverse")
+    found = _store.Found(orders.reverse(graph), graph.cost(orders.reverse(graph)).mults, "reverse")
     monkeypatch.setattr(_auto, "_search", lambda graph: found)
     assert orders.remember(graph, order, method="mine")
-    _remember.forget()
+    _store.forget()
     no_search()
     assert orders.auto(graph) == order
 

@@ -5,7 +5,7 @@ import pytest
 import graphax
 from alphagrad import tasks
 from graphax import orders
-from graphax.choose import _remember
+from graphax.choose import _store
 
 NAMES = ["RoeFlux_1d", "Encoder", "random_tensor:seed=5"]
 
@@ -18,9 +18,9 @@ def graph_of(name):
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     monkeypatch.setenv("GRAPHAX_ORDER_STORE", str(tmp_path))
-    _remember.forget()
+    _store.forget()
     yield tmp_path
-    _remember.forget()
+    _store.forget()
 
 
 def test_counted_and_executed_lead_to_and_fro():
@@ -76,9 +76,9 @@ def test_auto_and_the_order_store_are_about_what_is_executed(store):
     assert orders.resolve_order(graph.counted(), "auto") == orders.auto(graph) == found
     (path,) = store.iterdir()
     assert graphax.load_order(path).free == graph.cost(found).mults
-    _remember.forget()  # as if in another process
+    _store.forget()  # as if in another process
     assert orders.auto(graph.counted()) == found
-    known = _remember.recall(graph)
+    known = _store.recall(graph)
     assert known is not None and known.cost == graph.cost(found).mults
 
 

@@ -22,7 +22,7 @@ from alphagrad.run.folder import read_metrics
 from alphagrad.run.settings import ConfigError, named_task, parse
 from alphagrad.zero.checkpoint import load_checkpoint, save_checkpoint
 from graphax import files, orders
-from graphax.choose import _auto, _remember
+from graphax.choose import _auto, _store
 
 ROOT = Path(__file__).parents[2]
 
@@ -187,15 +187,15 @@ def test_auto_does_not_wait_for_what_lies_in_the_place_of_a_stored_order(kind, t
     store = tmp_path / "s"
     monkeypatch.setenv("GRAPHAX_ORDER_STORE", str(store))
     monkeypatch.chdir(tmp_path)
-    _remember.forget()
+    _store.forget()
     graph = graph_of("KerrSen")
     order = orders.auto(graph)
     (path,) = store.iterdir()
     in_place(kind, path)
-    _remember.forget()
-    monkeypatch.setattr(_remember, "_warned", True)
+    _store.forget()
+    monkeypatch.setattr(_store, "_warned", True)
     assert orders.auto(graph) == order
-    _remember.forget()
+    _store.forget()
 
 
 # --- settings, metrics, checkpoints ------------------------------------------------------------------------
@@ -298,9 +298,9 @@ def graph_of(name):
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     monkeypatch.setenv("GRAPHAX_ORDER_STORE", str(tmp_path / "orders"))
-    _remember.forget()
+    _store.forget()
     yield tmp_path / "orders"
-    _remember.forget()
+    _store.forget()
 
 
 @pytest.mark.parametrize("name", ["KerrSen", "RoeFlux_1d", "BlackScholes"])
@@ -317,7 +317,7 @@ def test_a_stored_order_that_a_classical_one_beats_is_not_taken(name, store):
     graphax.save_order(path, graph, bad, method="chance")
     for claim in (graph.cost(bad).mults, 0, 10**9):  # whatever it says of itself
         path.write_text(json.dumps(json.loads(path.read_text()) | {"free": claim}))
-        _remember.forget()
+        _store.forget()
         assert orders.auto(graph) == found
         graphax.save_order(path, graph, bad, method="chance")
 
@@ -328,8 +328,8 @@ def test_a_stored_order_is_taken_for_what_it_costs_and_not_for_what_it_says(stor
     path = store / f"{graph.fingerprint}.json"
     for claim in (0, 10**9):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"free": claim}))
-        _remember.forget()
-        known = _remember.recall(graph)
+        _store.forget()
+        known = _store.recall(graph)
         assert (known.order, known.cost) == (found, graph.cost(found).mults)
 
 
@@ -356,29 +356,29 @@ def test_remembering_in_a_folder_that_cannot_be_written_to_warns_each_time(tmp_p
             monkeypatch.setenv(key, value)
         monkeypatch.setattr(sys, "platform", "linux")
         for _ in range(2):
-            _remember.forget()
+            _store.forget()
             with pytest.warns(UserWarning, match="cannot keep orders in .* this process alone") as record:
                 assert orders.remember(graph, order, method="mine")
             assert record[0].filename == __file__
             assert orders.auto(graph) == order
-    _remember.forget()
+    _store.forget()
 
 
 def test_remembering_without_a_store_warns_unless_it_is_switched_off(monkeypatch):
     graph = graph_of("KerrSen")
     order, dear = _auto._search(graph).order, orders.forward(graph)
     monkeypatch.setattr(_auto, "_search", lambda graph: _auto.Found(dear, 1e9, "forward"))
-    _remember.forget()
+    _store.forget()
     monkeypatch.setenv("GRAPHAX_ORDER_STORE", "off")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert orders.remember(graph, order, method="mine")
-    _remember.forget()
+    _store.forget()
     monkeypatch.delenv("GRAPHAX_ORDER_STORE")
-    monkeypatch.setattr(_remember, "store_folder", lambda: None)  # there is no home
+    monkeypatch.setattr(_store, "store_folder", lambda: None)  # there is no home
     with pytest.warns(UserWarning, match="no folder to keep orders in"):
         assert orders.remember(graph, order, method="mine")
-    _remember.forget()
+    _store.forget()
 
 
 # --- machine code that is kept -------------------------------------------------------------------------

@@ -14,10 +14,10 @@ from jax import lax
 
 from ..._trace import varying_as, varying_axes
 from ...sparse import arranged_block, identity_block, label_dims, with_holes
+from .._common_structure import as_block
 from .._custom import as_differentiated
 from .._finite import finite_in_every_step
 from .._registry import Blocks, Call
-from .._structure import as_block
 from ._flow import Flow
 from ._packing import Packing
 

@@ -15,9 +15,9 @@ import numpy as np
 from jax import lax
 from jax.extend import core
 
+from .._common_structure import array_of
 from .._elementwise import array_type
 from .._registry import Blocks
-from .._structure import array_of
 from ._flow import Flow
 from ._loop import Loop
 from ._packing import Packing

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from ...sparse import Block, identity_block
+from .._common_structure import GO_DENSE, array_of, as_block, same_types, with_structure
 from .._registry import Blocks
-from .._structure import GO_DENSE, array_of, as_block, same_types, with_structure
 from ._flow import Flow
 from ._loop import Loop
 
