@@ -42,7 +42,7 @@ from alphagrad.zero import (
 )
 from alphagrad.zero.checkpoint import load_checkpoint, save_checkpoint
 from alphagrad.zero.tree import SearchConfig
-from graphax.choose import _remember
+from graphax.choose import _store
 
 _SECONDS = 10  # that a mutant may take
 _BYTES = 1e9  # that a thousand of them may add to the memory of the process
@@ -175,11 +175,11 @@ class Stored(Order):
         self.patch = pytest.MonkeyPatch()
         self.patch.setenv("GRAPHAX_ORDER_STORE", str(folder / "store"))
         (folder / "store").mkdir()
-        self.path = _remember._path(self.graph.fingerprint)
+        self.path = _store._path(self.graph.fingerprint)
 
     def read(self):
-        _remember.forget()
-        known = _remember.recall(self.graph)
+        _store.forget()
+        known = _store.recall(self.graph)
         if known is None:
             return "refused"
         assert sorted(known.order) == sorted(self.graph.eliminable)
@@ -188,7 +188,7 @@ class Stored(Order):
 
     def close(self):
         self.patch.undo()
-        _remember.forget()
+        _store.forget()
 
 
 # --- runs ---
