@@ -116,7 +116,7 @@ class ArrayBounds:
         return max(kept, count(plan.outer.axes), count(plan.inner.axes))
 
     def quick_table(self, members: tuple[int, ...]) -> np.ndarray:
-        """The same for a single vertex, from paths that share no node."""
+        """The table of a group of one vertex, from paths that share no node: quicker, and a lower bound."""
         before, after = (self._paths(members[0], side) for side in (self._before, self._after))
         pairs = itertools.product(after, before)
         bound = sum(min(self._price(b, a) for b in outer for a in inner) for outer, inner in pairs)

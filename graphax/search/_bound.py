@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -75,7 +75,7 @@ def lower_bound(graph: ComputationalGraph) -> int:
     arrays the cuts are then replaced by some paths that share no node: each has a last node not in S of its
     own, so the least prices of all pairs of paths add up.
     """
-    return sum(int(group.table[0]) for group in group_bounds(graph))
+    return total_bound(group_bounds(graph))
 
 
 class Group(NamedTuple):
@@ -110,6 +110,11 @@ def group_bounds(graph: ComputationalGraph, most: int | None = None) -> list[Gro
     if len(sizes) > _MOST_ARRAYS:
         return _grouped(graph, arrays.quick_table, 1)
     return _grouped(graph, arrays.table, min(most or 9, 4 if len(sizes) > 60 else 9 if most else 5))
+
+
+def total_bound(groups: Iterable[Group]) -> int:
+    """What all groups cost at least, of which nothing is gone."""
+    return sum(int(group.table[0]) for group in groups)
 
 
 def _grouped(

@@ -37,7 +37,7 @@ PAUSED, CROWDED = 3, 4
 # Columns of `Tree.frames`: the cost so far; what is left by the bounds of groups, and by cuts; how many moves
 # there are, and how many have been tried.
 COST, GROUPED, CUTS, MOVES, TRIED, FRAME_WIDTH = range(6)
-_UNPRICED = -1
+UNPRICED = -1  # the price of an elimination before it is looked for
 UNEXPANDED = -1  # the number of moves before they are looked for
 # Places in `Tree.top`: the cost of the best order, or the limit below which one is looked for; states in
 # memory; two hashes of the vertices that are gone.
@@ -92,6 +92,12 @@ def new_memory(size):
     return memory
 
 
+@part(allocates=True)
+def _unit_flow(links):
+    """No flow yet through a graph of which every node and edge takes 1."""
+    return new_flow(len(links.nodes), np.ones(links.top[CELLS]))
+
+
 @part
 def _open(links, tables, flow, vertex, side, least):
     """Let flows begin with the edges of a vertex of a least kind only; returns how many they are."""
@@ -126,7 +132,7 @@ def _find_cuts(links, tables, flow, vertex, side, ends, cuts):
 @compiled(allocates=True)
 def cut_bounds(links, tables, vertices, ends, cuts):
     """Note the least cuts before and after scalar vertices; returns the sum of their bounds."""
-    flow = new_flow(len(links.nodes), np.ones(links.top[CELLS]))
+    flow = _unit_flow(links)
     total = 0
     for vertex in vertices:
         for side in range(2):
@@ -142,17 +148,17 @@ def product_of_cuts(cuts):
 
 
 @part
-def _renew_cuts(links, tables, flow, vertex, gone, reached, ends, before, cuts):
+def _renew_cuts(links, tables, flow, vertex, through, ends, before, cuts):
     """Note the least cuts of a vertex when another one has just gone; returns the bound.
 
-    They have changed where paths to the ends led through that one. None has become less.
+    They have changed on the sides where paths to the ends led through that one. None has become less.
     """
     for side in range(2):
-        if reached[side, vertex, gone]:
-            _find_cuts(links, tables, flow, vertex, side, ends[side], cuts[vertex, side])
+        if through[side]:
+            _find_cuts(links, tables, flow, vertex, side, ends[side], cuts[side])
         else:
-            cuts[vertex, side, 0], cuts[vertex, side, 1] = before[vertex, side, 0], before[vertex, side, 1]
-    return product_of_cuts(cuts[vertex])
+            cuts[side, 0], cuts[side, 1] = before[side, 0], before[side, 1]
+    return product_of_cuts(cuts)
 
 
 @compiled(allocates=True)
@@ -180,12 +186,11 @@ def group_costs(links, tables, members, ends, reached, costs):
                     return status
                 out |= 1 << last
                 before, after = cuts[links.top[DEPTH] - 1], cuts[links.top[DEPTH]]
-                flow = new_flow(len(links.nodes), np.ones(links.top[CELLS]))
+                flow = _unit_flow(links)
                 for at in range(size):
                     if not out >> at & 1:
-                        _renew_cuts(
-                            links, tables, flow, members[at], members[last], reached, ends, before, after
-                        )
+                        vertex, through = members[at], reached[:, members[at], members[last]]
+                        _renew_cuts(links, tables, flow, vertex, through, ends, before[vertex], after[vertex])
         costs[gone] = np.iinfo(np.int64).max
         for at in range(size):
             if not gone >> at & 1:
@@ -267,7 +272,7 @@ def _expand(links, tables, tree):
     for vertex in tree.vertices:
         if not tree.alive[vertex]:
             continue
-        if prices[vertex] == _UNPRICED:
+        if prices[vertex] == UNPRICED:
             status = multiplications(links, tables, vertex)
             if status != DONE:
                 return status
@@ -297,7 +302,7 @@ def _keep_prices(links, tree, vertex):
     for side in range(2):
         cell = cells[vertex, NEXT + side]
         while cell != vertex:
-            prices[cells[cell, side]] = _UNPRICED
+            prices[cells[cell, side]] = UNPRICED
             cell = cells[cell, NEXT + side]
 
 
@@ -307,10 +312,11 @@ def _within(links, tables, tree, vertex):
     depth, frame = links.top[DEPTH], tree.frames[links.top[DEPTH]]
     cuts, before = tree.cuts[depth], tree.cuts[depth - 1]
     frame[CUTS] = tree.frames[depth - 1, CUTS] - product_of_cuts(before[vertex])
-    flow = new_flow(len(links.nodes), np.ones(links.top[CELLS]))
+    flow = _unit_flow(links)
     for other in tree.vertices:
         if tree.alive[other]:
-            bound = _renew_cuts(links, tables, flow, other, vertex, tree.reached, tree.ends, before, cuts)
+            through = tree.reached[:, other, vertex]
+            bound = _renew_cuts(links, tables, flow, other, through, tree.ends, before[other], cuts[other])
             frame[CUTS] += bound - product_of_cuts(before[other])
             if frame[COST] + frame[CUTS] >= tree.top[BEST]:
                 return False

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._graph import ComputationalGraph, check_order, order_cost
 from ..choose import forward, markowitz, reverse
-from ._bound import Group, group_bounds
+from ._bound import Group, group_bounds, total_bound
 
 if TYPE_CHECKING:
     from ._branch import Tree
@@ -88,7 +88,7 @@ def exact(
     cost, order = min((order_cost(graph, order).mults, order) for order in candidates)
     deadline = None if seconds is None else began + seconds
     groups = group_bounds(graph)
-    proof = Proof(order, cost, sum(int(group.table[0]) for group in groups))
+    proof = Proof(order, cost, total_bound(groups))
     if proof.optimal or len({node for edge in graph.edges for node in edge}) > _MOST_NODES:
         return proof
     search = _Search(graph)
@@ -97,8 +97,8 @@ def exact(
     if done or _is_over(deadline):
         return proof
     more = group_bounds(graph, _LARGE_GROUP)
-    bound = sum(int(group.table[0]) for group in more)
-    if bound > sum(int(group.table[0]) for group in groups):
+    bound = total_bound(more)
+    if bound > total_bound(groups):
         groups = more
     proof = proof._replace(bound=max(proof.bound, bound))
     # Is there an order a little above the bound? Every no is a better bound.
@@ -179,7 +179,7 @@ class _Search:
             moves=np.zeros((depth, depth), np.uint32),
             floors=np.zeros((depth, depth), np.int64),
             cuts=np.zeros((depth, nodes, 2, 2), np.int64),
-            prices=np.full((depth, nodes), -1, np.int64),
+            prices=np.full((depth, nodes), branch.UNPRICED, np.int64),
             reached=engine.reached(),
             memory=branch.new_memory(1 << 12),
             best=np.zeros(depth - 1, np.uint32),
