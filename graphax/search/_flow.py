@@ -67,9 +67,10 @@ def _shortest(cells, flow, vertex, side, ends):
     while cell != vertex:
         size = _reach(flow, size, 2 * cells[cell, side], cell, True)
         cell = cells[cell, NEXT + side]
-    while size:
-        size -= 1
-        node, through = np.uint32(flow.queue[size] >> 1), flow.queue[size] & 1
+    first = 0
+    while first < size:
+        node, through = np.uint32(flow.queue[first] >> 1), flow.queue[first] & 1
+        first += 1
         if through:
             if ends[node]:
                 return np.int64(node)
