@@ -7,6 +7,8 @@ index or a predicate. Loops, branches and custom functions are looked into.
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,6 +16,7 @@ from jax.core import Tracer
 from jax.extend import core
 
 from ._trace import Atom, Constant, Equation, Program, Variable, inline, is_differentiable, scan_counts
+from .rules._carried import through_steps
 
 
 def tables(program: Program, active: frozenset[Variable] | None) -> list[tuple[Variable, Any]]:
@@ -92,25 +95,23 @@ def _of_loop(
     A carried value is known if its initial value is and a step makes it from what is known.
     """
     program = inline(closed)
+    constants = [variable for variable, _ in program.constants]
+
+    def known(given: Sequence[bool]) -> list[Atom]:
+        return [*constants, *itertools.compress(program.inputs, given)]
+
+    def results_of(given: Sequence[bool]) -> list[bool]:
+        found, _ = _follow(program, known(given), ())
+        return [isinstance(result, Constant) or result in found for result in program.outputs]
+
+    given, _ = through_steps(given, num_consts, num_carry, results_of, operator.and_)
     carries = program.inputs[num_consts : num_consts + num_carry]
-    known = {variable for variable, is_given in zip(program.inputs, given, strict=True) if is_given}
-    known.update(variable for variable, _ in program.constants)
-    while True:
-        found, deciding = _follow(program, known, ())
-        lost = {
-            carry
-            for carry, result in zip(carries, program.outputs, strict=False)
-            if carry in known and not (isinstance(result, Constant) or result in found)
-        }
-        if not lost:
-            break
-        known -= lost
     asked: set[Atom] = set()
     while True:
+        _, deciding = _follow(program, known(given), asked)
         more = {
             result for carry, result in zip(carries, program.outputs, strict=False) if carry in deciding
         } - asked
         if not more:
             return [at for at, variable in enumerate(program.inputs) if variable in deciding]
         asked |= more
-        _, deciding = _follow(program, known, asked)

@@ -52,7 +52,7 @@ def dense_rule(call: Call) -> tuple[list[Any], Blocks]:
     return results, blocks
 
 
-def put_dense(blocks: Blocks, call: Call, results: Mapping[int, Any], jacobians: Jacobians) -> None:
+def put_dense(blocks: Blocks, call: Call, results: Mapping[int, Any], jacobians: Rows) -> None:
     """Store the Jacobians of some results, by their positions, with respect to the wanted operands."""
     for (carrier, result), row in zip(results.items(), jacobians, strict=True):
         for at, jacobian in zip(call.moving, row, strict=True):
@@ -82,8 +82,8 @@ def of_real_view(view: Any, like: Any) -> Any:
 
 
 T = TypeVar("T")
-Jacobians = list[list[Any]]  # by result and operand
-Way = Callable[..., tuple[list[Any], Jacobians]]
+Rows = list[list[Any]]  # Jacobians by result and operand
+Way = Callable[..., tuple[list[Any], Rows]]
 
 
 def first_that_works(ways: Sequence[Callable[..., T]], fun: Callable[..., Any], at: Any, call: Call) -> T:
@@ -107,7 +107,7 @@ def first_that_works(ways: Sequence[Callable[..., T]], fun: Callable[..., Any], 
 
 def _pushed(
     fun: Callable[..., tuple[list[Any], list[Any]]], operands: list[Any], over: Any = jax.vmap
-) -> tuple[list[Any], Jacobians]:
+) -> tuple[list[Any], Rows]:
     zeros = [lax.full_like(operand, 0) for operand in operands]
     results = jax.jvp(fun, operands, zeros, has_aux=True)[2]
     columns = []
@@ -123,7 +123,7 @@ def _pushed(
 
 def _pulled(
     fun: Callable[..., tuple[list[Any], list[Any]]], operands: list[Any], over: Any = jax.vmap
-) -> tuple[list[Any], Jacobians]:
+) -> tuple[list[Any], Rows]:
     values, pull, results = jax.vjp(fun, *operands, has_aux=True)
     return results, pulled_rows(pull, values, over)
 
@@ -133,7 +133,7 @@ def pulled_rows(
     values: Sequence[Any],
     over: Any = jax.vmap,
     free: Iterable[Sequence[int]] | None = None,
-) -> Jacobians:
+) -> Rows:
     """The Jacobians of some values, from what pulls their cotangents back to the operands.
 
     Args:

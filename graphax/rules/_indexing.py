@@ -20,7 +20,7 @@ from ._dynamic import (
 )
 from ._elementwise import elementwise
 from ._registry import Blocks, Call, register_rule
-from ._relabel import copy_block, listed
+from ._relabel import copy_block, listed_dims
 from ._scatter_apply import applied_function, apply_rule, as_gather
 
 #: Cases that a known choice takes for at most one in so many entries hold no zeros for the others.
@@ -100,8 +100,8 @@ def _selection(
         in_ = [[digit_table(radix, labels, place)] for radix, place in zip(in_shape, places, strict=True)]
         return unit_block(out, in_, out_shape)
     entries = np.nonzero(inside)
-    in_ = listed(in_shape, [place[inside] for place in places])
-    return unit_block(listed(out_shape, entries), in_, [len(entries[0])])
+    in_ = listed_dims(in_shape, [place[inside] for place in places])
+    return unit_block(listed_dims(out_shape, entries), in_, [len(entries[0])])
 
 
 def _places(

@@ -80,11 +80,13 @@ def reshape_block(out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> Bloc
     if factors is not None:
         return unit_block(_spread(out_shape, factors), _spread(in_shape, factors), factors)
     size = int(np.prod(out_shape))
-    out, in_ = (listed(shape, np.unravel_index(np.arange(size), shape)) for shape in (out_shape, in_shape))
+    out, in_ = (
+        listed_dims(shape, np.unravel_index(np.arange(size), shape)) for shape in (out_shape, in_shape)
+    )
     return unit_block(out, in_, [size])
 
 
-def listed(shape: Sequence[int], places: Sequence[np.ndarray]) -> list[list[Digit]]:
+def listed_dims(shape: Sequence[int], places: Sequence[np.ndarray]) -> list[list[Digit]]:
     """The dimensions of an array whose entries at some places have one label, which runs through them."""
     return [[digit_table(radix, (0,), index)] for radix, index in zip(shape, places, strict=True)]
 
@@ -244,6 +246,6 @@ def _pad(call: Call) -> tuple[list[Any], Blocks]:
         ] = 0
         places = np.nonzero(outside)
         count = len(places[0]) if places else 0
-        out_dims = listed(result.shape, places)
+        out_dims = listed_dims(result.shape, places)
         blocks[1] = unit_block(out_dims, (), [count]) if count else Block.zero(result.shape, ())
     return [result], [blocks]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._cost import listed, worth_one_term
+from ._cost import worth_listing, worth_one_term
 from ._draft import Workspace
 from ._places import any_repeated, distinct_places, place_keys
 from ._scaled import Scaled, expand
@@ -80,7 +80,11 @@ def merge(left: Term, right: Term) -> Sum:
         ValueError: when the shapes differ.
     """
     pair = _Pair(left, right)
-    return pair.equal() or (pair.listed() if listed(pair.entries, pair.refined_numbers()) else pair.refined())
+    found = pair.equal()
+    if found is None:
+        listing = worth_listing(pair.entries, pair.refined_numbers())
+        found = pair.listed() if listing else pair.refined()
+    return found
 
 
 def labels_only(term: Term) -> Term:
@@ -222,10 +226,10 @@ class _Pair:
         at = np.split(inverse, [math.prod(self.space.sizes[label] for label in _labels(self.xs))])
         for operand, digits, where in zip((self.x, self.y), (self.xs, self.ys), at, strict=True):
             operand.scatter(_labels(digits), [new], where)
-        listed = [
+        digits = [
             digit_table(x.radix, [new], column[chosen]) for x, column in zip(self.xs, columns, strict=True)
         ]
-        return self._finished(listed, adds=self.entries - len(chosen))
+        return self._finished(digits, adds=self.entries - len(chosen))
 
     def _listing(self) -> tuple[list[np.ndarray], np.ndarray]:
         """The digits of all entries of both terms, and for every entry a number for its place."""

@@ -14,7 +14,7 @@ from jax import lax
 from jax.core import Tracer
 
 from ._compose import accumulate_duplicates
-from ._cost import listed
+from ._cost import worth_listing
 from ._draft import Workspace
 from ._equate import equate
 from ._holes import Holed, numbers_of, of_selection
@@ -162,7 +162,7 @@ class Block:
             return lax.full(self.shape, 0, dtype)
         entries = math.prod(self.shape)
         stored = sum(math.prod(term.sizes) for term in self.structure.terms)
-        if listed(stored, entries):
+        if worth_listing(stored, entries):
             rows, columns = self._places()
             flat = lax.full((entries,), 0, dtype)
             flat = scatter_add(flat, rows * math.prod(self.in_shape) + columns, self._entries(dtype))

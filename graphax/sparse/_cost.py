@@ -86,7 +86,7 @@ def no_sparser_than_dense(terms: Sequence[Term]) -> bool:
     return sum(term.numbers for term in terms) >= entries
 
 
-def listed(entries: int, places: int) -> bool:
+def worth_listing(entries: int, places: int) -> bool:
     """Whether so many entries at so many places are better listed than written into an array."""
     return places >= _LISTED_FROM and entries * _LISTED_BELOW <= places
 
