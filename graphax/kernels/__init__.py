@@ -1,0 +1,1 @@
+"""Small programs as one compiled kernel."""
