@@ -18,9 +18,11 @@ from ._fallback import differentiate, refusing, warn_of_fallback, with_one_warni
 from ._graph import ComputationalGraph, order_cost
 from ._trace import is_differentiable, usual_promotion
 from .choose import OrderLike, resolve_order
+from .kernels import NoKernel, jacobians_by_kernel
 from .rules import Inexpressible
 
 UnitEdges = Literal["free", "counted"]
+UseKernel = Literal["auto"] | bool
 
 
 @order_may_come_second
@@ -34,6 +36,7 @@ def jacve(
     order: OrderLike = "auto",
     sparse: bool = False,
     body_order: OrderLike = "auto",
+    kernel: UseKernel = False,
 ) -> Callable[..., Any]:
     """The Jacobian of a function, accumulated by vertex elimination.
 
@@ -60,6 +63,8 @@ def jacve(
             nonzeros alone, instead of arrays. For real arguments and results.
         body_order: the order in which the bodies of loops are eliminated, as ``order``; a sequence holds the
             vertex numbers of the body's own program.
+        kernel: whether a small function's Jacobian becomes one compiled kernel (see :mod:`graphax.kernels`):
+            ``True`` asks for one, ``False`` for none, and ``"auto"`` takes one where there can be one.
 
     Returns:
         a function with the arguments of ``fun`` that returns the Jacobian: a pytree shaped like the result
@@ -89,8 +94,8 @@ def jacve(
 
     Vertex elimination: A. Griewank and A. Walther, *Evaluating Derivatives*, 2nd ed., SIAM 2008, chapter 9.
     """
-    options = Options(has_aux, holomorphic, allow_int, sparse, body_order)
-    return without_value(with_value(fun, argnums, order, options), has_aux)
+    options = Options(has_aux, holomorphic, allow_int, sparse, body_order, check_kernel(kernel, sparse))
+    return without_value(with_value(fun, argnums, order, options._replace(value=False)), has_aux)
 
 
 @order_may_come_second
@@ -104,6 +109,7 @@ def value_and_jacve(
     order: OrderLike = "auto",
     sparse: bool = False,
     body_order: OrderLike = "auto",
+    kernel: UseKernel = False,
 ) -> Callable[..., Any]:
     """The value and the Jacobian of a function, from one evaluation.
 
@@ -112,7 +118,7 @@ def value_and_jacve(
     Returns:
         a function that returns ``(value, jacobian)``, or ``((value, aux), jacobian)`` with ``has_aux``.
     """
-    options = Options(has_aux, holomorphic, allow_int, sparse, body_order)
+    options = Options(has_aux, holomorphic, allow_int, sparse, body_order, check_kernel(kernel, sparse))
     return with_value(fun, argnums, order, options)
 
 
@@ -124,7 +130,18 @@ class Options(NamedTuple):
     allow_int: bool
     sparse: bool
     body_order: OrderLike
+    kernel: UseKernel = False
+    value: bool = True  # whether the value of the function is wanted, too
     as_hessian: bool = False  # dtypes of leaves and the mode to fall back to are those of jax.jacfwd
+
+
+def check_kernel(kernel: UseKernel, sparse: bool) -> UseKernel:
+    """Raises ValueError for what is none of the choices, and for a kernel of sparse blocks."""
+    if kernel not in (True, False, "auto"):
+        raise ValueError(f"kernel must be True, False or 'auto', got {kernel!r}")
+    if kernel is True and sparse:
+        raise ValueError("kernel=True gives arrays, and sparse=True blocks; leave one of them out")
+    return kernel
 
 
 def with_value(
@@ -185,7 +202,34 @@ def by_elimination(application: Application, traced: Traced, order: OrderLike, o
 
 
 def _eliminate(application: Application, traced: Traced, order: OrderLike, options: Options) -> Any:
-    results, rows = jacobians_of(
+    results, rows = _jacobians(traced, order, options)
+    rows = itertools.compress(rows, map(is_differentiable, traced.out_types))
+    jacobian = assemble(
+        application, traced.out_tree, traced.out_types, rows, options.as_hessian, options.sparse
+    )
+    leaves = [None if leaf is None else as_array(leaf) for leaf in results]
+    value = traced.out_tree.unflatten(leaves[: traced.num_outputs])
+    if options.has_aux:
+        value = (value, traced.aux.joined(leaves[traced.num_outputs :]))
+    return value, jacobian
+
+
+def _jacobians(traced: Traced, order: OrderLike, options: Options) -> tuple[list[Any], Any]:
+    """By a kernel or by operations on arrays; values of outputs that nobody asked for may be None."""
+    if options.kernel is not False and not options.sparse:
+        try:
+            return jacobians_by_kernel(
+                traced.numbering,
+                traced.num_outputs,
+                traced.values,
+                order,
+                body_order=options.body_order,
+                with_values=options.value,
+            )
+        except NoKernel as reason:
+            if options.kernel is True:
+                raise TypeError(f"there is no kernel for this function: {reason}") from reason
+    return jacobians_of(
         traced.numbering,
         traced.num_outputs,
         traced.values,
@@ -193,15 +237,6 @@ def _eliminate(application: Application, traced: Traced, order: OrderLike, optio
         body_order=options.body_order,
         sparse=options.sparse,
     )
-    rows = itertools.compress(rows, map(is_differentiable, traced.out_types))
-    jacobian = assemble(
-        application, traced.out_tree, traced.out_types, rows, options.as_hessian, options.sparse
-    )
-    leaves = [as_array(leaf) for leaf in results]
-    value = traced.out_tree.unflatten(leaves[: traced.num_outputs])
-    if options.has_aux:
-        value = (value, traced.aux.joined(leaves[traced.num_outputs :]))
-    return value, jacobian
 
 
 def _by_mode(application: Application, options: Options) -> Any:

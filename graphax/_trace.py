@@ -161,6 +161,19 @@ class Program:
     equations: tuple[Equation, ...]
     outputs: tuple[Atom, ...]
 
+    def __call__(self, *values: Any) -> list[Any]:
+        """The outputs, for one array for every input."""
+        known: dict[Variable, Any] = dict(self.constants)
+        known.update(zip(self.inputs, values, strict=True))
+
+        def read(atom: Atom) -> Any:
+            return known[atom] if isinstance(atom, Variable) else np.asarray(atom.value, atom.aval.dtype)
+
+        for equation in self.equations:
+            results = equation.evaluate([read(atom) for atom in equation.inputs])
+            known.update(zip(equation.outputs, results, strict=True))
+        return [read(atom) for atom in self.outputs]
+
     def anywhere(self) -> Program:
         """The same program for every place in the user's code."""
         equations = tuple(replace(equation, surroundings=ANYWHERE) for equation in self.equations)

@@ -1,14 +1,16 @@
 """The order that a Jacobian is accumulated in: heuristics, "auto", and orders kept in files."""
 
 from ._auto import auto, remember
-from ._heuristics import forward, lookahead, markowitz, relative_markowitz, reverse
+from ._heuristics import cheapest_first, forward, lookahead, markowitz, relative_markowitz, reverse
 from ._order_file import Order, load_order, save_order
 from ._resolve import OrderLike, resolve_order
+from ._sweeps import sweeps
 
 __all__ = [
     "Order",
     "OrderLike",
     "auto",
+    "cheapest_first",
     "forward",
     "load_order",
     "lookahead",
@@ -18,4 +20,5 @@ __all__ = [
     "resolve_order",
     "reverse",
     "save_order",
+    "sweeps",
 ]

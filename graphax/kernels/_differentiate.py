@@ -1,0 +1,207 @@
+"""From a numbered program to the kernel of its Jacobian."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+from jax.core import Tracer
+
+from .._accumulate import jacobians_of
+from .._numbering import Numbering
+from .._trace import Atom, Program, Variable, trace_program
+from ..choose import OrderLike
+from ._eliminate import jacobian
+from ._expand import NoKernel, expand
+from ._primitive import Kernel, kind_of
+from ._program import Operand, ScalarProgram
+from ._scalars import Scalars
+from ._simplify import simplify
+
+#: Of so many expressions a kernel may be made; longer programs are compiled slowly and spill registers.
+LIMIT = 20_000
+
+
+def jacobians_by_kernel(
+    numbering: Numbering,
+    num_outputs: int,
+    values: Sequence[Any],
+    order: OrderLike,
+    *,
+    body_order: OrderLike = "auto",
+    with_values: bool = True,
+    limit: int = LIMIT,
+) -> tuple[list[Any], list[list[Any]]]:
+    """Evaluate a program and its Jacobians by one kernel.
+
+    Args:
+        numbering, num_outputs, values, order, body_order: as for ``jacobians_of``.
+        with_values: whether the values of the differentiated outputs are wanted, too.
+        limit: of how many expressions the kernel may be made.
+
+    Returns:
+        the values of the outputs, None for those that are not wanted, and for every differentiated output its
+        Jacobian with respect to every differentiated input as an array, or None where it is zero.
+
+    Raises:
+        NoKernel: when there is none, and why.
+    """
+    program, values = closed_over(numbering.program, values)
+    numbering = replace(numbering, program=program)
+    scalars = Scalars()
+    inputs, operands = operands_of(scalars, program.inputs)
+    outs = expand(program, scalars, inputs, limit=limit)
+    values_end = len(scalars)
+    wrt = [inputs[place] for place in numbering.wrt]
+    _check_kinds(scalars, wrt, outs[:num_outputs], program)
+    if isinstance(order, str):
+        blocks = _by_scalars(scalars, outs, num_outputs, wrt, order, with_values)
+    else:
+        blocks = _in_order(scalars, numbering, num_outputs, inputs, order, body_order, limit)
+    blocks = _simplified(scalars, blocks, values_end)
+    wanted = range(0 if with_values else num_outputs, len(outs))
+    results = [(outs[at].shape, entries_of(outs[at], program.outputs[at])) for at in wanted]
+    places = [
+        (row, column)
+        for row, found in enumerate(blocks)
+        for column, block in enumerate(found)
+        if any(not scalars.is_zero(x) for x in block.flat)
+    ]
+    results += [
+        (blocks[i][j].shape, entries_of(blocks[i][j], program.inputs[numbering.wrt[j]])) for i, j in places
+    ]
+    kernel = Kernel(
+        ScalarProgram(scalars, operands, results),
+        functools.partial(_plain, numbering, num_outputs, order, body_order, tuple(wanted), tuple(places)),
+    )
+    found = kernel(*values)
+    rows: list[list[Any]] = [[None] * len(wrt) for _ in range(num_outputs)]
+    for (i, j), array in zip(places, found[len(wanted) :], strict=True):
+        rows[i][j] = array
+    return [None] * wanted.start + found[: len(wanted)], rows
+
+
+def _plain(
+    numbering: Numbering,
+    num_outputs: int,
+    order: OrderLike,
+    body_order: OrderLike,
+    wanted: Sequence[int],
+    places: Sequence[tuple[int, int]],
+    *values: Any,
+) -> list[Any]:
+    """What the kernel computes, as operations on arrays."""
+    results, rows = jacobians_of(numbering, num_outputs, values, order, body_order=body_order)
+    arrays = [jax.numpy.asarray(results[at]) for at in wanted]
+    for i, j in places:
+        out, arg = numbering.program.outputs[i].aval, numbering.program.inputs[numbering.wrt[j]].aval
+        block = rows[i][j]
+        arrays.append(
+            jax.numpy.zeros((*out.shape, *arg.shape), arg.dtype)
+            if block is None
+            else block.todense(arg.dtype)
+        )
+    return arrays
+
+
+def closed_over(program: Program, values: Sequence[Any]) -> tuple[Program, list[Any]]:
+    """Arrays that are traced elsewhere, and that the function closes over, become inputs."""
+    traced = [(variable, value) for variable, value in program.constants if isinstance(value, Tracer)]
+    if not traced:
+        return program, list(values)
+    program = replace(
+        program,
+        inputs=(*program.inputs, *(variable for variable, _ in traced)),
+        constants=tuple(pair for pair in program.constants if not isinstance(pair[1], Tracer)),
+    )
+    return program, [*values, *(value for _, value in traced)]
+
+
+def operands_of(scalars: Scalars, variables: Sequence[Variable]) -> tuple[list[np.ndarray], list[Operand]]:
+    """The expressions of the inputs, and what they are entries of."""
+    inputs, operands = [], []
+    for at, variable in enumerate(variables):
+        kind = kind_of(variable.aval.dtype)
+        if kind is None:
+            raise NoKernel(f"an argument has dtype {variable.aval.dtype}, of which kernels have no scalars")
+        operand = Operand(tuple(variable.aval.shape), kind)
+        if operand.size > LIMIT:
+            raise NoKernel(f"an argument has {operand.size} entries, more than {LIMIT}")
+        entries = [scalars.input(at, offset, kind) for offset in range(operand.size)]
+        inputs.append(np.array(entries, dtype=int).reshape(operand.shape))
+        operands.append(operand)
+    return inputs, operands
+
+
+def _check_kinds(
+    scalars: Scalars, wrt: Sequence[np.ndarray], outs: Sequence[np.ndarray], program: Program
+) -> None:
+    """Derivatives are numbers of one kind."""
+    kinds = {scalars.kinds[x] for array in (*wrt, *outs) for x in array.flat}
+    if len({kind for kind in kinds if kind[0] == "f"}) > 1:
+        raise NoKernel("arguments and results are of several floating dtypes")
+
+
+def _by_scalars(
+    scalars: Scalars,
+    outs: Sequence[np.ndarray],
+    num_outputs: int,
+    wrt: Sequence[np.ndarray],
+    order: str,
+    with_values: bool,
+) -> list[list[np.ndarray]]:
+    """The Jacobians by elimination of scalars."""
+    beside = [x for array in outs[0 if with_values else num_outputs :] for x in array.flat]
+    outs = outs[:num_outputs]
+    columns = [x for array in wrt for x in array.flat]
+    flat = [x for array in outs for x in array.flat]
+    name = {"fwd": "forward", "rev": "reverse", "auto": None}.get(order, order)
+    found = jacobian(scalars, flat, columns, name, beside=beside)
+    matrix = np.array(found, dtype=int).reshape(len(flat), len(columns))
+    row_ends = np.cumsum([array.size for array in outs])[:-1]
+    column_ends = np.cumsum([array.size for array in wrt])[:-1]
+    return [
+        [
+            block.reshape(*out.shape, *arg.shape)
+            for block, arg in zip(np.split(rows, column_ends, axis=1), wrt, strict=True)
+        ]
+        for rows, out in zip(np.split(matrix, row_ends), outs, strict=True)
+    ]
+
+
+def _in_order(
+    scalars: Scalars,
+    numbering: Numbering,
+    num_outputs: int,
+    inputs: Sequence[np.ndarray],
+    order: OrderLike,
+    body_order: OrderLike,
+    limit: int,
+) -> list[list[np.ndarray]]:
+    """The Jacobians by elimination of arrays in an order of the user's."""
+    places = [(i, j) for i in range(num_outputs) for j in range(len(numbering.wrt))]
+    plain: Callable[..., Any] = functools.partial(
+        _plain, numbering, num_outputs, order, body_order, (), places
+    )
+    avals = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in numbering.program.inputs]
+    program, _ = trace_program(plain, *avals)
+    found = expand(program, scalars, inputs, limit=limit)
+    width = len(numbering.wrt)
+    return [found[i * width : (i + 1) * width] for i in range(num_outputs)]
+
+
+def _simplified(scalars: Scalars, blocks: list[list[np.ndarray]], values_end: int) -> list[list[np.ndarray]]:
+    flat = [block for row in blocks for block in row]
+    simple = np.array(simplify(scalars, [int(x) for block in flat for x in block.flat], values_end), dtype=int)
+    ends = np.cumsum([block.size for block in flat])[:-1]
+    found = iter([part.reshape(block.shape) for part, block in zip(np.split(simple, ends), flat, strict=True)])
+    return [[next(found) for _ in row] for row in blocks]
+
+
+def entries_of(array: np.ndarray, like: Atom) -> Any:
+    """The entries of a result; of none its kind."""
+    return [int(x) for x in array.flat] if array.size else kind_of(like.aval.dtype)

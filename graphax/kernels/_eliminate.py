@@ -1,0 +1,328 @@
+"""Vertex elimination on scalars: the Jacobian of expressions by their inputs, as expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .._elimination import Costing
+from ..choose import cheapest_first, sweeps
+from ._partials import partials
+from ._scalars import Scalars
+
+
+#: Sinks are numbered from here on, beyond all expressions.
+_SINKS = 1 << 40
+
+
+@dataclass
+class ScalarGraph:
+    """The computational graph of expressions: an edge for every operand along which there is a derivative.
+
+    Attributes:
+        scalars: the table in which the expressions and their derivatives stand.
+        into: for every vertex the edges from its predecessors.
+        out_of: for every input and vertex its successors.
+        outputs: for every root the sink that it leads to, or None where it depends on no input.
+        inner: the vertices that can be eliminated, operands first.
+    """
+
+    scalars: Scalars
+    into: dict[int, dict[int, int]]
+    out_of: dict[int, set[int]]
+    outputs: list[int | None]
+    inner: list[int]
+
+    @classmethod
+    def of(cls, scalars: Scalars, roots: Sequence[int], inputs: Sequence[int]) -> ScalarGraph:
+        """The graph of roots that depend on inputs."""
+        edges, live = _live(scalars, roots, frozenset(inputs))
+        into: dict[int, dict[int, int]] = {}
+        out_of: dict[int, set[int]] = {x: set() for x in inputs}
+        for x in live:
+            out_of[x] = set()
+            into[x] = mine = {}
+            for operand, partial in edges[x]:
+                if operand in out_of:
+                    mine[operand] = plus(scalars, mine[operand], partial) if operand in mine else partial
+                    out_of[operand].add(x)
+        # Roots are sinks of their own, as a root may be an operand of another.
+        outputs: list[int | None] = [None] * len(roots)
+        for sink, root in enumerate(roots, _SINKS):
+            if root in out_of:
+                outputs[sink - _SINKS] = sink
+                into[sink] = {root: scalars.const(1, scalars.kinds[root])}
+                out_of[root].add(sink)
+        return cls(scalars, into, out_of, outputs, live)
+
+    @property
+    def eliminable(self) -> Sequence[int]:
+        """The vertices that an order has to name, operands first."""
+        return self.inner
+
+    def costing(self) -> Costing:
+        """The graph to be eliminated without doing it, with the operations counted."""
+        edges = {
+            (source, target): _kind_of_edge(self.scalars, edge)
+            for target, row in self.into.items()
+            for source, edge in row.items()
+        }
+        table: Any = _PRICES
+        return Costing(table, edges, frozenset(), undoable=True)
+
+    def copy(self) -> ScalarGraph:
+        return ScalarGraph(
+            self.scalars,
+            {x: dict(edges) for x, edges in self.into.items()},
+            {x: set(others) for x, others in self.out_of.items()},
+            self.outputs,
+            self.inner,
+        )
+
+    def eliminate(self, x: int) -> None:
+        """Take a vertex out: every path through it becomes a part of an edge."""
+        scalars, into, out_of = self.scalars, self.into, self.out_of
+        before = into.pop(x)
+        after = out_of.pop(x)
+        for operand in before:
+            out_of[operand].discard(x)
+        for y in after:
+            edges = into[y]
+            factor = edges.pop(x)
+            for operand, partial in before.items():
+                path = times(scalars, factor, partial)
+                if scalars.ops[path] == "zero":
+                    continue
+                there = edges.get(operand)
+                edges[operand] = path if there is None else plus(scalars, there, path)
+                out_of[operand].add(y)
+
+    def entries(self, inputs: Sequence[int]) -> list[list[int]]:
+        """What is left when all inner vertices are gone: for every root its derivatives by the inputs."""
+        zeros = [self.scalars.zero(self.scalars.kinds[x]) for x in inputs]
+        left: list[dict[int, int]] = [{} if sink is None else self.into[sink] for sink in self.outputs]
+        return [[edges.get(x, zero) for x, zero in zip(inputs, zeros, strict=True)] for edges in left]
+
+
+def _live(
+    scalars: Scalars, roots: Sequence[int], inputs: frozenset[int]
+) -> tuple[dict[int, list[tuple[int, int]]], list[int]]:
+    """The expressions between inputs and roots, operands first, with their partial derivatives."""
+    edges: dict[int, list[tuple[int, int]]] = {}
+    depends: dict[int, bool] = dict.fromkeys(inputs, True)
+    order: list[int] = []
+    pending = list(roots)
+    while pending:
+        x = pending[-1]
+        if x in depends:
+            pending.pop()
+            continue
+        if x not in edges:
+            edges[x] = [(y, d) for y, d in partials(scalars, x) if not _vanishes(scalars, d)]
+            missing = [y for y, _ in edges[x] if y not in depends]
+            if missing:
+                pending.extend(missing)
+                continue
+        pending.pop()
+        depends[x] = any(depends[y] for y, _ in edges[x])
+        if depends[x]:
+            order.append(x)
+    return edges, order
+
+
+def _vanishes(scalars: Scalars, x: int) -> bool:
+    """Whether a derivative is zero whatever the inputs are."""
+    return scalars.value(x) == 0
+
+
+# ---- sums and products of derivatives, in which zeros are structural and signs of zeros do not matter
+
+
+def times(scalars: Scalars, x: int, y: int) -> int:
+    """The product of two derivatives. What a selection leaves out is left out of the product."""
+    if _vanishes(scalars, x) or _vanishes(scalars, y):
+        return scalars.zero(scalars.kinds[x])
+    for a, b in ((x, y), (y, x)):
+        if scalars.ops[a] == "neg":
+            return scalars.neg(times(scalars, scalars.args[a][0], b))
+        arms = _selection(scalars, a)
+        if arms is not None:
+            predicate, on_true, on_false = arms
+            return scalars.select(predicate, times(scalars, on_true, b), times(scalars, on_false, b))
+    one, other = _coefficient(scalars, x), _coefficient(scalars, y)
+    if one and other:
+        product = scalars.mul(one[0], other[0])
+        for rest in (one[1], other[1]):
+            product = product if rest is None else scalars.mul(rest, product)
+        return product
+    return scalars.mul(x, y)
+
+
+def _coefficient(scalars: Scalars, x: int) -> tuple[int, int | None] | None:
+    """A constant factor and the other one, which None stands for where there is none."""
+    if scalars.value(x) is not None:
+        return x, None
+    op, args = scalars.ops[x], scalars.args[x]
+    if op == "mul":
+        for a, b in (args, args[::-1]):
+            if scalars.value(a) is not None:
+                return a, b
+    if op == "div" and scalars.value(args[0]) not in (None, 1):
+        return args[0], scalars.div(scalars.const(1, scalars.kinds[x]), args[1])
+    return None
+
+
+def _selection(scalars: Scalars, x: int) -> tuple[int, int, int] | None:
+    """Predicate and arms of a selection that leaves something out."""
+    if scalars.ops[x] == "select" and any(map(scalars.is_zero, scalars.args[x][1:])):
+        return scalars.args[x]  # type: ignore[return-value]
+    return None
+
+
+def plus(scalars: Scalars, x: int, y: int) -> int:
+    """The sum of two derivatives."""
+    if scalars.ops[x] == "neg":
+        if scalars.ops[y] == "neg":
+            return scalars.neg(scalars.add(scalars.args[x][0], scalars.args[y][0]))
+        x, y = y, x
+    if _vanishes(scalars, x):
+        return y
+    if _vanishes(scalars, y):
+        return x
+    if x == y:
+        return times(scalars, scalars.const(2, scalars.kinds[x]), x)
+    one, other = _selection(scalars, x), _selection(scalars, y)
+    if one and other and one[0] == other[0]:
+        pairs = zip(one[1:], other[1:], strict=True)
+        return scalars.select(one[0], *(plus(scalars, a, b) for a, b in pairs))
+    return scalars.add(x, y)
+
+
+# ---- orders
+
+
+class _Prices:
+    """What products and sums of derivatives cost, by kind: see :class:`graphax.sparse.StructureTable`."""
+
+    VALUE, UNIT, CONSTANT = range(3)
+
+    def __init__(self) -> None:
+        self.products = {
+            (x, y): (max((x, y), key=_Prices._rank), int(self.VALUE in (x, y) and self.UNIT not in (x, y)), 0)
+            for x in range(3)
+            for y in range(3)
+        }
+        self.sums = {
+            (x, y): (self.VALUE if self.VALUE in (x, y) else self.CONSTANT, int(self.VALUE in (x, y)))
+            for x in range(3)
+            for y in range(3)
+        }
+
+    @staticmethod
+    def _rank(kind: int) -> int:
+        """Values make values of whatever they meet, constants of units."""
+        return (2, 0, 1)[kind]
+
+    def compose(self, outer: int, inner: int) -> tuple[int, int, int]:
+        return self.products[outer, inner]
+
+    def add(self, left: int, right: int) -> tuple[int, int]:
+        return self.sums[left, right]
+
+
+_PRICES = _Prices()
+
+
+def _kind_of_edge(scalars: Scalars, x: int) -> int:
+    known = scalars.value(x)
+    if known is None:
+        return _Prices.VALUE
+    return _Prices.UNIT if abs(known) == 1 else _Prices.CONSTANT
+
+
+def _orders(graph: ScalarGraph, order: str | None) -> list[Sequence[int]]:
+    """The orders worth trying: the one that is named, or a few cheap ones, the cheapest first."""
+    if order == "forward":
+        return [graph.inner]
+    if order == "reverse":
+        return [graph.inner[::-1]]
+    costing = graph.costing()
+    view: Any = graph
+    if order == "markowitz":
+        return [cheapest_first(costing, view) or ()]
+    found: dict[tuple[int, ...], int] = {}
+
+    def price(candidate: Sequence[int]) -> None:
+        found[tuple(candidate)] = costing.mults + costing.adds
+        costing.rewind()
+
+    for candidate in (graph.inner, graph.inner[::-1]):
+        costing.run(candidate)
+        price(candidate)
+    for ties in ("first", "last"):
+        price(cheapest_first(costing, view, ties) or ())
+    work = min(_WORK, 40 * len(graph.inner) ** 2)
+    if len(graph.inner) > 1:
+        best, _ = sweeps(costing, min(found, key=lambda each: found[each]), work)
+        costing.run(best)
+        price(best)
+    return sorted(found, key=lambda each: found[each])[:_TRIED]
+
+
+#: The work of a search for an order, and how many of the orders are carried out to be compared.
+_WORK, _TRIED = 60_000, 2
+
+
+def jacobian(
+    scalars: Scalars,
+    roots: Sequence[int],
+    inputs: Sequence[int],
+    order: str | None = None,
+    *,
+    beside: Sequence[int] = (),
+) -> list[list[int]]:
+    """The derivatives of expressions by inputs, as expressions.
+
+    Args:
+        scalars: the table in which all of them stand.
+        roots: what is differentiated.
+        inputs: by what: expressions of any kind, whose own operands are not looked at.
+        order: ``"forward"``, ``"reverse"`` or ``"markowitz"``; None for the one of several, searched ones among
+            them, that takes the fewest operations.
+        beside: what is computed beside the derivatives, with which they share what they can.
+
+    Returns:
+        for every root a list with its derivative by every input; structural zeros where there is none.
+    """
+    graph = ScalarGraph.of(scalars, roots, inputs)
+    best: list[list[int]] = []
+    least = None
+    for vertices in _orders(graph, order):
+        trial = graph.copy()
+        for x in vertices:
+            trial.eliminate(x)
+        entries = trial.entries(inputs)
+        cost = operations(scalars, [*beside, *(x for row in entries for x in row)])
+        if least is None or cost < least:
+            best, least = entries, cost
+    return best
+
+
+def operations(scalars: Scalars, roots: Sequence[int]) -> int:
+    """How many operations it takes to compute expressions: everything but reading and constants."""
+    seen: set[int] = set()
+    pending = list(roots)
+    count = 0
+    while pending:
+        x = pending.pop()
+        if x in seen:
+            continue
+        seen.add(x)
+        op = scalars.ops[x]
+        if op == "given":
+            pending.append(scalars.args[x][0])
+        elif op not in ("input", "const", "zero"):
+            count += 1
+            pending.extend(scalars.args[x])
+    return count

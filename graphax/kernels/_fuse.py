@@ -1,0 +1,61 @@
+"""A function itself as one kernel."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.extend import core
+
+from .._arguments import check_callable
+from .._trace import inline
+from ._differentiate import LIMIT, closed_over, entries_of, operands_of
+from ._expand import NoKernel, expand
+from ._primitive import Kernel
+from ._program import ScalarProgram
+from ._scalars import Scalars
+
+
+def fuse(fun: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of small arrays as one compiled kernel.
+
+    Under ``jax.vmap`` the kernel goes over the batch once; it can be jitted, differentiated (by operations on
+    arrays, as without it) and partitioned along the batch like any function of JAX.
+
+    Args:
+        fun: a function of pytrees of arrays to pytrees of arrays, as ``jax.jit`` takes it.
+
+    Returns:
+        a function with the arguments and results of ``fun``. It raises a TypeError where there is no kernel:
+        for an operation that none is known for, or for programs of too many scalars.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, graphax
+        >>> step = graphax.fuse(lambda x: x + 0.1 * jnp.sin(x))
+        >>> jax.vmap(step)(jnp.zeros((4, 3))).shape
+        (4, 3)
+    """
+    check_callable(fun)
+
+    @functools.wraps(fun)
+    def fused(*args: Any, **kwargs: Any) -> Any:
+        jaxpr, types = jax.make_jaxpr(fun, return_shape=True)(*args, **kwargs)
+        values = [jax.numpy.asarray(leaf) for leaf in jax.tree.leaves((args, kwargs))]
+        try:
+            results = _kernel(jaxpr, values)
+        except NoKernel as reason:
+            raise TypeError(f"there is no kernel for this function: {reason}") from reason
+        return jax.tree.unflatten(jax.tree.structure(types), results)
+
+    return fused
+
+
+def _kernel(jaxpr: core.ClosedJaxpr, values: list[Any]) -> list[Any]:
+    program, values = closed_over(inline(jaxpr), values)
+    scalars = Scalars()
+    inputs, operands = operands_of(scalars, program.inputs)
+    outs = expand(program, scalars, inputs, limit=LIMIT)
+    results = [(out.shape, entries_of(out, atom)) for out, atom in zip(outs, program.outputs, strict=True)]
+    return Kernel(ScalarProgram(scalars, operands, results), program)(*values)
