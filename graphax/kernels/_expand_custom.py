@@ -1,0 +1,132 @@
+"""Functions with a derivative rule of their own: their values by the rule, given with its derivatives."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._trace import Program, bind, inline, is_differentiable, with_moving
+from ..rules._elementwise import array_type, jvp_program
+from ._expansion import Call, Expressions, NoKernel, kind_of, register
+from ._linear_coefficients import NotLinear, linear_coefficients
+
+
+def _function(call: Call) -> list[Expressions]:
+    """The function without its rule."""
+    program = inline(call.params["call_jaxpr"])
+    return call.expansion.run(program, call.operands, call.moving)[0]
+
+
+def _differentiable(call: Call) -> list[bool]:
+    return [is_differentiable(atom.aval) for atom in call.equation.inputs]
+
+
+def _types(call: Call) -> list[Any]:
+    return [array_type(atom.aval) for atom in call.equation.inputs]
+
+
+@register("custom_jvp_call")
+def _custom_jvp(call: Call) -> list[Expressions]:
+    """The rule with fresh tangents, in which its results are linear."""
+    if not any(call.moving) or not call.expansion.order:
+        return _function(call)
+    # A rule that is told which tangents are zero is told what JAX tells it.
+    moving = call.moving if call.params["symbolic_zeros"] else _differentiable(call)
+    program = jvp_program(call.equation.primitive, call.params, tuple(_types(call)), tuple(moving))
+    tangents = _fresh(call, [atom.aval for atom in itertools.compress(call.equation.inputs, moving)])
+    inputs = [*call.operands, *tangents]
+    found = call.expansion.run_rule(program, inputs, [*moving, *[False] * len(tangents)])
+    count = len(call.equation.outputs)
+    results, derivatives = found[:count], found[count:]
+    operands = _entries(itertools.compress(call.operands, moving))
+    variables = _entries(tangents)
+    return [
+        _with_partials(call, result, derivative, variables, operands)
+        if is_differentiable(output.aval)
+        else result
+        for result, derivative, output in zip(results, derivatives, call.equation.outputs, strict=True)
+    ]
+
+
+def _with_partials(
+    call: Call, result: Expressions, derivative: Expressions, variables: list[int], operands: list[int]
+) -> Expressions:
+    """The results, given with the coefficients of their tangents."""
+    expansion, rows = call.expansion, _coefficients(call, _entries([derivative]), variables)
+    entries = [
+        expansion.given(x, [operands[at] for at in row], list(row.values()))
+        for x, row in zip(result.ravel().tolist(), rows, strict=True)
+    ]
+    return np.array(entries, np.int64).reshape(result.shape)
+
+
+@register("custom_vjp_call")
+def _custom_vjp(call: Call) -> list[Expressions]:
+    """The backward rule with fresh cotangents, in which those that it returns are linear."""
+    moving = call.moving
+    if not any(moving) or not call.expansion.order:
+        return _function(call)
+    carriers = [at for at, output in enumerate(call.equation.outputs) if is_differentiable(output.aval)]
+    program = _pullback(call, carriers)
+    cotangents = _fresh(call, [call.equation.outputs[at].aval for at in carriers])
+    found = call.expansion.run_rule(
+        program, [*call.operands, *cotangents], [*moving, *[False] * len(cotangents)]
+    )
+    count = len(call.equation.outputs)
+    results, derivatives = found[:count], found[count:]
+    operands = _entries(itertools.compress(call.operands, moving))
+    columns = _coefficients(call, _entries(derivatives), _entries(cotangents))
+    partials: list[dict[int, int]] = [{} for _ in _entries(cotangents)]
+    for operand, column in zip(operands, columns, strict=True):
+        for at, partial in column.items():
+            partials[at][operand] = (
+                call.scalars.add(partials[at][operand], partial) if operand in partials[at] else partial
+            )
+    rows = iter(partials)
+    for at in carriers:
+        entries = [
+            call.expansion.given(x, list(row), list(row.values()))
+            for x, row in zip(results[at].ravel().tolist(), rows)
+        ]
+        results[at] = np.array(entries, np.int64).reshape(results[at].shape)
+    return results
+
+
+def _pullback(call: Call, carriers: Sequence[int]) -> Program:
+    """From operands and a cotangent of every result to the results and a cotangent of what moves."""
+    equation = call.equation
+
+    def derivative(operands: Sequence[Any], cotangents: Sequence[Any]) -> tuple[Any, Any]:
+        def fun(*moving: Any) -> tuple[list[Any], list[Any]]:
+            results = bind(equation.primitive, call.params, with_moving(operands, call.moving, moving))
+            return [results[at] for at in carriers], results
+
+        moving = list(itertools.compress(operands, call.moving))
+        _, pull, results = jax.vjp(fun, *moving, has_aux=True)
+        return results, pull(list(cotangents))
+
+    cotangents = [array_type(equation.outputs[at].aval) for at in carriers]
+    return inline(jax.make_jaxpr(derivative)(_types(call), cotangents)).anywhere()
+
+
+def _fresh(call: Call, avals: Sequence[Any]) -> list[Expressions]:
+    """Arrays of variables that nothing depends on yet."""
+    return [call.expansion.fresh(aval.shape, kind_of(aval)) for aval in avals]
+
+
+def _entries(arrays: Any) -> list[int]:
+    return [x for array in arrays for x in array.ravel().tolist()]
+
+
+def _coefficients(call: Call, results: list[int], variables: list[int]) -> list[dict[int, int]]:
+    try:
+        return linear_coefficients(call.scalars, results, variables)
+    except NotLinear as error:
+        raise NoKernel(
+            f"the derivative rule of '{call.params['call_jaxpr'].jaxpr.debug_info.func_name}' "
+            f"is not seen to be linear: {error}"
+        ) from None
