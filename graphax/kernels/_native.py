@@ -1,0 +1,179 @@
+"""Programs of scalars as machine code that XLA calls: compiled once per content, named by it."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import sys
+import threading
+from typing import Any
+
+import jax
+
+from . import _libm
+from ._ffi_layout import layout
+from ._handler import handler
+from ._instructions import function_name
+from ._llvm import Loop, Target, loop
+from ._program import ScalarProgram
+
+#: Part of every name: to be raised whenever the same program gives other machine code.
+_EMITTER = "1"
+_PREFIX = "graphax_kernel_"
+_lock = threading.RLock()
+_registered: dict[str, Any] = {}
+
+
+@functools.cache
+def available() -> str | None:
+    """Why kernels cannot be compiled for this machine's CPU; None if they can."""
+    if sys.byteorder != "little" or ctypes.sizeof(ctypes.c_void_p) != 8:
+        return "kernels need a CPU with addresses of 64 bits, the least byte first"
+    try:
+        major, _ = layout().version
+    except (OSError, ValueError, KeyError) as error:
+        return f"XLA's headers are not to be read: {error}"
+    if major != 0:
+        return f"version {major} of XLA's foreign function interface is not known"
+    try:
+        host()
+    except (ImportError, OSError, RuntimeError) as error:
+        return f"llvmlite does not work here: {error}"
+    return None
+
+
+@functools.cache
+def host() -> Target:
+    """The machine that this process runs on."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return Target(llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+
+
+def target(program: ScalarProgram, batched: tuple[bool, ...], *, single: bool = False) -> str:
+    """Compile a program and register it with XLA.
+
+    Args:
+        program: the program; it has a result.
+        batched: which of its operands have an axis of the batch before their own; the others are taken
+            whole by every row. Every result has one.
+        single: whether it is compiled for batches of one row; it is right for any.
+
+    Returns:
+        the name of the target for ``jax.ffi.ffi_call``: a hash of all that the machine code depends on,
+        equal in every process.
+
+    Raises:
+        RuntimeError: :func:`available` says why not.
+    """
+    reason = available()
+    if reason is not None:
+        raise RuntimeError(reason)
+    if not program.results:
+        raise ValueError("a kernel needs a result")
+    content = (_EMITTER, program.identity, tuple(batched), single, host(), layout().version)
+    name = _PREFIX + hashlib.sha256(repr(content).encode()).hexdigest()[:40]
+    with _lock:
+        if name not in _registered:
+            _registered[name] = _compile(program, tuple(batched), single, name)
+    return name
+
+
+def _compile(program: ScalarProgram, batched: tuple[bool, ...], single: bool, name: str) -> Any:
+    """Compile and register; what is returned keeps the machine code alive."""
+    import llvmlite.binding as llvm
+
+    module = _module(program, batched, host(), single, name)
+    code = _machine(host()).emit_object(module)
+    module.close()
+    library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(name)
+    tracker = library.link(_linker(), name)
+    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(ctypes.c_void_p(tracker[name])), platform="cpu")
+    if hasattr(jax.ffi, "register_ffi_target_as_batch_partitionable"):
+        jax.ffi.register_ffi_target_as_batch_partitionable(name)
+    return tracker
+
+
+@functools.cache
+def _linker() -> Any:
+    """What puts machine code into the process's memory."""
+    import llvmlite.binding as llvm
+
+    return llvm.create_lljit_compiler(_machine(host()))
+
+
+@functools.cache
+def _machine(target: Target) -> Any:
+    """LLVM's code generator for a machine."""
+    import llvmlite.binding as llvm
+
+    found = llvm.Target.from_triple(target.triple)
+    return found.create_target_machine(target.cpu, target.features, opt=2, reloc="pic", codemodel="small")
+
+
+def _module(
+    program: ScalarProgram, batched: tuple[bool, ...], target: Target, single: bool, name: str
+) -> Any:
+    """A program's module, optimised."""
+    import llvmlite.binding as llvm
+
+    rows = loop(program, batched, target, single)
+    context = llvm.create_context()
+    module = llvm.parse_assembly(_text(program, batched, rows, target, name), context)
+    module.triple = target.triple
+    for op, kind, width in sorted(rows.functions):
+        module.link_in(llvm.parse_assembly(_function(op, kind, width), context))
+        module.get_function(function_name(op, kind, width)).linkage = "internal"
+    return module
+
+
+def _text(program: ScalarProgram, batched: tuple[bool, ...], rows: Loop, target: Target, name: str) -> str:
+    return "\n".join(
+        [handler(program, batched, rows, name, target.triple), *rows.declarations.values(), rows.text, ""]
+    )
+
+
+@functools.cache
+def _function(op: str, kind: str, width: int) -> str:
+    """LLVM IR of a function of real numbers."""
+    import llvmlite.ir as ir
+
+    module = ir.Module()
+    _libm.define(module, function_name(op, kind, width), kind, width)
+    return str(module)
+
+
+def assembly(
+    program: ScalarProgram,
+    batched: tuple[bool, ...],
+    cpu: str | None = None,
+    features: str | None = None,
+    triple: str | None = None,
+    single: bool = False,
+) -> str:
+    """The machine code of a program, to be read, for this machine or another.
+
+    Args:
+        program: the program.
+        batched: which of its operands have rows.
+        cpu: the processor, as LLVM names it.
+        features: what it has, as ``"+avx2,-avx512f"``; all that this machine has unless a processor is named.
+        triple: its kind, as ``"aarch64-linux-gnu"``.
+        single: whether it is for batches of one row.
+    """
+    import llvmlite.binding as llvm
+
+    here = host()
+    if triple is not None:
+        llvm.initialize_all_targets()
+        llvm.initialize_all_asmprinters()
+    other = cpu is not None or triple is not None
+    machine = Target(
+        triple or here.triple,
+        cpu if cpu is not None else "" if triple else here.cpu,
+        features if features is not None else "" if other else here.features,
+    )
+    return _machine(machine).emit_assembly(_module(program, batched, machine, single, "kernel"))
