@@ -43,6 +43,9 @@ def _rewritten(scalars: Scalars, roots: Sequence[int], values: int) -> list[int]
         if op in ("input", "const", "zero"):
             new[x] = x
             continue
+        if op == "given":
+            new[x] = new[args[0]]
+            continue
         operands = [new[y] for y in args]
         once = [uses[y] == 1 and y >= values for y in args]
         new[x] = _simpler(scalars, op, operands, once) or _same(scalars, op, operands, scalars.kinds[x])
@@ -87,8 +90,6 @@ def _same(s: Scalars, op: str, operands: list[int], kind: str) -> int:
         return s.select(*operands)
     if op == "convert":
         return s.convert(operands[0], kind)
-    if op == "given":
-        return s.make(op, tuple(operands), kind)
     if len(operands) == 1:
         return s.function(op, *operands)
     return s.compare(op, *operands) if kind == "b1" and op in _COMPARED else s.binary(op, *operands)
