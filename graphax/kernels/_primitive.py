@@ -15,7 +15,7 @@ from jax.core import ShapedArray
 from jax.extend import core
 from jax.interpreters import ad, batching, mlir
 
-from . import _native
+from . import _native, _triton
 from ._program import ScalarProgram
 from ._scalars import KINDS
 
@@ -146,7 +146,25 @@ def _lower_on_cpu(ctx: Any, *operands: Any, **params: Any) -> Any:
     return mlir.lower_fun(functools.partial(_on_cpu, **params), multiple_results=True)(ctx, *operands)
 
 
+def _on_gpu(*operands: Any, kernel: Kernel, batch: tuple[int, ...], mapped: Any) -> list[Any]:
+    """The results by a Pallas kernel."""
+    rows, batched = _rows(operands, kernel=kernel, batch=batch, mapped=mapped)
+    results = _triton.call(kernel.program, batched, math.prod(batch))(*rows)
+    return [result.reshape(*batch, *type.shape) for result, type in zip(results, kernel.types, strict=True)]
+
+
+def _lower_on_gpu(ctx: Any, *operands: Any, **params: Any) -> Any:
+    kept = getattr(ctx.module_context.lowering_parameters, "for_export", False)
+    if kept or 0 in params["batch"]:
+        return _lower_plain(ctx, *operands, **params)
+    try:
+        return mlir.lower_fun(functools.partial(_on_gpu, **params), multiple_results=True)(ctx, *operands)
+    except (NotImplementedError, ImportError):  # operations that Triton has not, or no Triton
+        return _lower_plain(ctx, *operands, **params)
+
+
 mlir.register_lowering(kernel_p, _lower_plain)
+mlir.register_lowering(kernel_p, _lower_on_gpu, platform="cuda")
 mlir.register_lowering(kernel_p, _lower_on_cpu, platform="cpu")
 
 _KIND_OF = {np.dtype(dtype): kind for kind, dtype in KINDS.items()}
