@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .._trace import Program, is_differentiable
-from . import (
+from . import (  # noqa: F401  (they register their rules)
     _expand_control,
     _expand_custom,
     _expand_elementwise,
     _expand_indexing,
     _expand_linalg,
+    _expand_linear_solve,
     _expand_reductions,
     _expand_relabel,
     _expand_sorting,

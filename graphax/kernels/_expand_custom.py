@@ -37,13 +37,13 @@ def _custom_jvp(call: Call) -> list[Expressions]:
     # A rule that is told which tangents are zero is told what JAX tells it.
     moving = call.moving if call.params["symbolic_zeros"] else _differentiable(call)
     program = jvp_program(call.equation.primitive, call.params, tuple(_types(call)), tuple(moving))
-    tangents = _fresh(call, [atom.aval for atom in itertools.compress(call.equation.inputs, moving)])
+    tangents = fresh_like(call, [atom.aval for atom in itertools.compress(call.equation.inputs, moving)])
     inputs = [*call.operands, *tangents]
     found = call.expansion.run_rule(program, inputs, [*moving, *[False] * len(tangents)])
     count = len(call.equation.outputs)
     results, derivatives = found[:count], found[count:]
-    operands = _entries(itertools.compress(call.operands, moving))
-    variables = _entries(tangents)
+    operands = entries_of(itertools.compress(call.operands, moving))
+    variables = entries_of(tangents)
     return [
         _with_partials(call, result, derivative, variables, operands)
         if is_differentiable(output.aval)
@@ -56,7 +56,7 @@ def _with_partials(
     call: Call, result: Expressions, derivative: Expressions, variables: list[int], operands: list[int]
 ) -> Expressions:
     """The results, given with the coefficients of their tangents."""
-    expansion, rows = call.expansion, _coefficients(call, _entries([derivative]), variables)
+    expansion, rows = call.expansion, coefficients(call, _rule_of(call), entries_of([derivative]), variables)
     entries = [
         expansion.given(x, [operands[at] for at in row], list(row.values()))
         for x, row in zip(result.ravel().tolist(), rows, strict=True)
@@ -72,15 +72,15 @@ def _custom_vjp(call: Call) -> list[Expressions]:
         return _function(call)
     carriers = [at for at, output in enumerate(call.equation.outputs) if is_differentiable(output.aval)]
     program = _pullback(call, carriers)
-    cotangents = _fresh(call, [call.equation.outputs[at].aval for at in carriers])
+    cotangents = fresh_like(call, [call.equation.outputs[at].aval for at in carriers])
     found = call.expansion.run_rule(
         program, [*call.operands, *cotangents], [*moving, *[False] * len(cotangents)]
     )
     count = len(call.equation.outputs)
     results, derivatives = found[:count], found[count:]
-    operands = _entries(itertools.compress(call.operands, moving))
-    columns = _coefficients(call, _entries(derivatives), _entries(cotangents))
-    partials: list[dict[int, int]] = [{} for _ in _entries(cotangents)]
+    operands = entries_of(itertools.compress(call.operands, moving))
+    columns = coefficients(call, _rule_of(call), entries_of(derivatives), entries_of(cotangents))
+    partials: list[dict[int, int]] = [{} for _ in entries_of(cotangents)]
     for operand, column in zip(operands, columns, strict=True):
         for at, partial in column.items():
             partials[at][operand] = (
@@ -90,7 +90,7 @@ def _custom_vjp(call: Call) -> list[Expressions]:
     for at in carriers:
         entries = [
             call.expansion.given(x, list(row), list(row.values()))
-            for x, row in zip(results[at].ravel().tolist(), rows)
+            for x, row in zip(results[at].ravel().tolist(), rows, strict=False)
         ]
         results[at] = np.array(entries, np.int64).reshape(results[at].shape)
     return results
@@ -113,20 +113,26 @@ def _pullback(call: Call, carriers: Sequence[int]) -> Program:
     return inline(jax.make_jaxpr(derivative)(_types(call), cotangents)).anywhere()
 
 
-def _fresh(call: Call, avals: Sequence[Any]) -> list[Expressions]:
+def fresh_like(call: Call, avals: Sequence[Any]) -> list[Expressions]:
     """Arrays of variables that nothing depends on yet."""
     return [call.expansion.fresh(aval.shape, kind_of(aval)) for aval in avals]
 
 
-def _entries(arrays: Any) -> list[int]:
+def entries_of(arrays: Any) -> list[int]:
     return [x for array in arrays for x in array.ravel().tolist()]
 
 
-def _coefficients(call: Call, results: list[int], variables: list[int]) -> list[dict[int, int]]:
+def coefficients(call: Call, what: str, results: list[int], variables: list[int]) -> list[dict[int, int]]:
+    """For every result its coefficients by the variables that it depends on, as a rule makes them.
+
+    Raises:
+        NoKernel: if a result is not linear; ``what`` says what makes them.
+    """
     try:
         return linear_coefficients(call.scalars, results, variables)
     except NotLinear as error:
-        raise NoKernel(
-            f"the derivative rule of '{call.params['call_jaxpr'].jaxpr.debug_info.func_name}' "
-            f"is not seen to be linear: {error}"
-        ) from None
+        raise NoKernel(f"{what} is not seen to be linear: {error}") from None
+
+
+def _rule_of(call: Call) -> str:
+    return f"the derivative rule of '{call.params['call_jaxpr'].jaxpr.debug_info.func_name}'"
