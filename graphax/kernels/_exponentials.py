@@ -78,6 +78,11 @@ def _ln2(f: Format) -> tuple[float, ...]:
     return f.parts(LN2, 2, short=2 * f.bits - f.integer.width)
 
 
+def _unless_tiny(x: Lanes, y: Lanes) -> Lanes:
+    """``y``, but ``x`` itself where both are equal but for rounding; zeros keep their signs."""
+    return where(abs(x) < 2.0 ** -(x.format.bits + 3), x, y)
+
+
 # ---- exponentials
 
 
@@ -137,8 +142,9 @@ def expm1(x: Lanes) -> Lanes:
     p = _expm1_reduced(r)
     # Half of it, which is finite where the result may be.
     power = _power_of_two(k - 1.0)
-    y = ordered_sum(power - 0.5, power * p.hi).plus(power * p.lo).total()
-    return where(x.equals(0.0), x, y * 2.0)
+    ones = ordered_sum(power, x.same(-0.5))
+    y = ordered_sum(ones.hi, power * p.hi).plus(ones.lo + power * p.lo).total()
+    return _unless_tiny(x, y * 2.0)
 
 
 # ---- hyperbolic functions
@@ -162,7 +168,8 @@ def sinh(x: Lanes) -> Lanes:
     s = ordered_sum(ones.hi, up * p.hi)
     t = exact_sum(s.hi, down * g.hi)
     y = t.plus(s.lo + ones.lo + up * p.lo + down * g.lo).total() * 2.0
-    return where(a < math.inf, y, a).with_sign_of(x)
+    y = where(a < math.inf, y, a).with_sign_of(x)
+    return _unless_tiny(x, y)
 
 
 def cosh(x: Lanes) -> Lanes:
@@ -178,12 +185,13 @@ def cosh(x: Lanes) -> Lanes:
 def tanh(x: Lanes) -> Lanes:
     a = abs(x)
     # -t / (2 + t) with t = exp(-2 a) - 1.
-    k, r = _exp_reduced(Pair(-2.0 * a.at_most((a.format.bits + 2) * math.log(2) / 2), a.same(0)))
+    k, r = _exp_reduced(Pair(-2.0 * a.at_most((a.format.bits + 6) * math.log(2) / 2), a.same(0)))
     p = _expm1_reduced(r)
     power = _power_of_two(k)
-    t = ordered_sum(power - 1.0, power * p.hi).plus(power * p.lo)
+    ones = ordered_sum(a.same(-1), power)
+    t = ordered_sum(ones.hi, power * p.hi).plus(ones.lo + power * p.lo)
     y = quotient(-t, ordered_sum(a.same(2), t.hi).plus(t.lo)).total()
-    return y.with_sign_of(x)
+    return _unless_tiny(x, y.with_sign_of(x))
 
 
 # ---- logarithms
@@ -234,7 +242,7 @@ def _log_at_edges(x: Lanes, v: Lanes, y: Lanes) -> Lanes:
 def log1p(x: Lanes) -> Lanes:
     v = exact_sum(x.same(1), x)
     y = _log_at_edges(x, v.hi, _log_of_pair(v).total())
-    return where(x.equals(0.0), x, y)
+    return _unless_tiny(x, y)
 
 
 def asinh(x: Lanes) -> Lanes:
@@ -250,7 +258,7 @@ def asinh(x: Lanes) -> Lanes:
     v = Pair(where(large, a, one.hi), where(large, 0.0, one.lo))
     y = _log_of_pair(v, where(large, a.same(1), 0.0)).total()
     y = where(a < math.inf, y, a)
-    return where(a.equals(0.0), x, y.with_sign_of(x))
+    return _unless_tiny(x, y.with_sign_of(x))
 
 
 def _plus_number(x: Pair, number: float) -> Pair:
@@ -273,15 +281,14 @@ def atanh(x: Lanes) -> Lanes:
     a = abs(x)
     # (1 + a) / (1 - a) = 2**k (1 + s) / (1 - s)
     k, _, _ = _split((1.0 + a) / (1.0 - a))
-    power = _power_of_two(k)
-    n = exact_product(a, power + 1.0)
-    d = exact_product(a, 1.0 - power)
-    total_n = exact_sum(1.0 - power, n.hi)
-    total_d = exact_sum(power + 1.0, d.hi)
-    s = quotient(total_n.plus(n.lo), total_d.plus(d.lo))
+    more = ordered_sum(a.same(1), a)
+    less = ordered_sum(a.same(1), -a).times(_power_of_two(k))
+    n = exact_sum(more.hi, -less.hi)
+    d = ordered_sum(more.hi, less.hi).plus(more.lo + less.lo)
+    s = quotient(ordered_sum(n.hi, n.lo + (more.lo - less.lo)), d)
     y = _log_of_ratio(s, k).total() * 0.5
     y = where(a.equals(1.0), math.inf, where(a > 1.0, math.nan, y))
-    return where(a.equals(0.0), x, y.with_sign_of(x))
+    return _unless_tiny(x, y.with_sign_of(x))
 
 
 # ---- powers

@@ -1,9 +1,9 @@
 """Trigonometric functions of vectors, and their inverses.
 
-Angles are reduced to an eighth of a turn with a quarter turn in three parts (Cody & Waite, "Software Manual for the
-Elementary Functions", 1980), where a fused product makes the first difference exact. Beyond some thousand
-million, where that is not enough, the platform's function is called lane by lane (it reduces as Payne & Hanek,
-1983).
+Angles are reduced to an eighth of a turn with a quarter turn in three parts (Cody & Waite, "Software Manual
+for the Elementary Functions", 1980), where a fused product makes the first difference exact. Beyond a
+thousand million (float32: 65,536) the platform's function is called lane by lane (it reduces as Payne & Hanek,
+1983); where no lane is so large that costs a branch.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 from decimal import Decimal
 from fractions import Fraction
 
-from ._lanes import Lanes, Pair, exact_sum, ordered_sum, quotient, rarely, where
+from ._lanes import Lanes, Pair, exact_product, ordered_sum, quotient, rarely, where
 from ._libm import by_lanes
 from ._polynomials import PI, Series, coefficients
 
@@ -31,10 +31,11 @@ def _quarters(x: Lanes) -> tuple[Lanes, Pair]:
     first, second, third = f.parts(PI / 2, 3)
     shifted = x.times_plus(float(2 / PI), f.rounder)
     minus = f.rounder - shifted
-    left = minus.fused(first, x)
-    less = minus.fused(second, left)
-    rest = minus.times_plus(third, minus.fused(second, left - less))
-    return shifted.bits(), ordered_sum(less, rest)
+    product = exact_product(minus, x.same(second))
+    # The first number is zero or a multiple of the last digit of the second, so that the error is exact.
+    left = ordered_sum(minus.fused(first, x), product.hi)
+    rest = left.lo + minus.times_plus(third, product.lo)
+    return shifted.bits(), ordered_sum(left.hi, rest)
 
 
 def _beyond(x: Lanes) -> Lanes:
@@ -160,7 +161,7 @@ def atan2(y: Lanes, x: Lanes) -> Lanes:
 
 
 def _asin_core(a: Lanes) -> tuple[Lanes, Pair]:
-    """Where ``a`` is above a half, and the arc sine of it, there of ``sqrt((1 - a) / 2)``; for ``0 <= a <= 1``."""
+    """Where ``a`` is above a half, and its arc sine, there of ``sqrt((1 - a) / 2)``; for ``0 <= a <= 1``."""
     large = a > 0.5
     rest = (1.0 - a) * 0.5
     z = where(large, rest, a * a)
