@@ -1,36 +1,53 @@
-"""Functions of real numbers by the platform's C library, one row after the other."""
+"""The platform's functions of one number, for the lanes of a vector one after another."""
 
 from __future__ import annotations
 
-import llvmlite.ir as ir
+from llvmlite import ir
 
-_BINARY = frozenset({"pow", "atan2", "rem"})
+from ._lanes import Lanes, declared
 
 
-def define(module: ir.Module, name: str, kind: str, width: int) -> ir.Function:
-    """A function of a vector in a module, or of a scalar for width one.
+def by_lanes(name: str, *operands: Lanes) -> Lanes:
+    """A function of C's library, by its name for float64, of vectors of equal types."""
+    first = operands[0]
+    builder = first.builder
+    call = _loop(builder.module, name, first.type, len(operands))
+    return Lanes(builder, builder.call(call, [x.value for x in operands]))
 
-    Args:
-        module: where it is defined.
-        name: its name, which begins with the operation.
-        kind: ``"f4"`` or ``"f8"``.
-        width: how many numbers it takes.
-    """
-    op = name.split(".")[0]
-    scalar = ir.FloatType() if kind == "f4" else ir.DoubleType()
-    wide = scalar if width == 1 else ir.VectorType(scalar, width)
-    arguments = 2 if op in _BINARY else 1
-    library = ("fmod" if op == "rem" else op) + ("f" if kind == "f4" else "")
-    called = ir.Function(module, ir.FunctionType(scalar, [scalar] * arguments), library)
-    function = ir.Function(module, ir.FunctionType(wide, [wide] * arguments), name)
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
-    if width == 1:
-        builder.ret(builder.call(called, function.args))
+
+def _loop(module: ir.Module, name: str, type_: ir.Type, arity: int) -> ir.Function:
+    """The function of vectors, out of line: a loop over lanes."""
+    vector = isinstance(type_, ir.VectorType)
+    scalar = type_.element if vector else type_
+    symbol = name + "f" * isinstance(scalar, ir.FloatType)
+    function = declared(module, symbol, ir.FunctionType(scalar, [scalar] * arity))
+    if not vector:
         return function
-    result = ir.Constant(wide, ir.Undefined)
-    for place in range(width):
-        index = ir.Constant(ir.IntType(32), place)
-        entries = [builder.extract_element(x, index) for x in function.args]
-        result = builder.insert_element(result, builder.call(called, entries), index)
-    builder.ret(result)
-    return function
+    full_name = f"lanes.{symbol}.{type_.count}"
+    found = module.globals.get(full_name)
+    if found is not None:
+        return found
+    found = ir.Function(module, ir.FunctionType(type_, [type_] * arity), full_name)
+    found.linkage = "internal"
+    for attribute in ("noinline", "cold", "nounwind"):
+        found.attributes.add(attribute)
+    start = found.append_basic_block("start")
+    body = found.append_basic_block("lane")
+    end = found.append_basic_block("end")
+    builder = ir.IRBuilder(start)
+    index_type = ir.IntType(32)
+    builder.branch(body)
+    builder.position_at_end(body)
+    index = builder.phi(index_type)
+    result = builder.phi(type_)
+    value = builder.call(function, [builder.extract_element(x, index) for x in found.args])
+    next_result = builder.insert_element(result, value, index)
+    next_index = builder.add(index, index_type(1))
+    index.add_incoming(index_type(0), start)
+    index.add_incoming(next_index, body)
+    result.add_incoming(ir.Constant(type_, [0.0] * type_.count), start)
+    result.add_incoming(next_result, body)
+    builder.cbranch(builder.icmp_signed("<", next_index, index_type(type_.count)), body, end)
+    builder.position_at_end(end)
+    builder.ret(next_result)
+    return found

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from . import _libm
+from . import _vector_math
 from ._ffi_layout import layout
 from ._handler import handler
 from ._instructions import function_name
@@ -142,7 +142,7 @@ def _function(op: str, kind: str, width: int) -> str:
     import llvmlite.ir as ir
 
     module = ir.Module()
-    _libm.define(module, function_name(op, kind, width), kind, width)
+    _vector_math.define(module, op, kind, width).linkage = ""
     return str(module)
 
 
