@@ -1,419 +1,413 @@
-"""The function that XLA calls: it takes a kernel's arrays from a call frame and shares the rows among threads.
+"""The function that XLA calls: it takes a kernel's arrays from a call frame and shares rows among threads.
 
-The pool's threads only help. Rows are claimed in chunks by a counter in a state on the heap; the calling thread
-claims chunks like the others and then waits for those that others have begun, never for a task that may not
-have started. A task that starts late finds nothing left and only releases the state.
+It is the same for all kernels; each hands it a description of itself. The pool's threads only help. Rows are
+claimed in chunks by a counter in a state on the heap; the calling thread claims chunks like the others and
+then waits for those that others have begun, never for a task that may not have started. A task that starts late
+finds nothing left and only releases the state.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from ._ffi_layout import Layout, layout
+import llvmlite.ir as ir
+
+from ._ffi_layout import layout
 from ._instructions import SIZES
 from ._llvm import Loop
 from ._program import ScalarProgram
 
-#: What a chunk of rows should take at least, in cycles: some microseconds.
+#: The handler's name; it takes a call frame and a kernel's description.
+HANDLER = "graphax_handle"
+
+#: What a chunk of rows takes at least, in cycles: some microseconds.
 _CHUNK_CYCLES = 40_000
 _CHUNKS_PER_THREAD = 8
-#: The state that threads share: counters, and the arrays' addresses behind them.
-_STATE = "{ i64, i64, i64, i64, i64, i64 }"
-_REFERENCES, _NEXT, _DONE, _CHUNKS, _ROWS, _BATCH = range(6)
-_STATE_BYTES = 48
-_MESSAGES = {
-    "no_memory": "no memory for the rows of a kernel",
-    "not_its_arrays": "a kernel is called with other arrays than it was compiled for",
-}
+#: How often a thread looks whether others have finished before it gives way to them.
+_PATIENCE = 200
 
-#: What does not depend on the program: claiming chunks, and letting go of the state.
-_SHARED = f"""
-define internal void @work(ptr %state) nounwind {{
-entry:
-  %next.at = getelementptr {_STATE}, ptr %state, i32 0, i32 {_NEXT}
-  %done.at = getelementptr {_STATE}, ptr %state, i32 0, i32 {_DONE}
-  %chunks.at = getelementptr {_STATE}, ptr %state, i32 0, i32 {_CHUNKS}
-  %rows.at = getelementptr {_STATE}, ptr %state, i32 0, i32 {_ROWS}
-  %batch.at = getelementptr {_STATE}, ptr %state, i32 0, i32 {_BATCH}
-  %arrays = getelementptr i8, ptr %state, i64 {_STATE_BYTES}
-  %chunks = load i64, ptr %chunks.at
-  %rows = load i64, ptr %rows.at
-  %batch = load i64, ptr %batch.at
-  br label %claim
-claim:
-  %chunk = atomicrmw add ptr %next.at, i64 1 monotonic
-  %claimed = icmp slt i64 %chunk, %chunks
-  br i1 %claimed, label %carry.out, label %nothing.left
-carry.out:
-  %first = mul i64 %chunk, %rows
-  %following = add i64 %chunk, 1
-  %inner = icmp slt i64 %following, %chunks
-  %full = add i64 %first, %rows
-  %end = select i1 %inner, i64 %full, i64 %batch
-  call void @rows(ptr %arrays, i64 %first, i64 %end)
-  %finished = atomicrmw add ptr %done.at, i64 1 release
-  br label %claim
-nothing.left:
-  ret void
-}}
-
-define internal void @release(ptr %state) nounwind {{
-entry:
-  %references.at = getelementptr {_STATE}, ptr %state, i32 0, i32 {_REFERENCES}
-  %before = atomicrmw sub ptr %references.at, i64 1 acq_rel
-  %last = icmp eq i64 %before, 1
-  br i1 %last, label %nobody, label %somebody
-nobody:
-  call void @free(ptr %state)
-  ret void
-somebody:
-  ret void
-}}
-
-define internal void @help(ptr %state) nounwind {{
-entry:
-  call void @work(ptr %state)
-  call void @release(ptr %state)
-  ret void
-}}
-"""
+_BYTE, _INT, _LONG, _POINTER = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.PointerType()
+_ROWS = ir.FunctionType(ir.VoidType(), [_POINTER, _LONG, _LONG]).as_pointer()
+#: A kernel: its loop over rows, how many rows that takes at least, rows of a chunk, how many of its arrays
+#: are operands, how many there are, and the bytes of a row of each, none where all rows share it.
+_KERNEL = {"rows": 0, "width": 1, "chunk": 2, "operands": 3, "arrays": 4, "bytes": 5}
+#: What threads share: how many have hold of it, the next chunk, how many are done, how many there are, rows of
+#: a chunk, rows in all, the kernel's loop, and the arrays' addresses.
+_STATE = {"holders": 0, "next": 1, "done": 2, "chunks": 3, "share": 4, "batch": 5, "rows": 6, "arrays": 7}
 
 
-class Pause(NamedTuple):
-    """How a thread waits: the calls, and the declarations of what they call."""
-
-    briefly: str
-    for_others: str
-    declarations: tuple[str, ...]
-
-
-def _pause(triple: str) -> Pause:
-    """How a thread waits on a machine."""
-    give_way = "SwitchToThread" if "windows" in triple else "sched_yield"
-    declared = f"declare i32 @{give_way}()"
-    if triple.startswith("x86_64"):
-        brief = "call void @llvm.x86.sse2.pause()"
-        return Pause(brief, f"call i32 @{give_way}()", (declared, "declare void @llvm.x86.sse2.pause()"))
-    if triple.startswith(("aarch64", "arm64")):
-        brief = "call void @llvm.aarch64.hint(i32 1)"
-        return Pause(brief, f"call i32 @{give_way}()", (declared, "declare void @llvm.aarch64.hint(i32)"))
-    return Pause("fence acquire", f"call i32 @{give_way}()", (declared,))
-
-
-def handler(program: ScalarProgram, batched: tuple[bool, ...], loop: Loop, name: str, triple: str) -> str:
-    """LLVM IR of a handler, a function of the call frame, and of all that it calls but the loop over rows.
+def stub(program: ScalarProgram, batched: tuple[bool, ...], loop: Loop, name: str) -> str:
+    """LLVM IR of a kernel's own handler: the one for all, with a description of the kernel.
 
     Args:
         program: the program.
         batched: which of its operands have rows.
-        loop: the emitted loop.
+        loop: its emitted loop.
         name: the handler's name.
+    """
+    chunk = max(1, round(_CHUNK_CYCLES / loop.cost / loop.width)) * loop.width
+    sizes = [SIZES[x.kind] * x.size if rows else 0 for x, rows in zip(program.operands, batched, strict=True)]
+    sizes += [SIZES[r.kind] * len(r.entries) for r in program.results]
+    numbers = [loop.width, chunk, len(program.operands), len(sizes), *sizes]
+    fields = ", ".join(["ptr @rows", *(f"i64 {number}" for number in numbers)])
+    types = ", ".join(["ptr", *["i64"] * len(numbers)])
+    return f"""
+@kernel = private constant {{ {types} }} {{ {fields} }}
+declare ptr @{HANDLER}(ptr, ptr)
+define ptr @{name}(ptr %frame) nounwind {{
+  %error = tail call ptr @{HANDLER}(ptr %frame, ptr @kernel)
+  ret ptr %error
+}}
+"""
+
+
+def module(triple: str) -> ir.Module:
+    """The handler for all kernels.
+
+    Args:
         triple: the machine, as LLVM names it.
     """
-    return _Handler(program, batched, loop, name, _pause(triple)).text()
+    return _Handler(triple).module
 
 
 class _Handler:
-    """The text of one handler."""
+    """The functions of the handler, written into a module."""
 
-    def __init__(
-        self, program: ScalarProgram, batched: tuple[bool, ...], loop: Loop, name: str, pause: Pause
-    ) -> None:
-        self.program, self.batched, self.loop, self.name, self.pause = program, batched, loop, name, pause
-        self.layout: Layout = layout()
-        self.arrays = len(program.operands) + len(program.results)
-        self.lines: list[str] = []
+    def __init__(self, triple: str) -> None:
+        self.layout = layout()
+        self.module = ir.Module("handler")
+        self.malloc = self._external("malloc", _POINTER, _LONG)
+        self.free = self._external("free", ir.VoidType(), _POINTER)
+        self.give_way = self._external("SwitchToThread" if "windows" in triple else "sched_yield", _INT)
+        self.triple = triple
+        self.fail, self.forget = self._failure(), self._forgetting()
+        self.work = self._work()
+        self.release = self._release()
+        self.help = self._help()
+        self.share = self._share()
+        self.few = self._few_rows()
+        self._handle()
 
-    def text(self) -> str:
-        functions = [self._handler(), self._failure(), self._shared_among_threads(), _SHARED]
-        if self.loop.width > 1:
-            functions.append(self._few_rows())
-        declarations = [
-            "declare ptr @malloc(i64)",
-            "declare void @free(ptr)",
-            "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",
-            "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
-            *self.pause.declarations,
-            *(
-                f'@{name} = private constant [{len(text) + 1} x i8] c"{text}\\00"'
-                for name, text in _MESSAGES.items()
-            ),
-        ]
-        return "\n".join([*declarations, *functions])
+    # ---- text
 
-    # ---- fields
+    def _external(self, name: str, result: Any, *parameters: Any) -> ir.Function:
+        return ir.Function(self.module, ir.FunctionType(result, parameters), name)
 
-    def _value(self, line: str) -> str:
-        name = f"%t{len(self.lines)}"
-        self.lines.append(f"  {name} = {line}")
-        return name
+    def _function(
+        self, name: str, result: Any, *parameters: Any, internal: bool = True
+    ) -> tuple[ir.IRBuilder, Sequence[Any]]:
+        """A new function, and its parameters."""
+        function = self._external(name, result, *parameters)
+        function.attributes.add("nounwind")
+        if internal:
+            function.linkage = "internal"
+        return ir.IRBuilder(function.append_basic_block("entry")), function.args
 
-    def _do(self, line: str) -> None:
-        self.lines.append(f"  {line}")
+    def _at(self, b: ir.IRBuilder, pointer: Any, struct: str, *fields: str) -> Any:
+        """The address of a field of one of XLA's structs."""
+        return b.gep(pointer, [_LONG(self.layout.offset(struct, *fields))], source_etype=_BYTE)
 
-    def _label(self, name: str) -> None:
-        self.lines.append(f"{name}:")
+    def _field(self, b: ir.IRBuilder, kind: Any, pointer: Any, struct: str, *fields: str) -> Any:
+        return b.load(self._at(b, pointer, struct, *fields), typ=kind)
 
-    def _at(self, pointer: str, offset: int) -> str:
-        return self._value(f"getelementptr i8, ptr {pointer}, i64 {offset}")
-
-    def _load(self, kind: str, pointer: str, offset: int = 0) -> str:
-        return self._value(f"load {kind}, ptr {self._at(pointer, offset)}")
-
-    def _field(self, kind: str, pointer: str, struct: str, *fields: str) -> str:
-        return self._load(kind, pointer, self.layout.offset(struct, *fields))
-
-    def _set(self, value: str, pointer: str, struct: str, *fields: str) -> None:
-        self._do(f"store {value}, ptr {self._at(pointer, self.layout.offset(struct, *fields))}")
-
-    def _arguments(self, struct: str) -> str:
-        """A struct for a call of the interface, zero but for its size."""
-        size = -(-self.layout.structs[struct].size // 8)
-        pointer = self._value(f"alloca [{size} x i64], align 8")
-        self._do(f"store [{size} x i64] zeroinitializer, ptr {pointer}")
-        self._set(f"i64 {self.layout.sizes[struct]}", pointer, struct, "struct_size")
+    def _arguments(self, b: ir.IRBuilder, struct: str, **fields: Any) -> Any:
+        """A struct for a call of the interface."""
+        words = ir.ArrayType(_LONG, -(-self.layout.structs[struct].size // 8))
+        pointer = _alloca(b, words)
+        b.store(ir.Constant(words, None), pointer)
+        b.store(_LONG(self.layout.sizes[struct]), self._at(b, pointer, struct, "struct_size"))
+        for name, value in fields.items():
+            b.store(value, self._at(b, pointer, struct, name))
         return pointer
 
-    def _call(self, frame: str, function: str, arguments: str) -> str:
-        api = self._field("ptr", frame, "CallFrame", "api")
-        return self._value(f"call ptr {self._field('ptr', api, 'Api', function)}(ptr {arguments})")
+    def _call(self, b: ir.IRBuilder, frame: Any, function: str, arguments: Any) -> Any:
+        """A call of the interface; what it returns is an error or nothing."""
+        api = self._field(b, _POINTER, frame, "CallFrame", "api")
+        returns = ir.VoidType() if function == "Error_Destroy" else _POINTER
+        kind = ir.FunctionType(returns, [_POINTER]).as_pointer()
+        return b.call(self._field(b, kind, api, "Api", function), [arguments])
 
-    def _finish(self, header: str) -> str:
-        lines, self.lines = self.lines, []
-        return "\n".join([header, "entry:", *lines, "}", ""])
+    # ---- errors
 
-    # ---- functions
+    def _failure(self) -> ir.Function:
+        """An error with a message and a code."""
+        b, (frame, message, code) = self._function("fail", _POINTER, _POINTER, _POINTER, _INT)
+        arguments = self._arguments(b, "Error_Create_Args", message=message, errc=code)
+        b.ret(self._call(b, frame, "Error_Create", arguments))
+        return b.function
 
-    def _handler(self) -> str:
-        width = self.loop.width
-        extension = self._field("ptr", "%frame", "CallFrame", "extension_start")
-        asked = self._value(f"icmp ne ptr {extension}, null")
-        self._do(f"br i1 {asked}, label %extended, label %run")
+    def _forgetting(self) -> ir.Function:
+        """What went wrong does not matter."""
+        b, (frame, error) = self._function("forget", ir.VoidType(), _POINTER, _POINTER)
+        self._call(b, frame, "Error_Destroy", self._arguments(b, "Error_Destroy_Args", error=error))
+        b.ret_void()
+        return b.function
 
-        self._label("extended")
-        kind = self._field("i32", extension, "Extension_Base", "type")
-        asked = self._value(f"icmp eq i32 {kind}, {self.layout.enums['Extension_Metadata']}")
-        self._do(f"br i1 {asked}, label %metadata, label %run")
-        self._label("metadata")
-        metadata = self._field("ptr", extension, "Metadata_Extension", "metadata")
+    def _fail(self, b: ir.IRBuilder, frame: Any, message: str, code: str) -> None:
+        text = ir.Constant(ir.ArrayType(_BYTE, len(message) + 1), bytearray(message.encode() + b"\0"))
+        constant = ir.GlobalVariable(self.module, text.type, self.module.get_unique_name("message"))
+        constant.initializer, constant.global_constant, constant.linkage = text, True, "private"
+        number = _INT(self.layout.enums[f"Error_Code_{code}"])
+        b.ret(b.call(self.fail, [frame, b.bitcast(constant, _POINTER), number]))
+
+    # ---- the handler
+
+    def _handle(self) -> None:
+        b, (frame, kernel) = self._function(HANDLER, _POINTER, _POINTER, _POINTER, internal=False)
+        extension = self._field(b, _POINTER, frame, "CallFrame", "extension_start")
+        with b.if_then(b.icmp_unsigned("!=", extension, _POINTER(None))):
+            kind = self._field(b, _INT, extension, "Extension_Base", "type")
+            metadata_wanted = _INT(self.layout.enums["Extension_Metadata"])
+            with b.if_then(b.icmp_unsigned("==", kind, metadata_wanted)):
+                self._answer_metadata(b, extension)
+        operands, arrays = _get(b, _KERNEL, kernel, "operands"), _get(b, _KERNEL, kernel, "arrays")
+        self._check(b, frame, operands, b.sub(arrays, operands))
+        given = self._field(b, _POINTER, frame, "CallFrame", "args", "args")
+        wanted = self._field(b, _POINTER, frame, "CallFrame", "rets", "rets")
+        data = _alloca(b, _POINTER, arrays)
+        with _each(b, operands) as k:
+            b.store(self._field(b, _POINTER, _element(b, given, k), "Buffer", "data"), _place(b, data, k))
+        with _each(b, b.sub(arrays, operands)) as k:
+            address = self._field(b, _POINTER, _element(b, wanted, k), "Buffer", "data")
+            b.store(address, _place(b, data, b.add(operands, k)))
+        shape = self._field(b, _POINTER, _element(b, wanted, _LONG(0)), "Buffer", "dims")
+        batch = b.load(shape, typ=_LONG)
+        chunk, width = _get(b, _KERNEL, kernel, "chunk"), _get(b, _KERNEL, kernel, "width")
+        with b.if_then(b.icmp_signed("<", batch, width)):
+            b.ret(b.call(self.few, [frame, kernel, data, batch]))
+        with b.if_then(b.icmp_signed("<", batch, b.mul(chunk, _LONG(2)))):
+            b.call(_get(b, _KERNEL, kernel, "rows", _ROWS), [data, _LONG(0), batch])
+            b.ret(_POINTER(None))
+        b.call(self.share, [frame, kernel, data, batch])
+        b.ret(_POINTER(None))
+
+    def _answer_metadata(self, b: ir.IRBuilder, extension: Any) -> None:
+        """Which version of the interface is spoken; none of the traits that a handler may have is claimed."""
+        metadata = self._field(b, _POINTER, extension, "Metadata_Extension", "metadata")
         for part, number in zip(("major_version", "minor_version"), self.layout.version, strict=True):
-            self._set(f"i32 {number}", metadata, "Metadata", "api_version", part)
-        self._set("i32 0", metadata, "Metadata", "traits")
-        self._do("ret ptr null")
+            b.store(_INT(number), self._at(b, metadata, "Metadata", "api_version", part))
+        b.store(_INT(0), self._at(b, metadata, "Metadata", "traits"))
+        b.ret(_POINTER(None))
 
-        self._label("run")
-        known = self.layout.sizes["CallFrame"]
-        size = self._field("i64", "%frame", "CallFrame", "struct_size")
-        given = self._field("i64", "%frame", "CallFrame", "args", "size")
-        asked = self._field("i64", "%frame", "CallFrame", "rets", "size")
-        fits = [
-            self._value(f"icmp uge i64 {size}, {known}"),
-            self._value(f"icmp eq i64 {given}, {len(self.program.operands)}"),
-            self._value(f"icmp eq i64 {asked}, {len(self.program.results)}"),
-        ]
-        fit = self._value(f"and i1 {fits[0]}, {self._value(f'and i1 {fits[1]}, {fits[2]}')}")
-        self._do(f"br i1 {fit}, label %arrays, label %not.its.arrays")
-        self._label("not.its.arrays")
-        self._fail("not_its_arrays", "INVALID_ARGUMENT")
-        self._label("arrays")
-        arrays = self._value(f"alloca [{self.arrays} x ptr], align 8")
-        operands = self._field("ptr", "%frame", "CallFrame", "args", "args")
-        results = self._field("ptr", "%frame", "CallFrame", "rets", "rets")
-        count, shape = len(self.program.operands), "null"
-        for k in range(self.arrays):
-            buffer = (
-                self._load("ptr", operands, 8 * k)
-                if k < count
-                else self._load("ptr", results, 8 * (k - count))
-            )
-            data = self._field("ptr", buffer, "Buffer", "data")
-            self._do(f"store ptr {data}, ptr {self._at(arrays, 8 * k)}")
-            if k == count:
-                shape = self._field("ptr", buffer, "Buffer", "dims")
-        batch = self._load("i64", shape)
-        chunk = max(1, round(_CHUNK_CYCLES / self.loop.cost / width)) * width
-        many = self._value(f"icmp sge i64 {batch}, {2 * chunk}")
-        self._do(f"br i1 {many}, label %shared, label %alone")
-        self._label("shared")
-        self._do(f"call void @share(ptr %frame, ptr {arrays}, i64 {batch}, i64 {chunk})")
-        self._do("ret ptr null")
-        self._label("alone")
-        enough = self._value(f"icmp sge i64 {batch}, {width}")
-        self._do(f"br i1 {enough}, label %direct, label %few")
-        self._label("direct")
-        self._do(f"call void @rows(ptr {arrays}, i64 0, i64 {batch})")
-        self._do("ret ptr null")
-        self._label("few")
-        if width > 1:
-            self._do(f"ret ptr {self._value(f'call ptr @few_rows(ptr %frame, ptr {arrays}, i64 {batch})')}")
-        else:
-            self._do("ret ptr null")
-        return self._finish(f"define ptr @{self.name}(ptr %frame) nounwind {{")
+    def _check(self, b: ir.IRBuilder, frame: Any, operands: Any, results: Any) -> None:
+        """Refuse a frame of another version, or with other arrays than the kernel's."""
+        size = self._field(b, _LONG, frame, "CallFrame", "struct_size")
+        fits = b.icmp_unsigned(">=", size, _LONG(self.layout.sizes["CallFrame"]))
+        for part, count in (("args", operands), ("rets", results)):
+            given = self._field(b, _LONG, frame, "CallFrame", part, "size")
+            fits = b.and_(fits, b.icmp_signed("==", given, count))
+        with b.if_then(b.not_(fits)):
+            self._fail(b, frame, "a kernel got other arrays than it was compiled for", "INVALID_ARGUMENT")
 
-    def _few_rows(self) -> str:
-        """Fewer rows than are worked on at once: they are copied to where there is room for more."""
-        program, width = self.program, self.loop.width
-        sizes = [
-            SIZES[x.kind] * x.size if rows else 0
-            for x, rows in zip(program.operands, self.batched, strict=True)
-        ]
-        sizes += [SIZES[r.kind] * len(r.entries) for r in program.results]
-        places = [0]
-        for size in sizes:
-            places.append(places[-1] + -(-size * width // 64) * 64)
-        none = self._value("icmp eq i64 %batch, 0")
-        self._do(f"br i1 {none}, label %nothing, label %some")
-        self._label("nothing")
-        self._do("ret ptr null")
-        self._label("some")
-        room = self._value(f"call ptr @malloc(i64 {max(64, places[-1])})")
-        full = self._value(f"icmp eq ptr {room}, null")
-        self._do(f"br i1 {full}, label %no.memory, label %copy")
+    def _few_rows(self) -> ir.Function:
+        """Carry out fewer rows than the loop takes: they are copied to where there is room for that many."""
+        b, (frame, kernel, data, batch) = self._function("few", _POINTER, _POINTER, _POINTER, _POINTER, _LONG)
+        with b.if_then(b.icmp_signed("==", batch, _LONG(0))):
+            b.ret(_POINTER(None))
+        operands, arrays = _get(b, _KERNEL, kernel, "operands"), _get(b, _KERNEL, kernel, "arrays")
+        width = _get(b, _KERNEL, kernel, "width")
+        sizes = b.gep(kernel, [_LONG(8 * _KERNEL["bytes"])], source_etype=_BYTE)
+        copies, offset = _alloca(b, _POINTER, arrays), _alloca(b, _LONG)
+        b.store(_LONG(64), offset)
+        with _each(b, arrays) as k:
+            room = b.mul(_element(b, sizes, k, _LONG), width)
+            b.store(b.add(b.load(offset, typ=_LONG), _rounded_up(b, room)), offset)
+        total = b.load(offset, typ=_LONG)
+        memory = b.call(self.malloc, [total])
+        with b.if_then(b.icmp_unsigned("==", memory, _POINTER(None))):
+            self._fail(b, frame, "no memory for the rows of a kernel", "RESOURCE_EXHAUSTED")
+        memset = self.module.declare_intrinsic("llvm.memset", [_POINTER, _LONG])
+        memcpy = self.module.declare_intrinsic("llvm.memcpy", [_POINTER, _POINTER, _LONG])
+        # Whatever the rows are that nobody asked for, they should not be slow.
+        b.call(memset, [memory, _BYTE(0), total, ir.IntType(1)(0)])
+        b.store(_LONG(0), offset)
+        with _each(b, arrays) as k:
+            size, array = _element(b, sizes, k, _LONG), _element(b, data, k)
+            place = b.load(offset, typ=_LONG)
+            copy = b.gep(memory, [place], source_etype=_BYTE)
+            b.store(b.add(place, _rounded_up(b, b.mul(size, width))), offset)
+            b.store(array, _place(b, copies, k))
+            with b.if_then(b.icmp_signed("!=", size, _LONG(0))):
+                b.store(copy, _place(b, copies, k))
+                with b.if_then(b.icmp_signed("<", k, operands)):
+                    b.call(memcpy, [copy, array, b.mul(size, batch), ir.IntType(1)(0)])
+        b.call(_get(b, _KERNEL, kernel, "rows", _ROWS), [copies, _LONG(0), width])
+        with _each(b, b.sub(arrays, operands)) as result:
+            k = b.add(operands, result)
+            size = b.mul(_element(b, sizes, k, _LONG), batch)
+            b.call(memcpy, [_element(b, data, k), _element(b, copies, k), size, ir.IntType(1)(0)])
+        b.call(self.free, [memory])
+        b.ret(_POINTER(None))
+        return b.function
 
-        self._label("no.memory")
-        self._fail("no_memory", "RESOURCE_EXHAUSTED")
+    # ---- threads
 
-        self._label("copy")
-        inputs = places[len(program.operands)]
-        self._do(f"call void @llvm.memset.p0.i64(ptr {room}, i8 0, i64 {inputs}, i1 false)")
-        copies = self._value(f"alloca [{self.arrays} x ptr], align 8")
-        for k, (size, place) in enumerate(zip(sizes, places, strict=False)):
-            array = self._load("ptr", "%arrays", 8 * k)
-            copy = self._at(room, place) if size else array
-            self._do(f"store ptr {copy}, ptr {self._at(copies, 8 * k)}")
-            if size and k < len(program.operands):
-                self._copy(copy, array, size)
-        self._do(f"call void @rows(ptr {copies}, i64 0, i64 {width})")
-        for k in range(len(program.operands), self.arrays):
-            if sizes[k]:
-                self._copy(self._load("ptr", "%arrays", 8 * k), self._load("ptr", copies, 8 * k), sizes[k])
-        self._do(f"call void @free(ptr {room})")
-        self._do("ret ptr null")
-        return self._finish("define internal ptr @few_rows(ptr %frame, ptr %arrays, i64 %batch) nounwind {")
+    def _work(self) -> ir.Function:
+        """Claim chunks and carry them out until none is left."""
+        b, (state,) = self._function("work", ir.VoidType(), _POINTER)
+        chunks, share, batch = (_get(b, _STATE, state, name) for name in ("chunks", "share", "batch"))
+        rows = _get(b, _STATE, state, "rows", _ROWS)
+        arrays, counter = _field(b, _STATE, state, "arrays"), _field(b, _STATE, state, "next")
+        claim, carry_out, nothing = (b.append_basic_block(x) for x in ("claim", "carry_out", "nothing_left"))
+        b.branch(claim)
+        b.position_at_end(claim)
+        chunk = b.atomic_rmw("add", counter, _LONG(1), "monotonic")
+        b.cbranch(b.icmp_signed("<", chunk, chunks), carry_out, nothing)
+        b.position_at_end(carry_out)
+        first = b.mul(chunk, share)
+        last = b.icmp_signed("==", b.add(chunk, _LONG(1)), chunks)
+        b.call(rows, [arrays, first, b.select(last, batch, b.add(first, share))])
+        b.atomic_rmw("add", _field(b, _STATE, state, "done"), _LONG(1), "release")
+        b.branch(claim)
+        b.position_at_end(nothing)
+        b.ret_void()
+        return b.function
 
-    def _fail(self, message: str, code: str) -> None:
-        """Return with an error."""
-        number = self.layout.enums[f"Error_Code_{code}"]
-        self._do(f"ret ptr {self._value(f'call ptr @fail(ptr %frame, ptr @{message}, i32 {number})')}")
+    def _release(self) -> ir.Function:
+        """Let go of the state, which the last one frees."""
+        b, (state,) = self._function("release", ir.VoidType(), _POINTER)
+        before = b.atomic_rmw("sub", _field(b, _STATE, state, "holders"), _LONG(1), "acq_rel")
+        with b.if_then(b.icmp_signed("==", before, _LONG(1))):
+            b.call(self.free, [state])
+        b.ret_void()
+        return b.function
 
-    def _failure(self) -> str:
-        error = self._arguments("Error_Create_Args")
-        self._set("ptr %message", error, "Error_Create_Args", "message")
-        self._set("i32 %code", error, "Error_Create_Args", "errc")
-        self._do(f"ret ptr {self._call('%frame', 'Error_Create', error)}")
-        return self._finish("define internal ptr @fail(ptr %frame, ptr %message, i32 %code) nounwind {")
+    def _help(self) -> ir.Function:
+        """The task of a thread of the pool."""
+        b, (state,) = self._function("help", ir.VoidType(), _POINTER)
+        b.call(self.work, [state])
+        b.call(self.release, [state])
+        b.ret_void()
+        return b.function
 
-    def _copy(self, to: str, source: str, bytes_a_row: int) -> None:
-        size = self._value(f"mul i64 %batch, {bytes_a_row}")
-        self._do(f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {source}, i64 {size}, i1 false)")
-
-    def _shared_among_threads(self) -> str:
-        """All threads of the pool are asked for help; whatever goes wrong, this thread does what is left."""
-        threads_at = self._value("alloca i64, align 8")
-        self._do(f"store i64 1, ptr {threads_at}")
-        asked = self._arguments("ThreadPool_NumThreads_Args")
-        task = self._arguments("ThreadPool_Schedule_Args")
-        destroyed = self._arguments("Error_Destroy_Args")
-        context = self._field("ptr", "%frame", "CallFrame", "ctx")
-        self._set(f"ptr {context}", asked, "ThreadPool_NumThreads_Args", "ctx")
-        self._set(f"ptr {threads_at}", asked, "ThreadPool_NumThreads_Args", "num_threads")
-        error = self._call("%frame", "ThreadPool_NumThreads", asked)
-        failed = self._value(f"icmp ne ptr {error}, null")
-        self._do(f"br i1 {failed}, label %no.pool, label %pool")
-        self._label("no.pool")
-        self._set(f"ptr {error}", destroyed, "Error_Destroy_Args", "error")
-        self._call_nothing("Error_Destroy", destroyed)
-        self._do("br label %alone")
-
-        self._label("pool")
-        threads = self._load("i64", threads_at)
-        several = self._value(f"icmp sgt i64 {threads}, 1")
-        self._do(f"br i1 {several}, label %allocate, label %alone")
-        self._label("alone")
-        self._do("call void @rows(ptr %arrays, i64 0, i64 %batch)")
-        self._do("ret void")
-
-        self._label("allocate")
-        state = self._value(f"call ptr @malloc(i64 {_STATE_BYTES + 8 * self.arrays})")
-        full = self._value(f"icmp eq ptr {state}, null")
-        self._do(f"br i1 {full}, label %alone, label %prepare")
-
-        self._label("prepare")
-        # As many chunks as keep the threads busy to the end, each of whole vectors; the last takes the rest.
-        most = self._value(f"mul i64 {threads}, {_CHUNKS_PER_THREAD}")
-        possible = self._value("udiv i64 %batch, %chunk")
-        fewer = self._value(f"icmp slt i64 {possible}, {most}")
-        wanted = self._value(f"select i1 {fewer}, i64 {possible}, i64 {most}")
-        share = self._value(f"udiv i64 %batch, {wanted}")
-        rows = self._value(f"sub i64 {share}, {self._value(f'urem i64 {share}, {self.loop.width}')}")
-        chunks = self._value(f"udiv i64 %batch, {rows}")
-        others = self._value(f"sub i64 {threads}, 1")
-        left = self._value(f"sub i64 {chunks}, 1")
-        fewer = self._value(f"icmp slt i64 {left}, {others}")
-        helpers = self._value(f"select i1 {fewer}, i64 {left}, i64 {others}")
-        references = self._value(f"add i64 {helpers}, 1")
-        values = {
-            _REFERENCES: references,
-            _NEXT: "0",
-            _DONE: "0",
-            _CHUNKS: chunks,
-            _ROWS: rows,
-            _BATCH: "%batch",
-        }
-        for place, value in values.items():
-            self._do(f"store i64 {value}, ptr {self._at(state, 8 * place)}")
-        copy = self._at(state, _STATE_BYTES)
-        self._do(
-            f"call void @llvm.memcpy.p0.p0.i64(ptr {copy}, ptr %arrays, i64 {8 * self.arrays}, i1 false)"
+    def _share(self) -> ir.Function:
+        """Carry out all rows, with the help of the pool's threads; without, if anything stands against it."""
+        b, (frame, kernel, data, batch) = self._function(
+            "share", ir.VoidType(), _POINTER, _POINTER, _POINTER, _LONG
         )
-        self._set(f"ptr {context}", task, "ThreadPool_Schedule_Args", "ctx")
-        self._set("ptr @help", task, "ThreadPool_Schedule_Args", "task")
-        self._set(f"ptr {state}", task, "ThreadPool_Schedule_Args", "data")
-        self._do("br label %ask")
+        threads_at = _alloca(b, _LONG)
+        b.store(_LONG(1), threads_at)
+        context = self._field(b, _POINTER, frame, "CallFrame", "ctx")
+        question = self._arguments(b, "ThreadPool_NumThreads_Args", ctx=context, num_threads=threads_at)
+        error = self._call(b, frame, "ThreadPool_NumThreads", question)
+        with b.if_then(b.icmp_unsigned("!=", error, _POINTER(None))):
+            b.call(self.forget, [frame, error])
+            b.store(_LONG(1), threads_at)
+        threads = b.load(threads_at, typ=_LONG)
+        arrays = _get(b, _KERNEL, kernel, "arrays")
+        rows = _get(b, _KERNEL, kernel, "rows", _ROWS)
+        bytes_of_arrays = b.mul(arrays, _LONG(8))
+        state_at = _alloca(b, _POINTER)
+        b.store(_POINTER(None), state_at)
+        with b.if_then(b.icmp_signed(">", threads, _LONG(1))):
+            b.store(b.call(self.malloc, [b.add(bytes_of_arrays, _LONG(8 * _STATE["arrays"]))]), state_at)
+        state = b.load(state_at, typ=_POINTER)
+        with b.if_then(b.icmp_unsigned("==", state, _POINTER(None))):
+            b.call(rows, [data, _LONG(0), batch])
+            b.ret_void()
 
-        self._label("ask")
-        self._do("%helper = phi i64 [0, %prepare], [%following, %asked]")
-        enough = self._value(f"icmp sge i64 %helper, {helpers}")
-        self._do(f"br i1 {enough}, label %carry.out, label %schedule")
-        self._label("schedule")
-        refused = self._call("%frame", "ThreadPool_Schedule", task)
-        failed = self._value(f"icmp ne ptr {refused}, null")
-        self._do(f"br i1 {failed}, label %refused, label %asked")
-        self._label("refused")
-        self._set(f"ptr {refused}", destroyed, "Error_Destroy_Args", "error")
-        self._call_nothing("Error_Destroy", destroyed)
-        self._do(f"call void @release(ptr {state})")
-        self._do("br label %asked")
-        self._label("asked")
-        self._do("%following = add i64 %helper, 1")
-        self._do("br label %ask")
-
-        self._label("carry.out")
-        self._do(f"call void @work(ptr {state})")
-        done = self._at(state, 8 * _DONE)
-        self._do("br label %wait")
-        self._label("wait")
-        self._do("%turn = phi i64 [0, %carry.out], [%turns, %pause], [%turns, %yield]")
-        finished = self._value(f"load atomic i64, ptr {done} acquire, align 8")
-        complete = self._value(f"icmp sge i64 {finished}, {chunks}")
-        self._do(f"br i1 {complete}, label %complete, label %incomplete")
-        self._label("incomplete")
-        self._do("%turns = add i64 %turn, 1")
-        patient = self._value("icmp slt i64 %turn, 200")
-        self._do(f"br i1 {patient}, label %pause, label %yield")
-        self._label("pause")
-        self._do(self.pause.briefly)
-        self._do("br label %wait")
-        self._label("yield")
-        self._value(self.pause.for_others)
-        self._do("br label %wait")
-        self._label("complete")
-        self._do(f"call void @release(ptr {state})")
-        self._do("ret void")
-        return self._finish(
-            "define internal void @share(ptr %frame, ptr %arrays, i64 %batch, i64 %chunk) nounwind {"
+        # As many chunks as keep all busy to the end, each of whole vectors; the last one takes the rest.
+        possible = b.udiv(batch, _get(b, _KERNEL, kernel, "chunk"))
+        wanted = _least(b, possible, b.mul(threads, _LONG(_CHUNKS_PER_THREAD)))
+        share = b.udiv(batch, wanted)
+        share = b.sub(share, b.urem(share, _get(b, _KERNEL, kernel, "width")))
+        chunks = b.udiv(batch, share)
+        helpers = b.sub(_least(b, threads, chunks), _LONG(1))
+        known = {"holders": b.add(helpers, _LONG(1)), "next": _LONG(0), "done": _LONG(0), "chunks": chunks}
+        for name, value in {**known, "share": share, "batch": batch, "rows": rows}.items():
+            b.store(value, _field(b, _STATE, state, name))
+        with _each(b, arrays) as k:
+            b.store(_element(b, data, k), _place(b, _field(b, _STATE, state, "arrays"), k))
+        task = self._arguments(
+            b, "ThreadPool_Schedule_Args", ctx=context, task=b.bitcast(self.help, _POINTER), data=state
         )
+        with _each(b, helpers):
+            error = self._call(b, frame, "ThreadPool_Schedule", task)
+            with b.if_then(b.icmp_unsigned("!=", error, _POINTER(None))):
+                b.call(self.forget, [frame, error])
+                b.call(self.release, [state])
+        b.call(self.work, [state])
+        self._wait(b, _field(b, _STATE, state, "done"), chunks)
+        b.call(self.release, [state])
+        b.ret_void()
+        return b.function
 
-    def _call_nothing(self, function: str, arguments: str) -> None:
-        api = self._field("ptr", "%frame", "CallFrame", "api")
-        self._do(f"call void {self._field('ptr', api, 'Api', function)}(ptr {arguments})")
+    def _wait(self, b: ir.IRBuilder, counter: Any, number: Any) -> None:
+        """Until all chunks are done: those that are not have been begun by other threads."""
+        look, wait, after = (b.append_basic_block(x) for x in ("look", "wait", "all_done"))
+        before = b.block
+        b.branch(look)
+        b.position_at_end(look)
+        turn = b.phi(_LONG)
+        turn.add_incoming(_LONG(0), before)
+        done = b.load_atomic(counter, "acquire", 8, typ=_LONG)
+        b.cbranch(b.icmp_signed(">=", done, number), after, wait)
+        b.position_at_end(wait)
+        with b.if_else(b.icmp_signed("<", turn, _LONG(_PATIENCE))) as (patient, impatient):
+            with patient:
+                self._pause(b)
+            with impatient:
+                b.call(self.give_way, [])
+        turn.add_incoming(b.add(turn, _LONG(1)), b.block)
+        b.branch(look)
+        b.position_at_end(after)
+
+    def _pause(self, b: ir.IRBuilder) -> None:
+        """Tell the CPU that a thread only waits."""
+        if self.triple.startswith("x86_64"):
+            b.call(self._external("llvm.x86.sse2.pause", ir.VoidType()), [])
+        elif self.triple.startswith(("aarch64", "arm64")):
+            b.call(self._external("llvm.aarch64.hint", ir.VoidType(), _INT), [_INT(1)])
+
+
+def _field(b: ir.IRBuilder, struct: dict[str, int], pointer: Any, name: str) -> Any:
+    """The address of a field of one of our structs, of eight bytes each."""
+    return b.gep(pointer, [_LONG(8 * struct[name])], source_etype=_BYTE)
+
+
+def _get(b: ir.IRBuilder, struct: dict[str, int], pointer: Any, name: str, kind: Any = _LONG) -> Any:
+    return b.load(_field(b, struct, pointer, name), typ=kind)
+
+
+def _place(b: ir.IRBuilder, pointer: Any, k: Any) -> Any:
+    """The address of an entry of eight bytes."""
+    return b.gep(pointer, [k], source_etype=_LONG)
+
+
+def _element(b: ir.IRBuilder, pointer: Any, k: Any, kind: Any = _POINTER) -> Any:
+    return b.load(_place(b, pointer, k), typ=kind)
+
+
+def _least(b: ir.IRBuilder, x: Any, y: Any) -> Any:
+    return b.select(b.icmp_signed("<", x, y), x, y)
+
+
+def _rounded_up(b: ir.IRBuilder, size: Any) -> Any:
+    """To whole cache lines."""
+    return b.and_(b.add(size, _LONG(63)), _LONG(-64))
+
+
+def _alloca(b: ir.IRBuilder, kind: Any, count: Any = None) -> Any:
+    """Room on the stack, whose address has no more of a type than others."""
+    pointer = b.alloca(kind, count)
+    pointer.type = _POINTER
+    return pointer
+
+
+@contextlib.contextmanager
+def _each(b: ir.IRBuilder, count: Any) -> Iterator[Any]:
+    """A loop over the numbers below another."""
+    head, body, after = (b.append_basic_block(x) for x in ("each", "each_body", "each_done"))
+    before = b.block
+    b.branch(head)
+    b.position_at_end(head)
+    k = b.phi(_LONG)
+    k.add_incoming(_LONG(0), before)
+    b.cbranch(b.icmp_signed("<", k, count), body, after)
+    b.position_at_end(body)
+    yield k
+    k.add_incoming(b.add(k, _LONG(1)), b.block)
+    b.branch(head)
+    b.position_at_end(after)

@@ -11,9 +11,7 @@ from typing import Any
 
 import jax
 
-from . import _vector_math
 from ._ffi_layout import layout
-from ._handler import handler
 from ._instructions import function_name
 from ._llvm import Loop, Target, loop
 from ._program import ScalarProgram
@@ -84,17 +82,37 @@ def target(program: ScalarProgram, batched: tuple[bool, ...], *, single: bool = 
 
 def _compile(program: ScalarProgram, batched: tuple[bool, ...], single: bool, name: str) -> Any:
     """Compile and register; what is returned keeps the machine code alive."""
-    import llvmlite.binding as llvm
+    from ._handler import HANDLER
 
     module = _module(program, batched, host(), single, name)
     code = _machine(host()).emit_object(module)
     module.close()
-    library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(name)
-    tracker = library.link(_linker(), name)
+    tracker = _link(name, code, {HANDLER: _shared_handler()[HANDLER]})
     jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(ctypes.c_void_p(tracker[name])), platform="cpu")
     if hasattr(jax.ffi, "register_ffi_target_as_batch_partitionable"):
         jax.ffi.register_ffi_target_as_batch_partitionable(name)
     return tracker
+
+
+@functools.cache
+def _shared_handler() -> Any:
+    """The handler for all kernels, in memory."""
+    import llvmlite.binding as llvm
+
+    from . import _handler
+
+    module = llvm.parse_assembly(str(_handler.module(host().triple)), llvm.create_context())
+    return _link(_handler.HANDLER, _machine(host()).emit_object(module), {})
+
+
+def _link(name: str, code: bytes, imports: dict[str, int]) -> Any:
+    """Machine code with a function of a name, in the process's memory: what knows the address, and keeps it."""
+    import llvmlite.binding as llvm
+
+    library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(name)
+    for other, address in imports.items():
+        library.import_symbol(other, address)
+    return library.link(_linker(), name)
 
 
 @functools.cache
@@ -122,7 +140,7 @@ def _module(
 
     rows = loop(program, batched, target, single)
     context = llvm.create_context()
-    module = llvm.parse_assembly(_text(program, batched, rows, target, name), context)
+    module = llvm.parse_assembly(_text(program, batched, rows, name), context)
     module.triple = target.triple
     for op, kind, width in sorted(rows.functions):
         module.link_in(llvm.parse_assembly(_function(op, kind, width), context))
@@ -130,16 +148,18 @@ def _module(
     return module
 
 
-def _text(program: ScalarProgram, batched: tuple[bool, ...], rows: Loop, target: Target, name: str) -> str:
-    return "\n".join(
-        [handler(program, batched, rows, name, target.triple), *rows.declarations.values(), rows.text, ""]
-    )
+def _text(program: ScalarProgram, batched: tuple[bool, ...], rows: Loop, name: str) -> str:
+    from ._handler import stub
+
+    return "\n".join([*rows.declarations.values(), rows.text, stub(program, batched, rows, name)])
 
 
 @functools.cache
 def _function(op: str, kind: str, width: int) -> str:
     """LLVM IR of a function of real numbers."""
     import llvmlite.ir as ir
+
+    from . import _vector_math
 
     module = ir.Module()
     _vector_math.define(module, op, kind, width).linkage = ""
