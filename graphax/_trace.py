@@ -61,17 +61,20 @@ class Surroundings:
         source_info: the lines of the code, and the names of the scopes and calls around them.
         contexts: the settings, of the calls around it first: how random bits are generated, where to
             compute, metadata for XLA.
+        callers: the source of the calls around it, of the innermost last.
     """
 
     source_info: Any
     contexts: tuple[Any, ...] = ()
+    callers: tuple[Any, ...] = ()
 
     def around(self, inner: Any) -> Surroundings:
         """Those of an equation of a jaxpr that is called in these."""
         info, contexts = inner.source_info, self.contexts
         if len(self.source_info.name_stack):
             info = info.replace(name_stack=self.source_info.name_stack + info.name_stack)
-        return Surroundings(info, contexts if inner.ctx in contexts[-1:] else (*contexts, inner.ctx))
+        contexts = contexts if inner.ctx in contexts[-1:] else (*contexts, inner.ctx)
+        return Surroundings(info, contexts, (*self.callers, self.source_info))
 
     def named(self, call: Any) -> Surroundings:
         """Those inside of a call, whose name is a scope."""
@@ -141,8 +144,12 @@ class Equation:
 
     @property
     def source(self) -> str:
-        """Where in the user's code the equation comes from, as ``file.py:line (function)``."""
-        return source_info_util.summarize(self.surroundings.source_info)
+        """Where in the user's code the equation comes from, as ``file.py:line (function)``.
+
+        Inside of a library's function that is where the user called it.
+        """
+        infos = (self.surroundings.source_info, *reversed(self.surroundings.callers))
+        return next(filter(None, map(source_info_util.summarize, infos)), "")
 
 
 @dataclass(frozen=True)

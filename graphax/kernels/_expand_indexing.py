@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jax.lax import GatherScatterMode
 
-from ._expansion import Call, Expressions, NoKernel, register
+from ._expansion import Call, Expressions, NoKernel, both, register
 from ._scalars import KINDS, Scalars
 
 
@@ -76,12 +76,12 @@ def _inside(scalars: Scalars, starts: Sequence[_Start]) -> int:
     found = scalars.const(True, "b1")
     for start in starts:
         if start.index is None:
-            found = scalars.binary("and", found, scalars.const(0 <= start.known < start.places, "b1"))
+            found = both(scalars, found, scalars.const(0 <= start.known < start.places, "b1"))
             continue
         kind = scalars.kinds[start.index]
         low = scalars.compare("ge", start.index, scalars.const(0, kind))
         high = scalars.compare("lt", start.index, scalars.const(start.places, kind))
-        found = scalars.binary("and", found, scalars.binary("and", low, high))
+        found = both(scalars, found, both(scalars, low, high))
     return found
 
 
@@ -114,17 +114,8 @@ def _placements(
     for pairs in itertools.product(*map(along, starts)):
         there = scalars.const(True, "b1")
         for _, condition in pairs:
-            there = _both(scalars, there, condition)
+            there = both(scalars, there, condition)
         yield tuple(place for place, _ in pairs), there
-
-
-def _both(scalars: Scalars, x: int, y: int) -> int:
-    """Whether both hold."""
-    for known, other in ((x, y), (y, x)):
-        value = scalars.value(known)
-        if value is not None:
-            return other if value else known
-    return scalars.binary("and", x, y)
 
 
 def _write(

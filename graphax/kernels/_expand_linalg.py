@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ._expansion import Call, Expansion, Expressions, NoKernel, kind_of, register
+from ._expansion import Call, Expansion, Expressions, NoKernel, both, kind_of, register
 from ._scalars import Scalars
 
 #: The largest matrix that is factorized.
@@ -25,7 +26,7 @@ def _matrices(call: Call, at: int = 0) -> list[Matrix]:
     if max(operand.shape[-2:]) > LARGEST:
         size = " x ".join(map(str, operand.shape[-2:]))
         raise NoKernel(
-            f"'{call.name}' of {size} matrices is not expanded into scalars, up to {LARGEST} x {LARGEST} it is"
+            f"'{call.name}' of {size} matrices is not expanded into scalars, but up to {LARGEST} x {LARGEST}"
         )
     return operand.reshape(-1, *operand.shape[-2:]).tolist()
 
@@ -149,18 +150,36 @@ def _cholesky(call: Call) -> list[Expressions]:
 
 
 def _cholesky_of(expansion: Expansion, matrix: Matrix) -> Matrix:
-    """The lower factor of a matrix, of which the lower triangle is read; NaN if there is none."""
+    """The lower factor of a matrix, of which the lower triangle is read; NaN if there is none.
+
+    JAX takes its derivatives by both triangles, which are those by the lower one if the matrix is symmetric.
+    """
     scalars, size = expansion.scalars, len(matrix)
-    kind = scalars.kinds[matrix[0][0]]
+    plain = _factor(scalars, matrix)
+    if all(matrix[i][j] == matrix[j][i] for i in range(size) for j in range(i)):
+        return plain
+    factor, operands = plain, list(itertools.chain(*matrix))
+    for _ in range(expansion.order):
+        by_matrix = _derivative_of_factor(scalars, factor)
+        factor = [
+            [expansion.given(x, operands, partials) for x, partials in zip(*rows, strict=True)]
+            for rows in zip(plain, by_matrix, strict=True)
+        ]
+    return factor
+
+
+def _factor(scalars: Scalars, matrix: Matrix) -> Matrix:
+    size, kind = len(matrix), scalars.kinds[matrix[0][0]]
     nothing, nan, definite = scalars.const(0, kind), scalars.const(np.nan, kind), scalars.const(True, "b1")
     factor: Matrix = [[nothing] * size for _ in range(size)]
     for j in range(size):
+        inverse = nothing
         for i in range(j, size):
             x = matrix[i][j]
             for k in range(j):
                 x = scalars.sub(x, scalars.mul(factor[i][k], factor[j][k]))
             if i == j:
-                definite = scalars.binary("and", definite, scalars.compare("gt", x, nothing))
+                definite = both(scalars, definite, scalars.compare("gt", x, nothing))
                 factor[j][j] = scalars.function("sqrt", x)
                 inverse = scalars.div(scalars.const(1, kind), factor[j][j])
             else:
@@ -169,3 +188,28 @@ def _cholesky_of(expansion: Expansion, matrix: Matrix) -> Matrix:
         for j in range(i + 1):
             factor[i][j] = scalars.select(definite, factor[i][j], nan)
     return factor
+
+
+def _derivative_of_factor(scalars: Scalars, factor: Matrix) -> list[list[list[int]]]:
+    """For every entry of the factor its derivatives by those of the matrix, in rows.
+
+    ``dL = L phi(L^-1 dA L^-T)``, where phi is the lower triangle with half of the diagonal.
+    """
+    size, kind = len(factor), scalars.kinds[factor[0][0]]
+    zero, one, half = scalars.zero(kind), scalars.const(1, kind), scalars.const(0.5, kind)
+    diagonal = _inverses(scalars, factor)
+    columns = [
+        _substituted(scalars, factor, diagonal, [one if i == j else zero for i in range(size)], True)
+        for j in range(size)
+    ]
+    found = [[[zero] * size**2 for _ in range(size)] for _ in range(size)]
+    for i in range(size):
+        for j in range(i + 1):
+            for k in range(i + 1):
+                weight = zero
+                for m in range(max(j, k), i + 1):
+                    term = scalars.mul(factor[i][m], columns[k][m])
+                    weight = scalars.add(weight, scalars.mul(half, term) if m == j else term)
+                for n in range(j + 1):
+                    found[i][j][k * size + n] = scalars.mul(weight, columns[n][j])
+    return found

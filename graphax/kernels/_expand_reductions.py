@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -138,15 +140,16 @@ def _dot_general(call: Call) -> list[Expressions]:
             np.array([scalars.convert(x, call.kind) for x in a.ravel().tolist()], np.int64).reshape(a.shape)
             for a in (left, right)
         )
-    nothing = scalars.const(0, call.kind)
+    nothing, sparse = scalars.const(0, call.kind), not (present[0].all() and present[1].all())
+    matrices: Any = left.tolist(), right.tolist()
     entries = []
-    for rows, columns in zip(left.tolist(), right.tolist(), strict=True):
-        for row in rows:
-            for column in columns:
-                terms = [
-                    scalars.mul(x, y) for x, y in zip(row, column, strict=True) if _counts(expansion, x, y)
-                ]
-                entries.append(combined(scalars.add, terms) if terms else nothing)
+    for rows, columns in zip(*matrices, strict=True):
+        for row, column in itertools.product(rows, columns):
+            pairs: Any = zip(row, column, strict=True)
+            if sparse:
+                pairs = [pair for pair in pairs if _counts(expansion, *pair)]
+            terms = [scalars.mul(x, y) for x, y in pairs]
+            entries.append(combined(scalars.add, terms) if terms else nothing)
     return call.shaped(entries)
 
 

@@ -103,9 +103,11 @@ _RULES: dict[str, _Rule] = {
     "atan2": _angle,
     "min": _larger,
     "max": _larger,
-    "abs": lambda s, z, x: (s.function("sign", x),),
+    "abs": lambda s, z, x: (
+        s.select(s.compare("ge", x, _number(s, z, 0)), _number(s, z, 1), _number(s, z, -1)),
+    ),
     "sqrt": lambda s, z, x: (s.div(_number(s, z, 0.5), z),),
-    "cbrt": lambda s, z, x: (s.div(z, s.mul(_number(s, z, 3), x)),),
+    "cbrt": lambda s, z, x: (s.div(_number(s, z, 1 / 3), _square(s, z)),),
     "sin": lambda s, z, x: (s.function("cos", x),),
     "cos": lambda s, z, x: (s.neg(s.function("sin", x)),),
     "tan": lambda s, z, x: (s.add(_number(s, z, 1), _square(s, z)),),

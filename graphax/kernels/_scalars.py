@@ -45,6 +45,15 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "round": np.rint,
     "is_finite": np.isfinite,
 }
+
+
+def _quotient(x: Any, y: Any) -> Any:
+    """Of integers towards zero."""
+    if np.issubdtype(np.result_type(x), np.floating):
+        return np.divide(x, y)
+    return (x - np.fmod(x, y)) // y
+
+
 COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "eq": np.equal,
     "ne": np.not_equal,
@@ -56,7 +65,7 @@ ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "add": np.add,
     "sub": np.subtract,
     "mul": np.multiply,
-    "div": np.divide,
+    "div": _quotient,
     "rem": np.fmod,
     "min": np.minimum,
     "max": np.maximum,
