@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 from llvmlite import ir
 
-from . import _exponentials, _trigonometric
+from . import _error_functions, _exponentials, _trigonometric
 from ._lanes import FORMATS, Kind, Lanes
-from ._libm import by_lanes
 
 
 def _rem(x: Lanes, y: Lanes) -> Lanes:
@@ -38,9 +37,9 @@ _FUNCTIONS: dict[str, Callable[..., Lanes | tuple[Lanes, ...]]] = {
     "acosh": _exponentials.acosh,
     "atanh": _exponentials.atanh,
     "pow": _exponentials.pow,
-    "erf": lambda x: by_lanes("erf", x),
-    "erfc": lambda x: by_lanes("erfc", x),
-    "cbrt": lambda x: by_lanes("cbrt", x),
+    "erf": _error_functions.erf,
+    "erfc": _error_functions.erfc,
+    "cbrt": _exponentials.cbrt,
     "rem": _rem,
 }
 #: The functions of one or two numbers that :func:`define` knows, "sincos" apart.
