@@ -1,7 +1,7 @@
 """The error function of vectors, and its complement.
 
-Next to zero both are a power series. Elsewhere ``(1 + 2 a) exp(a**2) erfc(a)``, which is nearly constant, is a
-polynomial in ``(a - c) / (a + c)`` (Shepherd & Laframboise, "Chebyshev approximation of
+Next to zero both are a power series. Elsewhere ``(1 + 2 a) exp(a**2) erfc(a)``, which is nearly constant, is
+a polynomial in ``(a - c) / (a + c)`` (Shepherd & Laframboise, "Chebyshev approximation of
 (1 + 2 x) exp(x**2) erfc x", 1981).
 """
 

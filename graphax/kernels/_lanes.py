@@ -104,7 +104,7 @@ class Lanes:
 
     __slots__ = ("builder", "value")
 
-    def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
+    def __init__(self, builder: ir.IRBuilder, value: Any) -> None:
         self.builder = builder
         self.value = value
 
@@ -131,10 +131,10 @@ class Lanes:
             return Lanes(self.builder, _constant(self.type, str(int(value))))
         return Lanes(self.builder, _constant(self.type, repr(self.format.nearest(value))))
 
-    def _of(self, value: ir.Value | Any) -> Lanes:
+    def _of(self, value: Any) -> Lanes:
         return Lanes(self.builder, value)
 
-    def _lift(self, other: Any) -> ir.Value:
+    def _lift(self, other: Any) -> Any:
         return other.value if isinstance(other, Lanes) else self.same(other).value
 
     def _apply(self, on_reals: str, on_integers: str | None, other: Any, swapped: bool = False) -> Lanes:
@@ -164,6 +164,10 @@ class Lanes:
 
     def __rtruediv__(self, other: Any) -> Lanes:
         return self._apply("fdiv", None, other, swapped=True)
+
+    def __mod__(self, other: Any) -> Lanes:
+        """What C's ``fmod`` gives, which is exact."""
+        return self._apply("frem", None, other)
 
     def __neg__(self) -> Lanes:
         return self._of(self.builder.fneg(self.value))
@@ -260,7 +264,7 @@ class Lanes:
             return self._of(self.builder.bitcast(self.value, ir.VectorType(scalar, self.type.count)))
         return self._of(self.builder.bitcast(self.value, scalar))
 
-    def any(self) -> ir.Value:
+    def any(self) -> Any:
         """Whether some truth value is true."""
         if not isinstance(self.type, ir.VectorType):
             return self.value
@@ -353,8 +357,8 @@ def exact_sum(x: Lanes, y: Lanes) -> Pair:
 
 
 def ordered_sum(x: Lanes, y: Lanes) -> Pair:
-    """The sum and its rounding error, where the first number is zero, not the smaller one, or a multiple of the
-    second one's last digit (Dekker)."""
+    """The sum and its rounding error, where the first number is zero, or not the smaller one, or a multiple of
+    the second one's last digit (Dekker)."""
     total = x + y
     return Pair(total, y - (total - x))
 

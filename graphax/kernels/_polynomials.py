@@ -9,7 +9,7 @@ polynomial). All of it is in decimal arithmetic of 50 digits.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -85,15 +85,20 @@ def _cut(coefficient: Callable[[int], Decimal], radius: Decimal, tolerance: Deci
 def _interpolated(value: Callable[[Decimal], Decimal], middle: Decimal, half: Decimal) -> list[Decimal]:
     """A function's factors of Chebyshev polynomials, from its values at their nodes."""
     step = Decimal(PI.numerator) / PI.denominator / (2 * _SAMPLES)
-    cosines = [Decimal(1), sum((-1) ** n * step ** (2 * n) / math.factorial(2 * n) for n in range(20))]
+    first = _sum((-1) ** n * step ** (2 * n) / math.factorial(2 * n) for n in range(20))
+    cosines = [Decimal(1), first]
     while len(cosines) < 4 * _SAMPLES:
         cosines.append(2 * cosines[1] * cosines[-1] - cosines[-2])
     values = [value(middle + half * cosines[2 * j + 1]) for j in range(_SAMPLES)]
     sums = [
-        sum(v * cosines[k * (2 * j + 1) % (4 * _SAMPLES)] for j, v in enumerate(values))
+        _sum(v * cosines[k * (2 * j + 1) % (4 * _SAMPLES)] for j, v in enumerate(values))
         for k in range(_SAMPLES)
     ]
     return [sums[0] / _SAMPLES, *(2 * total / _SAMPLES for total in sums[1:])]
+
+
+def _sum(terms: Iterable[Decimal]) -> Decimal:
+    return sum(terms, Decimal(0))
 
 
 def _shifted(polynomial: list[Decimal], constant: Decimal, slope: Decimal) -> list[Decimal]:

@@ -11,11 +11,6 @@ from . import _error_functions, _exponentials, _trigonometric
 from ._lanes import FORMATS, Kind, Lanes
 
 
-def _rem(x: Lanes, y: Lanes) -> Lanes:
-    """C's ``fmod``, which is exact."""
-    return Lanes(x.builder, x.builder.frem(x.value, y.value))
-
-
 _FUNCTIONS: dict[str, Callable[..., Lanes | tuple[Lanes, ...]]] = {
     "sin": _trigonometric.sin,
     "cos": _trigonometric.cos,
@@ -40,7 +35,7 @@ _FUNCTIONS: dict[str, Callable[..., Lanes | tuple[Lanes, ...]]] = {
     "erf": _error_functions.erf,
     "erfc": _error_functions.erfc,
     "cbrt": _exponentials.cbrt,
-    "rem": _rem,
+    "rem": Lanes.__mod__,
 }
 #: The functions of one or two numbers that :func:`define` knows, "sincos" apart.
 COVERED: frozenset[str] = frozenset(_FUNCTIONS) - {"sincos"}
