@@ -357,7 +357,7 @@ def exact_sum(x: Lanes, y: Lanes) -> Pair:
 
 
 def ordered_sum(x: Lanes, y: Lanes) -> Pair:
-    """The sum and its rounding error, where the first number is zero, or not the smaller one, or a multiple of
+    """The sum and its rounding error, where the first number is zero, not the smaller one, or a multiple of
     the second one's last digit (Dekker)."""
     total = x + y
     return Pair(total, y - (total - x))

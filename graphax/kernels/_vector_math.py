@@ -10,7 +10,6 @@ from llvmlite import ir
 from . import _error_functions, _exponentials, _trigonometric
 from ._lanes import FORMATS, Kind, Lanes
 
-
 _FUNCTIONS: dict[str, Callable[..., Lanes | tuple[Lanes, ...]]] = {
     "sin": _trigonometric.sin,
     "cos": _trigonometric.cos,
