@@ -1,9 +1,9 @@
 """Exponentials, logarithms, powers and hyperbolic functions of vectors.
 
-Arguments are reduced by powers of two (Cody & Waite, "Software Manual for the Elementary Functions", 1980):
-``exp(x) = 2**k exp(r)`` with ``|r| <= log(2) / 2``, and ``log(2**k m) = k log(2) + log(m)`` with ``m`` between
-``sqrt(1/2)`` and ``sqrt(2)``. What the other functions need to be within a unit in the last place is carried in
-pairs of numbers.
+Arguments are reduced by powers of two (Cody & Waite, "Software Manual for the Elementary Functions",
+1980): ``exp(x) = 2**k exp(r)`` with ``|r| <= log(2) / 2``, and ``log(2**k m) = k log(2) + log(m)`` with ``m``
+between ``sqrt(1/2)`` and ``sqrt(2)``. What other functions need to be within a unit in the last place is
+carried in pairs of numbers.
 """
 
 from __future__ import annotations
@@ -28,11 +28,21 @@ from ._lanes import (
 )
 from ._polynomials import LN2, Series, coefficients
 
+
+def _binomial(power: Decimal, n: int) -> Decimal:
+    result = Decimal(1)
+    for j in range(n):
+        result *= (power - j) / (j + 1)
+    return result
+
+
 #: ``(exp(r) - 1 - r) / r**2``, and ``(exp(r) - 1 - r - r**2 / 2) / r**3``.
 _EXP_2 = Series(lambda n: Decimal(1) / math.factorial(n + 2), -0.347, 0.347, 0.12)
 _EXP_3 = Series(lambda n: Decimal(1) / math.factorial(n + 3), -0.347, 0.347, 0.042)
 #: ``(log((1 + s) / (1 - s)) - 2 s) / s**3`` by ``s**2``, and the same without three terms, over ``s**7``.
 _LOG_3 = Series(lambda n: Decimal(2) / (2 * n + 3), 0.0, 0.0295, 0.0295)
+#: ``(1 + t)**(-2/3)``.
+_CBRT = Series(lambda n: _binomial(Decimal(-2) / 3, n), math.sqrt(0.5) - 1.001, math.sqrt(2) - 1 + 1e-3)
 _LOG_7 = Series(lambda n: Decimal(2) / (2 * n + 7), 0.0, 0.0295, 0.03)
 
 
@@ -51,7 +61,7 @@ def _power_of_two(k: Lanes) -> Lanes:
     return ((k + (f.rounder + f.bias)).bits() << (f.bits - 1)).number()
 
 
-def _scaled(x: Lanes, k: Lanes) -> Lanes:
+def scaled(x: Lanes, k: Lanes) -> Lanes:
     """``x * 2**k``, rounded once, for integers up to twice the largest exponent."""
     half = _rounded(k * 0.5)
     return x * _power_of_two(half) * _power_of_two(k - half)
@@ -102,12 +112,18 @@ def _expm1_reduced(r: Pair) -> Pair:
     return ordered_sum(whole.hi, whole.lo + (tail + small))
 
 
+def exp_parts(x: Pair) -> tuple[Lanes, Pair]:
+    """``k`` and ``p`` with ``exp(x) = 2**k (1 + p)``, for pairs that are not large."""
+    k, r = _exp_reduced(x)
+    return k, _expm1_reduced(r)
+
+
 def exp(x: Lanes) -> Lanes:
     f = x.format
     low, high = _exp_range(f)
     k, r = _exp_reduced(Pair(x.at_least(low).at_most(high), x.same(0)))
     tail = (r.hi * r.hi).times_plus(r.hi.polynomial(coefficients(_EXP_2, f.bits)), r.lo)
-    return _scaled(1.0 + (r.hi + tail), k)
+    return scaled(1.0 + (r.hi + tail), k)
 
 
 def exp2(x: Lanes) -> Lanes:
@@ -118,7 +134,7 @@ def exp2(x: Lanes) -> Lanes:
     part = x - k
     r = exact_product(part, x.same(ln2_hi))
     p = _expm1_reduced(r.plus(part * ln2_lo))
-    return _scaled(1.0 + (p.hi + p.lo), k)
+    return scaled(1.0 + (p.hi + p.lo), k)
 
 
 def _exp_range(f: Format) -> tuple[float, float]:
@@ -130,16 +146,14 @@ def _exp_of_pair(x: Pair) -> Lanes:
     """The exponential of a pair; where the first number is infinite or NaN, the second does not count."""
     low, high = _exp_range(x.hi.format)
     lo = where((x.hi > low) & (x.hi < high), x.lo, 0.0)
-    k, r = _exp_reduced(Pair(x.hi.at_least(low).at_most(high), lo))
-    p = _expm1_reduced(r)
-    return _scaled(ordered_sum(x.hi.same(1), p.hi).plus(p.lo).total(), k)
+    k, p = exp_parts(Pair(x.hi.at_least(low).at_most(high), lo))
+    return scaled(ordered_sum(x.hi.same(1), p.hi).plus(p.lo).total(), k)
 
 
 def expm1(x: Lanes) -> Lanes:
     f = x.format
     bounded = x.at_least(-(f.bits + 4) * math.log(2)).at_most(_exp_range(f)[1] - 0.75 * math.log(2))
-    k, r = _exp_reduced(Pair(bounded, x.same(0)))
-    p = _expm1_reduced(r)
+    k, p = exp_parts(Pair(bounded, x.same(0)))
     # Half of it, which is finite where the result may be.
     power = _power_of_two(k - 1.0)
     ones = ordered_sum(power, x.same(-0.5))
@@ -154,8 +168,7 @@ def _exponentials(a: Lanes) -> tuple[Lanes, Lanes, Pair, Pair]:
     """Of a number that is not negative: ``A``, ``B``, ``p`` and ``g`` with ``exp(a) = 4 A (1 + p)`` and
     ``exp(-a) = 4 B (1 - g)``; both powers of two."""
     f = a.format
-    k, r = _exp_reduced(Pair(a.at_most((f.bias + 2) * math.log(2) + 0.01), a.same(0)))
-    p = _expm1_reduced(r)
+    k, p = exp_parts(Pair(a.at_most((f.bias + 2) * math.log(2) + 0.01), a.same(0)))
     g = quotient(p, ordered_sum(a.same(1), p.hi).plus(p.lo))
     # Beyond this, exp(-a) is nothing beside exp(a).
     return _power_of_two(k - 2.0), _power_of_two(-k.at_most(f.bits + 5.0) - 2.0), p, g
@@ -185,8 +198,7 @@ def cosh(x: Lanes) -> Lanes:
 def tanh(x: Lanes) -> Lanes:
     a = abs(x)
     # -t / (2 + t) with t = exp(-2 a) - 1.
-    k, r = _exp_reduced(Pair(-2.0 * a.at_most((a.format.bits + 6) * math.log(2) / 2), a.same(0)))
-    p = _expm1_reduced(r)
+    k, p = exp_parts(Pair(-2.0 * a.at_most((a.format.bits + 6) * math.log(2) / 2), a.same(0)))
     power = _power_of_two(k)
     ones = ordered_sum(a.same(-1), power)
     t = ordered_sum(ones.hi, power * p.hi).plus(ones.lo + power * p.lo)
@@ -292,6 +304,27 @@ def atanh(x: Lanes) -> Lanes:
 
 
 # ---- powers
+
+
+def cbrt(x: Lanes) -> Lanes:
+    f = x.format
+    a = abs(x)
+    small = a < f.smallest
+    k, m, _ = _split(where(small, a * 2.0 ** (3 * f.bits), a))
+    third = _rounded(k * (1 / 3))
+    left = k - third * 3.0
+    # The cube root of n is n / cbrt(n)**2, and the second factor is right to 20 bits.
+    n = m * _power_of_two(left)
+    two_thirds = where(left > 0.5, 2 ** (-2 / 3), where(left < -0.5, n.same(2 ** (2 / 3)), 1.0))
+    w = (m - 1.0).polynomial(coefficients(_CBRT, 16)) * two_thirds
+    y = n * w
+    if f.bits > 24:
+        y = y + (n - y * y * y) * w * (1 / 3)
+    square = exact_product(y, y)
+    cube = exact_product(square.hi, y)
+    y = y + ((n - cube.hi) - (cube.lo + square.lo * y)) * w * (1 / 3)
+    y = y * _power_of_two(third - where(small, y.same(f.bits), 0.0))
+    return where((a > 0.0) & (a < math.inf), y.with_sign_of(x), x)
 
 
 def _log_accurate(a: Lanes) -> Pair:

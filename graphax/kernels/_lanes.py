@@ -1,8 +1,8 @@
 """Arithmetic on vectors of numbers, written as formulas and emitted as LLVM IR.
 
-:class:`Lanes` is a vector of a kernel: its operators append instructions. A :class:`Pair` is a number of twice
-the precision, the unevaluated sum of two (Dekker 1971; Muller, "Elementary Functions", chapter on
-double-word arithmetic).
+:class:`Lanes` is a vector of a kernel: its operators append instructions. A :class:`Pair` is a number of
+twice the precision, the unevaluated sum of two (Dekker, "A floating-point technique for extending the
+available precision", 1971; Muller, "Elementary Functions", on double-word arithmetic).
 
 Nothing here lets the compiler reorder arithmetic. ``fused`` rounds once on every machine: where the hardware
 cannot, LLVM calls the platform's ``fma``, which is right and slow. ``times_plus`` rounds once or twice,
@@ -58,8 +58,8 @@ class Format:
 
     @property
     def rounder(self) -> float:
-        """Added to and taken from a number below ``2**(bits - 2)`` it rounds to an integer, which is in the last
-        bits of the sum."""
+        """Added to and taken from a number below ``2**(bits - 2)`` it rounds to an integer; the sum has the
+        integer in its last bits."""
         return 1.5 * 2.0 ** (self.bits - 1)
 
     def nearest(self, value: float | Fraction) -> float:
@@ -104,7 +104,7 @@ class Lanes:
 
     __slots__ = ("builder", "value")
 
-    def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
+    def __init__(self, builder: ir.IRBuilder, value: Any) -> None:
         self.builder = builder
         self.value = value
 
@@ -131,10 +131,10 @@ class Lanes:
             return Lanes(self.builder, _constant(self.type, str(int(value))))
         return Lanes(self.builder, _constant(self.type, repr(self.format.nearest(value))))
 
-    def _of(self, value: ir.Value | Any) -> Lanes:
+    def _of(self, value: Any) -> Lanes:
         return Lanes(self.builder, value)
 
-    def _lift(self, other: Any) -> ir.Value:
+    def _lift(self, other: Any) -> Any:
         return other.value if isinstance(other, Lanes) else self.same(other).value
 
     def _apply(self, on_reals: str, on_integers: str | None, other: Any, swapped: bool = False) -> Lanes:
@@ -164,6 +164,10 @@ class Lanes:
 
     def __rtruediv__(self, other: Any) -> Lanes:
         return self._apply("fdiv", None, other, swapped=True)
+
+    def __mod__(self, other: Any) -> Lanes:
+        """What C's ``fmod`` gives, which is exact."""
+        return self._apply("frem", None, other)
 
     def __neg__(self) -> Lanes:
         return self._of(self.builder.fneg(self.value))
@@ -260,7 +264,7 @@ class Lanes:
             return self._of(self.builder.bitcast(self.value, ir.VectorType(scalar, self.type.count)))
         return self._of(self.builder.bitcast(self.value, scalar))
 
-    def any(self) -> ir.Value:
+    def any(self) -> Any:
         """Whether some truth value is true."""
         if not isinstance(self.type, ir.VectorType):
             return self.value
@@ -272,7 +276,7 @@ class Lanes:
         return self.builder.call(function, [self.value])
 
     def polynomial(self, coefficients: Sequence[float]) -> Lanes:
-        """A polynomial, that of the even and that of the odd powers side by side (Muller, on Estrin's way)."""
+        """A polynomial, the constant first; even and odd powers side by side, as Estrin would begin."""
         if len(coefficients) < 4:
             return self._horner(coefficients)
         square = self * self
@@ -353,7 +357,8 @@ def exact_sum(x: Lanes, y: Lanes) -> Pair:
 
 
 def ordered_sum(x: Lanes, y: Lanes) -> Pair:
-    """The sum and its rounding error, of a number that is zero or not the smaller one and another (Dekker)."""
+    """The sum and its rounding error, where the first number is zero, not the smaller one, or a multiple of
+    the second one's last digit (Dekker)."""
     total = x + y
     return Pair(total, y - (total - x))
 

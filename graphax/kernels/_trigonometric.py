@@ -2,8 +2,8 @@
 
 Angles are reduced to an eighth of a turn with a quarter turn in three parts (Cody & Waite, "Software Manual
 for the Elementary Functions", 1980), where a fused product makes the first difference exact. Beyond a
-thousand million (float32: 65,536) the platform's function is called lane by lane (it reduces as Payne & Hanek,
-1983); where no lane is so large that costs a branch.
+thousand million (float32: 65,536) the platform's function is called lane by lane (it reduces as Payne &
+Hanek, 1983); where no lane is so large that costs a branch.
 """
 
 from __future__ import annotations

@@ -7,15 +7,8 @@ from collections.abc import Callable
 
 from llvmlite import ir
 
-from . import _exponentials, _trigonometric
+from . import _error_functions, _exponentials, _trigonometric
 from ._lanes import FORMATS, Kind, Lanes
-from ._libm import by_lanes
-
-
-def _rem(x: Lanes, y: Lanes) -> Lanes:
-    """C's ``fmod``, which is exact."""
-    return Lanes(x.builder, x.builder.frem(x.value, y.value))
-
 
 _FUNCTIONS: dict[str, Callable[..., Lanes | tuple[Lanes, ...]]] = {
     "sin": _trigonometric.sin,
@@ -38,10 +31,10 @@ _FUNCTIONS: dict[str, Callable[..., Lanes | tuple[Lanes, ...]]] = {
     "acosh": _exponentials.acosh,
     "atanh": _exponentials.atanh,
     "pow": _exponentials.pow,
-    "erf": lambda x: by_lanes("erf", x),
-    "erfc": lambda x: by_lanes("erfc", x),
-    "cbrt": lambda x: by_lanes("cbrt", x),
-    "rem": _rem,
+    "erf": _error_functions.erf,
+    "erfc": _error_functions.erfc,
+    "cbrt": _exponentials.cbrt,
+    "rem": Lanes.__mod__,
 }
 #: The functions of one or two numbers that :func:`define` knows, "sincos" apart.
 COVERED: frozenset[str] = frozenset(_FUNCTIONS) - {"sincos"}
