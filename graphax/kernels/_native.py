@@ -87,7 +87,7 @@ def _compile(program: ScalarProgram, batched: tuple[bool, ...], single: bool, na
     from ._handler import HANDLER
 
     rows = loop(program, batched, host(), single)
-    module = _module(program, batched, host(), rows, name)
+    module = _module(program, batched, rows, name)
     code = _machine(host()).emit_object(module)
     module.close()
     imports = {HANDLER: _shared_handler()[HANDLER]}
@@ -149,23 +149,21 @@ def _machine(target: Target) -> Any:
     return found.create_target_machine(target.cpu, target.features, opt=2, reloc="pic", codemodel="small")
 
 
-def _module(program: ScalarProgram, batched: tuple[bool, ...], target: Target, rows: Loop, name: str) -> Any:
-    """A program's module, optimised."""
+def _module(program: ScalarProgram, batched: tuple[bool, ...], rows: Loop, name: str, *others: str) -> Any:
+    """A kernel's module, with the functions of real numbers that it calls, and others."""
     import llvmlite.binding as llvm
 
+    from ._handler import stub
+
     context = llvm.create_context()
-    module = llvm.parse_assembly(_text(program, batched, rows, name), context)
-    module.triple = target.triple
+    parts = [*rows.declarations.values(), rows.text, stub(program, batched, rows, name)]
+    module = llvm.parse_assembly("\n".join(parts), context)
     for op, kind, width in sorted(rows.functions):
         module.link_in(llvm.parse_assembly(_function(op, kind, width), context))
         module.get_function(function_name(op, kind, width)).linkage = "internal"
+    for text in others:
+        module.link_in(llvm.parse_assembly(text, context))
     return module
-
-
-def _text(program: ScalarProgram, batched: tuple[bool, ...], rows: Loop, name: str) -> str:
-    from ._handler import stub
-
-    return "\n".join([*rows.declarations.values(), rows.text, stub(program, batched, rows, name)])
 
 
 @functools.cache
@@ -211,8 +209,5 @@ def assembly(
         features if features is not None else "" if other else here.features,
     )
     rows = loop(program, batched, machine, single)
-    module = _module(program, batched, machine, rows, "kernel")
-    for transfer in sorted(rows.transfers):
-        text = transfer_function(*transfer, machine.vector_bytes)
-        module.link_in(llvm.parse_assembly(text, module.context))
-    return _machine(machine).emit_assembly(module)
+    transfers = [transfer_function(*transfer, machine.vector_bytes) for transfer in sorted(rows.transfers)]
+    return _machine(machine).emit_assembly(_module(program, batched, rows, "kernel", *transfers))
