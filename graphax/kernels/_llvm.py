@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ._instructions import SIZES, Writer, literal, memory_type
-from ._program import ScalarProgram
+from ._program import Result, ScalarProgram
+from ._scalars import KINDS
 from ._transfer import declaration as transfer_declaration
 from ._transfer import function_name as transfer_name
 
@@ -22,6 +23,10 @@ _SIMPLE = frozenset(
 
 #: Columns that are scattered at once.
 _GROUP = int(os.environ.get("GROUP", "64"))
+
+
+#: Bytes of rows that are put together before they are written.
+_MOST_BUFFERED = 1 << 16
 
 
 class Target(NamedTuple):
@@ -95,6 +100,9 @@ class _Emission:
         self.table: dict[int, int] = {}  # where those that are used in it are kept
         self.room: list[str] = []  # memory for columns
         self.transfers: set[tuple[str, int, int]] = set()
+        self.fills: list[str] = []
+        self.globals: list[str] = []
+        self.widest = 0
         self.block, self.block_start = "loop", 0
 
     def _uniform(self) -> list[bool]:
@@ -115,10 +123,15 @@ class _Emission:
         self._results()
         arrays = len(program.operands) + len(program.results)
         lines = [
-            "define internal void @rows(ptr %arrays, i64 %first, i64 %end) nounwind {",
+            *self.globals,
+            "declare void @graphax_copy(ptr, ptr, i64, i1)",
+            "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
+            "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",
+            "define internal void @rows(ptr %arrays, i64 %first, i64 %end, i1 %stream) nounwind {",
             "entry:",
             f"  %table = alloca [{max(1, len(self.table))} x i64], align 8",
             *self.room,
+            *self.fills,
         ]
         for k in range(arrays):
             lines.append(f"  %place{k} = getelementptr ptr, ptr %arrays, i64 {k}")
@@ -137,6 +150,7 @@ class _Emission:
             "  %more = icmp slt i64 %after, %end",
             "  br i1 %more, label %loop, label %done",
             "done:",
+            "  fence seq_cst",
             "  ret void",
             "}",
         ]
@@ -188,7 +202,7 @@ class _Emission:
                 self.places[self.inputs[operand, offset]] = self._column(operand, columns, offset, kind)
             return
         slots = 0
-        for first, last in _runs(needed):
+        for first, last in _runs(needed, 8):
             for offset in range(first, last):
                 if (operand, offset) in self.inputs:
                     place = (slots + offset - first) * self.width * size
@@ -203,24 +217,67 @@ class _Emission:
 
     def _results(self) -> None:
         """What the results' entries need, and their stores."""
-        widest = 0
         for k, result in enumerate(self.program.results):
-            array, columns, size = len(self.program.operands) + k, len(result.entries), SIZES[result.kind]
+            array, columns = len(self.program.operands) + k, len(result.entries)
             if columns == 1 or self.width == 1:
                 for column, x in enumerate(result.entries):
-                    self._store(x, result.kind, self._column(array, columns, column, result.kind), size)
-                continue
-            for start in range(0, columns, _GROUP):
-                entries = result.entries[start : start + _GROUP]
+                    address = self._column(array, columns, column, result.kind)
+                    self._store(x, result.kind, address, SIZES[result.kind])
+            elif columns:
+                self._block(array, result)
+        if self.widest:
+            self._vectors("%out", self.widest, 1)
+
+    def _block(self, array: int, result: Result) -> None:
+        """A result's rows, which lie one after the other.
+
+        They are put together in a memory of their own when there are constants among them, which then stay
+        there, or when they are to bypass the cache.
+        """
+        columns, size = len(result.entries), SIZES[result.kind]
+        bytes_of_rows = self.width * columns * size
+        rows = block = self._column(array, columns, 0, result.kind)
+        written = list(range(columns))
+        if bytes_of_rows <= _MOST_BUFFERED:
+            self._vectors(f"%rows{array}", columns, size)
+            constants = [x if self.program.ops[x] == "const" else None for x in result.entries]
+            if any(x is not None for x in constants):
+                written = [column for column, x in enumerate(constants) if x is None]
+                self._fill(array, constants, result.kind)
+                rows = f"%rows{array}"
+            else:
+                rows = self.body.value(f"select i1 %stream, ptr %rows{array}, ptr {block}")
+        for first, last in _runs(written, 4):
+            for start in range(first, last, _GROUP):
+                entries = result.entries[start : min(last, start + _GROUP)]
                 for slot, x in enumerate(entries):
                     place = slot * self.width * size
                     address = self.body.value(f"getelementptr i8, ptr %out, i64 {place}")
                     self._store(x, result.kind, address, self.width * size)
-                rows = self._column(array, columns, start, result.kind)
-                self._transfer("scatter", rows, columns * size, "%out", len(entries), size)
-                widest = max(widest, len(entries) * size)
-        if widest:
-            self._vectors("%out", widest, 1)
+                piece = self.body.value(f"getelementptr i8, ptr {rows}, i64 {start * size}")
+                self._transfer("scatter", piece, columns * size, "%out", len(entries), size)
+                self.widest = max(self.widest, len(entries) * size)
+        if rows != block:
+            self.body.do(f"call void @graphax_copy(ptr {block}, ptr {rows}, i64 {bytes_of_rows}, i1 %stream)")
+
+    def _fill(self, array: int, entries: list[int | None], kind: str) -> None:
+        """Constants into the rows of a result, before the loop."""
+        size, columns = SIZES[kind], len(entries)
+        none = KINDS[kind](0)
+        row = b"".join((none if x is None else self.program.args[x][0]).tobytes() for x in entries)
+        if not any(row):
+            self.fills.append(
+                f"  call void @llvm.memset.p0.i64(ptr %rows{array}, i8 0, i64 {self.width * len(row)}, i1 false)"
+            )
+            return
+        text = "".join(f"\\{byte:02X}" for byte in row)
+        self.globals.append(f'@row{array} = private constant [{len(row)} x i8] c"{text}"')
+        for r in range(self.width):
+            place = f"%row{array}.{r}"
+            self.fills.append(f"  {place} = getelementptr i8, ptr %rows{array}, i64 {r * columns * size}")
+            self.fills.append(
+                f"  call void @llvm.memcpy.p0.p0.i64(ptr {place}, ptr @row{array}, i64 {len(row)}, i1 false)"
+            )
 
     def _store(self, x: int, kind: str, address: str, alignment: int) -> None:
         value = self.body.to_memory(self._value(x), kind)
@@ -329,11 +386,11 @@ class _Emission:
         return self.scalars[root]
 
 
-def _runs(columns: list[int]) -> list[tuple[int, int]]:
+def _runs(columns: list[int], near: int) -> list[tuple[int, int]]:
     """Where columns begin and end that lie together, or so near that those between them cost little."""
     runs: list[tuple[int, int]] = []
     for column in columns:
-        if runs and column - runs[-1][1] < 8:
+        if runs and column - runs[-1][1] < near:
             runs[-1] = (runs[-1][0], column + 1)
         else:
             runs.append((column, column + 1))

@@ -15,6 +15,7 @@ from ._ffi_layout import layout
 from ._instructions import function_name
 from ._llvm import Loop, Target, loop
 from ._program import ScalarProgram
+from ._transfer import COPY, copy_function
 from ._transfer import function as transfer_function
 from ._transfer import function_name as transfer_name
 
@@ -90,7 +91,7 @@ def _compile(program: ScalarProgram, batched: tuple[bool, ...], single: bool, na
     module = _module(program, batched, rows, name)
     code = _machine(host()).emit_object(module)
     module.close()
-    imports = {HANDLER: _shared_handler()[HANDLER]}
+    imports = {HANDLER: _shared_handler()[HANDLER], COPY: _copy()[COPY]}
     for transfer in rows.transfers:
         function = transfer_name(*transfer)
         imports[function] = _transfer(*transfer)[function]
@@ -120,6 +121,15 @@ def _transfer(direction: str, size: int, width: int) -> Any:
     text = transfer_function(direction, size, width, host().vector_bytes)
     module = llvm.parse_assembly(text, llvm.create_context())
     return _link(transfer_name(direction, size, width), _machine(host()).emit_object(module), {})
+
+
+@functools.cache
+def _copy() -> Any:
+    """The function that copies rows, in memory."""
+    import llvmlite.binding as llvm
+
+    module = llvm.parse_assembly(copy_function(host().vector_bytes), llvm.create_context())
+    return _link(COPY, _machine(host()).emit_object(module), {})
 
 
 def _link(name: str, code: bytes, imports: dict[str, int]) -> Any:

@@ -91,6 +91,49 @@ def function(direction: str, size: int, width: int, vector_bytes: int) -> str:
     )
 
 
+#: The name of the function that copies rows: to an address from another, so many bytes, past the cache or not.
+COPY = "graphax_copy"
+
+
+def copy_function(vector_bytes: int) -> str:
+    """LLVM IR of the function that copies rows that were put together elsewhere; to themselves, it does nothing.
+
+    Args:
+        vector_bytes: how wide a register is.
+    """
+    vector = f"<{vector_bytes} x i8>"
+    return f"""
+define void @{COPY}(ptr %to, ptr %from, i64 %bytes, i1 %stream) nounwind {{
+entry:
+  %same = icmp eq ptr %to, %from
+  br i1 %same, label %done, label %other
+other:
+  %address = ptrtoint ptr %to to i64
+  %both = or i64 %address, %bytes
+  %beyond = and i64 %both, {vector_bytes - 1}
+  %aligned = icmp eq i64 %beyond, 0
+  %past = and i1 %aligned, %stream
+  br i1 %past, label %loop, label %plain
+plain:
+  call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %from, i64 %bytes, i1 false)
+  ret void
+loop:
+  %at = phi i64 [0, %other], [%next, %loop]
+  %source = getelementptr i8, ptr %from, i64 %at
+  %target = getelementptr i8, ptr %to, i64 %at
+  %piece = load {vector}, ptr %source, align {vector_bytes}
+  store {vector} %piece, ptr %target, align {vector_bytes}, !nontemporal !0
+  %next = add i64 %at, {vector_bytes}
+  %more = icmp slt i64 %next, %bytes
+  br i1 %more, label %loop, label %done
+done:
+  ret void
+}}
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+!0 = !{{i32 1}}
+"""
+
+
 class _Tile:
     """Some columns of each row: ``base`` is the first row's piece, ``steps`` lead to the others'."""
 
