@@ -26,7 +26,7 @@ HANDLER = "graphax_handle"
 _CHUNK_CYCLES = 40_000
 _CHUNKS_PER_THREAD = 8
 #: Results of so many bytes would fall out of the cache before anyone reads them.
-_STREAMED_BYTES = 8 << 20
+_STREAMED_BYTES = 4 << 20
 #: How often a thread looks whether others have finished before it gives way to them.
 _PATIENCE = 200
 

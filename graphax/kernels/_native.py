@@ -220,4 +220,4 @@ def assembly(
     )
     rows = loop(program, batched, machine, single)
     transfers = [transfer_function(*transfer, machine.vector_bytes) for transfer in sorted(rows.transfers)]
-    return _machine(machine).emit_assembly(_module(program, batched, rows, "kernel", *transfers))
+    return _machine(machine).emit_assembly(_module(program, batched, rows, "handler", *transfers))
