@@ -25,17 +25,24 @@ HANDLER = "graphax_handle"
 #: What a chunk of rows takes at least, in cycles: some microseconds.
 _CHUNK_CYCLES = 40_000
 _CHUNKS_PER_THREAD = 8
+#: Results of so many bytes would fall out of the cache before anyone reads them.
+_STREAMED_BYTES = 4 << 20
 #: How often a thread looks whether others have finished before it gives way to them.
 _PATIENCE = 200
 
-_BYTE, _INT, _LONG, _POINTER = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.PointerType()
-_ROWS = ir.FunctionType(ir.VoidType(), [_POINTER, _LONG, _LONG]).as_pointer()
-#: A kernel: its loop over rows, how many rows that takes at least, rows of a chunk, how many of its arrays
-#: are operands, how many there are, and the bytes of a row of each, none where all rows share it.
-_KERNEL = {"rows": 0, "width": 1, "chunk": 2, "operands": 3, "arrays": 4, "bytes": 5}
+_TRUTH, _BYTE, _INT, _LONG = (ir.IntType(bits) for bits in (1, 8, 32, 64))
+_POINTER = ir.PointerType()
+_ROWS = ir.FunctionType(ir.VoidType(), [_POINTER, _LONG, _LONG, _TRUTH]).as_pointer()
+#: A kernel: its loop over rows, how many rows that takes at least, rows of a chunk, from how many rows on results
+#: bypass the cache, how many of its arrays are operands, how many there are, and the bytes of a row of each,
+#: none where all rows share it.
+_KERNEL = {"rows": 0, "width": 1, "chunk": 2, "streamed": 3, "operands": 4, "arrays": 5, "bytes": 6}
 #: What threads share: how many have hold of it, the next chunk, how many are done, how many there are, rows of
-#: a chunk, rows in all, the kernel's loop, and the arrays' addresses.
-_STATE = {"holders": 0, "next": 1, "done": 2, "chunks": 3, "share": 4, "batch": 5, "rows": 6, "arrays": 7}
+#: a chunk, rows in all, whether results bypass the cache, the kernel's loop, and the arrays' addresses.
+_STATE = {
+    name: place
+    for place, name in enumerate("holders next done chunks share batch stream rows arrays".split())
+}
 
 
 def stub(program: ScalarProgram, batched: tuple[bool, ...], loop: Loop, name: str) -> str:
@@ -50,7 +57,9 @@ def stub(program: ScalarProgram, batched: tuple[bool, ...], loop: Loop, name: st
     chunk = max(1, round(_CHUNK_CYCLES / loop.cost / loop.width)) * loop.width
     sizes = [SIZES[x.kind] * x.size if rows else 0 for x, rows in zip(program.operands, batched, strict=True)]
     sizes += [SIZES[r.kind] * len(r.entries) for r in program.results]
-    numbers = [loop.width, chunk, len(program.operands), len(sizes), *sizes]
+    written = max(1, sum(sizes[len(program.operands) :]))
+    streamed = -(-_STREAMED_BYTES // written)
+    numbers = [loop.width, chunk, streamed, len(program.operands), len(sizes), *sizes]
     fields = ", ".join(["ptr @rows", *(f"i64 {number}" for number in numbers)])
     types = ", ".join(["ptr", *["i64"] * len(numbers)])
     return f"""
@@ -177,11 +186,16 @@ class _Handler:
         chunk, width = _get(b, _KERNEL, kernel, "chunk"), _get(b, _KERNEL, kernel, "width")
         with b.if_then(b.icmp_signed("<", batch, width)):
             b.ret(b.call(self.few, [frame, kernel, data, batch]))
+        stream = self._streams(b, kernel, batch)
         with b.if_then(b.icmp_signed("<", batch, b.mul(chunk, _LONG(2)))):
-            b.call(_get(b, _KERNEL, kernel, "rows", _ROWS), [data, _LONG(0), batch])
+            b.call(_get(b, _KERNEL, kernel, "rows", _ROWS), [data, _LONG(0), batch, stream])
             b.ret(_POINTER(None))
         b.call(self.share, [frame, kernel, data, batch])
         b.ret(_POINTER(None))
+
+    def _streams(self, b: ir.IRBuilder, kernel: Any, batch: Any) -> Any:
+        """Whether the results of so many rows bypass the cache."""
+        return b.icmp_signed(">=", batch, _get(b, _KERNEL, kernel, "streamed"))
 
     def _answer_metadata(self, b: ir.IRBuilder, extension: Any) -> None:
         """Which version of the interface is spoken; none of the traits that a handler may have is claimed."""
@@ -221,7 +235,7 @@ class _Handler:
         memset = self.module.declare_intrinsic("llvm.memset", [_POINTER, _LONG])
         memcpy = self.module.declare_intrinsic("llvm.memcpy", [_POINTER, _POINTER, _LONG])
         # Whatever the rows are that nobody asked for, they should not be slow.
-        b.call(memset, [memory, _BYTE(0), total, ir.IntType(1)(0)])
+        b.call(memset, [memory, _BYTE(0), total, _TRUTH(0)])
         b.store(_LONG(0), offset)
         with _each(b, arrays) as k:
             size, array = _element(b, sizes, k, _LONG), _element(b, data, k)
@@ -232,12 +246,12 @@ class _Handler:
             with b.if_then(b.icmp_signed("!=", size, _LONG(0))):
                 b.store(copy, _place(b, copies, k))
                 with b.if_then(b.icmp_signed("<", k, operands)):
-                    b.call(memcpy, [copy, array, b.mul(size, batch), ir.IntType(1)(0)])
-        b.call(_get(b, _KERNEL, kernel, "rows", _ROWS), [copies, _LONG(0), width])
+                    b.call(memcpy, [copy, array, b.mul(size, batch), _TRUTH(0)])
+        b.call(_get(b, _KERNEL, kernel, "rows", _ROWS), [copies, _LONG(0), width, _TRUTH(0)])
         with _each(b, b.sub(arrays, operands)) as result:
             k = b.add(operands, result)
             size = b.mul(_element(b, sizes, k, _LONG), batch)
-            b.call(memcpy, [_element(b, data, k), _element(b, copies, k), size, ir.IntType(1)(0)])
+            b.call(memcpy, [_element(b, data, k), _element(b, copies, k), size, _TRUTH(0)])
         b.call(self.free, [memory])
         b.ret(_POINTER(None))
         return b.function
@@ -249,6 +263,7 @@ class _Handler:
         b, (state,) = self._function("work", ir.VoidType(), _POINTER)
         chunks, share, batch = (_get(b, _STATE, state, name) for name in ("chunks", "share", "batch"))
         rows = _get(b, _STATE, state, "rows", _ROWS)
+        stream = b.trunc(_get(b, _STATE, state, "stream"), _TRUTH)
         arrays, counter = _field(b, _STATE, state, "arrays"), _field(b, _STATE, state, "next")
         claim, carry_out, nothing = (b.append_basic_block(x) for x in ("claim", "carry_out", "nothing_left"))
         b.branch(claim)
@@ -258,7 +273,7 @@ class _Handler:
         b.position_at_end(carry_out)
         first = b.mul(chunk, share)
         last = b.icmp_signed("==", b.add(chunk, _LONG(1)), chunks)
-        b.call(rows, [arrays, first, b.select(last, batch, b.add(first, share))])
+        b.call(rows, [arrays, first, b.select(last, batch, b.add(first, share)), stream])
         b.atomic_rmw("add", _field(b, _STATE, state, "done"), _LONG(1), "release")
         b.branch(claim)
         b.position_at_end(nothing)
@@ -297,7 +312,7 @@ class _Handler:
             b.store(_LONG(1), threads_at)
         threads = b.load(threads_at, typ=_LONG)
         arrays = _get(b, _KERNEL, kernel, "arrays")
-        rows = _get(b, _KERNEL, kernel, "rows", _ROWS)
+        rows, stream = _get(b, _KERNEL, kernel, "rows", _ROWS), self._streams(b, kernel, batch)
         bytes_of_arrays = b.mul(arrays, _LONG(8))
         state_at = _alloca(b, _POINTER)
         b.store(_POINTER(None), state_at)
@@ -305,7 +320,7 @@ class _Handler:
             b.store(b.call(self.malloc, [b.add(bytes_of_arrays, _LONG(8 * _STATE["arrays"]))]), state_at)
         state = b.load(state_at, typ=_POINTER)
         with b.if_then(b.icmp_unsigned("==", state, _POINTER(None))):
-            b.call(rows, [data, _LONG(0), batch])
+            b.call(rows, [data, _LONG(0), batch, stream])
             b.ret_void()
 
         # As many chunks as keep all busy to the end, each of whole vectors; the last one takes the rest.
@@ -316,7 +331,8 @@ class _Handler:
         chunks = b.udiv(batch, share)
         helpers = b.sub(_least(b, threads, chunks), _LONG(1))
         known = {"holders": b.add(helpers, _LONG(1)), "next": _LONG(0), "done": _LONG(0), "chunks": chunks}
-        for name, value in {**known, "share": share, "batch": batch, "rows": rows}.items():
+        known |= {"share": share, "batch": batch, "stream": b.zext(stream, _LONG), "rows": rows}
+        for name, value in known.items():
             b.store(value, _field(b, _STATE, state, name))
         with _each(b, arrays) as k:
             b.store(_element(b, data, k), _place(b, _field(b, _STATE, state, "arrays"), k))

@@ -203,8 +203,6 @@ class Writer:
             return self.choose(self.instruction("icmp slt", [x, zero], kind), ones, positive, kind)
         if op in ("div", "rem"):
             return self._divide(op, operands[0], operands[1], kind)
-        if op == "pow":
-            return self._integer_power(operands[0], operands[1], kind)
         raise NotImplementedError(f"{op} of integers")
 
     def _divide(self, op: str, x: str, y: str, kind: str) -> str:
@@ -223,22 +221,6 @@ class Writer:
             result = self.choose(negated, self.instruction("sub", [zero, x], kind), result, kind)
             return self.choose(by_zero, ones, result, kind)
         return self.choose(by_zero, x, result, kind)
-
-    def _integer_power(self, x: str, y: str, kind: str) -> str:
-        """By squaring; negative exponents give what is left of the reciprocal: 1, -1 or 0."""
-        zero, one, ones = (self.constant(v, kind) for v in (0, 1, -1))
-        power, square = one, x
-        for bit in range(8 * SIZES[kind]):
-            mask = self.instruction("and", [y, self.constant(1 << bit, kind)], kind)
-            taken = self.instruction("icmp ne", [mask, zero], kind)
-            power = self.choose(taken, self.instruction("mul", [power, square], kind), power, kind)
-            square = self.instruction("mul", [square, square], kind)
-        if kind[0] == "u":
-            return power
-        unit = self.instruction("icmp eq", [x, one], kind)
-        minus = self.instruction("icmp eq", [x, ones], kind)
-        reciprocal = self.choose(unit, one, self.choose(minus, power, zero, kind), kind)
-        return self.choose(self.instruction("icmp slt", [y, zero], kind), reciprocal, power, kind)
 
     def _logical(self, op: str, operands: list[str]) -> str:
         if op == "not":

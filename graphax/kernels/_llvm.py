@@ -5,15 +5,28 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ._instructions import SIZES, Writer, literal, memory_type
-from ._program import ScalarProgram
-from ._tiles import Rows
+from ._program import Result, ScalarProgram
+from ._scalars import KINDS
+from ._transfer import declaration as transfer_declaration
+from ._transfer import function_name as transfer_name
 
+import os
+
+_BLOCK_LINES = int(os.environ.get("BL", "100"))
 #: What operations cost beside an addition; the others cost as much, functions a good deal more.
 _COSTS = {"input": 1, "const": 0, "div": 8, "sqrt": 8}
 _SIMPLE = frozenset(
     "add sub mul neg abs min max and or xor not eq ne lt le select convert sign floor ceil round "
     "is_finite".split()
 )
+
+
+#: Columns that are scattered at once.
+_GROUP = int(os.environ.get("GROUP", "64"))
+
+
+#: Bytes of rows that are put together before they are written.
+_MOST_BUFFERED = 1 << 16
 
 
 class Target(NamedTuple):
@@ -37,6 +50,7 @@ class Loop(NamedTuple):
         text: its LLVM IR.
         declarations: of what it calls, by name.
         functions: what of that has to be defined, as (operation, kind, width).
+        transfers: what of that moves columns, as (direction, size, width).
         width: how many rows it works on at once, and needs at least.
         cost: what a row takes, in cycles.
     """
@@ -44,6 +58,7 @@ class Loop(NamedTuple):
     text: str
     declarations: dict[str, str]
     functions: set[tuple[str, str, int]]
+    transfers: set[tuple[str, int, int]]
     width: int
     cost: float
 
@@ -69,18 +84,26 @@ def loop(program: ScalarProgram, batched: tuple[bool, ...], target: Target, sing
 class _Emission:
     """The writing of one program's loop.
 
-    What depends on no operand with rows is computed once, before the loop, and kept in a table in memory.
+    The columns of operands are gathered before the rows' computation, those of results are put beside one
+    another in memory and scattered from there, some at a time. What depends on no operand with rows is computed
+    once, before the loop, and kept in a table in memory.
     """
 
     def __init__(self, program: ScalarProgram, batched: tuple[bool, ...], width: int, target: Target) -> None:
         self.program, self.batched, self.width = program, batched, width
-        self.piece = min(32, target.vector_bytes)
         self.before, self.body = Writer(1, "u"), Writer(width)
         self.uniform = self._uniform()
         self.inputs = {args: x for x, (op, args, _) in enumerate(program) if op == "input"}
+        self.places: dict[int, str] = {}  # where the columns of operands are, by instruction
         self.scalars: dict[int, str] = {}  # values before the loop
         self.values: dict[int, str] = {}  # values in it
         self.table: dict[int, int] = {}  # where those that are used in it are kept
+        self.room: list[str] = []  # memory for columns
+        self.transfers: set[tuple[str, int, int]] = set()
+        self.fills: list[str] = []
+        self.globals: list[str] = []
+        self.widest = 0
+        self.block, self.block_start = "loop", 0
 
     def _uniform(self) -> list[bool]:
         """Which instructions give every row the same."""
@@ -94,31 +117,31 @@ class _Emission:
 
     def loop(self) -> Loop:
         program, body, before = self.program, self.body, self.before
-        self.operands = [
-            Rows(body, f"%in{k}", operand.size, operand.kind, self.piece)
-            for k, operand in enumerate(program.operands)
-        ]
-        for k, operand in enumerate(program.operands):
-            if self.batched[k]:
-                self._first_row(f"in{k}", k, operand.size * SIZES[operand.kind])
-        for k, result in enumerate(program.results):
-            size = len(result.entries) * SIZES[result.kind]
-            self._first_row(f"out{k}", len(program.operands) + k, size)
-        for k in range(len(program.results)):
-            self._result(k)
+        for k, rows in enumerate(self.batched):
+            if rows:
+                self._gather(k)
+        self._results()
         arrays = len(program.operands) + len(program.results)
-        pointers = [f"  %p{k} = getelementptr ptr, ptr %arrays, i64 {k}" for k in range(arrays)]
-        pointers += [f"  %array{k} = load ptr, ptr %p{k}, align 8" for k in range(arrays)]
         lines = [
-            "define internal void @rows(ptr %arrays, i64 %first, i64 %end) nounwind {",
+            *self.globals,
+            "declare void @graphax_copy(ptr, ptr, i64, i1)",
+            "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
+            "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",
+            "define internal void @rows(ptr %arrays, i64 %first, i64 %end, i1 %stream) nounwind {",
             "entry:",
             f"  %table = alloca [{max(1, len(self.table))} x i64], align 8",
-            *pointers,
+            *self.room,
+            *self.fills,
+        ]
+        for k in range(arrays):
+            lines.append(f"  %place{k} = getelementptr ptr, ptr %arrays, i64 {k}")
+            lines.append(f"  %array{k} = load ptr, ptr %place{k}, align 8")
+        lines += [
             *before.lines,
             f"  %last = sub i64 %end, {self.width}",
             "  br label %loop",
             "loop:",
-            "  %row = phi i64 [%first, %entry], [%next, %loop]",
+            f"  %row = phi i64 [%first, %entry], [%next, %{self.block}]",
             *body.lines,
             # The last rows are those that end with the batch, some of them once more.
             f"  %after = add i64 %row, {self.width}",
@@ -127,20 +150,14 @@ class _Emission:
             "  %more = icmp slt i64 %after, %end",
             "  br i1 %more, label %loop, label %done",
             "done:",
+            "  fence seq_cst",
             "  ret void",
             "}",
         ]
-        return Loop(
-            "\n".join(lines),
-            {**before.declarations, **body.declarations},
-            before.functions | body.functions,
-            self.width,
-            self._cost(),
-        )
-
-    def _first_row(self, name: str, array: int, bytes_a_row: int) -> None:
-        self.body.lines.append(f"  %{name}.at = mul i64 %row, {bytes_a_row}")
-        self.body.lines.append(f"  %{name} = getelementptr i8, ptr %array{array}, i64 %{name}.at")
+        declarations = {**before.declarations, **body.declarations}
+        declarations.update({transfer_name(*x): transfer_declaration(*x) for x in self.transfers})
+        functions = before.functions | body.functions
+        return Loop("\n".join(lines), declarations, functions, self.transfers, self.width, self._cost())
 
     def _cost(self) -> float:
         program = self.program
@@ -155,39 +172,131 @@ class _Emission:
         )
         return operations / self.width + moved / 8
 
-    # ---- results
+    # ---- arrays
 
-    def _result(self, k: int) -> None:
-        """What a result's entries need, and their stores, tile by tile."""
-        result = self.program.results[k]
-        rows = Rows(self.body, f"%out{k}", len(result.entries), result.kind, self.piece)
-        scalar = memory_type(result.kind)
-        for start, count in rows.tiles:
-            entries = result.entries[start : start + count]
-            numbers = [self._number(x, result.kind) for x in entries]
-            if all(number is not None for number in numbers):
-                text = ", ".join(f"{scalar} {number}" for number in numbers)
-                rows.store_constants(start, f"<{text}>" if count > 1 else str(numbers[0]), count)
-                continue
-            columns = []
-            for x, number in zip(entries, numbers, strict=True):
-                if number is not None:
-                    columns.append(self.body.fill(number, scalar))
-                else:
-                    columns.append(self.body.to_memory(self._value(x), result.kind))
-            rows.store(start, columns)
-            self._forget_uniform()
+    def _column(self, array: int, columns: int, column: int, kind: str) -> str:
+        """The address of an entry of the first row."""
+        size = SIZES[kind]
+        first = self.body.value(f"mul i64 %row, {columns * size}")
+        place = self.body.value(f"add i64 {first}, {column * size}") if column else first
+        return self.body.value(f"getelementptr i8, ptr %array{array}, i64 {place}")
 
-    def _number(self, x: int, kind: str) -> str | None:
-        """The constant that an entry is, as it lies in memory."""
-        if self.program.ops[x] != "const":
-            return None
-        value = self.program.args[x][0]
-        return str(int(value)) if kind == "b1" else literal(value, kind)
+    def _vectors(self, name: str, columns: int, size: int) -> None:
+        """Memory for columns."""
+        self.room.append(f"  {name} = alloca [{columns * self.width * size} x i8], align 64")
 
-    def _forget_uniform(self) -> None:
-        """Read what is the same for all rows anew when it is used again: memory has more room than registers."""
-        for x in [x for x in self.values if self.uniform[x]]:
+    def _transfer(
+        self, direction: str, rows: str, stride: int, vectors: str, columns: int, size: int
+    ) -> None:
+        self.transfers.add((direction, size, self.width))
+        name = transfer_name(direction, size, self.width)
+        self.body.do(f"call void @{name}(ptr {rows}, i64 {stride}, ptr {vectors}, i64 {columns})")
+
+    def _gather(self, operand: int) -> None:
+        """The columns of an operand that are needed, and those between them."""
+        columns, kind = self.program.operands[operand].size, self.program.operands[operand].kind
+        needed = sorted(offset for k, offset in self.inputs if k == operand)
+        size = SIZES[kind]
+        if columns == 1 or self.width == 1:
+            for offset in needed:
+                self.places[self.inputs[operand, offset]] = self._column(operand, columns, offset, kind)
+            return
+        slots = 0
+        for first, last in _runs(needed, 8):
+            for offset in range(first, last):
+                if (operand, offset) in self.inputs:
+                    place = (slots + offset - first) * self.width * size
+                    address = self.body.value(f"getelementptr i8, ptr %in{operand}, i64 {place}")
+                    self.places[self.inputs[operand, offset]] = address
+            vectors = self.body.value(f"getelementptr i8, ptr %in{operand}, i64 {slots * self.width * size}")
+            rows = self._column(operand, columns, first, kind)
+            self._transfer("gather", rows, columns * size, vectors, last - first, size)
+            slots += last - first
+        if slots:
+            self._vectors(f"%in{operand}", slots, size)
+
+    def _results(self) -> None:
+        """What the results' entries need, and their stores."""
+        for k, result in enumerate(self.program.results):
+            array, columns = len(self.program.operands) + k, len(result.entries)
+            if columns == 1 or self.width == 1:
+                for column, x in enumerate(result.entries):
+                    address = self._column(array, columns, column, result.kind)
+                    self._store(x, result.kind, address, SIZES[result.kind])
+            elif columns:
+                self._block(array, result)
+        if self.widest:
+            self._vectors("%out", self.widest, 1)
+
+    def _block(self, array: int, result: Result) -> None:
+        """A result's rows, which lie one after the other.
+
+        They are put together in a memory of their own when there are constants among them, which then stay
+        there, or when they are to bypass the cache.
+        """
+        columns, size = len(result.entries), SIZES[result.kind]
+        bytes_of_rows = self.width * columns * size
+        rows = block = self._column(array, columns, 0, result.kind)
+        written = list(range(columns))
+        if bytes_of_rows <= _MOST_BUFFERED:
+            self._vectors(f"%rows{array}", columns, size)
+            constants = [x if self.program.ops[x] == "const" else None for x in result.entries]
+            if any(x is not None for x in constants):
+                written = [column for column, x in enumerate(constants) if x is None]
+                self._fill(array, constants, result.kind)
+                rows = f"%rows{array}"
+            else:
+                rows = self.body.value(f"select i1 %stream, ptr %rows{array}, ptr {block}")
+        for first, last in _runs(written, 4):
+            for start in range(first, last, _GROUP):
+                entries = result.entries[start : min(last, start + _GROUP)]
+                for slot, x in enumerate(entries):
+                    place = slot * self.width * size
+                    address = self.body.value(f"getelementptr i8, ptr %out, i64 {place}")
+                    self._store(x, result.kind, address, self.width * size)
+                piece = self.body.value(f"getelementptr i8, ptr {rows}, i64 {start * size}")
+                self._transfer("scatter", piece, columns * size, "%out", len(entries), size)
+                self.widest = max(self.widest, len(entries) * size)
+        if rows != block:
+            self.body.do(f"call void @graphax_copy(ptr {block}, ptr {rows}, i64 {bytes_of_rows}, i1 %stream)")
+
+    def _fill(self, array: int, entries: list[int | None], kind: str) -> None:
+        """Constants into the rows of a result, before the loop."""
+        size, columns = SIZES[kind], len(entries)
+        none = KINDS[kind](0)
+        row = b"".join((none if x is None else self.program.args[x][0]).tobytes() for x in entries)
+        if not any(row):
+            self.fills.append(
+                f"  call void @llvm.memset.p0.i64(ptr %rows{array}, i8 0, i64 {self.width * len(row)}, i1 false)"
+            )
+            return
+        text = "".join(f"\\{byte:02X}" for byte in row)
+        self.globals.append(f'@row{array} = private constant [{len(row)} x i8] c"{text}"')
+        for r in range(self.width):
+            place = f"%row{array}.{r}"
+            self.fills.append(f"  {place} = getelementptr i8, ptr %rows{array}, i64 {r * columns * size}")
+            self.fills.append(
+                f"  call void @llvm.memcpy.p0.p0.i64(ptr {place}, ptr @row{array}, i64 {len(row)}, i1 false)"
+            )
+
+    def _store(self, x: int, kind: str, address: str, alignment: int) -> None:
+        value = self.body.to_memory(self._value(x), kind)
+        self.body.do(f"store {self.body.wide(memory_type(kind))} {value}, ptr {address}, align {alignment}")
+        if len(self.body.lines) - self.block_start > _BLOCK_LINES:
+            self._end_block()
+
+    def _end_block(self) -> None:
+        """Begin another block: code generation takes more than twice as long for a block twice as long.
+
+        What follows would be joined to what was before, were there not a way out, which is never taken. What
+        memory has is read anew, for it has more room than registers.
+        """
+        wrong = self.body.value("icmp slt i64 %row, 0")
+        name = f"part{len(self.body.lines)}"
+        self.body.do(f"br i1 {wrong}, label %done, label %{name}")
+        self.body.label(name)
+        self.block, self.block_start = name, len(self.body.lines)
+        for x in [x for x in self.values if self.uniform[x] or x in self.places]:
             del self.values[x]
 
     # ---- values
@@ -206,7 +315,7 @@ class _Emission:
             elif self.uniform[x]:
                 self.values[x] = self._from_table(x)
             elif op == "input":
-                self._load(args[0], args[1])
+                self.values[x] = self._load(x)
             else:
                 missing = [other for other in args if other not in self.values]
                 if missing:
@@ -221,15 +330,12 @@ class _Emission:
             self.program.ops[x], [values[other] for other in args], [kinds[other] for other in args], kinds[x]
         )
 
-    def _load(self, operand: int, offset: int) -> None:
-        """The columns of the tile with one of an operand's entries."""
-        rows = self.operands[operand]
-        start, count = next(tile for tile in rows.tiles if sum(tile) > offset)
-        columns = rows.load(start, count)
-        for place, column in enumerate(columns, start):
-            x = self.inputs.get((operand, place))
-            if x is not None and x not in self.values:
-                self.values[x] = self.body.from_memory(column, rows.kind)
+    def _load(self, x: int) -> str:
+        """The column of an operand's entry."""
+        kind = self.program.kinds[x]
+        scalar = self.body.wide(memory_type(kind))
+        column = self.body.value(f"load {scalar}, ptr {self.places[x]}, align {SIZES[kind]}")
+        return self.body.from_memory(column, kind)
 
     # ---- what is the same for all rows
 
@@ -278,3 +384,14 @@ class _Emission:
                     continue
                 self.scalars[x] = self._apply(self.before, self.scalars, x)
         return self.scalars[root]
+
+
+def _runs(columns: list[int], near: int) -> list[tuple[int, int]]:
+    """Where columns begin and end that lie together, or so near that those between them cost little."""
+    runs: list[tuple[int, int]] = []
+    for column in columns:
+        if runs and column - runs[-1][1] < near:
+            runs[-1] = (runs[-1][0], column + 1)
+        else:
+            runs.append((column, column + 1))
+    return runs

@@ -15,6 +15,9 @@ from ._ffi_layout import layout
 from ._instructions import function_name
 from ._llvm import Loop, Target, loop
 from ._program import ScalarProgram
+from ._transfer import COPY, copy_function
+from ._transfer import function as transfer_function
+from ._transfer import function_name as transfer_name
 
 #: Part of every name: to be raised whenever the same program gives other machine code.
 _EMITTER = "1"
@@ -84,10 +87,15 @@ def _compile(program: ScalarProgram, batched: tuple[bool, ...], single: bool, na
     """Compile and register; what is returned keeps the machine code alive."""
     from ._handler import HANDLER
 
-    module = _module(program, batched, host(), single, name)
+    rows = loop(program, batched, host(), single)
+    module = _module(program, batched, rows, name)
     code = _machine(host()).emit_object(module)
     module.close()
-    tracker = _link(name, code, {HANDLER: _shared_handler()[HANDLER]})
+    imports = {HANDLER: _shared_handler()[HANDLER], COPY: _copy()[COPY]}
+    for transfer in rows.transfers:
+        function = transfer_name(*transfer)
+        imports[function] = _transfer(*transfer)[function]
+    tracker = _link(name, code, imports)
     jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(ctypes.c_void_p(tracker[name])), platform="cpu")
     if hasattr(jax.ffi, "register_ffi_target_as_batch_partitionable"):
         jax.ffi.register_ffi_target_as_batch_partitionable(name)
@@ -103,6 +111,25 @@ def _shared_handler() -> Any:
 
     module = llvm.parse_assembly(str(_handler.module(host().triple)), llvm.create_context())
     return _link(_handler.HANDLER, _machine(host()).emit_object(module), {})
+
+
+@functools.cache
+def _transfer(direction: str, size: int, width: int) -> Any:
+    """A function that moves columns, in memory."""
+    import llvmlite.binding as llvm
+
+    text = transfer_function(direction, size, width, host().vector_bytes)
+    module = llvm.parse_assembly(text, llvm.create_context())
+    return _link(transfer_name(direction, size, width), _machine(host()).emit_object(module), {})
+
+
+@functools.cache
+def _copy() -> Any:
+    """The function that copies rows, in memory."""
+    import llvmlite.binding as llvm
+
+    module = llvm.parse_assembly(copy_function(host().vector_bytes), llvm.create_context())
+    return _link(COPY, _machine(host()).emit_object(module), {})
 
 
 def _link(name: str, code: bytes, imports: dict[str, int]) -> Any:
@@ -132,26 +159,21 @@ def _machine(target: Target) -> Any:
     return found.create_target_machine(target.cpu, target.features, opt=2, reloc="pic", codemodel="small")
 
 
-def _module(
-    program: ScalarProgram, batched: tuple[bool, ...], target: Target, single: bool, name: str
-) -> Any:
-    """A program's module, optimised."""
+def _module(program: ScalarProgram, batched: tuple[bool, ...], rows: Loop, name: str, *others: str) -> Any:
+    """A kernel's module, with the functions of real numbers that it calls, and others."""
     import llvmlite.binding as llvm
 
-    rows = loop(program, batched, target, single)
+    from ._handler import stub
+
     context = llvm.create_context()
-    module = llvm.parse_assembly(_text(program, batched, rows, name), context)
-    module.triple = target.triple
+    parts = [*rows.declarations.values(), rows.text, stub(program, batched, rows, name)]
+    module = llvm.parse_assembly("\n".join(parts), context)
     for op, kind, width in sorted(rows.functions):
         module.link_in(llvm.parse_assembly(_function(op, kind, width), context))
         module.get_function(function_name(op, kind, width)).linkage = "internal"
+    for text in others:
+        module.link_in(llvm.parse_assembly(text, context))
     return module
-
-
-def _text(program: ScalarProgram, batched: tuple[bool, ...], rows: Loop, name: str) -> str:
-    from ._handler import stub
-
-    return "\n".join([*rows.declarations.values(), rows.text, stub(program, batched, rows, name)])
 
 
 @functools.cache
@@ -196,4 +218,6 @@ def assembly(
         cpu if cpu is not None else "" if triple else here.cpu,
         features if features is not None else "" if other else here.features,
     )
-    return _machine(machine).emit_assembly(_module(program, batched, machine, single, "kernel"))
+    rows = loop(program, batched, machine, single)
+    transfers = [transfer_function(*transfer, machine.vector_bytes) for transfer in sorted(rows.transfers)]
+    return _machine(machine).emit_assembly(_module(program, batched, rows, "handler", *transfers))
