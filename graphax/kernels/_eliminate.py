@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .._elimination import Costing
 from ..choose import cheapest_first, sweeps
-from ._partials import partials
-from ._scalars import Scalars
+from ._partials import Partials, partials
+from ._scalars import LEAVES, Scalars, operands, outside_of, reads
 
 
 #: Sinks are numbered from here on, beyond all expressions.
@@ -37,7 +37,25 @@ class ScalarGraph:
     @classmethod
     def of(cls, scalars: Scalars, roots: Sequence[int], inputs: Sequence[int]) -> ScalarGraph:
         """The graph of roots that depend on inputs."""
-        edges, live = _live(scalars, roots, frozenset(inputs))
+        wanted = tuple(inputs)
+
+        def partials_of(x: int) -> Partials:
+            if scalars.ops[x] == "last":
+                return derivatives_of_last(scalars, *scalars.args[x], wanted)
+            return partials(scalars, x)
+
+        return cls.between(scalars, roots, inputs, partials_of)
+
+    @classmethod
+    def between(
+        cls,
+        scalars: Scalars,
+        roots: Sequence[int],
+        inputs: Sequence[int],
+        partials_of: Callable[[int], Partials],
+    ) -> ScalarGraph:
+        """The graph of roots that depend on inputs, by what the derivatives of every expression are."""
+        edges, live = _live(scalars, roots, frozenset(inputs), partials_of)
         into: dict[int, dict[int, int]] = {}
         out_of: dict[int, set[int]] = {x: set() for x in inputs}
         for x in live:
@@ -106,7 +124,10 @@ class ScalarGraph:
 
 
 def _live(
-    scalars: Scalars, roots: Sequence[int], inputs: frozenset[int]
+    scalars: Scalars,
+    roots: Sequence[int],
+    inputs: frozenset[int],
+    partials_of: Callable[[int], Partials],
 ) -> tuple[dict[int, list[tuple[int, int]]], list[int]]:
     """The expressions between inputs and roots, operands first, with their partial derivatives."""
     edges: dict[int, list[tuple[int, int]]] = {}
@@ -119,7 +140,7 @@ def _live(
             pending.pop()
             continue
         if x not in edges:
-            edges[x] = [(y, d) for y, d in partials(scalars, x) if not _vanishes(scalars, d)]
+            edges[x] = [(y, d) for y, d in partials_of(x) if not _vanishes(scalars, d)]
             missing = [y for y, _ in edges[x] if y not in depends]
             if missing:
                 pending.extend(missing)
@@ -295,7 +316,14 @@ def jacobian(
     Returns:
         for every root a list with its derivative by every input; structural zeros where there is none.
     """
-    graph = ScalarGraph.of(scalars, roots, inputs)
+    return accumulated(ScalarGraph.of(scalars, roots, inputs), inputs, order, beside)
+
+
+def accumulated(
+    graph: ScalarGraph, inputs: Sequence[int], order: str | None, beside: Sequence[int] = ()
+) -> list[list[int]]:
+    """What is left of a graph when all vertices are eliminated; see :func:`jacobian`."""
+    scalars = graph.scalars
     best: list[list[int]] = []
     least = None
     for vertices in _orders(graph, order):
@@ -310,7 +338,10 @@ def jacobian(
 
 
 def operations(scalars: Scalars, roots: Sequence[int]) -> int:
-    """How many operations it takes to compute expressions: everything but reading and constants."""
+    """How many operations it takes to compute expressions: everything but reading and constants.
+
+    Those of a loop count once, whatever its length.
+    """
     seen: set[int] = set()
     pending = list(roots)
     count = 0
@@ -320,9 +351,120 @@ def operations(scalars: Scalars, roots: Sequence[int]) -> int:
             continue
         seen.add(x)
         op = scalars.ops[x]
-        if op == "given":
-            pending.append(scalars.args[x][0])
-        elif op not in ("input", "const", "zero"):
-            count += 1
-            pending.extend(scalars.args[x])
+        count += op not in LEAVES and op != "given"
+        if op == "carry":
+            pending.append(scalars.last(*scalars.args[x]))
+        pending.extend(operands(scalars, x))
     return count
+
+
+# ---- loops
+
+
+def derivatives_of_last(scalars: Scalars, number: int, place: int, inputs: tuple[int, ...]) -> Partials:
+    """The derivatives of what the last step of a loop hands on.
+
+    They are handed on from step to step beside the values: the loop is given further places, which hold the
+    derivatives of its own by the inputs, or by the expressions that it takes from outside if these are fewer.
+    Only those that may differ from zero have a place.
+
+    Args:
+        scalars: the table.
+        number: of the loop.
+        place: what is differentiated.
+        inputs: by what.
+
+    Returns:
+        pairs of an input, or an expression from outside of the loop, and the derivative by it.
+    """
+    loop = scalars.loops[number]
+    found = loop.derivatives.get(inputs)
+    if found is None:
+        found = loop.derivatives[inputs] = _differentiated(scalars, number, inputs)
+    return [(x, scalars.last(number, at)) for x, at in found[place].items()]
+
+
+def _differentiated(scalars: Scalars, number: int, inputs: tuple[int, ...]) -> list[dict[int, int]]:
+    loop = scalars.loops[number]
+    own = range(loop.own)
+    carries = [scalars.carry(number, k) for k in own]
+    outside = outside_of(scalars, number, loop.after[: loop.own])
+    sources = list(dict.fromkeys([*(loop.first[k] for k in own), *outside]))
+    by_inputs = {
+        source: {x: d for x, d in zip(inputs, row, strict=True) if not scalars.is_zero(d)}
+        for source, row in zip(sources, jacobian(scalars, sources, inputs), strict=True)
+    }
+    moving = [source for source in sources if by_inputs[source]]
+    used = {x for row in by_inputs.values() for x in row}
+    if len(moving) < len(used):
+        by_inputs = {x: {x: scalars.const(1, scalars.kinds[x])} if x in set(moving) else {} for x in sources}
+        columns = moving
+    else:
+        columns = [x for x in inputs if x in used]
+    pattern = _pattern(scalars, number, carries, by_inputs)
+    places: list[dict[int, int]] = [{} for _ in own]
+    for k in own:
+        for x in columns:
+            if x in pattern[k]:
+                places[k][x] = len(loop.first)
+                kind = scalars.kinds[loop.first[k]]
+                loop.first.append(by_inputs[loop.first[k]].get(x, scalars.zero(kind)))
+                loop.after.append(scalars.carry(number, places[k][x]))  # until it is known
+    edges: dict[int, Partials] = {
+        carry: [(x, scalars.carry(number, at)) for x, at in row.items()]
+        for carry, row in zip(carries, places, strict=True)
+    }
+    for source in outside:
+        if source not in columns:
+            edges.setdefault(source, list(by_inputs[source].items()))
+
+    def partials_of(x: int) -> Partials:
+        if x in edges:
+            return edges[x]
+        if scalars.ops[x] == "last":
+            return derivatives_of_last(scalars, *scalars.args[x], (*carries, *outside))
+        return partials(scalars, x)
+
+    graph = ScalarGraph.between(scalars, loop.after[: loop.own], columns, partials_of)
+    rows = accumulated(graph, columns, None, loop.after[: loop.own])
+    for row, found in zip(rows, places, strict=True):
+        for x, at in found.items():
+            loop.after[at] = row[columns.index(x)]
+    return places
+
+
+def _pattern(
+    scalars: Scalars, number: int, carries: Sequence[int], by_inputs: dict[int, dict[int, int]]
+) -> list[set[int]]:
+    """By which columns what is handed on may have a derivative, after any number of steps."""
+    loop = scalars.loops[number]
+    found = [set(by_inputs[x]) for x in loop.first[: len(carries)]]
+    while True:
+        known = dict(zip(carries, found, strict=True))
+        known.update((x, set(row)) for x, row in by_inputs.items() if x not in known)
+        after = [_reached_by(scalars, x, known) for x in loop.after[: len(carries)]]
+        joined = [a | b for a, b in zip(found, after, strict=True)]
+        if joined == found:
+            return found
+        found = joined
+
+
+def _reached_by(scalars: Scalars, root: int, known: dict[int, set[int]]) -> set[int]:
+    """What an expression depends on by derivatives, when that is known of some; which is put down."""
+    pending = [root]
+    while pending:
+        x = pending[-1]
+        if x in known:
+            pending.pop()
+            continue
+        if scalars.ops[x] == "last":
+            args = reads(scalars, x)
+        else:
+            args = tuple(y for y, d in partials(scalars, x) if not _vanishes(scalars, d))
+        missing = [y for y in args if y not in known]
+        if missing:
+            pending.extend(missing)
+            continue
+        pending.pop()
+        known[x] = set().union(*(known[y] for y in args))
+    return known[root]

@@ -6,6 +6,7 @@ import numpy as np
 
 from .._trace import inline, scan_counts
 from ._expansion import Call, Expressions, NoKernel, register
+from ._scalars import Loop
 
 
 @register("cond")
@@ -27,7 +28,11 @@ def _chosen(call: Call, index: int, options: list[Expressions]) -> Expressions:
 
 @register("scan")
 def _scan(call: Call) -> list[Expressions]:
-    """Step by step."""
+    """Step by step, or as a loop where there are many."""
+    if call.params["length"] > _FEW:
+        found = _loop(call)
+        if found is not None:
+            return found
     expansion, scalars, params = call.expansion, call.scalars, call.params
     length = params["length"]
     num_consts, num_carry = scan_counts(params)
@@ -54,6 +59,41 @@ def _scan(call: Call) -> list[Expressions]:
         return [*carry, *(np.empty(output.aval.shape, np.int64) for output in results)]
     stacked = stacked[::-1] if params["reverse"] else stacked
     return [*carry, *map(np.stack, zip(*stacked, strict=True))]
+
+
+#: So many steps are always taken one by one.
+_FEW = 8
+
+
+def _loop(call: Call) -> list[Expressions] | None:
+    """What is handed on by the last step of a loop; None where there are sequences, or results at every step."""
+    scalars, params = call.scalars, call.params
+    num_consts, num_carry = scan_counts(params)
+    if len(call.operands) > num_consts + num_carry or len(call.equation.outputs) > num_carry:
+        return None
+    consts, start = call.operands[:num_consts], call.operands[num_consts:]
+    loop = Loop(params["length"], [x for array in start for x in array.ravel().tolist()])
+    number = len(scalars.loops)
+    scalars.loops.append(loop)
+    loop.own = len(loop.first)
+    places = iter(range(loop.own))
+    carry = [
+        np.array([scalars.carry(number, next(places)) for _ in range(array.size)], np.int64).reshape(
+            array.shape
+        )
+        for array in start
+    ]
+    moves = True in call.moving
+    moving = [*call.moving[:num_consts], *(moves for _ in carry)]
+    found, _ = call.expansion.run(inline(params["jaxpr"]), [*consts, *carry], moving)
+    loop.after = [x for array in found for x in array.ravel().tolist()]
+    places = iter(range(loop.own))
+    return [
+        np.array([scalars.last(number, next(places)) for _ in range(array.size)], np.int64).reshape(
+            array.shape
+        )
+        for array in start
+    ]
 
 
 @register("while")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 
-from ._scalars import Scalars
+from ._scalars import LEAVES, Scalars
 
 
 class NotLinear(Exception):
@@ -29,12 +29,11 @@ def linear_coefficients(
     first = min(variables, default=len(scalars))
     moving = set(variables)
     for x in range(first, len(scalars)):
-        if scalars.ops[x] not in _LEAVES and any(y in moving for y in scalars.args[x]):
+        if scalars.ops[x] == "last":
+            raise NotLinear("loops are not looked into")
+        if scalars.ops[x] not in LEAVES and any(y in moving for y in scalars.args[x]):
             moving.add(x)
     return [_of_one(scalars, result, place, moving) for result in results]
-
-
-_LEAVES = frozenset({"input", "const", "zero"})
 
 
 def _of_one(scalars: Scalars, result: int, place: dict[int, int], moving: set[int]) -> dict[int, int]:

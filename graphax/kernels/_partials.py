@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from ._scalars import Scalars
+from ._scalars import LEAVES, Scalars
 
 #: The derivatives of an operation by those of its operands that have one.
 Partials = list[tuple[int, int]]
@@ -23,7 +23,7 @@ def partials(scalars: Scalars, x: int) -> Partials:
         may occur twice.
     """
     op, args = scalars.ops[x], scalars.args[x]
-    if op in ("input", "const", "zero"):
+    if op in LEAVES:
         return []
     if op == "given":
         half = len(args) // 2

@@ -9,7 +9,8 @@ a *structural zero* is none: it says that nothing is there, and whatever it is m
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,29 @@ ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
 _COMMUTE = frozenset({"add", "mul", "min", "max", "and", "or", "xor", "eq", "ne"})
 
 
+#: Operations whose arguments are no expressions, or that have none.
+LEAVES = frozenset({"input", "const", "zero", "carry", "last"})
+
+
+@dataclass
+class Loop:
+    """Steps that are all alike, and what they hand on.
+
+    Attributes:
+        length: how many steps there are, at least one.
+        first: what the first step is given: expressions.
+        after: what each step hands on: expressions of ``carry``, and of what is the same for all steps.
+        own: how many of them belong to the program; derivatives of these follow.
+        derivatives: by what they were taken, and the places of the results.
+    """
+
+    length: int
+    first: list[int]
+    after: list[int] = field(default_factory=list)
+    own: int = 0
+    derivatives: dict[tuple[int, ...], list[dict[int, int]]] = field(default_factory=dict)
+
+
 class Scalars:
     """The expressions of one program.
 
@@ -90,6 +114,8 @@ class Scalars:
     - ``select`` (predicate, where true, where false);
     - ``convert``: one operand, to another kind, as C does it;
     - ``sign``: of an integer or real number, with the sign of zero and NaN kept;
+    - ``carry`` (loop, place): what the present step of a loop is given;
+    - ``last`` (loop, place): what the last step of a loop hands on;
     - ``given`` (value, operands, partials): the value, whose derivatives by the operands are the partials,
       whatever it was computed from.
 
@@ -97,12 +123,14 @@ class Scalars:
         ops: the operation of every expression.
         args: its operands: expressions, except for ``input`` and ``const``.
         kinds: of which of ``KINDS`` it is.
+        loops: the loops, by number.
     """
 
     def __init__(self) -> None:
         self.ops: list[str] = []
         self.args: list[tuple[Any, ...]] = []
         self.kinds: list[str] = []
+        self.loops: list[Loop] = []
         self._known: dict[tuple[Any, ...], int] = {}
 
     def __len__(self) -> int:
@@ -144,6 +172,14 @@ class Scalars:
         if self.ops[x] == "const":
             return self.args[x][0]
         return KINDS[self.kinds[x]](0) if self.ops[x] == "zero" else None
+
+    def carry(self, loop: int, place: int) -> int:
+        """What the present step of a loop is given in a place."""
+        return self.make("carry", (loop, place), self.kinds[self.loops[loop].first[place]])
+
+    def last(self, loop: int, place: int) -> int:
+        """What the last step of a loop hands on in a place."""
+        return self.make("last", (loop, place), self.kinds[self.loops[loop].first[place]])
 
     # ---- operations
 
@@ -283,6 +319,59 @@ _SIMPLER: dict[str, Callable[[Scalars, int, int], int]] = {
     "mul": Scalars.mul,
     "div": Scalars.div,
 }
+
+
+def operands(scalars: Scalars, x: int) -> tuple[int, ...]:
+    """The expressions that an expression is computed from; of a loop's last step none but what is handed on."""
+    op, args = scalars.ops[x], scalars.args[x]
+    if op == "last":
+        loop = scalars.loops[args[0]]
+        return loop.first[args[1]], loop.after[args[1]]
+    if op in LEAVES:
+        return ()
+    return args[:1] if op == "given" else args
+
+
+def reads(scalars: Scalars, x: int) -> tuple[int, ...]:
+    """The expressions that an expression is computed from; of what a loop hands on, those from outside it."""
+    if scalars.ops[x] != "last":
+        return operands(scalars, x)
+    number = scalars.args[x][0]
+    loop = scalars.loops[number]
+    return (*loop.first, *outside_of(scalars, number, loop.after))
+
+
+def outside_of(scalars: Scalars, number: int, roots: Sequence[int]) -> list[int]:
+    """The expressions that steps of a loop take from outside, all but constants."""
+    inside = inside_of(scalars, number, roots)
+    found: dict[int, None] = {}
+    for x in [*roots, *(y for x, is_in in inside.items() if is_in for y in reads(scalars, x))]:
+        if not inside[x] and scalars.value(x) is None:
+            found[x] = None
+    return list(found)
+
+
+def inside_of(scalars: Scalars, number: int, roots: Sequence[int]) -> dict[int, bool]:
+    """For all that roots are computed from whether it differs from step to step of a loop."""
+    found: dict[int, bool] = {}
+    pending = list(roots)
+    while pending:
+        x = pending[-1]
+        if x in found:
+            pending.pop()
+            continue
+        if scalars.ops[x] == "carry":
+            pending.pop()
+            found[x] = scalars.args[x][0] == number
+            continue
+        args = reads(scalars, x)
+        missing = [y for y in args if y not in found]
+        if missing:
+            pending.extend(missing)
+            continue
+        pending.pop()
+        found[x] = any(found[y] for y in args)
+    return found
 
 
 def evaluate(op: str, operands: list[Any], kind: str) -> Any:

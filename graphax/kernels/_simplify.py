@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ._scalars import Scalars
+from ._scalars import LEAVES, Scalars, operands
 
 
 def simplify(scalars: Scalars, roots: Sequence[int], values: int) -> list[int]:
@@ -23,8 +23,14 @@ def simplify(scalars: Scalars, roots: Sequence[int], values: int) -> list[int]:
     Returns:
         one expression for every root.
     """
+    count = len(roots)
     for _ in range(_PASSES):
-        roots = _rewritten(scalars, roots, values)
+        inside = [x for loop in scalars.loops for x in (*loop.first, *loop.after)]
+        found = iter(_rewritten(scalars, [*roots, *inside], values))
+        roots = [next(found) for _ in range(count)]
+        for loop in scalars.loops:
+            loop.first = [next(found) for _ in loop.first]
+            loop.after = [next(found) for _ in loop.after]
     return list(roots)
 
 
@@ -40,15 +46,15 @@ def _rewritten(scalars: Scalars, roots: Sequence[int], values: int) -> list[int]
             new[x] = x
             continue
         op, args = scalars.ops[x], scalars.args[x]
-        if op in ("input", "const", "zero"):
+        if op in LEAVES:
             new[x] = x
             continue
         if op == "given":
             new[x] = new[args[0]]
             continue
-        operands = [new[y] for y in args]
+        simple = [new[y] for y in args]
         once = [uses[y] == 1 and y >= values for y in args]
-        new[x] = _simpler(scalars, op, operands, once) or _same(scalars, op, operands, scalars.kinds[x])
+        new[x] = _simpler(scalars, op, simple, once) or _same(scalars, op, simple, scalars.kinds[x])
     return [new[x] for x in roots]
 
 
@@ -105,10 +111,7 @@ def _reached(scalars: Scalars, roots: Sequence[int]) -> tuple[list[int], Counter
     pending = list(seen)
     while pending:
         x = pending.pop()
-        op, args = scalars.ops[x], scalars.args[x]
-        if op in ("input", "const", "zero"):
-            continue
-        args = args[:1] if op == "given" else args
+        args = operands(scalars, x)
         uses.update(args)
         for y in args:
             if y not in seen:
