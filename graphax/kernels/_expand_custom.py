@@ -8,9 +8,10 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.extend import core
 
 from .._trace import Program, bind, inline, is_differentiable, with_moving
-from ..rules._elementwise import array_type, jvp_program
+from ..rules._elementwise import array_type, jvp_program, remembered
 from ._expansion import Call, Expressions, NoKernel, kind_of, register
 from ._linear_coefficients import NotLinear, linear_coefficients
 
@@ -70,13 +71,17 @@ def _custom_vjp(call: Call) -> list[Expressions]:
     moving = call.moving
     if not any(moving) or not call.expansion.order:
         return _function(call)
-    carriers = [at for at, output in enumerate(call.equation.outputs) if is_differentiable(output.aval)]
-    program = _pullback(call, carriers)
-    cotangents = fresh_like(call, [call.equation.outputs[at].aval for at in carriers])
+    outputs = call.equation.outputs
+    carriers = tuple(at for at, output in enumerate(outputs) if is_differentiable(output.aval))
+    carried = tuple(array_type(outputs[at].aval) for at in carriers)
+    program = _pullback(
+        call.equation.primitive, call.params, tuple(_types(call)), tuple(moving), carriers, carried
+    )
+    cotangents = fresh_like(call, carried)
     found = call.expansion.run_rule(
         program, [*call.operands, *cotangents], [*moving, *[False] * len(cotangents)]
     )
-    count = len(call.equation.outputs)
+    count = len(outputs)
     results, derivatives = found[:count], found[count:]
     operands = entries_of(itertools.compress(call.operands, moving))
     columns = coefficients(call, _rule_of(call), entries_of(derivatives), entries_of(cotangents))
@@ -96,21 +101,26 @@ def _custom_vjp(call: Call) -> list[Expressions]:
     return results
 
 
-def _pullback(call: Call, carriers: Sequence[int]) -> Program:
+@remembered
+def _pullback(
+    primitive: core.Primitive,
+    params: dict[str, Any],
+    types: tuple[Any, ...],
+    wanted: tuple[bool, ...],
+    carriers: tuple[int, ...],
+    cotangents: tuple[Any, ...],
+) -> Program:
     """From operands and a cotangent of every result to the results and a cotangent of what moves."""
-    equation = call.equation
 
     def derivative(operands: Sequence[Any], cotangents: Sequence[Any]) -> tuple[Any, Any]:
         def fun(*moving: Any) -> tuple[list[Any], list[Any]]:
-            results = bind(equation.primitive, call.params, with_moving(operands, call.moving, moving))
+            results = bind(primitive, params, with_moving(operands, wanted, moving))
             return [results[at] for at in carriers], results
 
-        moving = list(itertools.compress(operands, call.moving))
-        _, pull, results = jax.vjp(fun, *moving, has_aux=True)
+        _, pull, results = jax.vjp(fun, *itertools.compress(operands, wanted), has_aux=True)
         return results, pull(list(cotangents))
 
-    cotangents = [array_type(equation.outputs[at].aval) for at in carriers]
-    return inline(jax.make_jaxpr(derivative)(_types(call), cotangents)).anywhere()
+    return inline(jax.make_jaxpr(derivative)(list(types), list(cotangents))).anywhere()
 
 
 def fresh_like(call: Call, avals: Sequence[Any]) -> list[Expressions]:
