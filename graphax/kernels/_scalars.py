@@ -9,7 +9,7 @@ a *structural zero* is none: it says that nothing is there, and whatever it is m
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -146,6 +146,16 @@ class Scalars:
         return KINDS[self.kinds[x]](0) if self.ops[x] == "zero" else None
 
     # ---- operations
+
+    def operation(self, op: str, operands: Sequence[int], kind: str) -> int:
+        """Any operation but ``given``, by its name."""
+        if op == "select":
+            return self.select(*operands)
+        if op == "convert":
+            return self.convert(operands[0], kind)
+        if len(operands) == 1:
+            return self.function(op, *operands)
+        return self.compare(op, *operands) if op in COMPARISONS else self.binary(op, *operands)
 
     def function(self, op: str, x: int) -> int:
         """One of ``FUNCTIONS``, ``neg``, ``not`` or ``sign``."""
