@@ -10,6 +10,7 @@ from . import (  # noqa: F401  (they register their rules)
     _expand_custom,
     _expand_elementwise,
     _expand_indexing,
+    _expand_kernel,
     _expand_linalg,
     _expand_linear_solve,
     _expand_reductions,

@@ -43,6 +43,7 @@ def _scan(call: Call) -> list[Expressions]:
         call.operands[first:],
     )
     moving = call.moving[:first]
+    expansion.allow(length)
     steps = range(length)[::-1] if params["reverse"] else range(length)
     stacked: list[list[Expressions]] = []
     for turn, step in enumerate(steps):
@@ -107,7 +108,9 @@ def _while(call: Call) -> list[Expressions]:
     first, last = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
     condition, body = inline(params["cond_jaxpr"]), inline(params["body_jaxpr"])
     carry, moving = call.operands[last:], call.moving[last:]
+    steps = 0
     while True:
+        call.expansion.allow(steps)
         (goes_on,), _ = call.expansion.run(
             condition, [*call.operands[:first], *carry], [*call.moving[:first], *moving]
         )
@@ -118,6 +121,7 @@ def _while(call: Call) -> list[Expressions]:
             )
         if not known:
             return carry
+        steps += 1
         carry, moving = call.expansion.run(
             body, [*call.operands[first:last], *carry], [*call.moving[first:last], *moving]
         )

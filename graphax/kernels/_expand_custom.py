@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
+from jax.extend import core
 
 from .._trace import Program, bind, inline, is_differentiable, with_moving
-from ..rules._elementwise import array_type, jvp_program
+from ..rules._elementwise import array_type, jvp_program, remembered
 from ._expansion import Call, Expressions, NoKernel, kind_of, register
 from ._linear_coefficients import NotLinear, linear_coefficients
 
@@ -37,31 +39,28 @@ def _custom_jvp(call: Call) -> list[Expressions]:
     # A rule that is told which tangents are zero is told what JAX tells it.
     moving = call.moving if call.params["symbolic_zeros"] else _differentiable(call)
     program = jvp_program(call.equation.primitive, call.params, tuple(_types(call)), tuple(moving))
+    count = len(call.equation.outputs)
+    carriers = [at for at, output in enumerate(call.equation.outputs) if is_differentiable(output.aval)]
+    outputs = program.outputs
+    program = replace(program, outputs=(*outputs[:count], *(outputs[count + at] for at in carriers)))
     tangents = fresh_like(call, [atom.aval for atom in itertools.compress(call.equation.inputs, moving)])
     inputs = [*call.operands, *tangents]
     found = call.expansion.run_rule(program, inputs, [*moving, *[False] * len(tangents)])
-    count = len(call.equation.outputs)
     results, derivatives = found[:count], found[count:]
-    operands = entries_of(itertools.compress(call.operands, moving))
-    variables = entries_of(tangents)
-    return [
-        _with_partials(call, result, derivative, variables, operands)
-        if is_differentiable(output.aval)
-        else result
-        for result, derivative, output in zip(results, derivatives, call.equation.outputs, strict=True)
-    ]
+    operands, variables = entries_of(itertools.compress(call.operands, moving)), entries_of(tangents)
+    for at, derivative in zip(carriers, derivatives, strict=True):
+        rows = coefficients(call, _rule_of(call), entries_of([derivative]), variables)
+        results[at] = _given(call, results[at], [[(operands[k], c) for k, c in row.items()] for row in rows])
+    return results
 
 
-def _with_partials(
-    call: Call, result: Expressions, derivative: Expressions, variables: list[int], operands: list[int]
-) -> Expressions:
-    """The results, given with the coefficients of their tangents."""
-    expansion, rows = call.expansion, coefficients(call, _rule_of(call), entries_of([derivative]), variables)
+def _given(call: Call, array: Expressions, rows: Sequence[Sequence[tuple[int, int]]]) -> Expressions:
+    """An array, given with pairs of an operand and a partial derivative for every entry."""
     entries = [
-        expansion.given(x, [operands[at] for at in row], list(row.values()))
-        for x, row in zip(result.ravel().tolist(), rows, strict=True)
+        call.expansion.given(x, [operand for operand, _ in row], [partial for _, partial in row])
+        for x, row in zip(array.ravel().tolist(), rows, strict=True)
     ]
-    return np.array(entries, np.int64).reshape(result.shape)
+    return np.array(entries, np.int64).reshape(array.shape)
 
 
 @register("custom_vjp_call")
@@ -70,47 +69,50 @@ def _custom_vjp(call: Call) -> list[Expressions]:
     moving = call.moving
     if not any(moving) or not call.expansion.order:
         return _function(call)
-    carriers = [at for at, output in enumerate(call.equation.outputs) if is_differentiable(output.aval)]
-    program = _pullback(call, carriers)
-    cotangents = fresh_like(call, [call.equation.outputs[at].aval for at in carriers])
+    outputs = call.equation.outputs
+    carriers = tuple(at for at, output in enumerate(outputs) if is_differentiable(output.aval))
+    carried = tuple(array_type(outputs[at].aval) for at in carriers)
+    program = _pullback(
+        call.equation.primitive, call.params, tuple(_types(call)), tuple(moving), carriers, carried
+    )
+    cotangents = fresh_like(call, carried)
     found = call.expansion.run_rule(
         program, [*call.operands, *cotangents], [*moving, *[False] * len(cotangents)]
     )
-    count = len(call.equation.outputs)
+    count = len(outputs)
     results, derivatives = found[:count], found[count:]
     operands = entries_of(itertools.compress(call.operands, moving))
     columns = coefficients(call, _rule_of(call), entries_of(derivatives), entries_of(cotangents))
-    partials: list[dict[int, int]] = [{} for _ in entries_of(cotangents)]
+    partials: list[list[tuple[int, int]]] = [[] for _ in entries_of(cotangents)]
     for operand, column in zip(operands, columns, strict=True):
         for at, partial in column.items():
-            partials[at][operand] = (
-                call.scalars.add(partials[at][operand], partial) if operand in partials[at] else partial
-            )
+            partials[at].append((operand, partial))
     rows = iter(partials)
     for at in carriers:
-        entries = [
-            call.expansion.given(x, list(row), list(row.values()))
-            for x, row in zip(results[at].ravel().tolist(), rows, strict=False)
-        ]
-        results[at] = np.array(entries, np.int64).reshape(results[at].shape)
+        results[at] = _given(call, results[at], list(itertools.islice(rows, results[at].size)))
     return results
 
 
-def _pullback(call: Call, carriers: Sequence[int]) -> Program:
+@remembered
+def _pullback(
+    primitive: core.Primitive,
+    params: dict[str, Any],
+    types: tuple[Any, ...],
+    wanted: tuple[bool, ...],
+    carriers: tuple[int, ...],
+    cotangents: tuple[Any, ...],
+) -> Program:
     """From operands and a cotangent of every result to the results and a cotangent of what moves."""
-    equation = call.equation
 
     def derivative(operands: Sequence[Any], cotangents: Sequence[Any]) -> tuple[Any, Any]:
         def fun(*moving: Any) -> tuple[list[Any], list[Any]]:
-            results = bind(equation.primitive, call.params, with_moving(operands, call.moving, moving))
+            results = bind(primitive, params, with_moving(operands, wanted, moving))
             return [results[at] for at in carriers], results
 
-        moving = list(itertools.compress(operands, call.moving))
-        _, pull, results = jax.vjp(fun, *moving, has_aux=True)
+        _, pull, results = jax.vjp(fun, *itertools.compress(operands, wanted), has_aux=True)
         return results, pull(list(cotangents))
 
-    cotangents = [array_type(equation.outputs[at].aval) for at in carriers]
-    return inline(jax.make_jaxpr(derivative)(_types(call), cotangents)).anywhere()
+    return inline(jax.make_jaxpr(derivative)(list(types), list(cotangents))).anywhere()
 
 
 def fresh_like(call: Call, avals: Sequence[Any]) -> list[Expressions]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -63,7 +64,15 @@ class _System:
         self._rights = entries_of(rights)
         self._plain = entries_of(solutions)
         self._shapes = [array.shape for array in solutions]
-        self._product = self._derivative_of_product(solutions) if self._parameters else None
+        held = [array_type(atom.aval) for atom in call.equation.inputs[: lengths.matvec]]
+        vectors = [array_type(output.aval) for output in call.equation.outputs[: len(solutions)]]
+        self._product = (
+            _derivative_of_product(
+                call.params["jaxprs"].matvec, tuple(held), tuple(vectors), tuple(self._moves)
+            )
+            if self._parameters
+            else None
+        )
         unknown = fresh_like(call, [atom.aval for atom in call.equation.inputs[sum(lengths) :]])
         found = call.expansion.run_rule(solve, [*solver, *unknown], [False] * (len(solver) + len(unknown)))
         self._inverse = self._coefficients(entries_of(found[: len(rights)]), entries_of(unknown))
@@ -73,7 +82,7 @@ class _System:
         if not order:
             return self._plain
         inverse = self.inverse(order - 1)
-        by_parameters = self._by_parameters(inverse, self.solution(order - 1), order)
+        by_parameters = self._by_parameters(inverse, self.solution(order - 1))
         operands = [*self._rights, *self._parameters]
         return [
             self._given(x, operands, row, partials)
@@ -88,7 +97,7 @@ class _System:
         nothing = self._call.scalars.zero(self._call.kind)
         rows: Rows = [{} for _ in inner]
         for column in range(len(inner)):
-            by_parameters = self._by_parameters(inner, [row.get(column, nothing) for row in inner], order)
+            by_parameters = self._by_parameters(inner, [row.get(column, nothing) for row in inner])
             for row, plain, partials in zip(rows, self._inverse, by_parameters, strict=True):
                 if column in plain:
                     row[column] = self._given(plain[column], self._parameters, {}, partials)
@@ -100,7 +109,7 @@ class _System:
         found += [(operands[shift + at], partial) for at, partial in partials.items()]
         return self._call.expansion.given(x, [operand for operand, _ in found], [p for _, p in found])
 
-    def _by_parameters(self, inverse: Rows, vector: list[int], order: int) -> Rows:
+    def _by_parameters(self, inverse: Rows, vector: list[int]) -> Rows:
         """The derivatives, by the parameters of the system, of ``A^-1 b`` where that is the vector."""
         if self._product is None:
             return [{} for _ in inverse]
@@ -132,17 +141,19 @@ class _System:
     def _coefficients(self, results: list[int], variables: list[int]) -> Rows:
         return coefficients(self._call, "a linear system", results, variables)
 
-    def _derivative_of_product(self, solutions: list[Expressions]) -> Program:
-        """From the parameters of A, a vector and tangents of the parameters to the tangent of ``A x``."""
-        matvec = core.jaxpr_as_fun(self._call.params["jaxprs"].matvec)
-        held = [array_type(atom.aval) for atom in self._call.equation.inputs[: len(self._held)]]
-        vectors = [array_type(output.aval) for output in self._call.equation.outputs[: len(solutions)]]
 
-        def derivative(held: Sequence[Any], vectors: Sequence[Any], tangents: Sequence[Any]) -> Any:
-            def product(*moving: Any) -> list[Any]:
-                return matvec(*with_moving(held, self._moves, moving), *vectors)
+@functools.lru_cache(maxsize=256)
+def _derivative_of_product(
+    matvec: core.ClosedJaxpr, held: tuple[Any, ...], vectors: tuple[Any, ...], moves: tuple[bool, ...]
+) -> Program:
+    """From the parameters of A, vectors and tangents of the parameters to the tangent of ``A x``."""
+    fun = core.jaxpr_as_fun(matvec)
 
-            return jax.jvp(product, list(itertools.compress(held, self._moves)), list(tangents))[1]
+    def derivative(held: Sequence[Any], vectors: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        def product(*moving: Any) -> list[Any]:
+            return fun(*with_moving(held, moves, moving), *vectors)
 
-        tangents = list(itertools.compress(held, self._moves))
-        return inline(jax.make_jaxpr(derivative)(held, vectors, tangents)).anywhere()
+        return jax.jvp(product, list(itertools.compress(held, moves)), list(tangents))[1]
+
+    tangents = list(itertools.compress(held, moves))
+    return inline(jax.make_jaxpr(derivative)(list(held), list(vectors), tangents)).anywhere()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+from jax.core import Tracer
 
 from .._trace import Atom, Constant, Equation, Program, Variable, is_differentiable
 from ._scalars import KINDS, Scalars
@@ -116,9 +117,10 @@ def kind_of(aval: Any) -> str:
     Raises:
         NoKernel: if there is none for its dtype.
     """
-    kind = _KIND_OF.get(aval.dtype)
+    dtype = getattr(aval, "dtype", None)
+    kind = None if dtype is None else _KIND_OF.get(dtype)
     if kind is None:
-        raise NoKernel(f"there are no scalars of dtype {aval.dtype}")
+        raise NoKernel(f"there are no scalars of dtype {dtype}")
     return kind
 
 
@@ -238,6 +240,8 @@ class Expansion:
     def lift(self, value: Any, aval: Any) -> Expressions:
         """Constants, as expressions."""
         kind = kind_of(aval)
+        if isinstance(value, Tracer):
+            raise NoKernel("a derivative rule or a branch closes over a value that is traced")
         numbers = np.asarray(value, KINDS[kind])
         self.allow(numbers.size)
         const = self.scalars.const
@@ -289,8 +293,10 @@ class Expansion:
             before = scalars.compare("lt", index, scalars.const(middle, kind))
             return scalars.select(before, among(first, middle), among(middle, last))
 
+        if kind == "b1":
+            return scalars.select(index, options[-1], options[0])
         if scalars.ops[index] == "convert" and scalars.kinds[scalars.args[index][0]] == "b1":
-            return scalars.select(scalars.args[index][0], options[min(1, len(options) - 1)], options[0])
+            return scalars.select(scalars.args[index][0], options[:2][-1], options[0])
         return among(0, len(options))
 
     def finite(self, x: int) -> bool:

@@ -56,6 +56,6 @@ def _kernel(jaxpr: core.ClosedJaxpr, values: list[Any]) -> list[Any]:
     program, values = closed_over(inline(jaxpr), values)
     scalars = Scalars()
     inputs, operands = operands_of(scalars, program.inputs)
-    outs = expand(program, scalars, inputs, limit=LIMIT)
+    outs = expand(program, scalars, inputs, limit=LIMIT, order=0)
     results = [(out.shape, entries_of(out, atom)) for out, atom in zip(outs, program.outputs, strict=True)]
     return Kernel(ScalarProgram(scalars, operands, results), program)(*values)

@@ -68,14 +68,35 @@ def _of_one(scalars: Scalars, result: int, place: dict[int, int], moving: set[in
 
 def _vanishes(scalars: Scalars, x: int) -> bool:
     """Whether an expression is zero because of the zeros in it: no variable, no coefficient."""
-    op, args = scalars.ops[x], scalars.args[x]
-    if op in ("mul", "add", "sub"):
-        return (any if op == "mul" else all)(_vanishes(scalars, y) for y in args)
-    if op == "select":
-        return _vanishes(scalars, args[1]) and _vanishes(scalars, args[2])
-    if op in ("neg", "div", "convert"):
-        return _vanishes(scalars, args[0])
-    return scalars.value(x) == 0
+    known: dict[int, bool] = {}
+    pending = [x]
+    while pending:
+        y = pending[-1]
+        op, args = scalars.ops[y], scalars.args[y]
+        if y not in known:
+            parts = [] if scalars.value(y) == 0 else list(args[_ADDENDS[op]]) if op in _ADDENDS else None
+            if op == "mul":
+                parts = [] if any(scalars.value(z) == 0 for z in args) else parts
+            missing = [z for z in parts or () if z not in known]
+            if missing:
+                pending.extend(missing)
+                continue
+            holds = any if op == "mul" and parts else all
+            known[y] = parts is not None and holds(known[z] for z in parts)
+        pending.pop()
+    return known[x]
+
+
+#: Which operands of an operation say that it vanishes: all of those, but one of a product's.
+_ADDENDS = {
+    "add": slice(2),
+    "sub": slice(2),
+    "mul": slice(2),
+    "neg": slice(1),
+    "div": slice(1),
+    "convert": slice(1),
+    "select": slice(1, 3),
+}
 
 
 Put = Callable[[int, int], None]

@@ -81,7 +81,7 @@ def _batch(operands: Sequence[Any], axes: Sequence[Any], *, kernel: Kernel, batc
 batching.primitive_batchers[kernel_p] = _batch
 
 
-def _plain(kernel: Kernel, batch: tuple[int, ...], mapped: Any) -> Callable[..., Sequence[Any]]:
+def plain_form(kernel: Kernel, batch: tuple[int, ...], mapped: Any) -> Callable[..., Sequence[Any]]:
     """The results by the function of arrays, over the axes of the batch."""
     fun: Callable[..., Any] = lambda *operands: list(kernel.plain(*operands))  # noqa: E731
     for level in reversed(range(len(batch))):
@@ -91,7 +91,7 @@ def _plain(kernel: Kernel, batch: tuple[int, ...], mapped: Any) -> Callable[...,
 
 
 def _push_forward(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
-    fun = _plain(**params)
+    fun = plain_form(**params)
     moving = [at for at, tangent in enumerate(tangents) if not isinstance(tangent, ad.Zero)]
 
     def along(*values: Any) -> Any:
@@ -136,7 +136,7 @@ def _on_cpu(*operands: Any, kernel: Kernel, batch: tuple[int, ...], mapped: Any)
 
 
 def _lower_plain(ctx: Any, *operands: Any, **params: Any) -> Any:
-    return mlir.lower_fun(_plain(**params), multiple_results=True)(ctx, *operands)
+    return mlir.lower_fun(plain_form(**params), multiple_results=True)(ctx, *operands)
 
 
 def _lower_on_cpu(ctx: Any, *operands: Any, **params: Any) -> Any:

@@ -183,6 +183,16 @@ class Scalars:
 
     # ---- operations
 
+    def operation(self, op: str, operands: Sequence[int], kind: str) -> int:
+        """Any operation but ``given``, by its name."""
+        if op == "select":
+            return self.select(*operands)
+        if op == "convert":
+            return self.convert(operands[0], kind)
+        if len(operands) == 1:
+            return self.function(op, *operands)
+        return self.compare(op, *operands) if op in COMPARISONS else self.binary(op, *operands)
+
     def function(self, op: str, x: int) -> int:
         """One of ``FUNCTIONS``, ``neg``, ``not`` or ``sign``."""
         if op == "neg":

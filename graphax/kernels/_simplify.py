@@ -54,7 +54,7 @@ def _rewritten(scalars: Scalars, roots: Sequence[int], values: int) -> list[int]
             continue
         simple = [new[y] for y in args]
         once = [uses[y] == 1 and y >= values for y in args]
-        new[x] = _simpler(scalars, op, simple, once) or _same(scalars, op, simple, scalars.kinds[x])
+        new[x] = _simpler(scalars, op, simple, once) or scalars.operation(op, simple, scalars.kinds[x])
     return [new[x] for x in roots]
 
 
@@ -88,20 +88,6 @@ def _factored(s: Scalars, op: str, x: int, y: int) -> int | None:
     factor = max(common, key=lambda z: (s.value(z) is None, z))
     rests = [s.args[z][1] if s.args[z][0] == factor else s.args[z][0] for z in (x, y)]
     return s.mul(factor, s.binary(op, *rests))
-
-
-def _same(s: Scalars, op: str, operands: list[int], kind: str) -> int:
-    """The operation itself."""
-    if op == "select":
-        return s.select(*operands)
-    if op == "convert":
-        return s.convert(operands[0], kind)
-    if len(operands) == 1:
-        return s.function(op, *operands)
-    return s.compare(op, *operands) if kind == "b1" and op in _COMPARED else s.binary(op, *operands)
-
-
-_COMPARED = frozenset({"eq", "ne", "lt", "le"})
 
 
 def _reached(scalars: Scalars, roots: Sequence[int]) -> tuple[list[int], Counter[int]]:

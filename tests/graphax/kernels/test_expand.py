@@ -312,8 +312,20 @@ scaled.defvjp(
 )
 
 
+@jax.custom_jvp
+def counted(x):
+    return jnp.sin(x), jnp.int32(3)
+
+
+@counted.defjvp
+def _(primals, tangents):
+    (x,), (dx,) = primals, tangents
+    return counted(x), (7 * dx, np.zeros((), jax.dtypes.float0))
+
+
 def customized(x, y):
-    return power_of_norm(x, y[0]), power_of_norm(y, 2.0), scaled(x, 3, y), jax.nn.relu(y)
+    twice = x[0], x[0]
+    return power_of_norm(x, y[0]), power_of_norm(*twice), scaled(x, 3, y), jax.nn.relu(y), counted(x[0])
 
 
 UNIT = np.array([0.1, 0.3, 0.6, 0.9])
