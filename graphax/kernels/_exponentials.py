@@ -356,12 +356,35 @@ def _plus_constant(x: Lanes, constant: Fraction) -> Pair:
     return ordered_sum(x.same(hi), x).plus(x.same(lo))
 
 
+def _power_by_pairs(a: Lanes, y: Lanes) -> Lanes:
+    """``a**y`` for ``a >= 0`` other than 1."""
+    log_a = _log_accurate(a)
+    return _exp_of_pair(exact_product(y, log_a.hi).plus(y * log_a.lo))
+
+
+def _power_by_float64(a: Lanes, y: Lanes) -> Lanes:
+    """The same in float32: float64 has all the digits that are needed."""
+    v, bits = a.widened(), 36
+    k, m, _ = _split(v)
+    part = m - 1.0
+    s = part / (part + 2.0)
+    z = s * s
+    log_m = s.times_plus(2.0, s * z * z.polynomial(coefficients(_LOG_3, bits)))
+    log_v = where(v < math.inf, k.times_plus(LN2, log_m), v)
+    log_v = where(v.equals(0.0), -math.inf, log_v)
+    low, high = _exp_range(a.format)
+    x = (y.widened() * log_v).at_least(low).at_most(high)
+    k = _rounded(x * float(1 / LN2))
+    r = k.times_plus(-LN2, x)
+    e = r.times_plus(r * r.polynomial(coefficients(_EXP_2, bits)), r) + 1.0
+    return (e * _power_of_two(k)).narrowed()
+
+
 def pow(x: Lanes, y: Lanes) -> Lanes:
     f = x.format
     a = abs(x)
-    log_a = _log_accurate(a)
-    exponent = exact_product(y, log_a.hi).plus(y * log_a.lo)
-    magnitude = where(a.equals(1.0), 1.0, _exp_of_pair(exponent))
+    magnitude = _power_by_pairs(a, y) if f.kind == "f8" else _power_by_float64(a, y)
+    magnitude = where(a.equals(1.0), 1.0, magnitude)
     # The last bit of a number below this, with it added, says whether it is odd.
     whole = 2.0 ** (f.bits - 1)
     b = abs(y)

@@ -125,6 +125,9 @@ class Lanes:
     def is_integer(self) -> bool:
         return isinstance(self.element, ir.IntType)
 
+    def _lanes_of(self, element: ir.Type) -> ir.Type:
+        return ir.VectorType(element, self.type.count) if isinstance(self.type, ir.VectorType) else element
+
     def same(self, value: float | int | Fraction) -> Lanes:
         """A vector like this one of one number."""
         if self.is_integer:
@@ -252,17 +255,19 @@ class Lanes:
 
     def bits(self) -> Lanes:
         """The integers that the numbers are written as."""
-        integer = self.format.integer
-        if isinstance(self.type, ir.VectorType):
-            return self._of(self.builder.bitcast(self.value, ir.VectorType(integer, self.type.count)))
-        return self._of(self.builder.bitcast(self.value, integer))
+        return self._of(self.builder.bitcast(self.value, self._lanes_of(self.format.integer)))
 
     def number(self) -> Lanes:
         """The numbers that integers are the bits of."""
-        scalar = self.format.scalar
-        if isinstance(self.type, ir.VectorType):
-            return self._of(self.builder.bitcast(self.value, ir.VectorType(scalar, self.type.count)))
-        return self._of(self.builder.bitcast(self.value, scalar))
+        return self._of(self.builder.bitcast(self.value, self._lanes_of(self.format.scalar)))
+
+    def widened(self) -> Lanes:
+        """The same numbers in float64."""
+        return self._of(self.builder.fpext(self.value, self._lanes_of(ir.DoubleType())))
+
+    def narrowed(self) -> Lanes:
+        """The nearest numbers in float32."""
+        return self._of(self.builder.fptrunc(self.value, self._lanes_of(ir.FloatType())))
 
     def any(self) -> Any:
         """Whether some truth value is true."""
