@@ -39,11 +39,11 @@ def _binomial(power: Decimal, n: int) -> Decimal:
 #: ``(exp(r) - 1 - r) / r**2``, and ``(exp(r) - 1 - r - r**2 / 2) / r**3``.
 _EXP_2 = Series(lambda n: Decimal(1) / math.factorial(n + 2), -0.347, 0.347, 0.12)
 _EXP_3 = Series(lambda n: Decimal(1) / math.factorial(n + 3), -0.347, 0.347, 0.042)
-#: ``(log((1 + s) / (1 - s)) - 2 s) / s**3`` by ``s**2``, and the same without three terms, over ``s**7``.
+#: ``(log((1 + s) / (1 - s)) - 2 s) / s**3`` by ``s**2``, and the same without two terms, over ``s**5``.
 _LOG_3 = Series(lambda n: Decimal(2) / (2 * n + 3), 0.0, 0.0295, 0.0295)
+_LOG_5 = Series(lambda n: Decimal(2) / (2 * n + 5), 0.0, 0.0295, 0.5)
 #: ``(1 + t)**(-2/3)``.
 _CBRT = Series(lambda n: _binomial(Decimal(-2) / 3, n), math.sqrt(0.5) - 1.001, math.sqrt(2) - 1 + 1e-3)
-_LOG_7 = Series(lambda n: Decimal(2) / (2 * n + 7), 0.0, 0.0295, 0.03)
 
 
 # ---- powers of two
@@ -336,10 +336,8 @@ def _log_accurate(a: Lanes) -> Pair:
     part = m - 1.0
     s = quotient(Pair(part, a.same(0)), ordered_sum(a.same(2), part))
     z = product(s, s)
-    inner = z.hi * z.hi.polynomial(coefficients(_LOG_7, f.bits))
-    factor = _plus_constant(inner, Fraction(2, 5))
-    factor = product(factor, z)
-    factor = _plus_constant(factor.hi, Fraction(2, 3)).plus(factor.lo)
+    inner = z.hi * z.hi.polynomial(coefficients(_LOG_5, f.bits))
+    factor = _plus_constant(inner, Fraction(2, 3))
     tail = product(product(s, z), factor)
     ln2_hi, ln2_lo = _ln2(f)
     y = ordered_sum(s.hi * 2.0, tail.hi).plus(s.lo.times_plus(2.0, tail.lo))
