@@ -36,9 +36,8 @@ def _binomial(power: Decimal, n: int) -> Decimal:
     return result
 
 
-#: ``(exp(r) - 1 - r) / r**2``, and ``(exp(r) - 1 - r - r**2 / 2) / r**3``.
-_EXP_2 = Series(lambda n: Decimal(1) / math.factorial(n + 2), -0.347, 0.347, 0.12)
-_EXP_3 = Series(lambda n: Decimal(1) / math.factorial(n + 3), -0.347, 0.347, 0.042)
+#: ``(exp(r) - 1 - r) / r**2``.
+_EXP = Series(lambda n: Decimal(1) / math.factorial(n + 2), -0.347, 0.347, 0.35)
 #: ``(log((1 + s) / (1 - s)) - 2 s) / s**3`` by ``s**2``, and the same without two terms, over ``s**5``.
 _LOG_3 = Series(lambda n: Decimal(2) / (2 * n + 3), 0.0, 0.0295, 0.0295)
 _LOG_5 = Series(lambda n: Decimal(2) / (2 * n + 5), 0.0, 0.0295, 0.5)
@@ -105,11 +104,8 @@ def _exp_reduced(x: Pair) -> tuple[Lanes, Pair]:
 
 def _expm1_reduced(r: Pair) -> Pair:
     """``exp(r) - 1`` for ``|r| <= log(2) / 2``."""
-    square = exact_product(r.hi, r.hi)
-    tail = r.hi.polynomial(coefficients(_EXP_3, r.hi.format.bits)) * (square.hi * r.hi)
-    small = square.lo.times_plus(0.5, r.lo.times_plus(r.hi, r.lo))
-    whole = ordered_sum(r.hi, square.hi * 0.5)
-    return ordered_sum(whole.hi, whole.lo + (tail + small))
+    tail = r.hi * r.hi * r.hi.polynomial(coefficients(_EXP, r.hi.format.bits))
+    return ordered_sum(r.hi, tail).plus(r.lo.times_plus(r.hi, r.lo))
 
 
 def exp_parts(x: Pair) -> tuple[Lanes, Pair]:
@@ -122,7 +118,7 @@ def exp(x: Lanes) -> Lanes:
     f = x.format
     low, high = _exp_range(f)
     k, r = _exp_reduced(Pair(x.at_least(low).at_most(high), x.same(0)))
-    tail = (r.hi * r.hi).times_plus(r.hi.polynomial(coefficients(_EXP_2, f.bits)), r.lo)
+    tail = (r.hi * r.hi).times_plus(r.hi.polynomial(coefficients(_EXP, f.bits)), r.lo)
     return scaled(1.0 + (r.hi + tail), k)
 
 
@@ -374,7 +370,7 @@ def _power_by_float64(a: Lanes, y: Lanes) -> Lanes:
     x = (y.widened() * log_v).at_least(low).at_most(high)
     k = _rounded(x * float(1 / LN2))
     r = k.times_plus(-LN2, x)
-    e = r.times_plus(r * r.polynomial(coefficients(_EXP_2, bits)), r) + 1.0
+    e = r.times_plus(r * r.polynomial(coefficients(_EXP, bits)), r) + 1.0
     return (e * _power_of_two(k)).narrowed()
 
 

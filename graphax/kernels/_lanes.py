@@ -334,7 +334,7 @@ def rarely(mask: Lanes, instead: Callable[[], Sequence[Lanes]], usual: Sequence[
 
 
 class Pair(NamedTuple):
-    """A number as the sum of two, the second a rounding error of the first."""
+    """A number as the sum of two, the second of the size of rounding errors of the first."""
 
     hi: Lanes
     lo: Lanes
@@ -377,7 +377,7 @@ def exact_product(x: Lanes, y: Lanes) -> Pair:
 def product(x: Pair, y: Pair) -> Pair:
     """The product of two pairs."""
     whole = exact_product(x.hi, y.hi)
-    return ordered_sum(whole.hi, whole.lo + x.hi.times_plus(y.lo, x.lo * y.hi))
+    return whole.plus(x.hi.times_plus(y.lo, x.lo * y.hi))
 
 
 def quotient(n: Pair, d: Pair) -> Pair:
@@ -385,7 +385,7 @@ def quotient(n: Pair, d: Pair) -> Pair:
     reciprocal = 1.0 / d.hi
     q = n.hi * reciprocal
     left = (-q).fused(d.hi, n.hi) + (n.lo - q * d.lo)
-    return ordered_sum(q, left * reciprocal)
+    return Pair(q, left * reciprocal)
 
 
 def root(x: Pair) -> Pair:
