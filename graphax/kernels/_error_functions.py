@@ -11,7 +11,7 @@ import math
 from decimal import Decimal
 from fractions import Fraction
 
-from ._exponentials import exp_parts, scaled
+from ._exponentials import exp, exp_parts, scaled
 from ._lanes import Lanes, Pair, exact_product, ordered_sum, product, quotient, where
 from ._polynomials import PI, Sampled, Series, coefficients
 
@@ -20,6 +20,8 @@ _CENTRE = 3.75
 _MEAN = 1.25
 #: Above these, erfc is zero.
 _END = {"f4": 10.3, "f8": 27.3}
+#: Above these, erf is one.
+_ONE = {"f4": 4.0, "f8": 6.0}
 
 
 def _root_of_pi() -> Decimal:
@@ -59,6 +61,8 @@ def _ratio(x: float) -> float:
 
 _LARGE = Sampled(_of_ratio, _ratio(0.49), _ratio(_END["f8"]))
 _LARGE_SLOPE = Sampled(_slope, _LARGE.low, _LARGE.high)
+#: ``-log(erfc(a))``, for what is not needed to more than float32.
+_LOG_ERFC = Sampled(lambda a: a * a - _scaled_erfc(a).ln(), 0.49, _ONE["f4"], 0.3)
 #: ``(erf(x) sqrt(pi) / 2 - x) / x**3`` by ``x**2``.
 _SMALL = Series(lambda n: Decimal((-1) ** (n + 1)) / math.factorial(n + 1) / (2 * n + 3), 0.0, 0.2501, 0.3)
 
@@ -86,10 +90,13 @@ def _erfc_large(a: Lanes) -> tuple[Pair, Lanes]:
 
 def erf(x: Lanes) -> Lanes:
     a = abs(x)
-    # One from here on.
-    y, k = _erfc_large(a.at_least(0.5).at_most(math.sqrt(x.format.bits * math.log(2)) + 0.5))
-    rest = ordered_sum(a.same(1), -scaled(y.hi, k))
-    large = rest.plus(-scaled(y.lo, k)).total()
+    # Beyond this it is one.
+    b = a.at_least(0.5).at_most(_ONE[x.format.kind])
+    if x.format.kind == "f4":
+        large = 1.0 - exp(-b.polynomial(coefficients(_LOG_ERFC, x.format.bits)))
+    else:
+        y, k = _erfc_large(b)
+        large = ordered_sum(a.same(1), -scaled(y.hi, k)).plus(-scaled(y.lo, k)).total()
     return where(a < 0.5, _erf_small(x).total(), large).with_sign_of(x)
 
 

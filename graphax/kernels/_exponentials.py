@@ -36,14 +36,13 @@ def _binomial(power: Decimal, n: int) -> Decimal:
     return result
 
 
-#: ``(exp(r) - 1 - r) / r**2``, and ``(exp(r) - 1 - r - r**2 / 2) / r**3``.
-_EXP_2 = Series(lambda n: Decimal(1) / math.factorial(n + 2), -0.347, 0.347, 0.12)
-_EXP_3 = Series(lambda n: Decimal(1) / math.factorial(n + 3), -0.347, 0.347, 0.042)
-#: ``(log((1 + s) / (1 - s)) - 2 s) / s**3`` by ``s**2``, and the same without three terms, over ``s**7``.
+#: ``(exp(r) - 1 - r) / r**2``.
+_EXP = Series(lambda n: Decimal(1) / math.factorial(n + 2), -0.347, 0.347, 0.35)
+#: ``(log((1 + s) / (1 - s)) - 2 s) / s**3`` by ``s**2``, and the same without two terms, over ``s**5``.
 _LOG_3 = Series(lambda n: Decimal(2) / (2 * n + 3), 0.0, 0.0295, 0.0295)
+_LOG_5 = Series(lambda n: Decimal(2) / (2 * n + 5), 0.0, 0.0295, 0.5)
 #: ``(1 + t)**(-2/3)``.
 _CBRT = Series(lambda n: _binomial(Decimal(-2) / 3, n), math.sqrt(0.5) - 1.001, math.sqrt(2) - 1 + 1e-3)
-_LOG_7 = Series(lambda n: Decimal(2) / (2 * n + 7), 0.0, 0.0295, 0.03)
 
 
 # ---- powers of two
@@ -105,11 +104,8 @@ def _exp_reduced(x: Pair) -> tuple[Lanes, Pair]:
 
 def _expm1_reduced(r: Pair) -> Pair:
     """``exp(r) - 1`` for ``|r| <= log(2) / 2``."""
-    square = exact_product(r.hi, r.hi)
-    tail = r.hi.polynomial(coefficients(_EXP_3, r.hi.format.bits)) * (square.hi * r.hi)
-    small = square.lo.times_plus(0.5, r.lo.times_plus(r.hi, r.lo))
-    whole = ordered_sum(r.hi, square.hi * 0.5)
-    return ordered_sum(whole.hi, whole.lo + (tail + small))
+    tail = r.hi * r.hi * r.hi.polynomial(coefficients(_EXP, r.hi.format.bits))
+    return ordered_sum(r.hi, tail).plus(r.lo.times_plus(r.hi, r.lo))
 
 
 def exp_parts(x: Pair) -> tuple[Lanes, Pair]:
@@ -122,7 +118,7 @@ def exp(x: Lanes) -> Lanes:
     f = x.format
     low, high = _exp_range(f)
     k, r = _exp_reduced(Pair(x.at_least(low).at_most(high), x.same(0)))
-    tail = (r.hi * r.hi).times_plus(r.hi.polynomial(coefficients(_EXP_2, f.bits)), r.lo)
+    tail = (r.hi * r.hi).times_plus(r.hi.polynomial(coefficients(_EXP, f.bits)), r.lo)
     return scaled(1.0 + (r.hi + tail), k)
 
 
@@ -336,10 +332,8 @@ def _log_accurate(a: Lanes) -> Pair:
     part = m - 1.0
     s = quotient(Pair(part, a.same(0)), ordered_sum(a.same(2), part))
     z = product(s, s)
-    inner = z.hi * z.hi.polynomial(coefficients(_LOG_7, f.bits))
-    factor = _plus_constant(inner, Fraction(2, 5))
-    factor = product(factor, z)
-    factor = _plus_constant(factor.hi, Fraction(2, 3)).plus(factor.lo)
+    inner = z.hi * z.hi.polynomial(coefficients(_LOG_5, f.bits))
+    factor = _plus_constant(inner, Fraction(2, 3))
     tail = product(product(s, z), factor)
     ln2_hi, ln2_lo = _ln2(f)
     y = ordered_sum(s.hi * 2.0, tail.hi).plus(s.lo.times_plus(2.0, tail.lo))
@@ -356,12 +350,35 @@ def _plus_constant(x: Lanes, constant: Fraction) -> Pair:
     return ordered_sum(x.same(hi), x).plus(x.same(lo))
 
 
+def _power_by_pairs(a: Lanes, y: Lanes) -> Lanes:
+    """``a**y`` for ``a >= 0`` other than 1."""
+    log_a = _log_accurate(a)
+    return _exp_of_pair(exact_product(y, log_a.hi).plus(y * log_a.lo))
+
+
+def _power_by_float64(a: Lanes, y: Lanes) -> Lanes:
+    """The same in float32: float64 has all the digits that are needed."""
+    v, bits = a.widened(), 36
+    k, m, _ = _split(v)
+    part = m - 1.0
+    s = part / (part + 2.0)
+    z = s * s
+    log_m = s.times_plus(2.0, s * z * z.polynomial(coefficients(_LOG_3, bits)))
+    log_v = where(v < math.inf, k.times_plus(LN2, log_m), v)
+    log_v = where(v.equals(0.0), -math.inf, log_v)
+    low, high = _exp_range(a.format)
+    x = (y.widened() * log_v).at_least(low).at_most(high)
+    k = _rounded(x * float(1 / LN2))
+    r = k.times_plus(-LN2, x)
+    e = r.times_plus(r * r.polynomial(coefficients(_EXP, bits)), r) + 1.0
+    return (e * _power_of_two(k)).narrowed()
+
+
 def pow(x: Lanes, y: Lanes) -> Lanes:
     f = x.format
     a = abs(x)
-    log_a = _log_accurate(a)
-    exponent = exact_product(y, log_a.hi).plus(y * log_a.lo)
-    magnitude = where(a.equals(1.0), 1.0, _exp_of_pair(exponent))
+    magnitude = _power_by_pairs(a, y) if f.kind == "f8" else _power_by_float64(a, y)
+    magnitude = where(a.equals(1.0), 1.0, magnitude)
     # The last bit of a number below this, with it added, says whether it is odd.
     whole = 2.0 ** (f.bits - 1)
     b = abs(y)

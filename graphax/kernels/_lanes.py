@@ -125,6 +125,9 @@ class Lanes:
     def is_integer(self) -> bool:
         return isinstance(self.element, ir.IntType)
 
+    def _lanes_of(self, element: ir.Type) -> ir.Type:
+        return ir.VectorType(element, self.type.count) if isinstance(self.type, ir.VectorType) else element
+
     def same(self, value: float | int | Fraction) -> Lanes:
         """A vector like this one of one number."""
         if self.is_integer:
@@ -252,17 +255,19 @@ class Lanes:
 
     def bits(self) -> Lanes:
         """The integers that the numbers are written as."""
-        integer = self.format.integer
-        if isinstance(self.type, ir.VectorType):
-            return self._of(self.builder.bitcast(self.value, ir.VectorType(integer, self.type.count)))
-        return self._of(self.builder.bitcast(self.value, integer))
+        return self._of(self.builder.bitcast(self.value, self._lanes_of(self.format.integer)))
 
     def number(self) -> Lanes:
         """The numbers that integers are the bits of."""
-        scalar = self.format.scalar
-        if isinstance(self.type, ir.VectorType):
-            return self._of(self.builder.bitcast(self.value, ir.VectorType(scalar, self.type.count)))
-        return self._of(self.builder.bitcast(self.value, scalar))
+        return self._of(self.builder.bitcast(self.value, self._lanes_of(self.format.scalar)))
+
+    def widened(self) -> Lanes:
+        """The same numbers in float64."""
+        return self._of(self.builder.fpext(self.value, self._lanes_of(ir.DoubleType())))
+
+    def narrowed(self) -> Lanes:
+        """The nearest numbers in float32."""
+        return self._of(self.builder.fptrunc(self.value, self._lanes_of(ir.FloatType())))
 
     def any(self) -> Any:
         """Whether some truth value is true."""
@@ -329,7 +334,7 @@ def rarely(mask: Lanes, instead: Callable[[], Sequence[Lanes]], usual: Sequence[
 
 
 class Pair(NamedTuple):
-    """A number as the sum of two, the second a rounding error of the first."""
+    """A number as the sum of two, the second of the size of rounding errors of the first."""
 
     hi: Lanes
     lo: Lanes
@@ -372,7 +377,7 @@ def exact_product(x: Lanes, y: Lanes) -> Pair:
 def product(x: Pair, y: Pair) -> Pair:
     """The product of two pairs."""
     whole = exact_product(x.hi, y.hi)
-    return ordered_sum(whole.hi, whole.lo + x.hi.times_plus(y.lo, x.lo * y.hi))
+    return whole.plus(x.hi.times_plus(y.lo, x.lo * y.hi))
 
 
 def quotient(n: Pair, d: Pair) -> Pair:
@@ -380,7 +385,7 @@ def quotient(n: Pair, d: Pair) -> Pair:
     reciprocal = 1.0 / d.hi
     q = n.hi * reciprocal
     left = (-q).fused(d.hi, n.hi) + (n.lo - q * d.lo)
-    return ordered_sum(q, left * reciprocal)
+    return Pair(q, left * reciprocal)
 
 
 def root(x: Pair) -> Pair:

@@ -116,6 +116,7 @@ def _angle(n: Lanes, d: Lanes) -> Pair:
         Pair(where(steep, less.hi, n), where(steep, less.lo, zero)),
         Pair(where(steep, more.hi, d), where(steep, more.lo, zero)),
     )
+    q = ordered_sum(*q)
     z = q.hi * q.hi
     t = q.plus(q.hi * z * z.polynomial(coefficients(_ATAN, n.format.bits)))
     hi, lo = n.format.parts(PI / 4, 2)
