@@ -7,8 +7,7 @@ from typing import NamedTuple
 from ._instructions import SIZES, Writer, literal, memory_type
 from ._program import Result, ScalarProgram
 from ._scalars import KINDS
-from ._transfer import declaration as transfer_declaration
-from ._transfer import function_name as transfer_name
+from ._transfer import COPY, Transfer
 
 import os
 
@@ -27,6 +26,10 @@ _GROUP = int(os.environ.get("GROUP", "64"))
 
 #: Bytes of rows that are put together before they are written.
 _MOST_BUFFERED = 1 << 16
+
+
+#: Bytes of rows so short that their columns are moved by permutations.
+_PACKED = 16
 
 
 class Target(NamedTuple):
@@ -50,7 +53,7 @@ class Loop(NamedTuple):
         text: its LLVM IR.
         declarations: of what it calls, by name.
         functions: what of that has to be defined, as (operation, kind, width).
-        transfers: what of that moves columns, as (direction, size, width).
+        transfers: what of that moves columns.
         width: how many rows it works on at once, and needs at least.
         cost: what a row takes, in cycles.
     """
@@ -58,7 +61,7 @@ class Loop(NamedTuple):
     text: str
     declarations: dict[str, str]
     functions: set[tuple[str, str, int]]
-    transfers: set[tuple[str, int, int]]
+    transfers: set[Transfer]
     width: int
     cost: float
 
@@ -99,7 +102,7 @@ class _Emission:
         self.values: dict[int, str] = {}  # values in it
         self.table: dict[int, int] = {}  # where those that are used in it are kept
         self.room: list[str] = []  # memory for columns
-        self.transfers: set[tuple[str, int, int]] = set()
+        self.transfers: set[Transfer] = set()
         self.fills: list[str] = []
         self.globals: list[str] = []
         self.widest = 0
@@ -124,7 +127,7 @@ class _Emission:
         arrays = len(program.operands) + len(program.results)
         lines = [
             *self.globals,
-            "declare void @graphax_copy(ptr, ptr, i64, i1)",
+            f"declare void @{COPY}(ptr, ptr, i64, i1)",
             "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
             "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",
             "define internal void @rows(ptr %arrays, i64 %first, i64 %end, i1 %stream) nounwind {",
@@ -155,7 +158,7 @@ class _Emission:
             "}",
         ]
         declarations = {**before.declarations, **body.declarations}
-        declarations.update({transfer_name(*x): transfer_declaration(*x) for x in self.transfers})
+        declarations.update({x.name: x.declaration for x in self.transfers})
         functions = before.functions | body.functions
         return Loop("\n".join(lines), declarations, functions, self.transfers, self.width, self._cost())
 
@@ -188,9 +191,11 @@ class _Emission:
     def _transfer(
         self, direction: str, rows: str, stride: int, vectors: str, columns: int, size: int
     ) -> None:
-        self.transfers.add((direction, size, self.width))
-        name = transfer_name(direction, size, self.width)
-        self.body.do(f"call void @{name}(ptr {rows}, i64 {stride}, ptr {vectors}, i64 {columns})")
+        # Where the columns are all that there are, the rows lie one after the other.
+        packed = columns if stride == columns * size and columns <= _PACKED // size else 0
+        transfer = Transfer(direction, size, self.width, packed)
+        self.transfers.add(transfer)
+        self.body.do(f"call void @{transfer.name}(ptr {rows}, i64 {stride}, ptr {vectors}, i64 {columns})")
 
     def _gather(self, operand: int) -> None:
         """The columns of an operand that are needed, and those between them."""
@@ -258,7 +263,7 @@ class _Emission:
                 self._transfer("scatter", piece, columns * size, "%out", len(entries), size)
                 self.widest = max(self.widest, len(entries) * size)
         if rows != block:
-            self.body.do(f"call void @graphax_copy(ptr {block}, ptr {rows}, i64 {bytes_of_rows}, i1 %stream)")
+            self.body.do(f"call void @{COPY}(ptr {block}, ptr {rows}, i64 {bytes_of_rows}, i1 %stream)")
 
     def _fill(self, array: int, entries: list[int | None], kind: str) -> None:
         """Constants into the rows of a result, before the loop."""

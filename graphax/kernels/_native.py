@@ -15,9 +15,7 @@ from ._ffi_layout import layout
 from ._instructions import function_name
 from ._llvm import Loop, Target, loop
 from ._program import ScalarProgram
-from ._transfer import COPY, copy_function
-from ._transfer import function as transfer_function
-from ._transfer import function_name as transfer_name
+from ._transfer import COPY, Transfer, copy_function
 
 #: Part of every name: to be raised whenever the same program gives other machine code.
 _EMITTER = "1"
@@ -93,8 +91,7 @@ def _compile(program: ScalarProgram, batched: tuple[bool, ...], single: bool, na
     module.close()
     imports = {HANDLER: _shared_handler()[HANDLER], COPY: _copy()[COPY]}
     for transfer in rows.transfers:
-        function = transfer_name(*transfer)
-        imports[function] = _transfer(*transfer)[function]
+        imports[transfer.name] = _transfer(transfer)[transfer.name]
     tracker = _link(name, code, imports)
     jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(ctypes.c_void_p(tracker[name])), platform="cpu")
     if hasattr(jax.ffi, "register_ffi_target_as_batch_partitionable"):
@@ -114,13 +111,12 @@ def _shared_handler() -> Any:
 
 
 @functools.cache
-def _transfer(direction: str, size: int, width: int) -> Any:
+def _transfer(transfer: Transfer) -> Any:
     """A function that moves columns, in memory."""
     import llvmlite.binding as llvm
 
-    text = transfer_function(direction, size, width, host().vector_bytes)
-    module = llvm.parse_assembly(text, llvm.create_context())
-    return _link(transfer_name(direction, size, width), _machine(host()).emit_object(module), {})
+    module = llvm.parse_assembly(transfer.text(host().vector_bytes), llvm.create_context())
+    return _link(transfer.name, _machine(host()).emit_object(module), {})
 
 
 @functools.cache
@@ -219,5 +215,5 @@ def assembly(
         features if features is not None else "" if other else here.features,
     )
     rows = loop(program, batched, machine, single)
-    transfers = [transfer_function(*transfer, machine.vector_bytes) for transfer in sorted(rows.transfers)]
+    transfers = [transfer.text(machine.vector_bytes) for transfer in sorted(rows.transfers)]
     return _machine(machine).emit_assembly(_module(program, batched, rows, "handler", *transfers))
