@@ -28,6 +28,7 @@ _GROUP = int(os.environ.get("GROUP", "64"))
 _MOST_BUFFERED = 1 << 16
 
 
+_ANGLES = ("sin", "cos")
 #: Bytes of rows so short that their columns are moved by permutations.
 _PACKED = 16
 
@@ -97,6 +98,7 @@ class _Emission:
         self.before, self.body = Writer(1, "u"), Writer(width)
         self.uniform = self._uniform()
         self.inputs = {args: x for x, (op, args, _) in enumerate(program) if op == "input"}
+        self.angles = {(op, args[0]): x for x, (op, args, _) in enumerate(program) if op in _ANGLES}
         self.places: dict[int, str] = {}  # where the columns of operands are, by instruction
         self.scalars: dict[int, str] = {}  # values before the loop
         self.values: dict[int, str] = {}  # values in it
@@ -326,14 +328,18 @@ class _Emission:
                 if missing:
                     pending.extend(reversed(missing))
                     continue
-                self.values[x] = self._apply(self.body, self.values, x)
+                self._apply(self.body, self.values, x)
         return self.values[root]
 
-    def _apply(self, writer: Writer, values: dict[int, str], x: int) -> str:
-        args, kinds = self.program.args[x], self.program.kinds
-        return writer.operation(
-            self.program.ops[x], [values[other] for other in args], [kinds[other] for other in args], kinds[x]
-        )
+    def _apply(self, writer: Writer, values: dict[int, str], x: int) -> None:
+        """Compute an instruction whose operands are there."""
+        op, args, kinds = self.program.ops[x], self.program.args[x], self.program.kinds
+        if op in _ANGLES and all((other, args[0]) in self.angles for other in _ANGLES):
+            both = writer.sine_and_cosine(values[args[0]], kinds[x])
+            values.update({self.angles[f, args[0]]: value for f, value in zip(_ANGLES, both, strict=True)})
+            return
+        operands, of_kinds = [values[other] for other in args], [kinds[other] for other in args]
+        values[x] = writer.operation(op, operands, of_kinds, kinds[x])
 
     def _load(self, x: int) -> str:
         """The column of an operand's entry."""
@@ -387,7 +393,7 @@ class _Emission:
                 if missing:
                     pending.extend(reversed(missing))
                     continue
-                self.scalars[x] = self._apply(self.before, self.scalars, x)
+                self._apply(self.before, self.scalars, x)
         return self.scalars[root]
 
 
