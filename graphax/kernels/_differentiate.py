@@ -196,9 +196,13 @@ def _in_order(
 
 def _simplified(scalars: Scalars, blocks: list[list[np.ndarray]], values_end: int) -> list[list[np.ndarray]]:
     flat = [block for row in blocks for block in row]
-    simple = np.array(simplify(scalars, [int(x) for block in flat for x in block.flat], values_end), dtype=int)
+    simple = np.array(
+        simplify(scalars, [int(x) for block in flat for x in block.flat], values_end), dtype=int
+    )
     ends = np.cumsum([block.size for block in flat])[:-1]
-    found = iter([part.reshape(block.shape) for part, block in zip(np.split(simple, ends), flat, strict=True)])
+    found = iter(
+        [part.reshape(block.shape) for part, block in zip(np.split(simple, ends), flat, strict=True)]
+    )
     return [[next(found) for _ in row] for row in blocks]
 
 

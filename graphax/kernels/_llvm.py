@@ -9,26 +9,17 @@ from ._program import Result, ScalarProgram
 from ._scalars import KINDS
 from ._transfer import COPY, Transfer
 
-import os
-
-_BLOCK_LINES = int(os.environ.get("BL", "100"))
-#: What operations cost beside an addition; the others cost as much, functions a good deal more.
-_COSTS = {"input": 1, "const": 0, "div": 8, "sqrt": 8}
+#: What operations cost in cycles, where it is not one; functions cost a good deal more.
+_COSTS = {"const": 0, "div": 8, "sqrt": 8}
 _SIMPLE = frozenset(
-    "add sub mul neg abs min max and or xor not eq ne lt le select convert sign floor ceil round "
+    "input add sub mul neg abs min max and or xor not eq ne lt le select convert sign floor ceil round "
     "is_finite".split()
 )
-
-
-#: Columns that are scattered at once.
-_GROUP = int(os.environ.get("GROUP", "64"))
-
-
-#: Bytes of rows that are put together before they are written.
-_MOST_BUFFERED = 1 << 16
-
-
 _ANGLES = ("sin", "cos")
+#: Columns that are scattered at once.
+_GROUP = 64
+#: Bytes of rows that are put together before they are written, in all: the stacks of threads are not large.
+_MOST_BUFFERED = 1 << 16
 #: Bytes of rows so short that their columns are moved by permutations.
 _PACKED = 16
 
@@ -89,8 +80,8 @@ class _Emission:
     """The writing of one program's loop.
 
     The columns of operands are gathered before the rows' computation, those of results are put beside one
-    another in memory and scattered from there, some at a time. What depends on no operand with rows is computed
-    once, before the loop, and kept in a table in memory.
+    another in memory and scattered from there, some at a time: registers are for what is computed. What
+    depends on no operand with rows is computed once, before the loop, and kept in a table in memory.
     """
 
     def __init__(self, program: ScalarProgram, batched: tuple[bool, ...], width: int, target: Target) -> None:
@@ -107,8 +98,7 @@ class _Emission:
         self.transfers: set[Transfer] = set()
         self.fills: list[str] = []
         self.globals: list[str] = []
-        self.widest = 0
-        self.block, self.block_start = "loop", 0
+        self.widest = self.buffered = 0
 
     def _uniform(self) -> list[bool]:
         """Which instructions give every row the same."""
@@ -146,7 +136,7 @@ class _Emission:
             f"  %last = sub i64 %end, {self.width}",
             "  br label %loop",
             "loop:",
-            f"  %row = phi i64 [%first, %entry], [%next, %{self.block}]",
+            "  %row = phi i64 [%first, %entry], [%next, %loop]",
             *body.lines,
             # The last rows are those that end with the batch, some of them once more.
             f"  %after = add i64 %row, {self.width}",
@@ -245,7 +235,8 @@ class _Emission:
         bytes_of_rows = self.width * columns * size
         rows = block = self._column(array, columns, 0, result.kind)
         written = list(range(columns))
-        if bytes_of_rows <= _MOST_BUFFERED:
+        if self.buffered + bytes_of_rows <= _MOST_BUFFERED:
+            self.buffered += bytes_of_rows
             self._vectors(f"%rows{array}", columns, size)
             constants = [x if self.program.ops[x] == "const" else None for x in result.entries]
             if any(x is not None for x in constants):
@@ -273,8 +264,9 @@ class _Emission:
         none = KINDS[kind](0)
         row = b"".join((none if x is None else self.program.args[x][0]).tobytes() for x in entries)
         if not any(row):
+            count = self.width * len(row)
             self.fills.append(
-                f"  call void @llvm.memset.p0.i64(ptr %rows{array}, i8 0, i64 {self.width * len(row)}, i1 false)"
+                f"  call void @llvm.memset.p0.i64(ptr %rows{array}, i8 0, i64 {count}, i1 false)"
             )
             return
         text = "".join(f"\\{byte:02X}" for byte in row)
@@ -289,22 +281,6 @@ class _Emission:
     def _store(self, x: int, kind: str, address: str, alignment: int) -> None:
         value = self.body.to_memory(self._value(x), kind)
         self.body.do(f"store {self.body.wide(memory_type(kind))} {value}, ptr {address}, align {alignment}")
-        if len(self.body.lines) - self.block_start > _BLOCK_LINES:
-            self._end_block()
-
-    def _end_block(self) -> None:
-        """Begin another block: code generation takes more than twice as long for a block twice as long.
-
-        What follows would be joined to what was before, were there not a way out, which is never taken. What
-        memory has is read anew, for it has more room than registers.
-        """
-        wrong = self.body.value("icmp slt i64 %row, 0")
-        name = f"part{len(self.body.lines)}"
-        self.body.do(f"br i1 {wrong}, label %done, label %{name}")
-        self.body.label(name)
-        self.block, self.block_start = name, len(self.body.lines)
-        for x in [x for x in self.values if self.uniform[x] or x in self.places]:
-            del self.values[x]
 
     # ---- values
 

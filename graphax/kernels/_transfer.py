@@ -1,8 +1,8 @@
 """Columns of rows in memory, in and out of vectors: tiles of rows and columns, transposed in registers.
 
-A kernel works on columns, of which the arrays' rows hold one entry each. *Gathering* takes columns of as many
-rows as a kernel works on at once and puts them beside one another, each column a vector; *scattering* does the
-opposite. Rows are read and written in pieces as long as a tile is wide, and nothing beyond them is touched.
+A kernel works on columns, of which the arrays' rows hold one entry each. *Gathering* takes columns of as
+many rows as a kernel works on at once and puts them beside one another, each column a vector; *scattering*
+does the opposite. Rows are read and written in pieces as long as a tile is wide; nothing beyond is touched.
 """
 
 from __future__ import annotations
@@ -68,9 +68,11 @@ def _packed(w: Writer, transfer: Transfer) -> None:
             origins = [divmod(k * width + e, n)[::-1] for e in range(width)]
         joined = vectors[0]
         for j in range(n - 1):
-            taken = [place if vector <= j else width + place for vector, place in origins]
-            if j:
-                taken = [e if vector <= j else width + p for e, (vector, p) in enumerate(origins)]
+            # What was taken before is at its place already.
+            taken = [
+                width + place if vector > j else e if j else place
+                for e, (vector, place) in enumerate(origins)
+            ]
             joined = w.shuffle(joined, vectors[j + 1], scalar, width, taken)
         place = w.value(f"getelementptr {w.wide(scalar)}, ptr {target}, i64 {k}")
         w.do(f"store {w.wide(scalar)} {joined}, ptr {place}, align {size}")
@@ -78,8 +80,10 @@ def _packed(w: Writer, transfer: Transfer) -> None:
 
 
 def _tiles(w: Writer, transfer: Transfer, vector_bytes: int) -> None:
-    """Tiles of a register of at most 32 bytes, and narrower ones for the rest, but of no less than 16 bytes where
-    there are columns before it that can be moved once more."""
+    """Tiles as wide as a register, of at most 32 bytes, and narrower ones for the rest.
+
+    Where there are columns before the rest that can be moved once more, none is narrower than 16 bytes.
+    """
     width, size = transfer.width, transfer.size
     scalar = _ENTRIES[size]
     steps = [f"%step{r}" for r in range(width)]
@@ -120,12 +124,12 @@ def _tiles(w: Writer, transfer: Transfer, vector_bytes: int) -> None:
     w.do("ret void")
 
 
-#: The name of the function that copies rows: to an address from another, so many bytes, past the cache or not.
+#: The function that copies rows to an address from another, so many bytes, past the cache or not.
 COPY = "graphax_copy"
 
 
 def copy_function(vector_bytes: int) -> str:
-    """LLVM IR of the function that copies rows that were put together elsewhere; to themselves, it does nothing.
+    """LLVM IR of the function that copies rows that were put together elsewhere, if they were.
 
     Args:
         vector_bytes: how wide a register is.

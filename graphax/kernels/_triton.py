@@ -63,9 +63,11 @@ def call(
 
     types = [jax.ShapeDtypeStruct((batch, len(result.entries)), KINDS[result.kind]) for result in results]
     blocks = -(-batch // _ROWS)
-    settings: dict[str, Any] = {"interpret": True} if interpret else {
-        "compiler_params": triton.CompilerParams(num_warps=1, num_stages=1)
-    }
+    settings: dict[str, Any] = (
+        {"interpret": True}
+        if interpret
+        else {"compiler_params": triton.CompilerParams(num_warps=1, num_stages=1)}
+    )
     called = pl.pallas_call(kernel, grid=(blocks,), out_shape=types, **settings)
 
     def run(*arrays: Any) -> list[Any]:
@@ -110,9 +112,7 @@ class _Values:
             if op in ("input", "const"):
                 pending.pop()
                 self._known[y] = (
-                    self._read(*args)
-                    if op == "input"
-                    else jnp.full((_ROWS,), args[0], KINDS[kind])
+                    self._read(*args) if op == "input" else jnp.full((_ROWS,), args[0], KINDS[kind])
                 )
                 continue
             missing = [z for z in args if z not in self._known]
