@@ -2,8 +2,8 @@
 
 It is the same for all kernels; each hands it a description of itself. The pool's threads only help. Rows are
 claimed in chunks by a counter in a state on the heap; the calling thread claims chunks like the others and
-then waits for those that others have begun, never for a task that may not have started. A task that starts late
-finds nothing left and only releases the state.
+then waits for those that others have begun, never for a task that may not have started. A task that starts
+late finds nothing left and only releases the state.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _PATIENCE = 200
 _TRUTH, _BYTE, _INT, _LONG = (ir.IntType(bits) for bits in (1, 8, 32, 64))
 _POINTER = ir.PointerType()
 _ROWS = ir.FunctionType(ir.VoidType(), [_POINTER, _LONG, _LONG, _TRUTH]).as_pointer()
-#: A kernel: its loop over rows, how many rows that takes at least, rows of a chunk, from how many rows on results
-#: bypass the cache, how many of its arrays are operands, how many there are, and the bytes of a row of each,
-#: none where all rows share it.
+#: A kernel: its loop over rows, how many rows that takes at least, rows of a chunk, from how many rows on
+#: results bypass the cache, how many of its arrays are operands, how many there are, and the bytes of a row of
+#: each, none where all rows share it.
 _KERNEL = {"rows": 0, "width": 1, "chunk": 2, "streamed": 3, "operands": 4, "arrays": 5, "bytes": 6}
-#: What threads share: how many have hold of it, the next chunk, how many are done, how many there are, rows of
-#: a chunk, rows in all, whether results bypass the cache, the kernel's loop, and the arrays' addresses.
+#: What threads share: how many have hold of it, the next chunk, how many are done, how many there are, rows
+#: of a chunk, rows in all, whether results bypass the cache, the kernel's loop, and the arrays' addresses.
 _STATE = {
     name: place
     for place, name in enumerate("holders next done chunks share batch stream rows arrays".split())

@@ -173,12 +173,20 @@ class Writer:
             zero = self.constant(0, kind)
             moves = self.instruction("fcmp one", [x, zero], kind)
             return self.choose(moves, self.intrinsic("copysign", [self.constant(1, kind), x], kind), x, kind)
+        return self.function(op, operands, kind, self.type(kind))
+
+    def function(self, op: str, operands: list[str], kind: str, gives: str) -> str:
+        """A call of a function that has to be defined, and the type of what it gives."""
         self.functions.add((op, kind, self.width))
-        wide = self.type(kind)
-        name = function_name(op, kind, self.width)
-        parameters = ", ".join([wide] * len(operands))
-        self.declarations[name] = f"declare {wide} @{name}({parameters})"
-        return self.value(f"call {wide} @{name}({', '.join(f'{wide} {x}' for x in operands)})")
+        name, wide = function_name(op, kind, self.width), self.type(kind)
+        self.declarations[name] = f"declare {gives} @{name}({', '.join([wide] * len(operands))})"
+        return self.value(f"call {gives} @{name}({', '.join(f'{wide} {x}' for x in operands)})")
+
+    def sine_and_cosine(self, x: str, kind: str) -> list[str]:
+        """Both of one angle, which cost little more than one of them."""
+        both = f"{{ {self.type(kind)}, {self.type(kind)} }}"
+        pair = self.function("sincos", [x], kind, both)
+        return [self.value(f"extractvalue {both} {pair}, {k}") for k in range(2)]
 
     def _integer(self, op: str, operands: list[str], kind: str) -> str:
         signed = kind[0] == "i"

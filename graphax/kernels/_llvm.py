@@ -7,26 +7,21 @@ from typing import NamedTuple
 from ._instructions import SIZES, Writer, literal, memory_type
 from ._program import Result, ScalarProgram
 from ._scalars import KINDS
-from ._transfer import declaration as transfer_declaration
-from ._transfer import function_name as transfer_name
+from ._transfer import COPY, Transfer
 
-import os
-
-_BLOCK_LINES = int(os.environ.get("BL", "100"))
-#: What operations cost beside an addition; the others cost as much, functions a good deal more.
-_COSTS = {"input": 1, "const": 0, "div": 8, "sqrt": 8}
+#: What operations cost in cycles, where it is not one; functions cost a good deal more.
+_COSTS = {"const": 0, "div": 8, "sqrt": 8}
 _SIMPLE = frozenset(
-    "add sub mul neg abs min max and or xor not eq ne lt le select convert sign floor ceil round "
+    "input add sub mul neg abs min max and or xor not eq ne lt le select convert sign floor ceil round "
     "is_finite".split()
 )
-
-
+_ANGLES = ("sin", "cos")
 #: Columns that are scattered at once.
-_GROUP = int(os.environ.get("GROUP", "64"))
-
-
-#: Bytes of rows that are put together before they are written.
+_GROUP = 64
+#: Bytes of rows that are put together before they are written, in all: the stacks of threads are not large.
 _MOST_BUFFERED = 1 << 16
+#: Bytes of rows so short that their columns are moved by permutations.
+_PACKED = 16
 
 
 class Target(NamedTuple):
@@ -50,7 +45,7 @@ class Loop(NamedTuple):
         text: its LLVM IR.
         declarations: of what it calls, by name.
         functions: what of that has to be defined, as (operation, kind, width).
-        transfers: what of that moves columns, as (direction, size, width).
+        transfers: what of that moves columns.
         width: how many rows it works on at once, and needs at least.
         cost: what a row takes, in cycles.
     """
@@ -58,7 +53,7 @@ class Loop(NamedTuple):
     text: str
     declarations: dict[str, str]
     functions: set[tuple[str, str, int]]
-    transfers: set[tuple[str, int, int]]
+    transfers: set[Transfer]
     width: int
     cost: float
 
@@ -85,8 +80,8 @@ class _Emission:
     """The writing of one program's loop.
 
     The columns of operands are gathered before the rows' computation, those of results are put beside one
-    another in memory and scattered from there, some at a time. What depends on no operand with rows is computed
-    once, before the loop, and kept in a table in memory.
+    another in memory and scattered from there, some at a time: registers are for what is computed. What
+    depends on no operand with rows is computed once, before the loop, and kept in a table in memory.
     """
 
     def __init__(self, program: ScalarProgram, batched: tuple[bool, ...], width: int, target: Target) -> None:
@@ -94,16 +89,16 @@ class _Emission:
         self.before, self.body = Writer(1, "u"), Writer(width)
         self.uniform = self._uniform()
         self.inputs = {args: x for x, (op, args, _) in enumerate(program) if op == "input"}
+        self.angles = {(op, args[0]): x for x, (op, args, _) in enumerate(program) if op in _ANGLES}
         self.places: dict[int, str] = {}  # where the columns of operands are, by instruction
         self.scalars: dict[int, str] = {}  # values before the loop
         self.values: dict[int, str] = {}  # values in it
         self.table: dict[int, int] = {}  # where those that are used in it are kept
         self.room: list[str] = []  # memory for columns
-        self.transfers: set[tuple[str, int, int]] = set()
+        self.transfers: set[Transfer] = set()
         self.fills: list[str] = []
         self.globals: list[str] = []
-        self.widest = 0
-        self.block, self.block_start = "loop", 0
+        self.widest = self.buffered = 0
 
     def _uniform(self) -> list[bool]:
         """Which instructions give every row the same."""
@@ -124,7 +119,7 @@ class _Emission:
         arrays = len(program.operands) + len(program.results)
         lines = [
             *self.globals,
-            "declare void @graphax_copy(ptr, ptr, i64, i1)",
+            f"declare void @{COPY}(ptr, ptr, i64, i1)",
             "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
             "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",
             "define internal void @rows(ptr %arrays, i64 %first, i64 %end, i1 %stream) nounwind {",
@@ -141,7 +136,7 @@ class _Emission:
             f"  %last = sub i64 %end, {self.width}",
             "  br label %loop",
             "loop:",
-            f"  %row = phi i64 [%first, %entry], [%next, %{self.block}]",
+            "  %row = phi i64 [%first, %entry], [%next, %loop]",
             *body.lines,
             # The last rows are those that end with the batch, some of them once more.
             f"  %after = add i64 %row, {self.width}",
@@ -155,7 +150,7 @@ class _Emission:
             "}",
         ]
         declarations = {**before.declarations, **body.declarations}
-        declarations.update({transfer_name(*x): transfer_declaration(*x) for x in self.transfers})
+        declarations.update({x.name: x.declaration for x in self.transfers})
         functions = before.functions | body.functions
         return Loop("\n".join(lines), declarations, functions, self.transfers, self.width, self._cost())
 
@@ -188,9 +183,11 @@ class _Emission:
     def _transfer(
         self, direction: str, rows: str, stride: int, vectors: str, columns: int, size: int
     ) -> None:
-        self.transfers.add((direction, size, self.width))
-        name = transfer_name(direction, size, self.width)
-        self.body.do(f"call void @{name}(ptr {rows}, i64 {stride}, ptr {vectors}, i64 {columns})")
+        # Where the columns are all that there are, the rows lie one after the other.
+        packed = columns if stride == columns * size and columns <= _PACKED // size else 0
+        transfer = Transfer(direction, size, self.width, packed)
+        self.transfers.add(transfer)
+        self.body.do(f"call void @{transfer.name}(ptr {rows}, i64 {stride}, ptr {vectors}, i64 {columns})")
 
     def _gather(self, operand: int) -> None:
         """The columns of an operand that are needed, and those between them."""
@@ -238,7 +235,8 @@ class _Emission:
         bytes_of_rows = self.width * columns * size
         rows = block = self._column(array, columns, 0, result.kind)
         written = list(range(columns))
-        if bytes_of_rows <= _MOST_BUFFERED:
+        if self.buffered + bytes_of_rows <= _MOST_BUFFERED:
+            self.buffered += bytes_of_rows
             self._vectors(f"%rows{array}", columns, size)
             constants = [x if self.program.ops[x] == "const" else None for x in result.entries]
             if any(x is not None for x in constants):
@@ -258,7 +256,7 @@ class _Emission:
                 self._transfer("scatter", piece, columns * size, "%out", len(entries), size)
                 self.widest = max(self.widest, len(entries) * size)
         if rows != block:
-            self.body.do(f"call void @graphax_copy(ptr {block}, ptr {rows}, i64 {bytes_of_rows}, i1 %stream)")
+            self.body.do(f"call void @{COPY}(ptr {block}, ptr {rows}, i64 {bytes_of_rows}, i1 %stream)")
 
     def _fill(self, array: int, entries: list[int | None], kind: str) -> None:
         """Constants into the rows of a result, before the loop."""
@@ -266,8 +264,9 @@ class _Emission:
         none = KINDS[kind](0)
         row = b"".join((none if x is None else self.program.args[x][0]).tobytes() for x in entries)
         if not any(row):
+            count = self.width * len(row)
             self.fills.append(
-                f"  call void @llvm.memset.p0.i64(ptr %rows{array}, i8 0, i64 {self.width * len(row)}, i1 false)"
+                f"  call void @llvm.memset.p0.i64(ptr %rows{array}, i8 0, i64 {count}, i1 false)"
             )
             return
         text = "".join(f"\\{byte:02X}" for byte in row)
@@ -282,22 +281,6 @@ class _Emission:
     def _store(self, x: int, kind: str, address: str, alignment: int) -> None:
         value = self.body.to_memory(self._value(x), kind)
         self.body.do(f"store {self.body.wide(memory_type(kind))} {value}, ptr {address}, align {alignment}")
-        if len(self.body.lines) - self.block_start > _BLOCK_LINES:
-            self._end_block()
-
-    def _end_block(self) -> None:
-        """Begin another block: code generation takes more than twice as long for a block twice as long.
-
-        What follows would be joined to what was before, were there not a way out, which is never taken. What
-        memory has is read anew, for it has more room than registers.
-        """
-        wrong = self.body.value("icmp slt i64 %row, 0")
-        name = f"part{len(self.body.lines)}"
-        self.body.do(f"br i1 {wrong}, label %done, label %{name}")
-        self.body.label(name)
-        self.block, self.block_start = name, len(self.body.lines)
-        for x in [x for x in self.values if self.uniform[x] or x in self.places]:
-            del self.values[x]
 
     # ---- values
 
@@ -321,14 +304,18 @@ class _Emission:
                 if missing:
                     pending.extend(reversed(missing))
                     continue
-                self.values[x] = self._apply(self.body, self.values, x)
+                self._apply(self.body, self.values, x)
         return self.values[root]
 
-    def _apply(self, writer: Writer, values: dict[int, str], x: int) -> str:
-        args, kinds = self.program.args[x], self.program.kinds
-        return writer.operation(
-            self.program.ops[x], [values[other] for other in args], [kinds[other] for other in args], kinds[x]
-        )
+    def _apply(self, writer: Writer, values: dict[int, str], x: int) -> None:
+        """Compute an instruction whose operands are there."""
+        op, args, kinds = self.program.ops[x], self.program.args[x], self.program.kinds
+        if op in _ANGLES and all((other, args[0]) in self.angles for other in _ANGLES):
+            both = writer.sine_and_cosine(values[args[0]], kinds[x])
+            values.update({self.angles[f, args[0]]: value for f, value in zip(_ANGLES, both, strict=True)})
+            return
+        operands, of_kinds = [values[other] for other in args], [kinds[other] for other in args]
+        values[x] = writer.operation(op, operands, of_kinds, kinds[x])
 
     def _load(self, x: int) -> str:
         """The column of an operand's entry."""
@@ -382,7 +369,7 @@ class _Emission:
                 if missing:
                     pending.extend(reversed(missing))
                     continue
-                self.scalars[x] = self._apply(self.before, self.scalars, x)
+                self._apply(self.before, self.scalars, x)
         return self.scalars[root]
 
 

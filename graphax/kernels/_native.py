@@ -7,6 +7,7 @@ import functools
 import hashlib
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,8 +17,6 @@ from ._instructions import function_name
 from ._llvm import Loop, Target, loop
 from ._program import ScalarProgram
 from ._transfer import COPY, copy_function
-from ._transfer import function as transfer_function
-from ._transfer import function_name as transfer_name
 
 #: Part of every name: to be raised whenever the same program gives other machine code.
 _EMITTER = "1"
@@ -88,14 +87,10 @@ def _compile(program: ScalarProgram, batched: tuple[bool, ...], single: bool, na
     from ._handler import HANDLER
 
     rows = loop(program, batched, host(), single)
-    module = _module(program, batched, rows, name)
-    code = _machine(host()).emit_object(module)
-    module.close()
-    imports = {HANDLER: _shared_handler()[HANDLER], COPY: _copy()[COPY]}
-    for transfer in rows.transfers:
-        function = transfer_name(*transfer)
-        imports[function] = _transfer(*transfer)[function]
-    tracker = _link(name, code, imports)
+    parts = [_part("handler", HANDLER), _part("copy", COPY)]
+    parts += [_part("function", function_name(*function), *function) for function in rows.functions]
+    parts += [_part("transfer", transfer.name, transfer) for transfer in rows.transfers]
+    tracker = _link(name, _kernel_text(program, batched, rows, name), dict(parts))
     jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(ctypes.c_void_p(tracker[name])), platform="cpu")
     if hasattr(jax.ffi, "register_ffi_target_as_batch_partitionable"):
         jax.ffi.register_ffi_target_as_batch_partitionable(name)
@@ -103,39 +98,24 @@ def _compile(program: ScalarProgram, batched: tuple[bool, ...], single: bool, na
 
 
 @functools.cache
-def _shared_handler() -> Any:
-    """The handler for all kernels, in memory."""
+def _part(subject: str, name: str, *key: Any) -> tuple[str, int]:
+    """The name and the address of something that kernels share, compiled when the first one needs it."""
+    tracker = _link(name, _TEXTS[subject](host(), *key), {})
+    _registered[name] = tracker
+    return name, tracker[name]
+
+
+def _link(name: str, text: str, imports: dict[str, int]) -> Any:
+    """LLVM IR with a function of a name as machine code in the process's memory.
+
+    Returns:
+        what knows the function's address, and keeps it.
+    """
     import llvmlite.binding as llvm
 
-    from . import _handler
-
-    module = llvm.parse_assembly(str(_handler.module(host().triple)), llvm.create_context())
-    return _link(_handler.HANDLER, _machine(host()).emit_object(module), {})
-
-
-@functools.cache
-def _transfer(direction: str, size: int, width: int) -> Any:
-    """A function that moves columns, in memory."""
-    import llvmlite.binding as llvm
-
-    text = transfer_function(direction, size, width, host().vector_bytes)
     module = llvm.parse_assembly(text, llvm.create_context())
-    return _link(transfer_name(direction, size, width), _machine(host()).emit_object(module), {})
-
-
-@functools.cache
-def _copy() -> Any:
-    """The function that copies rows, in memory."""
-    import llvmlite.binding as llvm
-
-    module = llvm.parse_assembly(copy_function(host().vector_bytes), llvm.create_context())
-    return _link(COPY, _machine(host()).emit_object(module), {})
-
-
-def _link(name: str, code: bytes, imports: dict[str, int]) -> Any:
-    """Machine code with a function of a name, in the process's memory: what knows the address, and keeps it."""
-    import llvmlite.binding as llvm
-
+    code = _machine(host()).emit_object(module)
+    module.close()
     library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(name)
     for other, address in imports.items():
         library.import_symbol(other, address)
@@ -159,25 +139,20 @@ def _machine(target: Target) -> Any:
     return found.create_target_machine(target.cpu, target.features, opt=2, reloc="pic", codemodel="small")
 
 
-def _module(program: ScalarProgram, batched: tuple[bool, ...], rows: Loop, name: str, *others: str) -> Any:
-    """A kernel's module, with the functions of real numbers that it calls, and others."""
-    import llvmlite.binding as llvm
-
+def _kernel_text(program: ScalarProgram, batched: tuple[bool, ...], rows: Loop, name: str) -> str:
+    """LLVM IR of a kernel."""
     from ._handler import stub
 
-    context = llvm.create_context()
-    parts = [*rows.declarations.values(), rows.text, stub(program, batched, rows, name)]
-    module = llvm.parse_assembly("\n".join(parts), context)
-    for op, kind, width in sorted(rows.functions):
-        module.link_in(llvm.parse_assembly(_function(op, kind, width), context))
-        module.get_function(function_name(op, kind, width)).linkage = "internal"
-    for text in others:
-        module.link_in(llvm.parse_assembly(text, context))
-    return module
+    return "\n".join([*rows.declarations.values(), rows.text, stub(program, batched, rows, name)])
 
 
-@functools.cache
-def _function(op: str, kind: str, width: int) -> str:
+def _handler_text(target: Target) -> str:
+    from . import _handler
+
+    return str(_handler.module(target.triple))
+
+
+def _function_text(target: Target, op: str, kind: Any, width: int) -> str:
     """LLVM IR of a function of real numbers."""
     import llvmlite.ir as ir
 
@@ -186,6 +161,14 @@ def _function(op: str, kind: str, width: int) -> str:
     module = ir.Module()
     _vector_math.define(module, op, kind, width).linkage = ""
     return str(module)
+
+
+_TEXTS: dict[str, Callable[..., str]] = {
+    "handler": _handler_text,
+    "copy": lambda target: copy_function(target.vector_bytes),
+    "function": _function_text,
+    "transfer": lambda target, transfer: transfer.text(target.vector_bytes),
+}
 
 
 def assembly(
@@ -219,5 +202,10 @@ def assembly(
         features if features is not None else "" if other else here.features,
     )
     rows = loop(program, batched, machine, single)
-    transfers = [transfer_function(*transfer, machine.vector_bytes) for transfer in sorted(rows.transfers)]
-    return _machine(machine).emit_assembly(_module(program, batched, rows, "handler", *transfers))
+    texts = [_function_text(machine, *function) for function in sorted(rows.functions)]
+    texts += [transfer.text(machine.vector_bytes) for transfer in sorted(rows.transfers)]
+    context = llvm.create_context()
+    module = llvm.parse_assembly(_kernel_text(program, batched, rows, "handler"), context)
+    for text in texts:
+        module.link_in(llvm.parse_assembly(text, context))
+    return _machine(machine).emit_assembly(module)

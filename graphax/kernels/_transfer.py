@@ -1,102 +1,135 @@
 """Columns of rows in memory, in and out of vectors: tiles of rows and columns, transposed in registers.
 
-A kernel works on columns, of which the arrays' rows hold one entry each. *Gathering* takes columns of as many
-rows as a kernel works on at once and puts them beside one another, each column a vector; *scattering* does the
-opposite. Rows are read and written in pieces as long as a tile is wide, and nothing beyond them is touched.
+A kernel works on columns, of which the arrays' rows hold one entry each. *Gathering* takes columns of as
+many rows as a kernel works on at once and puts them beside one another, each column a vector; *scattering*
+does the opposite. Rows are read and written in pieces as long as a tile is wide; nothing beyond is touched.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from ._instructions import Writer
 
 _ENTRIES = {1: "i8", 4: "float", 8: "double"}
 
 
-def function_name(direction: str, size: int, width: int) -> str:
-    """The name of the function that moves columns.
+class Transfer(NamedTuple):
+    """A function that moves columns.
 
-    Args:
+    It is called with the address of the first row's first entry, the bytes from row to row, the address of
+    the vectors, and the number of columns.
+
+    Attributes:
         direction: ``"gather"`` or ``"scatter"``.
         size: bytes of an entry.
         width: how many rows are moved.
+        columns: how many there are, where these are all that rows have; zero where it is the call that says it.
     """
-    return f"graphax_{direction}_{size}_{width}"
+
+    direction: str
+    size: int
+    width: int
+    columns: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"graphax_{self.direction}_{self.size}_{self.width}_{self.columns}"
+
+    @property
+    def declaration(self) -> str:
+        return f"declare void @{self.name}(ptr, i64, ptr, i64)"
+
+    def text(self, vector_bytes: int) -> str:
+        """Its LLVM IR, for registers of so many bytes."""
+        w = Writer(self.width)
+        if self.columns:
+            _packed(w, self)
+        else:
+            _tiles(w, self, vector_bytes)
+        parameters = "ptr noalias %rows, i64 %stride, ptr noalias %vectors, i64 %columns"
+        return "\n".join([f"define void @{self.name}({parameters}) nounwind {{", "entry:", *w.lines, "}", ""])
 
 
-def declaration(direction: str, size: int, width: int) -> str:
-    """How that function is called: with the address of the first row's first entry, the bytes from row to row,
-    the address of the vectors, and the number of columns."""
-    return f"declare void @{function_name(direction, size, width)}(ptr, i64, ptr, i64)"
-
-
-def function(direction: str, size: int, width: int, vector_bytes: int) -> str:
-    """LLVM IR of the function.
-
-    Tiles are as wide as half a register of 64 bytes, or as smaller registers; a last one overlaps the one
-    before, or is half as wide, down to one column.
-
-    Args:
-        direction: ``"gather"`` or ``"scatter"``.
-        size: bytes of an entry.
-        width: how many rows are moved.
-        vector_bytes: how wide a register is.
-    """
-    w = Writer(width)
+def _packed(w: Writer, transfer: Transfer) -> None:
+    """Few columns: the rows are as many vectors, whose entries change places."""
+    n, width, size = transfer.columns, transfer.width, transfer.size
     scalar = _ENTRIES[size]
-    rows = [f"%step{r}" for r in range(width)]
-    for r, name in enumerate(rows):
+    source, target = ("%rows", "%vectors") if transfer.direction == "gather" else ("%vectors", "%rows")
+    vectors = []
+    for k in range(n):
+        place = w.value(f"getelementptr {w.wide(scalar)}, ptr {source}, i64 {k}")
+        vectors.append(w.value(f"load {w.wide(scalar)}, ptr {place}, align {size}"))
+    for k in range(n):
+        # Where the entries of a target come from: the vector, and the place in it.
+        if transfer.direction == "gather":
+            origins = [divmod(row * n + k, width) for row in range(width)]
+        else:
+            origins = [divmod(k * width + e, n)[::-1] for e in range(width)]
+        joined = vectors[0]
+        for j in range(n - 1):
+            # What was taken before is at its place already.
+            taken = [
+                width + place if vector > j else e if j else place
+                for e, (vector, place) in enumerate(origins)
+            ]
+            joined = w.shuffle(joined, vectors[j + 1], scalar, width, taken)
+        place = w.value(f"getelementptr {w.wide(scalar)}, ptr {target}, i64 {k}")
+        w.do(f"store {w.wide(scalar)} {joined}, ptr {place}, align {size}")
+    w.do("ret void")
+
+
+def _tiles(w: Writer, transfer: Transfer, vector_bytes: int) -> None:
+    """Tiles as wide as a register, of at most 32 bytes, and narrower ones for the rest.
+
+    Where there are columns before the rest that can be moved once more, none is narrower than 16 bytes.
+    """
+    width, size = transfer.width, transfer.size
+    scalar = _ENTRIES[size]
+    steps = [f"%step{r}" for r in range(width)]
+    for r, name in enumerate(steps):
         w.lines.append(f"  {name} = mul i64 %stride, {r}")
     columns = min(width, max(1, min(vector_bytes, 32) // max(size, 4)))
     w.do(f"br label %head{columns}")
     before, place = "entry", "0"
     while columns:
-        tile, head, rest = f"tile{columns}", f"head{columns}", f"rest{columns}"
-        incoming = [f"[{place}, %{before}]", f"[%end{columns}, %{tile}]"]
+        incoming = [f"[{place}, %{before}]", f"[%end{columns}, %tile{columns}]"]
         if columns > 1:
             incoming.append(f"[%last{columns}, %over{columns}]")
-        w.label(head)
+        w.label(f"head{columns}")
         w.lines.append(f"  %c{columns} = phi i64 {', '.join(incoming)}")
         w.lines.append(f"  %end{columns} = add i64 %c{columns}, {columns}")
         whole = w.value(f"icmp sle i64 %end{columns}, %columns")
-        w.do(f"br i1 {whole}, label %{tile}, label %{rest}")
-        w.label(tile)
+        w.do(f"br i1 {whole}, label %tile{columns}, label %rest{columns}")
+        w.label(f"tile{columns}")
         vectors = w.value(f"getelementptr [{width} x {scalar}], ptr %vectors, i64 %c{columns}")
         base = w.value(f"getelementptr {scalar}, ptr %rows, i64 %c{columns}")
-        _Tile(w, base, rows, vectors, scalar, size, columns).move(direction)
-        w.do(f"br label %{head}")
-        w.label(rest)
+        _Tile(w, base, steps, vectors, scalar, size, columns).move(transfer.direction)
+        w.do(f"br label %head{columns}")
+        w.label(f"rest{columns}")
         if columns > 1:
             left = w.value(f"sub i64 %columns, %c{columns}")
-            most = w.value(f"icmp sgt i64 {left}, {columns // 2}")
+            least = 0 if columns * size <= 16 and size > 1 else columns // 2
+            many = w.value(f"icmp sgt i64 {left}, {least}")
             w.lines.append(f"  %last{columns} = sub i64 %columns, {columns}")
             inside = w.value(f"icmp sge i64 %last{columns}, 0")
-            overlaps = w.value(f"and i1 {most}, {inside}")
+            overlaps = w.value(f"and i1 {many}, {inside}")
             w.do(f"br i1 {overlaps}, label %over{columns}, label %less{columns}")
             w.label(f"over{columns}")
-            w.do(f"br label %{head}")
+            w.do(f"br label %head{columns}")
             w.label(f"less{columns}")
             before, place = f"less{columns}", f"%c{columns}"
             w.do(f"br label %head{columns // 2}")
         columns //= 2
     w.do("ret void")
-    name = function_name(direction, size, width)
-    return "\n".join(
-        [
-            f"define void @{name}(ptr noalias %rows, i64 %stride, ptr noalias %vectors, i64 %columns) nounwind {{",
-            "entry:",
-            *w.lines,
-            "}",
-            "",
-        ]
-    )
 
 
-#: The name of the function that copies rows: to an address from another, so many bytes, past the cache or not.
+#: The function that copies rows to an address from another, so many bytes, past the cache or not.
 COPY = "graphax_copy"
 
 
 def copy_function(vector_bytes: int) -> str:
-    """LLVM IR of the function that copies rows that were put together elsewhere; to themselves, it does nothing.
+    """LLVM IR of the function that copies rows that were put together elsewhere, if they were.
 
     Args:
         vector_bytes: how wide a register is.
@@ -158,9 +191,10 @@ class _Tile:
     def _gather(self) -> None:
         pieces = [self._load(self.piece, row, self.size) for row in self.rows]
         if self.columns == 1:
+            column, wide = "poison", self.w.wide(self.scalar)
             for k, piece in enumerate(pieces):
-                place = self.w.value(f"getelementptr i8, ptr {self.vectors}, i64 {k * self.size}")
-                self.w.do(f"store {self.scalar} {piece}, ptr {place}, align {self.size}")
+                column = self.w.value(f"insertelement {wide} {column}, {self.scalar} {piece}, i64 {k}")
+            self._store(wide, column, self._vector(0), self.size * self.w.width)
             return
         joined = [self._join(pieces[j :: self.columns]) for j in range(self.columns)]
         for j, vector in enumerate(transpose(self.w, joined, self.scalar, self.size)):
