@@ -15,9 +15,9 @@ from ._exponentials import exp, exp_parts, scaled
 from ._lanes import Lanes, Pair, exact_product, ordered_sum, product, quotient, where
 from ._polynomials import PI, Sampled, Series, coefficients
 
-_CENTRE = 3.75
+CENTRE = 3.75
 #: What the polynomial is added to.
-_MEAN = 1.25
+MEAN = 1.25
 #: Above these, erfc is zero.
 _END = {"f4": 10.3, "f8": 27.3}
 #: Above these, erf is one.
@@ -43,35 +43,35 @@ def _scaled_erfc(x: Decimal) -> Decimal:
 
 
 def _of_ratio(t: Decimal) -> Decimal:
-    x = Decimal(_CENTRE) * (1 + t) / (1 - t)
-    return (1 + 2 * x) * _scaled_erfc(x) - Decimal(_MEAN)
+    x = Decimal(CENTRE) * (1 + t) / (1 - t)
+    return (1 + 2 * x) * _scaled_erfc(x) - Decimal(MEAN)
 
 
 def _slope(t: Decimal) -> Decimal:
     """The derivative of :func:`_of_ratio`."""
-    x = Decimal(_CENTRE) * (1 + t) / (1 - t)
+    x = Decimal(CENTRE) * (1 + t) / (1 - t)
     y = _scaled_erfc(x)
     of_x = 2 * y + (1 + 2 * x) * (2 * x * y - 2 / _root_of_pi())
-    return of_x * 2 * Decimal(_CENTRE) / (1 - t) ** 2
+    return of_x * 2 * Decimal(CENTRE) / (1 - t) ** 2
 
 
 def _ratio(x: float) -> float:
-    return (x - _CENTRE) / (x + _CENTRE)
+    return (x - CENTRE) / (x + CENTRE)
 
 
-_LARGE = Sampled(_of_ratio, _ratio(0.49), _ratio(_END["f8"]))
-_LARGE_SLOPE = Sampled(_slope, _LARGE.low, _LARGE.high)
+LARGE = Sampled(_of_ratio, _ratio(0.49), _ratio(_END["f8"]))
+_LARGE_SLOPE = Sampled(_slope, LARGE.low, LARGE.high)
 #: ``-log(erfc(a))``, for what is not needed to more than float32.
 _LOG_ERFC = Sampled(lambda a: a * a - _scaled_erfc(a).ln(), 0.49, _ONE["f4"], 0.3)
 #: ``(erf(x) sqrt(pi) / 2 - x) / x**3`` by ``x**2``.
-_SMALL = Series(lambda n: Decimal((-1) ** (n + 1)) / math.factorial(n + 1) / (2 * n + 3), 0.0, 0.2501, 0.3)
+SMALL = Series(lambda n: Decimal((-1) ** (n + 1)) / math.factorial(n + 1) / (2 * n + 3), 0.0, 0.2501, 0.3)
 
 
 def _erf_small(x: Lanes) -> Pair:
     """erf between -1/2 and 1/2."""
     bits = x.format.bits
     z = x * x
-    whole = ordered_sum(x, x * z * z.polynomial(coefficients(_SMALL, bits)))
+    whole = ordered_sum(x, x * z * z.polynomial(coefficients(SMALL, bits)))
     hi, lo = x.format.parts(Fraction(2 / _root_of_pi()), 2)
     y = exact_product(whole.hi, x.same(hi))
     return ordered_sum(y.hi, y.lo + whole.hi.times_plus(lo, whole.lo * hi))
@@ -81,8 +81,8 @@ def _erfc_large(a: Lanes) -> tuple[Pair, Lanes]:
     """erfc from 1/2 on: a pair, and the exponent of the power of two that it is to be scaled by."""
     square = exact_product(a, a)
     k, p = exp_parts(-square)
-    t = quotient(ordered_sum(a.same(-_CENTRE), a), ordered_sum(a.same(_CENTRE), a))
-    g = ordered_sum(a.same(_MEAN), t.hi.polynomial(coefficients(_LARGE, a.format.bits)))
+    t = quotient(ordered_sum(a.same(-CENTRE), a), ordered_sum(a.same(CENTRE), a))
+    g = ordered_sum(a.same(MEAN), t.hi.polynomial(coefficients(LARGE, a.format.bits)))
     g = g.plus(t.lo * t.hi.polynomial(coefficients(_LARGE_SLOPE, 0)))
     e = ordered_sum(a.same(1), p.hi).plus(p.lo)
     return quotient(product(e, g), ordered_sum(a * 2.0, a.same(1))), k

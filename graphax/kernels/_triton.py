@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ._program import Result, ScalarProgram
+from ._program import Body, Instructions, Result, ScalarProgram
 from ._scalars import KINDS
 
 #: Rows of a block: a thread holds the scalars of one row.
-_ROWS = 32
+_ROWS, _WARPS = 32, 1
 #: Columns that are written at once, by the bytes of a number; a row of no more is written in one tile.
 _COLUMNS, _WHOLE = {1: 64, 4: 64, 8: 32}, {1: 128, 4: 128, 8: 64}
 #: Of so few computed columns a tile is filled by selections; more of them are joined pairwise.
@@ -45,7 +46,7 @@ def call(
     def kernel(*refs: Any) -> None:
         operands, outs = refs[: len(program.operands)], refs[len(program.operands) :]
         rows = pl.program_id(0) * _ROWS + jnp.arange(_ROWS, dtype=jnp.int32)
-        inside = rows < batch
+        inside = None if batch % _ROWS == 0 else rows < batch
 
         def read(operand: int, offset: int) -> Any:
             ref = operands[operand]
@@ -53,20 +54,20 @@ def call(
                 return triton.load(ref.at[rows, offset], mask=inside)
             return triton.load(ref.at[jnp.full((_ROWS,), offset, jnp.int32)])
 
-        values = _Values(program, read)
+        values = _Values(program, {"input": read})
         for result, out in zip(results, outs, strict=True):
             for start, stop in _tiles(result):
                 tile = _tile(program, values, result.entries[start:stop], result.kind)
                 columns = jnp.arange(tile.shape[1], dtype=jnp.int32)
-                written = inside[:, None] & (columns < stop - start)[None, :]
-                triton.store(out.at[rows[:, None], start + columns[None, :]], tile, mask=written)
+                place = out.at[rows[:, None], start + columns[None, :]]
+                triton.store(place, tile, mask=_written(inside, columns, stop - start, tile.shape))
 
     types = [jax.ShapeDtypeStruct((batch, len(result.entries)), KINDS[result.kind]) for result in results]
     blocks = -(-batch // _ROWS)
     settings: dict[str, Any] = (
         {"interpret": True}
         if interpret
-        else {"compiler_params": triton.CompilerParams(num_warps=1, num_stages=1)}
+        else {"compiler_params": triton.CompilerParams(num_warps=_WARPS, num_stages=1)}
     )
     called = pl.pallas_call(kernel, grid=(blocks,), out_shape=types, **settings)
 
@@ -86,6 +87,14 @@ def call(
     return run
 
 
+def _written(inside: Any, columns: Any, count: int, shape: tuple[int, ...]) -> Any:
+    """Which entries of a tile are written; None for all of them."""
+    masks = [jnp.broadcast_to(inside[:, None], shape)] if inside is not None else []
+    if count < shape[1]:
+        masks.append(jnp.broadcast_to((columns < count)[None, :], shape))
+    return functools.reduce(lax.bitwise_and, masks) if masks else None
+
+
 def _tiles(result: Result) -> list[tuple[int, int]]:
     """Where the tiles of a row begin and end."""
     size = np.dtype(KINDS[result.kind]).itemsize
@@ -95,33 +104,55 @@ def _tiles(result: Result) -> list[tuple[int, int]]:
 
 
 class _Values:
-    """The values of instructions, for the rows of a block; each is worked out when it is first asked for."""
+    """The values of instructions, for the rows of a block; each is worked out when it is first asked for.
 
-    def __init__(self, program: ScalarProgram, read: Callable[[int, int], Any]) -> None:
-        self._program, self._read = program, read
+    Args:
+        block: the instructions.
+        known: for ``input``, ``carry`` and ``outside`` a function of the arguments.
+    """
+
+    def __init__(self, block: Instructions, known: dict[str, Callable[..., Any]]) -> None:
+        self._block, self._read = block, known
         self._known: dict[int, Any] = {}
 
     def __call__(self, x: int) -> Any:
+        block, known = self._block, self._known
         pending = [x]
         while pending:
             y = pending[-1]
-            if y in self._known:
+            if y in known:
                 pending.pop()
                 continue
-            op, args, kind = self._program.ops[y], self._program.args[y], self._program.kinds[y]
-            if op in ("input", "const"):
-                pending.pop()
-                self._known[y] = (
-                    self._read(*args) if op == "input" else jnp.full((_ROWS,), args[0], KINDS[kind])
-                )
-                continue
-            missing = [z for z in args if z not in self._known]
+            op, args, kind = block.ops[y], block.args[y], block.kinds[y]
+            needed = args[:1] if op == "last" else () if op == "const" or op in self._read else args
+            missing = [z for z in needed if z not in known]
             if missing:
                 pending.extend(reversed(missing))
                 continue
             pending.pop()
-            self._known[y] = _apply(op, [self._known[z] for z in args], kind)
-        return self._known[x]
+            if op in self._read:
+                known[y] = self._read[op](*args)
+            elif op == "const":
+                known[y] = jnp.full((_ROWS,), args[0], KINDS[kind])
+            elif op == "loop":
+                known[y] = _steps(block.bodies[y], [known[z] for z in args])
+            elif op == "last":
+                known[y] = known[args[0]][args[1]]
+            else:
+                known[y] = _apply(op, [known[z] for z in args], kind)
+        return known[x]
+
+
+def _steps(body: Body, given: list[Any]) -> Sequence[Any]:
+    """What the last step of a loop hands on."""
+    count = len(body.after)
+    outside = given[count:]
+
+    def step(_: Any, carried: tuple[Any, ...]) -> tuple[Any, ...]:
+        values = _Values(body, {"carry": carried.__getitem__, "outside": outside.__getitem__})
+        return tuple(values(x) for x in body.after)
+
+    return lax.fori_loop(0, body.length, step, tuple(given[:count]))
 
 
 def _tile(program: ScalarProgram, values: _Values, entries: Sequence[int], kind: str) -> Any:
@@ -165,9 +196,45 @@ def _round(x: Any) -> Any:
     return jnp.where(jnp.abs(x) < large, near, x)
 
 
-def _error(x: Any) -> Any:
-    """The error function, which Triton has not: after Abramowitz and Stegun, 7.1.26, refined by its series."""
-    raise NotImplementedError("erf")
+def _horner(coefficients: Sequence[float], x: Any) -> Any:
+    total = jnp.full_like(x, coefficients[-1])
+    for coefficient in coefficients[-2::-1]:
+        total = total * x + coefficient
+    return total
+
+
+def _near_zero(x: Any) -> Any:
+    """The error function next to zero; see ``_error_functions.py``."""
+    from ._error_functions import SMALL, coefficients  # noqa: PLC0415
+
+    square = x * x
+    terms = coefficients(SMALL, np.finfo(x.dtype).nmant + 1)
+    return 2 / math.sqrt(math.pi) * (x + x * square * _horner(terms, square))
+
+
+def _complement(a: Any) -> Any:
+    """erfc from 1/2 on; see ``_error_functions.py``."""
+    from ._error_functions import CENTRE, LARGE, MEAN, coefficients  # noqa: PLC0415
+
+    terms = coefficients(LARGE, np.finfo(a.dtype).nmant + 1)
+    scaled = MEAN + _horner(terms, (a - CENTRE) / (a + CENTRE))
+    # The square of the leading digits is exact.
+    split = a * (2.0 ** (np.finfo(a.dtype).nmant // 2 + 1) + 1)
+    leading = split - (split - a)
+    return jnp.exp(-leading * leading) * jnp.exp(-(a - leading) * (a + leading)) * scaled / (1 + 2 * a)
+
+
+def _erf(x: Any) -> Any:
+    a = jnp.minimum(jnp.maximum(jnp.abs(x), 0.5), 7.0)
+    large = 1 - _complement(a)
+    return jnp.where(jnp.abs(x) < 0.5, _near_zero(x), jnp.where(x < 0, -large, jnp.where(x > 0, large, x)))
+
+
+def _erfc(x: Any) -> Any:
+    a = jnp.minimum(jnp.maximum(jnp.abs(x), 0.5), 28.0)
+    large = _complement(a)
+    far = jnp.where(x < 0, 2 - large, jnp.where(x > 0, large, x))
+    return jnp.where(jnp.abs(x) < 0.5, 1 - _near_zero(x), far)
 
 
 _NAMES: dict[str, Callable[..., Any]] = {
@@ -192,9 +259,8 @@ _NAMES: dict[str, Callable[..., Any]] = {
     "round": _round,
     "sign": lambda x: jnp.where(x == 0, x, jnp.where(x < 0, -1, jnp.where(x > 0, 1, x)).astype(x.dtype)),
     "is_finite": lambda x: jnp.abs(x) < math.inf,
-    "cbrt": lambda x: lax.cbrt(x),
-    "erfc": lambda x: 1 - _error(x),
-    "erf": _error,
+    "erf": _erf,
+    "erfc": _erfc,
 }
 
 
