@@ -3,8 +3,8 @@
     python benchmarks/kernels.py --batch 1 32 1024 32768 --out results/
 
 The functions are those of `kernel_suite.py`, a vector in and a vector out. Every contender is compiled as
-`jit(vmap(...))`, or `jit(...)` for a batch of one. A run queues calls and waits once, so that a call costs
-what the device takes for it; runs are interleaved round by round. Compilation is timed apart: tracing and
+`jit(vmap(...))`, or `jit(...)` for a batch of one. A run queues calls and waits once, and on a GPU a call works
+on several batches one after another, so that a batch costs what the device takes for it; runs are interleaved round by round. Compilation is timed apart: tracing and
 lowering, the search for an order included, and compiling. `memory floor` is the time to read the points and
 to write the Jacobians at the bandwidth of a copy that is measured in the same run.
 """
@@ -25,7 +25,8 @@ from measure import device_name, save
 
 import graphax
 
-Contender = Callable[[jax.Array], Any]
+Contender = Callable[..., Any]
+Points = Sequence[jax.Array]
 _MODES = ("jacfwd", "jacrev")
 
 
@@ -38,25 +39,25 @@ def contenders(fun: Function, arrays: bool) -> dict[str, Contender]:
     return found
 
 
-def compiled(fun: Contender, points: jax.Array) -> tuple[Contender, float, float]:
+def compiled(fun: Contender, points: Points) -> tuple[Contender, float, float]:
     """The executable, the seconds to trace and lower, and the seconds to compile."""
-    wrapped = fun if points.ndim == 1 else jax.vmap(fun)
+    wrapped = fun if points[0].ndim == 1 else jax.vmap(fun)
     start = time.perf_counter()
-    lowered = jax.jit(lambda x: wrapped(x)).lower(points)
+    lowered = jax.jit(lambda *batches: [wrapped(x) for x in batches]).lower(*points)
     middle = time.perf_counter()
     return lowered.compile(), middle - start, time.perf_counter() - middle
 
 
-def seconds_of_calls(fun: Contender, points: jax.Array, calls: int) -> float:
-    """Seconds a call takes when so many are queued and waited for once."""
+def seconds_of_calls(fun: Contender, points: Points, calls: int) -> float:
+    """Seconds a batch takes when so many calls are queued and waited for once."""
     start = time.perf_counter()
     for _ in range(calls):
-        result = fun(points)
+        result = fun(*points)
     jax.block_until_ready(result)
-    return (time.perf_counter() - start) / calls
+    return (time.perf_counter() - start) / calls / len(points)
 
 
-def calls_for(fun: Contender, points: jax.Array, seconds: float) -> int:
+def calls_for(fun: Contender, points: Points, seconds: float) -> int:
     """How many calls take about so long."""
     once = min(seconds_of_calls(fun, points, 1) for _ in range(3))
     return int(np.clip(seconds / max(once, 1e-7), 1, 2000))
@@ -66,36 +67,42 @@ def bandwidth(size: int = 1 << 28) -> float:
     """Bytes read and written in a second by a copy of an array that is larger than caches."""
     array = jnp.zeros(size // 4, jnp.float32)
     copy = jax.jit(lambda x: x + 1).lower(array).compile()
-    calls = calls_for(copy, array, 0.05)
-    return 2 * size / min(seconds_of_calls(copy, array, calls) for _ in range(5))
+    calls = calls_for(copy, (array,), 0.05)
+    return 2 * size / min(seconds_of_calls(copy, (array,), calls) for _ in range(5))
 
 
-def benchmark(name: str, batch: int, dtype: Any, rounds: int, seconds: float, arrays: bool) -> dict[str, Any]:
+def benchmark(name: str, batch: int, dtype: Any, options: argparse.Namespace) -> dict[str, Any]:
     """Time all contenders on one function.
+
+    Args:
+        name: of the function.
+        batch: points in a batch.
+        dtype: of the points.
+        options: of the command.
 
     Returns:
         for every contender its median seconds a call, of tracing and of compiling; the largest difference of
         the kernel from `jacfwd`, in parts of the largest entry; and the bytes that have to be moved.
     """
     case = SUITE[name]
-    points = case.sample(batch, dtype)
-    points = points[0] if batch == 1 else points
+    points = [case.sample(batch, dtype, seed) for seed in range(options.together)]
+    points = [x[0] for x in points] if batch == 1 else points
     table: dict[str, Any] = {}
     funs: dict[str, Contender] = {}
-    for key, fun in contenders(case.fun, arrays).items():
+    for key, fun in contenders(case.fun, options.arrays).items():
         funs[key], tracing, compiling = compiled(fun, points)
         table[key] = {"trace": tracing, "compile": compiling}
-    results = {key: np.asarray(fun(points)) for key, fun in funs.items()}
+    results = {key: np.asarray(fun(*points)[0]) for key, fun in funs.items()}
     wanted = results["jacfwd"]
     error = np.abs(results["jacve, kernel"] - wanted).max() / np.abs(wanted).max()
-    calls = {key: calls_for(fun, points, seconds) for key, fun in funs.items()}
+    calls = {key: calls_for(fun, points, options.seconds) for key, fun in funs.items()}
     times: dict[str, list[float]] = {key: [] for key in funs}
-    for turn in range(rounds):
+    for turn in range(options.rounds):
         for key in np.random.default_rng(turn).permutation(list(funs)):
             times[key].append(seconds_of_calls(funs[key], points, calls[key]))
     for key, found in times.items():
         table[key]["run"] = float(np.median(found))
-    return {"contenders": table, "error": float(error), "bytes": int(points.nbytes + wanted.nbytes)}
+    return {"contenders": table, "error": float(error), "bytes": int(points[0].nbytes + wanted.nbytes)}
 
 
 def ratios(row: dict[str, Any]) -> dict[str, float]:
@@ -123,6 +130,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--dtype", nargs="+", default=["float32"], choices=["float32", "float64"])
     parser.add_argument("--rounds", type=int, default=7, help="runs of every contender (default 7)")
     parser.add_argument("--seconds", type=float, default=0.05, help="of queued calls a run (default 0.05)")
+    parser.add_argument(
+        "--together",
+        type=int,
+        default=1 if jax.devices()[0].platform == "cpu" else 6,
+        help="batches in one call, so that starting it is not what is measured (default 1, on a GPU 6)",
+    )
     parser.add_argument("--arrays", action="store_true", help="time jacve by operations on arrays, too")
     parser.add_argument("--out", type=Path, help="folder for kernels.json")
     options = parser.parse_args(argv)
@@ -136,9 +149,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for batch in options.batch:
             rows: dict[str, Any] = {}
             for name in options.functions:
-                row = benchmark(
-                    name, batch, np.dtype(dtype), options.rounds, options.seconds, options.arrays
-                )
+                row = benchmark(name, batch, np.dtype(dtype), options)
                 row |= ratios(row)
                 row["memory floor"] = row["bytes"] / speed
                 rows[name] = row
@@ -158,7 +169,10 @@ def main(argv: Sequence[str] | None = None) -> None:
                     flush=True,
                 )
     if options.out:
-        save(options.out / "kernels.json", {"bandwidth": speed, "rounds": options.rounds, "table": table})
+        save(
+            options.out / "kernels.json",
+            {"bandwidth": speed, "rounds": options.rounds, "together": options.together, "table": table},
+        )
 
 
 if __name__ == "__main__":

@@ -17,10 +17,14 @@ from ._scalars import KINDS
 
 #: Rows of a block: a thread holds the scalars of one row.
 _ROWS, _WARPS = 32, 1
-#: Columns that are written at once, by the bytes of a number; a row of no more is written in one tile.
-_COLUMNS, _WHOLE = {1: 64, 4: 64, 8: 32}, {1: 128, 4: 128, 8: 64}
+#: Columns that are written at once, by the bytes of a number.
+_COLUMNS = {1: 128, 4: 128, 8: 64}
+#: Where more of a row's entries are constant than this part of them, it is filled with zeros first.
+_SPARSE = 0.75
+#: Numbers that are filled in at once.
+_FILL = 2048
 #: Of so few computed columns a tile is filled by selections; more of them are joined pairwise.
-_FEW = 6
+_FEW = 8
 
 
 def call(
@@ -56,13 +60,23 @@ def call(
 
         values = _Values(program, {"input": read})
         for result, out in zip(results, outs, strict=True):
+            if _is_sparse(program, result, batch):
+                _fill(out, pl.program_id(0), batch, result)
+                for column, x in enumerate(result.entries):
+                    if not _is_zero(program, x):
+                        triton.store(out.at[rows * len(result.entries) + column], values(x), mask=inside)
+                continue
             for start, stop in _tiles(result):
                 tile = _tile(program, values, result.entries[start:stop], result.kind)
                 columns = jnp.arange(tile.shape[1], dtype=jnp.int32)
                 place = out.at[rows[:, None], start + columns[None, :]]
                 triton.store(place, tile, mask=_written(inside, columns, stop - start, tile.shape))
 
-    types = [jax.ShapeDtypeStruct((batch, len(result.entries)), KINDS[result.kind]) for result in results]
+    def shape(result: Result) -> tuple[int, ...]:
+        count = len(result.entries)
+        return (batch * count,) if _is_sparse(program, result, batch) else (batch, count)
+
+    types = [jax.ShapeDtypeStruct(shape(result), KINDS[result.kind]) for result in results]
     blocks = -(-batch // _ROWS)
     settings: dict[str, Any] = (
         {"interpret": True}
@@ -95,11 +109,40 @@ def _written(inside: Any, columns: Any, count: int, shape: tuple[int, ...]) -> A
     return functools.reduce(lax.bitwise_and, masks) if masks else None
 
 
+def _is_zero(program: ScalarProgram, x: int) -> bool:
+    return program.ops[x] == "const" and not program.args[x][0]
+
+
+def _is_sparse(program: ScalarProgram, result: Result, batch: int) -> bool:
+    """Whether most of a wide row is zero."""
+    count = len(result.entries)
+    zeros = sum(_is_zero(program, x) for x in result.entries)
+    size = np.dtype(KINDS[result.kind]).itemsize
+    # Places in the whole array are counted in 32 bits.
+    return count > _COLUMNS[size] and zeros > _SPARSE * count and (batch + _ROWS) * count < 2**31
+
+
+def _fill(out: Any, block: Any, batch: int, result: Result) -> None:
+    """Zeros into the rows of a block, which lie one after another; then its threads wait for one another."""
+    from jax.experimental.pallas import triton  # noqa: PLC0415
+
+    count = len(result.entries)
+    numbers = _ROWS * count
+    zeros = jnp.zeros((_FILL,), KINDS[result.kind])
+    for start in range(0, numbers, _FILL):
+        within = start + jnp.arange(_FILL, dtype=jnp.int32)
+        place = block * numbers + within
+        masks = [within < numbers] if start + _FILL > numbers else []
+        masks += [place < batch * count] if batch % _ROWS else []
+        mask = functools.reduce(lax.bitwise_and, masks) if masks else None
+        triton.store(out.at[place], zeros, mask=mask)
+    triton.debug_barrier()
+
+
 def _tiles(result: Result) -> list[tuple[int, int]]:
     """Where the tiles of a row begin and end."""
-    size = np.dtype(KINDS[result.kind]).itemsize
+    width = _COLUMNS[np.dtype(KINDS[result.kind]).itemsize]
     count = len(result.entries)
-    width = count if count <= _WHOLE[size] else _COLUMNS[size]
     return [(start, min(start + width, count)) for start in range(0, count, width)]
 
 
@@ -161,7 +204,7 @@ def _tile(program: ScalarProgram, values: _Values, entries: Sequence[int], kind:
     constants = [program.args[x][0] if program.ops[x] == "const" else None for x in entries]
     constants += [KINDS[kind](0)] * (width - len(entries))
     computed = [k for k, constant in enumerate(constants) if constant is None]
-    if len(computed) > max(_FEW, width // 8):
+    if len(computed) > _FEW:
         columns = [
             values(entries[k]) if k in set(computed) else jnp.full((_ROWS,), constants[k], KINDS[kind])
             for k in range(width)
