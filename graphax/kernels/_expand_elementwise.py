@@ -246,7 +246,21 @@ def _pow(call: Call) -> list[Expressions]:
     scalars, kind = call.scalars, call.kind
     if kind[0] != "f":
         raise NoKernel("powers of integers are not expanded into scalars")
-    return _each(call, lambda x, y: scalars.binary("pow", x, scalars.convert(y, kind)))
+    if call.kind_of(1) == kind:
+        return _each(call, lambda x, y: scalars.binary("pow", x, y))
+    one, nothing, zero = scalars.const(1, kind), scalars.const(0, kind), scalars.zero(kind)
+
+    def power(x: int, y: int, order: int) -> int:
+        """Of exponents that are integers zero is one at which there is no derivative."""
+        found = scalars.binary("pow", x, y)
+        if not order:
+            return found
+        partial = scalars.mul(y, power(x, scalars.sub(y, one), order - 1))
+        return call.expansion.given(
+            found, (x,), (scalars.select(scalars.compare("eq", y, nothing), zero, partial),)
+        )
+
+    return _each(call, lambda x, y: power(x, scalars.convert(y, kind), call.expansion.order))
 
 
 @register(*COMPARISONS, "gt", "ge")

@@ -482,20 +482,28 @@ def test_what_is_tied_shares_derivatives_as_in_jax():
 
 def test_derivatives_are_infinite_where_those_of_jax_are():
     check_derivatives(lambda x: (x**-2, x**-1, x**3, jnp.sqrt(x), lax.rsqrt(x), jnp.cbrt(x)), np.zeros(2))
+    check_derivatives(lambda x, i: lax.pow(x, i), np.zeros(4), np.arange(-1, 3))
 
 
-def curved(x, a, s):
+def curved(x, a, s, i):
     return (
         [jnp.linalg.solve(a, x[:2]), jnp.linalg.inv(a), jnp.linalg.det(a), jax.scipy.linalg.cholesky(s)]
         + [jax.nn.sigmoid(x), jax.nn.silu(x), jax.nn.softplus(x), jax.nn.logsumexp(x), lax.rsqrt(x**2 + 1)]
         + [x**4, x**-3, lax.clamp(-1.0, x, 1.0) ** 2, x.max() ** 2, lax.cumlogsumexp(x), jnp.sort(x) ** 2]
-        + [lax.cummax(x) ** 2, x.prod(), jnp.linalg.norm(x), jnp.logaddexp(x, 1.0), jnp.linalg.cholesky(s)]
+        + [
+            lax.cummax(x) ** 2,
+            x.prod(),
+            jnp.linalg.norm(x),
+            jnp.logaddexp(x, 1.0),
+            jnp.linalg.cholesky(s),
+            lax.pow(x, i),
+        ]
     )
 
 
 def test_second_derivatives_are_those_of_jax_when_they_are_asked_for():
     a = SQUARE[:2, :2]
-    check_derivatives(curved, LINE[:3], a, a @ a.T + np.eye(2), times=2)
+    check_derivatives(curved, LINE[:3], a, a @ a.T + np.eye(2), np.arange(3), times=2)
 
 
 def test_second_derivatives_of_rules_are_those_of_the_rules():
