@@ -16,6 +16,7 @@ from . import (  # noqa: F401  (they register their rules)
     _expand_reductions,
     _expand_relabel,
     _expand_sorting,
+    _expand_windows,
 )
 from ._expansion import Expansion, Expressions, NoKernel
 from ._scalars import Scalars

@@ -215,12 +215,52 @@ def _quotient(call: Call) -> list[Expressions]:
     return _each(call, quotient)
 
 
+@register("shift_left", "shift_right_logical", "shift_right_arithmetic")
+def _shift(call: Call) -> list[Expressions]:
+    """By numbers that are known: products and quotients with powers of two."""
+    scalars, name, kind = call.scalars, call.name, call.kind
+    limits = np.iinfo(KINDS[kind])
+
+    def shift(x: int, by: int) -> int:
+        count = scalars.value(by)
+        if count is None or not 0 <= count < limits.bits - 1:
+            raise NoKernel(f"'{name}' is expanded into scalars for known numbers of bits alone")
+        power = scalars.const(2 ** int(count), kind)
+        if name == "shift_left":
+            return scalars.mul(x, power)
+        rest = scalars.binary("and", x, scalars.const(2 ** int(count) - 1, kind))
+        found = scalars.binary("div", scalars.sub(x, rest), power)
+        if kind[0] == "u" or name == "shift_right_arithmetic":
+            return found
+        return (
+            scalars.binary("and", found, scalars.const(limits.max >> max(int(count) - 1, 0), kind))
+            if count
+            else x
+        )
+
+    return _each(call, shift)
+
+
 @register("pow")
 def _pow(call: Call) -> list[Expressions]:
     scalars, kind = call.scalars, call.kind
     if kind[0] != "f":
         raise NoKernel("powers of integers are not expanded into scalars")
-    return _each(call, lambda x, y: scalars.binary("pow", x, scalars.convert(y, kind)))
+    if call.kind_of(1) == kind:
+        return _each(call, lambda x, y: scalars.binary("pow", x, y))
+    one, nothing, zero = scalars.const(1, kind), scalars.const(0, kind), scalars.zero(kind)
+
+    def power(x: int, y: int, order: int) -> int:
+        """Of exponents that are integers zero is one at which there is no derivative."""
+        found = scalars.binary("pow", x, y)
+        if not order:
+            return found
+        partial = scalars.mul(y, power(x, scalars.sub(y, one), order - 1))
+        return call.expansion.given(
+            found, (x,), (scalars.select(scalars.compare("eq", y, nothing), zero, partial),)
+        )
+
+    return _each(call, lambda x, y: power(x, scalars.convert(y, kind), call.expansion.order))
 
 
 @register(*COMPARISONS, "gt", "ge")

@@ -14,6 +14,7 @@ from jax.extend import core
 from .._trace import Program, inline, with_moving
 from ..rules._elementwise import array_type
 from ._expand_custom import coefficients, entries_of, fresh_like
+from ._expand_reductions import combined
 from ._expansion import Call, Expressions, register
 
 #: Rows of a matrix, each with the entries that are not structurally zero, by their columns.
@@ -76,6 +77,16 @@ class _System:
         unknown = fresh_like(call, [atom.aval for atom in call.equation.inputs[sum(lengths) :]])
         found = call.expansion.run_rule(solve, [*solver, *unknown], [False] * (len(solver) + len(unknown)))
         self._inverse = self._coefficients(entries_of(found[: len(rights)]), entries_of(unknown))
+        known = [call.scalars.value(x) for x in self._rights]
+        if self._parameters and None not in known:
+            # Those of a matrix that is inverted: the entries of the inverse are there already.
+            self._plain = [self._product_with(row, known) for row in self._inverse]
+
+    def _product_with(self, row: dict[int, int], known: list[Any]) -> int:
+        """The product of a row of the inverse and right-hand sides that are known."""
+        scalars = self._call.scalars
+        terms = [scalars.mul(x, self._rights[at]) for at, x in row.items() if known[at] != 0]
+        return combined(scalars.add, terms) if terms else scalars.const(0, self._call.kind)
 
     def solution(self, order: int) -> list[int]:
         """The solutions with derivatives up to an order."""

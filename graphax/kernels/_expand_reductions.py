@@ -62,11 +62,11 @@ def _logical(call: Call) -> list[Expressions]:
 def _extremum(call: Call) -> list[Expressions]:
     name, kind = call.name.removeprefix("reduce_"), call.kind
     fun = functools.partial(call.scalars.binary, extremum_of(name, kind))
-    lowest = call.scalars.const(_lowest(kind) if name == "max" else _highest(kind), kind)
+    neutral = call.scalars.const(lowest(kind) if name == "max" else highest(kind), kind)
 
     def extremum(row: list[int]) -> int:
         if not row:
-            return lowest
+            return neutral
         found = combined(fun, row)
         # By the chain rule those that are equal would have unequal shares.
         return _shared(call.expansion, row, found, name) if len(row) > 2 and kind[0] == "f" else found
@@ -74,11 +74,11 @@ def _extremum(call: Call) -> list[Expressions]:
     return call.shaped(list(map(extremum, _rows(call, call.params["axes"]))))
 
 
-def _lowest(kind: str) -> float:
+def lowest(kind: str) -> float:
     return -np.inf if kind[0] == "f" else False if kind == "b1" else np.iinfo(KINDS[kind]).min
 
 
-def _highest(kind: str) -> float:
+def highest(kind: str) -> float:
     return np.inf if kind[0] == "f" else True if kind == "b1" else np.iinfo(KINDS[kind]).max
 
 

@@ -86,10 +86,6 @@ class Call:
             operand = np.broadcast_to(operand, shape)
         return operand.ravel().tolist()
 
-    def known(self, at: int) -> np.ndarray | None:
-        """The numbers of an operand, if all are constants."""
-        return self.expansion.known(self.operands[at], self.kind_of(at))
-
     def shaped(self, entries: Sequence[int]) -> list[Expressions]:
         """The first result, from its entries in rows."""
         return [np.array(entries, np.int64).reshape(self.shape)]
@@ -247,17 +243,6 @@ class Expansion:
         const = self.scalars.const
         entries = [const(number, kind) for number in numbers.ravel()]
         return np.array(entries, np.int64).reshape(numbers.shape)
-
-    def known(self, array: Expressions, kind: str) -> np.ndarray | None:
-        """The numbers that expressions stand for, if all are constants."""
-        value = self.scalars.value
-        numbers = []
-        for x in array.ravel().tolist():
-            number = value(x)
-            if number is None:
-                return None
-            numbers.append(number)
-        return np.array(numbers, KINDS[kind]).reshape(array.shape)
 
     def given(self, x: int, operands: Sequence[int], partials: Sequence[int]) -> int:
         """A value whose derivatives by operands are these, unless none will be taken of it.

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from jax import lax
 
+import graphax
+import graphax.kernels
 from graphax._trace import trace_program
 from graphax.kernels._eliminate import jacobian
 from graphax.kernels._expand import NoKernel, expand
@@ -209,6 +211,27 @@ def products(a, b):
     )
 
 
+def windowed(a, k):
+    """Windows of all kinds: entries apart, positions apart, around the array and cut short."""
+    sizes = (2, 1, 3), (1, 1, 2), ((1, 0), (0, 0), (0, 2)), (1, 1, 2), (2, 1, 1)
+    plain = (1, 1), "VALID"
+    image = jnp.concatenate([a, a * a], 2)[None, :2].transpose(0, 1, 3, 2)
+    return (
+        [
+            lax.reduce_window(a, start, of, *sizes)
+            for start, of in ((-INF, lax.max), (INF, lax.min), (0.0, lax.add))
+        ]
+        + [jnp.convolve(k[0], k[1]), jnp.correlate(k[0], k[1], "same")]
+        + [lax.conv_general_dilated(image, k.reshape(4, 2, 2, 1), (2, 1), [(1, 2), (0, -1)], (1, 2), (2, 1))]
+        + [lax.conv_general_dilated(image, k[:, :2].reshape(4, 1, 2, 1), *plain, feature_group_count=2)]
+        + [
+            lax.conv_general_dilated(
+                image.reshape(2, 1, 8, -1), k.reshape(4, 1, 4, 1), *plain, batch_group_count=2
+            )
+        ]
+    )
+
+
 def picked(x, a, i):
     """Indices may be anything."""
     j = i[0]
@@ -336,6 +359,7 @@ FAMILIES = {
     "reduced": (reduced, CUBE),
     "cumulated": (cumulated, CUBE),
     "products": (products, CUBE, SQUARE),
+    "windowed": (windowed, CUBE, SQUARE),
     "picked": (picked, LINE, SQUARE, np.array([1, 0, 3, 2])),
     "ordered": (ordered, LINE),
     "systems": (systems, SQUARE, POSITIVE, LINE[:4]),
@@ -399,7 +423,8 @@ def integers(a, b):
     # Sums of unsigned numbers are of 64 bits.
     signed = [-a, abs(a), jnp.sign(a), a.sum(), jnp.cumsum(a)] if a.dtype != jnp.uint32 else []
     return (
-        [a // b, a % b, lax.div(a, b), lax.rem(a, b), a & b, a | b, a ^ b, ~a, a + b, a - b, a * b, a**3]
+        [a << 3, a >> 2, lax.shift_right_logical(a, jnp.array(5, a.dtype)) if a.dtype != jnp.int64 else a]
+        + [a // b, a % b, lax.div(a, b), lax.rem(a, b), a & b, a | b, a ^ b, ~a, a + b, a - b, a * b, a**3]
         + [
             a < b,
             a == b,
@@ -457,20 +482,28 @@ def test_what_is_tied_shares_derivatives_as_in_jax():
 
 def test_derivatives_are_infinite_where_those_of_jax_are():
     check_derivatives(lambda x: (x**-2, x**-1, x**3, jnp.sqrt(x), lax.rsqrt(x), jnp.cbrt(x)), np.zeros(2))
+    check_derivatives(lambda x, i: lax.pow(x, i), np.zeros(4), np.arange(-1, 3))
 
 
-def curved(x, a, s):
+def curved(x, a, s, i):
     return (
         [jnp.linalg.solve(a, x[:2]), jnp.linalg.inv(a), jnp.linalg.det(a), jax.scipy.linalg.cholesky(s)]
         + [jax.nn.sigmoid(x), jax.nn.silu(x), jax.nn.softplus(x), jax.nn.logsumexp(x), lax.rsqrt(x**2 + 1)]
         + [x**4, x**-3, lax.clamp(-1.0, x, 1.0) ** 2, x.max() ** 2, lax.cumlogsumexp(x), jnp.sort(x) ** 2]
-        + [lax.cummax(x) ** 2, x.prod(), jnp.linalg.norm(x), jnp.logaddexp(x, 1.0), jnp.linalg.cholesky(s)]
+        + [
+            lax.cummax(x) ** 2,
+            x.prod(),
+            jnp.linalg.norm(x),
+            jnp.logaddexp(x, 1.0),
+            jnp.linalg.cholesky(s),
+            lax.pow(x, i),
+        ]
     )
 
 
 def test_second_derivatives_are_those_of_jax_when_they_are_asked_for():
     a = SQUARE[:2, :2]
-    check_derivatives(curved, LINE[:3], a, a @ a.T + np.eye(2), times=2)
+    check_derivatives(curved, LINE[:3], a, a @ a.T + np.eye(2), np.arange(3), times=2)
 
 
 def test_second_derivatives_of_rules_are_those_of_the_rules():
@@ -511,6 +544,23 @@ def test_values_alone_hold_no_derivatives():
     for fun in (jax.nn.sigmoid, jax.nn.relu, jnp.max, jnp.linalg.norm, lambda x: x**5):
         expanded = Expanded(fun, LINE, order=0)
         assert "given" not in expanded.scalars.ops
+
+
+@jax.jit
+def root(x):
+    """A step of Newton's method, with the derivative by a kernel."""
+    return x - jnp.linalg.solve(graphax.jacve(curve, kernel=True)(x), graphax.kernels.fuse(curve)(x))
+
+
+def curve(x):
+    return jnp.stack([x[0] ** 3 * x[1], jnp.sin(x[1]) + x[0]])
+
+
+def test_kernels_within_a_program_are_expanded_with_it():
+    check_values(root, LINE[:2])
+    check_derivatives(root, LINE[:2])
+    check_values(jax.vmap(root), SQUARE[:, :2])
+    check_derivatives(jax.vmap(root), SQUARE[:2, :2])
 
 
 # ---- refusals
