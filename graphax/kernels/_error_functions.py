@@ -71,7 +71,7 @@ def _erf_small(x: Lanes) -> Pair:
     """erf between -1/2 and 1/2."""
     bits = x.format.bits
     z = x * x
-    whole = ordered_sum(x, x * z * z.polynomial(coefficients(SMALL, bits)))
+    whole = ordered_sum(x, x * (z * z.polynomial(coefficients(SMALL, bits))))
     hi, lo = x.format.parts(Fraction(2 / _root_of_pi()), 2)
     y = exact_product(whole.hi, x.same(hi))
     return ordered_sum(y.hi, y.lo + whole.hi.times_plus(lo, whole.lo * hi))

@@ -210,9 +210,9 @@ def _log_of_ratio(s: Pair, k: Lanes) -> Pair:
     f = k.format
     ln2_hi, ln2_lo = _ln2(f)
     z = s.hi * s.hi
-    tail = s.hi * z * z.polynomial(coefficients(_LOG_3, f.bits))
+    tail = s.hi.times_plus(z * z.polynomial(coefficients(_LOG_3, f.bits)), s.lo * 2.0)
     whole = ordered_sum(k * ln2_hi, s.hi * 2.0)
-    return whole.plus(k.times_plus(ln2_lo, s.lo.times_plus(2.0, tail)))
+    return whole.plus(k.times_plus(ln2_lo, tail))
 
 
 def _log_of_pair(v: Pair, more: Lanes | float = 0.0) -> Pair:
@@ -332,7 +332,7 @@ def _log_accurate(a: Lanes) -> Pair:
     part = m - 1.0
     s = quotient(Pair(part, a.same(0)), ordered_sum(a.same(2), part))
     z = product(s, s)
-    inner = z.hi * z.hi.polynomial(coefficients(_LOG_5, f.bits))
+    inner = product(Pair(z.hi.polynomial(coefficients(_LOG_5, f.bits)), a.same(0)), z)
     factor = _plus_constant(inner, Fraction(2, 3))
     tail = product(product(s, z), factor)
     ln2_hi, ln2_lo = _ln2(f)
@@ -344,10 +344,10 @@ def _log_accurate(a: Lanes) -> Pair:
     return Pair(where(inside, y.hi, ends), where(inside, y.lo, 0.0))
 
 
-def _plus_constant(x: Lanes, constant: Fraction) -> Pair:
-    """A number plus a larger constant."""
-    hi, lo = x.format.parts(constant, 2)
-    return ordered_sum(x.same(hi), x).plus(x.same(lo))
+def _plus_constant(x: Pair, constant: Fraction) -> Pair:
+    """A pair plus a larger constant."""
+    hi, lo = x.hi.format.parts(constant, 2)
+    return ordered_sum(x.hi.same(hi), x.hi).plus(x.lo + lo)
 
 
 def _power_by_pairs(a: Lanes, y: Lanes) -> Lanes:

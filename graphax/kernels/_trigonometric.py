@@ -50,8 +50,7 @@ def _sin_and_cos(r: Pair) -> tuple[Pair, Pair]:
     z = r.hi * r.hi
     half = z * 0.5
     w = 1.0 - half
-    tail = r.hi * z * z.polynomial(coefficients(_SIN, bits))
-    sine = Pair(r.hi, r.lo.times_plus(w, tail))
+    sine = Pair(r.hi, r.hi.times_plus(z * z.polynomial(coefficients(_SIN, bits)), r.lo * w))
     tail = z * z * z.polynomial(coefficients(_COS, bits))
     # What squaring lost counts where the cosine is to be divided by.
     lost = r.hi.fused(r.hi, -z).times_plus(0.5, r.hi * r.lo)
@@ -118,7 +117,7 @@ def _angle(n: Lanes, d: Lanes) -> Pair:
     )
     q = ordered_sum(*q)
     z = q.hi * q.hi
-    t = q.plus(q.hi * z * z.polynomial(coefficients(_ATAN, n.format.bits)))
+    t = Pair(q.hi, q.hi.times_plus(z * z.polynomial(coefficients(_ATAN, n.format.bits)), q.lo))
     hi, lo = n.format.parts(PI / 4, 2)
     base = ordered_sum(n.same(hi), -t.hi).plus(lo - t.lo)
     return Pair(where(steep, base.hi, t.hi), where(steep, base.lo, t.lo))
@@ -168,8 +167,9 @@ def _asin_core(a: Lanes) -> tuple[Lanes, Pair]:
     z = where(large, rest, a * a)
     high = rest.sqrt()
     left = (-high).fused(high, rest)
-    s = Pair(where(large, high, a), where(large & (high > 0.0), left / (high + high), 0.0))
-    return large, s.plus(s.hi * z * z.polynomial(coefficients(_ASIN, a.format.bits)))
+    s = where(large, high, a)
+    lost = where(large & (high > 0.0), left / (high + high), 0.0)
+    return large, Pair(s, s.times_plus(z * z.polynomial(coefficients(_ASIN, a.format.bits)), lost))
 
 
 def asin(x: Lanes) -> Lanes:

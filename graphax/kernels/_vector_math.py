@@ -1,4 +1,11 @@
-"""Functions of the elementary kind as LLVM functions of vectors, for every width."""
+"""Elementary functions as LLVM functions of vectors, of every width.
+
+Results are within 1 unit in the last place in float64 and 1.5 in float32, over the whole range, with numbers
+below the normal ones, infinities, NaN and signs of zeros as Annex F of the C standard has them. (Where a
+processor is set to flush numbers below the normal ones, they are zero, and those next to them within 1.5.)
+The platform's functions are called for ``rem``, and for angles too large to be reduced here. On processors
+without fused products the platform's ``fma`` stands for them: results are as near, and slow.
+"""
 
 from __future__ import annotations
 

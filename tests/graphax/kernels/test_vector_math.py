@@ -72,6 +72,8 @@ def arguments(name, dtype, size, random):
         base = np.concatenate([random.uniform(0, 10, size), 1 + random.uniform(-1e-3, 1e-3, size)])
         bound = np.log(float(np.finfo(dtype).max)) * 1.1
         pairs.append((base, random.uniform(-bound, bound, 2 * size) / np.log(base)))
+        base = random.uniform(0.5, 3, size)
+        pairs.append((base, random.choice([-0.9, 0.9], size) * bound / np.log(base)))
         pairs.append((random.uniform(-10, 10, size), random.integers(-30, 30, size)))
         with np.errstate(all="ignore"):
             return [np.concatenate(parts).astype(dtype) for parts in zip(*pairs, strict=True)]
