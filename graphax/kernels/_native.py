@@ -87,10 +87,13 @@ def _compile(program: ScalarProgram, batched: tuple[bool, ...], single: bool, na
     from ._handler import HANDLER
 
     rows = loop(program, batched, host(), single)
-    parts = [_part("handler", HANDLER), _part("copy", COPY)]
-    parts += [_part("function", function_name(*function), *function) for function in rows.functions]
-    parts += [_part("transfer", transfer.name, transfer) for transfer in rows.transfers]
-    tracker = _link(name, _kernel_text(program, batched, rows, name), dict(parts))
+    parts = {HANDLER: _part("handler", HANDLER), COPY: _part("copy", COPY)}
+    for function in rows.functions:
+        parts[function_name(*function)] = _part("function", function_name(*function), *function)
+    for transfer in rows.transfers:
+        parts[transfer.name] = _part("transfer", transfer.name, transfer)
+    addresses = {part: code[part] for part, code in parts.items()}
+    tracker = _link(name, _kernel_text(program, batched, rows, name), addresses)
     jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(ctypes.c_void_p(tracker[name])), platform="cpu")
     if hasattr(jax.ffi, "register_ffi_target_as_batch_partitionable"):
         jax.ffi.register_ffi_target_as_batch_partitionable(name)
@@ -98,11 +101,9 @@ def _compile(program: ScalarProgram, batched: tuple[bool, ...], single: bool, na
 
 
 @functools.cache
-def _part(subject: str, name: str, *key: Any) -> tuple[str, int]:
-    """The name and the address of something that kernels share, compiled when the first one needs it."""
-    tracker = _link(name, _TEXTS[subject](host(), *key), {})
-    _registered[name] = tracker
-    return name, tracker[name]
+def _part(subject: str, name: str, *key: Any) -> Any:
+    """Machine code of something that kernels share, compiled when the first one needs it."""
+    return _link(name, _TEXTS[subject](host(), *key), {})
 
 
 def _link(name: str, text: str, imports: dict[str, int]) -> Any:
