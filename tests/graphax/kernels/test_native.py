@@ -22,8 +22,6 @@ pytestmark = pytest.mark.skipif(_native.available() is not None, reason=str(_nat
 TOLERANCE = {"f4": 3e-6, "f8": 1e-14}
 SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 0.5, -1.5, 2.5, 1.0, -1.0])
 
-KEPT = []  # caches that hold machine code which XLA knows of
-
 
 def call(program, arrays, batched=None, single=False):
     batched = batched or (True,) * len(arrays)
@@ -299,9 +297,7 @@ def test_machines_with_smaller_registers_compute_the_same(cpu, features, monkeyp
     older = _native.host()._replace(cpu=cpu, features=features)
     monkeypatch.setattr(_native, "host", lambda: older)
     for name in ("_part", "_linker"):
-        fresh = functools.cache(getattr(_native, name).__wrapped__)
-        KEPT.append(fresh)
-        monkeypatch.setattr(_native, name, fresh)
+        monkeypatch.setattr(_native, name, functools.cache(getattr(_native, name).__wrapped__))
     test_every_operation_on_real_numbers_is_numpys_also_on_special_ones("f4")
     test_every_operation_on_real_numbers_is_numpys_also_on_special_ones("f8")
     test_rows_of_any_width_are_read_and_written_whole(19)
