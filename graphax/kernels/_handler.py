@@ -23,7 +23,9 @@ from ._program import ScalarProgram
 HANDLER = "graphax_handle"
 
 #: What a chunk of rows takes at least, in cycles: some microseconds.
-_CHUNK_CYCLES = 40_000
+_CHUNK_CYCLES = 20_000
+#: How many chunks are worth a second thread, which takes about as long to wake.
+_CHUNKS_TO_SHARE = 4
 _CHUNKS_PER_THREAD = 8
 #: Results of so many bytes would fall out of the cache before anyone reads them.
 _STREAMED_BYTES = 4 << 20
@@ -187,7 +189,7 @@ class _Handler:
         with b.if_then(b.icmp_signed("<", batch, width)):
             b.ret(b.call(self.few, [frame, kernel, data, batch]))
         stream = self._streams(b, kernel, batch)
-        with b.if_then(b.icmp_signed("<", batch, b.mul(chunk, _LONG(2)))):
+        with b.if_then(b.icmp_signed("<", batch, b.mul(chunk, _LONG(_CHUNKS_TO_SHARE)))):
             b.call(_get(b, _KERNEL, kernel, "rows", _ROWS), [data, _LONG(0), batch, stream])
             b.ret(_POINTER(None))
         b.call(self.share, [frame, kernel, data, batch])

@@ -95,7 +95,8 @@ def _compile(program: ScalarProgram, batched: tuple[bool, ...], single: bool, na
         parts[transfer.name] = _part("transfer", transfer.name, transfer)
     address = _link(name, _kernel_text(program, batched, rows, name), parts)
     jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(ctypes.c_void_p(address)), platform="cpu")
-    if hasattr(jax.ffi, "register_ffi_target_as_batch_partitionable"):
+    # XLA would cut what all rows share into pieces, too.
+    if all(batched) and hasattr(jax.ffi, "register_ffi_target_as_batch_partitionable"):
         jax.ffi.register_ffi_target_as_batch_partitionable(name)
 
 
