@@ -12,10 +12,11 @@ _SCALARS = {"size_t": 8, "int64_t": 8, "int": 4, "int32_t": 4, "uint32_t": 4}
 
 
 class Struct:
-    """A C struct: the offsets of its fields and its size."""
+    """A C struct: the offsets of its fields, the structs that some of these are, and its size."""
 
     def __init__(self) -> None:
         self.offsets: dict[str, int] = {}
+        self.inner: dict[str, str] = {}
         self.size, self.alignment = 0, 1
 
     def append(self, name: str, size: int, alignment: int) -> None:
@@ -23,9 +24,6 @@ class Struct:
         self.offsets[name] = -(-self.size // alignment) * alignment
         self.size = self.offsets[name] + size
         self.alignment = max(self.alignment, alignment)
-
-    def __getitem__(self, name: str) -> int:
-        return self.offsets[name]
 
 
 class Layout:
@@ -65,7 +63,7 @@ class Layout:
             if pointer or "*" in field:
                 struct.append(name, 8, 8)
             elif kind in self.structs:
-                inner = self.structs[kind]
+                inner, struct.inner[name] = self.structs[kind], kind
                 struct.append(name, -(-inner.size // inner.alignment) * inner.alignment, inner.alignment)
             elif kind in _SCALARS or kind in enums or kind == "Handler_Traits":
                 size = _SCALARS.get(kind, 4)
@@ -77,17 +75,13 @@ class Layout:
     def _end(self, name: str, last: str) -> int:
         """Where a struct ends, up to the field that its size counts as the last."""
         struct = self.structs[name]
-        later = [offset for offset in struct.offsets.values() if offset > struct[last]]
+        later = [offset for offset in struct.offsets.values() if offset > struct.offsets[last]]
         return min(later) if later else struct.size
 
-    def offset(self, struct: str, *fields: str) -> int:
-        """Where a field lies; further fields are those of structs within the struct."""
-        place = self.structs[struct][fields[0]]
-        return place + (self.offset(_INNER[fields[0]], *fields[1:]) if fields[1:] else 0)
-
-
-#: The structs that are fields of others.
-_INNER = {"args": "Args", "rets": "Rets", "api_version": "Api_Version", "extension_base": "Extension_Base"}
+    def offset(self, struct: str, field: str, *inner: str) -> int:
+        """Where a field lies; further names are those of fields of the struct that it is."""
+        place = self.structs[struct].offsets[field]
+        return place + (self.offset(self.structs[struct].inner[field], *inner) if inner else 0)
 
 
 @functools.cache

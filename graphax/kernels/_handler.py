@@ -23,7 +23,9 @@ from ._program import ScalarProgram
 HANDLER = "graphax_handle"
 
 #: What a chunk of rows takes at least, in cycles: some microseconds.
-_CHUNK_CYCLES = 40_000
+_CHUNK_CYCLES = 20_000
+#: How many chunks are worth a second thread, which takes about as long to wake.
+_CHUNKS_TO_SHARE = 4
 _CHUNKS_PER_THREAD = 8
 #: Results of so many bytes would fall out of the cache before anyone reads them.
 _STREAMED_BYTES = 4 << 20
@@ -34,8 +36,8 @@ _TRUTH, _BYTE, _INT, _LONG = (ir.IntType(bits) for bits in (1, 8, 32, 64))
 _POINTER = ir.PointerType()
 _ROWS = ir.FunctionType(ir.VoidType(), [_POINTER, _LONG, _LONG, _TRUTH]).as_pointer()
 #: A kernel: its loop over rows, how many rows that takes at least, rows of a chunk, from how many rows on
-#: results bypass the cache, how many of its arrays are operands, how many there are, and the bytes of a row of
-#: each, none where all rows share it.
+#: results bypass the cache, how many of its arrays are operands, how many there are, and the bytes of a row
+#: of each, none where all rows share it.
 _KERNEL = {"rows": 0, "width": 1, "chunk": 2, "streamed": 3, "operands": 4, "arrays": 5, "bytes": 6}
 #: What threads share: how many have hold of it, the next chunk, how many are done, how many there are, rows
 #: of a chunk, rows in all, whether results bypass the cache, the kernel's loop, and the arrays' addresses.
@@ -156,7 +158,7 @@ class _Handler:
 
     def _fail(self, b: ir.IRBuilder, frame: Any, message: str, code: str) -> None:
         text = ir.Constant(ir.ArrayType(_BYTE, len(message) + 1), bytearray(message.encode() + b"\0"))
-        constant = ir.GlobalVariable(self.module, text.type, self.module.get_unique_name("message"))
+        constant: Any = ir.GlobalVariable(self.module, text.type, self.module.get_unique_name("message"))
         constant.initializer, constant.global_constant, constant.linkage = text, True, "private"
         number = _INT(self.layout.enums[f"Error_Code_{code}"])
         b.ret(b.call(self.fail, [frame, b.bitcast(constant, _POINTER), number]))
@@ -167,7 +169,7 @@ class _Handler:
         b, (frame, kernel) = self._function(HANDLER, _POINTER, _POINTER, _POINTER, internal=False)
         extension = self._field(b, _POINTER, frame, "CallFrame", "extension_start")
         with b.if_then(b.icmp_unsigned("!=", extension, _POINTER(None))):
-            kind = self._field(b, _INT, extension, "Extension_Base", "type")
+            kind = self._field(b, _INT, extension, "Metadata_Extension", "extension_base", "type")
             metadata_wanted = _INT(self.layout.enums["Extension_Metadata"])
             with b.if_then(b.icmp_unsigned("==", kind, metadata_wanted)):
                 self._answer_metadata(b, extension)
@@ -187,7 +189,7 @@ class _Handler:
         with b.if_then(b.icmp_signed("<", batch, width)):
             b.ret(b.call(self.few, [frame, kernel, data, batch]))
         stream = self._streams(b, kernel, batch)
-        with b.if_then(b.icmp_signed("<", batch, b.mul(chunk, _LONG(2)))):
+        with b.if_then(b.icmp_signed("<", batch, b.mul(chunk, _LONG(_CHUNKS_TO_SHARE)))):
             b.call(_get(b, _KERNEL, kernel, "rows", _ROWS), [data, _LONG(0), batch, stream])
             b.ret(_POINTER(None))
         b.call(self.share, [frame, kernel, data, batch])

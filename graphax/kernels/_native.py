@@ -22,7 +22,7 @@ from ._transfer import COPY, copy_function
 _EMITTER = "1"
 _PREFIX = "graphax_kernel_"
 _lock = threading.RLock()
-_registered: dict[str, Any] = {}
+_registered: set[str] = set()
 
 
 @functools.cache
@@ -78,38 +78,39 @@ def target(program: ScalarProgram, batched: tuple[bool, ...], *, single: bool = 
     name = _PREFIX + hashlib.sha256(repr(content).encode()).hexdigest()[:40]
     with _lock:
         if name not in _registered:
-            _registered[name] = _compile(program, tuple(batched), single, name)
+            _compile(program, tuple(batched), single, name)
+            _registered.add(name)
     return name
 
 
-def _compile(program: ScalarProgram, batched: tuple[bool, ...], single: bool, name: str) -> Any:
-    """Compile and register; what is returned keeps the machine code alive."""
+def _compile(program: ScalarProgram, batched: tuple[bool, ...], single: bool, name: str) -> None:
+    """Compile a kernel and register it."""
     from ._handler import HANDLER
 
     rows = loop(program, batched, host(), single)
-    parts = [_part("handler", HANDLER), _part("copy", COPY)]
-    parts += [_part("function", function_name(*function), *function) for function in rows.functions]
-    parts += [_part("transfer", transfer.name, transfer) for transfer in rows.transfers]
-    tracker = _link(name, _kernel_text(program, batched, rows, name), dict(parts))
-    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(ctypes.c_void_p(tracker[name])), platform="cpu")
-    if hasattr(jax.ffi, "register_ffi_target_as_batch_partitionable"):
+    parts = {HANDLER: _part("handler", HANDLER), COPY: _part("copy", COPY)}
+    for function in rows.functions:
+        parts[function_name(*function)] = _part("function", function_name(*function), *function)
+    for transfer in rows.transfers:
+        parts[transfer.name] = _part("transfer", transfer.name, transfer)
+    address = _link(name, _kernel_text(program, batched, rows, name), parts)
+    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(ctypes.c_void_p(address)), platform="cpu")
+    # XLA would cut what all rows share into pieces, too.
+    if all(batched) and hasattr(jax.ffi, "register_ffi_target_as_batch_partitionable"):
         jax.ffi.register_ffi_target_as_batch_partitionable(name)
-    return tracker
 
 
 @functools.cache
-def _part(subject: str, name: str, *key: Any) -> tuple[str, int]:
-    """The name and the address of something that kernels share, compiled when the first one needs it."""
-    tracker = _link(name, _TEXTS[subject](host(), *key), {})
-    _registered[name] = tracker
-    return name, tracker[name]
+def _part(subject: str, name: str, *key: Any) -> int:
+    """The address of a function that kernels share, compiled when the first one needs it."""
+    return _link(name, _TEXTS[subject](host(), *key), {})
 
 
-def _link(name: str, text: str, imports: dict[str, int]) -> Any:
-    """LLVM IR with a function of a name as machine code in the process's memory.
+def _link(name: str, text: str, imports: dict[str, int]) -> int:
+    """LLVM IR with a function of a name as machine code in the process's memory, until its very end.
 
     Returns:
-        what knows the function's address, and keeps it.
+        the function's address.
     """
     import llvmlite.binding as llvm
 
@@ -119,7 +120,10 @@ def _link(name: str, text: str, imports: dict[str, int]) -> Any:
     library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(name)
     for other, address in imports.items():
         library.import_symbol(other, address)
-    return library.link(_linker(), name)
+    code = library.link(_linker(), name)
+    # A thread of XLA's may be in it when Python ends.
+    code.detach()
+    return code[name]
 
 
 @functools.cache
@@ -127,7 +131,9 @@ def _linker() -> Any:
     """What puts machine code into the process's memory."""
     import llvmlite.binding as llvm
 
-    return llvm.create_lljit_compiler(_machine(host()))
+    linker = llvm.create_lljit_compiler(_machine(host()))
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(linker))  # it outlives Python, and so does the code
+    return linker
 
 
 @functools.cache

@@ -24,7 +24,7 @@ class Transfer(NamedTuple):
         direction: ``"gather"`` or ``"scatter"``.
         size: bytes of an entry.
         width: how many rows are moved.
-        columns: how many there are, where these are all that rows have; zero where it is the call that says it.
+        columns: how many there are, where these are all that rows have; zero where only the call says it.
     """
 
     direction: str
