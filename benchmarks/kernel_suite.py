@@ -279,6 +279,40 @@ def smile(x: jax.Array) -> jax.Array:
     return alpha / (power * series) * (z / chi) * (1 + drift + (2 - 3 * rho**2) / 24 * nu**2)
 
 
+# ---- many steps
+
+
+def lorenz_steps(x: jax.Array) -> jax.Array:
+    """Six states after a thousand steps of the classical Runge-Kutta method, by eight parameters.
+
+    Two coupled systems after Lorenz, the second driven by the first.
+    """
+
+    def rate(s: jax.Array) -> jax.Array:
+        a, b, c, u, v, w = s
+        return jnp.stack(
+            [
+                x[0] * (b - a),
+                a * (x[1] - c) - b,
+                a * b - x[2] * c,
+                x[3] * (v - u) + x[4] * jnp.sin(a),
+                u * (x[5] - w) - v,
+                u * v - x[6] * w - x[7] * w,
+            ]
+        )
+
+    def step(s: jax.Array, _: None) -> tuple[jax.Array, None]:
+        h = 0.002
+        k1 = rate(s)
+        k2 = rate(s + h / 2 * k1)
+        k3 = rate(s + h / 2 * k2)
+        k4 = rate(s + h * k3)
+        return s + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4), None
+
+    start = jnp.asarray([1.0, 1.0, 1.0, 0.5, 0.4, 0.3], x.dtype)
+    return lax.scan(step, start, None, length=1000)[0]
+
+
 # ---- a wide result that is mostly zeros
 
 
@@ -320,4 +354,9 @@ SUITE: dict[str, Case] = {
     "Greeks": Case(greeks, np.array([1.0, 1.05, 0.8, 0.03, 0.25])),
     "Smile": Case(smile, np.array([0.3, 0.6, -0.3, 0.5, 1.0]), 0.02),
     "PipeNetwork": Case(pipe_network, np.linspace(0.5, 2.0, 23)),
+}
+
+#: Functions with loops of many steps.
+LOOPS: dict[str, Case] = {
+    "LorenzSteps": Case(lorenz_steps, np.array([10.0, 28.0, 2.7, 10.0, 0.5, 20.0, 2.0, 0.5]), 0.02),
 }

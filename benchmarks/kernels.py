@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from kernel_suite import SUITE, Function
+from kernel_suite import LOOPS, SUITE, Function
 from measure import device_name, save
 
 import graphax
@@ -84,7 +84,7 @@ def benchmark(name: str, batch: int, dtype: Any, options: argparse.Namespace) ->
         for every contender its median seconds a call, of tracing and of compiling; the largest difference of
         the kernel from `jacfwd`, in parts of the largest entry; and the bytes that have to be moved.
     """
-    case = SUITE[name]
+    case = (SUITE | LOOPS)[name]
     points = [case.sample(batch, dtype, seed) for seed in range(options.together)]
     points = [x[0] for x in points] if batch == 1 else points
     table: dict[str, Any] = {}
@@ -125,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--functions", nargs="+", default=list(SUITE), help="names of the suite")
+    parser.add_argument("--functions", nargs="+", default=list(SUITE), help="names, of SUITE or LOOPS")
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 32, 1024, 32768], help="points a call")
     parser.add_argument("--dtype", nargs="+", default=["float32"], choices=["float32", "float64"])
     parser.add_argument("--rounds", type=int, default=7, help="runs of every contender (default 7)")

@@ -19,10 +19,6 @@ from ._scalars import KINDS
 _ROWS, _WARPS = 32, 1
 #: Columns that are written at once, by the bytes of a number.
 _COLUMNS = {1: 128, 4: 128, 8: 64}
-#: Where more of a row's entries are constant than this part of them, it is filled with zeros first.
-_SPARSE = 0.75
-#: Numbers that are filled in at once.
-_FILL = 2048
 #: Of so few computed columns a tile is filled by selections; more of them are joined pairwise.
 _FEW = 8
 
@@ -60,23 +56,13 @@ def call(
 
         values = _Values(program, {"input": read})
         for result, out in zip(results, outs, strict=True):
-            if _is_sparse(program, result, batch):
-                _fill(out, pl.program_id(0), batch, result)
-                for column, x in enumerate(result.entries):
-                    if not _is_zero(program, x):
-                        triton.store(out.at[rows * len(result.entries) + column], values(x), mask=inside)
-                continue
             for start, stop in _tiles(result):
                 tile = _tile(program, values, result.entries[start:stop], result.kind)
                 columns = jnp.arange(tile.shape[1], dtype=jnp.int32)
                 place = out.at[rows[:, None], start + columns[None, :]]
                 triton.store(place, tile, mask=_written(inside, columns, stop - start, tile.shape))
 
-    def shape(result: Result) -> tuple[int, ...]:
-        count = len(result.entries)
-        return (batch * count,) if _is_sparse(program, result, batch) else (batch, count)
-
-    types = [jax.ShapeDtypeStruct(shape(result), KINDS[result.kind]) for result in results]
+    types = [jax.ShapeDtypeStruct((batch, len(result.entries)), KINDS[result.kind]) for result in results]
     blocks = -(-batch // _ROWS)
     settings: dict[str, Any] = (
         {"interpret": True}
@@ -107,36 +93,6 @@ def _written(inside: Any, columns: Any, count: int, shape: tuple[int, ...]) -> A
     if count < shape[1]:
         masks.append(jnp.broadcast_to((columns < count)[None, :], shape))
     return functools.reduce(lax.bitwise_and, masks) if masks else None
-
-
-def _is_zero(program: ScalarProgram, x: int) -> bool:
-    return program.ops[x] == "const" and not program.args[x][0]
-
-
-def _is_sparse(program: ScalarProgram, result: Result, batch: int) -> bool:
-    """Whether most of a wide row is zero."""
-    count = len(result.entries)
-    zeros = sum(_is_zero(program, x) for x in result.entries)
-    size = np.dtype(KINDS[result.kind]).itemsize
-    # Places in the whole array are counted in 32 bits.
-    return count > _COLUMNS[size] and zeros > _SPARSE * count and (batch + _ROWS) * count < 2**31
-
-
-def _fill(out: Any, block: Any, batch: int, result: Result) -> None:
-    """Zeros into the rows of a block, which lie one after another; then its threads wait for one another."""
-    from jax.experimental.pallas import triton  # noqa: PLC0415
-
-    count = len(result.entries)
-    numbers = _ROWS * count
-    zeros = jnp.zeros((_FILL,), KINDS[result.kind])
-    for start in range(0, numbers, _FILL):
-        within = start + jnp.arange(_FILL, dtype=jnp.int32)
-        place = block * numbers + within
-        masks = [within < numbers] if start + _FILL > numbers else []
-        masks += [place < batch * count] if batch % _ROWS else []
-        mask = functools.reduce(lax.bitwise_and, masks) if masks else None
-        triton.store(out.at[place], zeros, mask=mask)
-    triton.debug_barrier()
 
 
 def _tiles(result: Result) -> list[tuple[int, int]]:
