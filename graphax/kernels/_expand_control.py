@@ -28,8 +28,8 @@ def _chosen(call: Call, index: int, options: list[Expressions]) -> Expressions:
 
 @register("scan")
 def _scan(call: Call) -> list[Expressions]:
-    """Step by step, or as a loop where there are many."""
-    if call.params["length"] > _FEW:
+    """Step by step, or as a loop where there are many, but in rules, whose results are to be seen linear."""
+    if call.params["length"] > _FEW and not call.expansion.in_rule:
         found = _loop(call)
         if found is not None:
             return found
@@ -67,7 +67,7 @@ _FEW = 8
 
 
 def _loop(call: Call) -> list[Expressions] | None:
-    """What is handed on by the last step of a loop; None where there are sequences, or results at every step."""
+    """What is handed on by the last step; None where there are sequences, or results of every step."""
     scalars, params = call.scalars, call.params
     num_consts, num_carry = scan_counts(params)
     if len(call.operands) > num_consts + num_carry or len(call.equation.outputs) > num_carry:

@@ -20,9 +20,9 @@ from ._scalars import Scalars
 
 @register(kernel_p.name)
 def _kernel(call: Call) -> list[Expressions]:
-    """Its instructions, or what they come from if that is differentiated."""
+    """Its instructions, or what they come from if that is differentiated or has loops."""
     kernel, batch, mapped = (call.params[name] for name in ("kernel", "batch", "mapped"))
-    if any(call.moving) and call.expansion.order:
+    if (any(call.moving) and call.expansion.order) or kernel.program.bodies:
         types = tuple(array_type(atom.aval) for atom in call.equation.inputs)
         return call.expansion.run(_traced(kernel, batch, mapped, types), call.operands, call.moving)[0]
     rows = []

@@ -138,11 +138,13 @@ class Expansion:
     Attributes:
         scalars: the table of expressions.
         order: the highest order of the derivatives that will be taken.
+        in_rule: whether a program is expanded that holds derivatives.
     """
 
     def __init__(self, scalars: Scalars, *, limit: int, order: int) -> None:
         self.scalars = scalars
         self.order = order
+        self.in_rule = False
         self._limit = limit
         self._most = len(scalars) + limit
         self._prepared: dict[int, tuple[Program, list[Equation]]] = {}
@@ -196,11 +198,12 @@ class Expansion:
         self, program: Program, inputs: Sequence[Expressions], moving: Sequence[bool]
     ) -> list[Expressions]:
         """The results of a program that holds derivatives: they are differentiated once less."""
-        self.order -= 1
+        outside = self.order, self.in_rule
+        self.order, self.in_rule = self.order - 1, True
         try:
             return self.run(program, inputs, moving)[0]
         finally:
-            self.order += 1
+            self.order, self.in_rule = outside
 
     def _prepare(self, program: Program) -> list[Equation]:
         """The equations that are needed for the results, each of which can be expanded as far as one sees."""

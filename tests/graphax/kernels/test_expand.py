@@ -346,9 +346,21 @@ def _(primals, tangents):
     return counted(x), (7 * dx, np.zeros((), jax.dtypes.float0))
 
 
+@jax.custom_jvp
+def repeated(x):
+    return x
+
+
+@repeated.defjvp
+def _(primals, tangents):
+    (x,), (dx,) = primals, tangents
+    return x, lax.fori_loop(0, 20, lambda _, t: 0.9 * t + dx, dx)
+
+
 def customized(x, y):
     twice = x[0], x[0]
-    return power_of_norm(x, y[0]), power_of_norm(*twice), scaled(x, 3, y), jax.nn.relu(y), counted(x[0])
+    known = power_of_norm(x, y[0]), power_of_norm(*twice), scaled(x, 3, y), jax.nn.relu(y)
+    return known, counted(x[0]), repeated(x)
 
 
 UNIT = np.array([0.1, 0.3, 0.6, 0.9])
