@@ -110,8 +110,10 @@ def _arg_extremum(call: Call) -> list[Expressions]:
             return scalars.binary("and", x, scalars.function("not", best))
         if not real:
             return scalars.compare(name, best, x)
-        beaten = scalars.function("not", scalars.compare("ge" if name == "lt" else "le", best, x))
-        return scalars.binary("and", scalars.compare("eq", best, best), beaten)
+        # Selections take the negation for nothing.
+        stays = scalars.compare("ge" if name == "lt" else "le", best, x)
+        stays = scalars.binary("or", stays, scalars.compare("ne", best, best))
+        return scalars.function("not", stays)
 
     def place(row: list[int]) -> int:
         best, at = row[0], scalars.const(0, kind)

@@ -80,8 +80,9 @@ def _less(scalars: Scalars, x: int, y: int, kind: str) -> int:
         return scalars.binary("and", scalars.function("not", x), y)
     if kind[0] != "f":
         return scalars.compare("lt", x, y)
-    beaten = scalars.function("not", scalars.compare("le", y, x))
-    return scalars.binary("and", scalars.compare("eq", x, x), beaten)
+    # Selections take the negation for nothing.
+    not_less = scalars.binary("or", scalars.compare("le", y, x), scalars.compare("ne", x, x))
+    return scalars.function("not", not_less)
 
 
 def _sorted_lines(
