@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jax.lax import GatherScatterMode
 
-from ._expansion import Call, Expressions, NoKernel, both, register
+from ._expansion import Call, Expressions, NoKernel, register
 from ._scalars import KINDS, Scalars
 
 
@@ -76,12 +76,12 @@ def _inside(scalars: Scalars, starts: Sequence[_Start]) -> int:
     found = scalars.const(True, "b1")
     for start in starts:
         if start.index is None:
-            found = both(scalars, found, scalars.const(0 <= start.known < start.places, "b1"))
+            found = scalars.binary("and", found, scalars.const(0 <= start.known < start.places, "b1"))
             continue
         kind = scalars.kinds[start.index]
         low = scalars.compare("ge", start.index, scalars.const(0, kind))
         high = scalars.compare("lt", start.index, scalars.const(start.places, kind))
-        found = both(scalars, found, both(scalars, low, high))
+        found = scalars.binary("and", found, scalars.binary("and", low, high))
     return found
 
 
@@ -114,7 +114,7 @@ def _placements(
     for pairs in itertools.product(*map(along, starts)):
         there = scalars.const(True, "b1")
         for _, condition in pairs:
-            there = both(scalars, there, condition)
+            there = scalars.binary("and", there, condition)
         yield tuple(place for place, _ in pairs), there
 
 

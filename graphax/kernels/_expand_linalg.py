@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ._expansion import Call, Expansion, Expressions, NoKernel, both, kind_of, register
+from ._expansion import Call, Expansion, Expressions, NoKernel, kind_of, register
 from ._scalars import Scalars
 
 #: The largest matrix that is factorized.
@@ -179,7 +179,7 @@ def _factor(scalars: Scalars, matrix: Matrix) -> Matrix:
             for k in range(j):
                 x = scalars.sub(x, scalars.mul(factor[i][k], factor[j][k]))
             if i == j:
-                definite = both(scalars, definite, scalars.compare("gt", x, nothing))
+                definite = scalars.binary("and", definite, scalars.compare("gt", x, nothing))
                 factor[j][j] = scalars.function("sqrt", x)
                 inverse = scalars.div(scalars.const(1, kind), factor[j][j])
             else:

@@ -123,15 +123,6 @@ def kind_of(aval: Any) -> str:
 _KIND_OF = {np.dtype(dtype): kind for kind, dtype in KINDS.items()}
 
 
-def both(scalars: Scalars, x: int, y: int) -> int:
-    """Whether both hold."""
-    for known, other in ((x, y), (y, x)):
-        value = scalars.value(known)
-        if value is not None:
-            return other if value else known
-    return scalars.binary("and", x, y)
-
-
 class Expansion:
     """The state of an expansion.
 

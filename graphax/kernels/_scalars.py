@@ -197,6 +197,8 @@ class Scalars:
         """One of ``FUNCTIONS``, ``neg``, ``not`` or ``sign``."""
         if op == "neg":
             return self.neg(x)
+        if op == "not" and self.ops[x] == "not":
+            return self.args[x][0]
         kind = "b1" if op == "is_finite" else self.kinds[x]
         known = self.value(x)
         if known is not None:
@@ -306,6 +308,16 @@ class Scalars:
                 return self.mul(x, self.const(1 / known, self.kinds[x]))
         return self._arithmetic("div", x, y)
 
+    def logical(self, op: str, x: int, y: int) -> int:
+        """``and`` or ``or``: of truth values one that is known decides, or is left out."""
+        if x == y:
+            return x
+        for a, b in ((x, y), (y, x)):
+            known = self.value(a)
+            if known is not None and self.kinds[a] == "b1":
+                return b if known == (op == "and") else a
+        return self._arithmetic(op, x, y)
+
     def _arithmetic(self, op: str, x: int, y: int) -> int:
         kind = self.kinds[x]
         a, b = self.value(x), self.value(y)
@@ -328,6 +340,8 @@ _SIMPLER: dict[str, Callable[[Scalars, int, int], int]] = {
     "sub": Scalars.sub,
     "mul": Scalars.mul,
     "div": Scalars.div,
+    "and": lambda scalars, x, y: scalars.logical("and", x, y),
+    "or": lambda scalars, x, y: scalars.logical("or", x, y),
 }
 
 
