@@ -575,6 +575,10 @@ def test_kernels_within_a_program_are_expanded_with_it():
     check_derivatives(jax.vmap(root), SQUARE[:2, :2])
 
 
+def test_a_number_has_a_derivative_by_a_number():
+    np.testing.assert_allclose(graphax.jacve(jnp.sin, kernel=True)(0.3), np.cos(0.3))
+
+
 # ---- refusals
 
 
