@@ -13,6 +13,7 @@ from . import (  # noqa: F401  (they register their rules)
     _expand_kernel,
     _expand_linalg,
     _expand_linear_solve,
+    _expand_powers,
     _expand_reductions,
     _expand_relabel,
     _expand_sorting,

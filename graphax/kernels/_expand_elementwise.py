@@ -89,36 +89,6 @@ def _logistic(call: Call) -> list[Expressions]:
     return _each(call, logistic)
 
 
-@register("integer_pow")
-def _integer_pow(call: Call) -> list[Expressions]:
-    scalars, kind, exponent = call.scalars, call.kind, call.params["y"]
-    given = call.expansion.given_by_itself
-    one, factor = scalars.const(1, kind), scalars.const(exponent, kind)
-
-    def raised(x: int, times: int) -> int:
-        """By repeated squaring, as JAX does it."""
-        found = one
-        while times:
-            if times & 1:
-                found = scalars.mul(found, x)
-            times >>= 1
-            if times:
-                x = scalars.mul(x, x)
-        return found
-
-    def power(x: int) -> int:
-        y = raised(x, abs(exponent))
-        if exponent < 0:
-            y = scalars.div(one, y)
-        if -2 < exponent < 3 or kind[0] != "f":
-            return y
-        if exponent > 0:
-            return given(y, (x,), lambda y: [scalars.mul(factor, raised(x, exponent - 1))])
-        return given(y, (x,), lambda y: [scalars.mul(factor, scalars.div(y, x))])
-
-    return _each(call, power)
-
-
 @register("round")
 def _round(call: Call) -> list[Expressions]:
     scalars, given = call.scalars, call.expansion.given
@@ -239,28 +209,6 @@ def _shift(call: Call) -> list[Expressions]:
         )
 
     return _each(call, shift)
-
-
-@register("pow")
-def _pow(call: Call) -> list[Expressions]:
-    scalars, kind = call.scalars, call.kind
-    if kind[0] != "f":
-        raise NoKernel("powers of integers are not expanded into scalars")
-    if call.kind_of(1) == kind:
-        return _each(call, lambda x, y: scalars.binary("pow", x, y))
-    one, nothing, zero = scalars.const(1, kind), scalars.const(0, kind), scalars.zero(kind)
-
-    def power(x: int, y: int, order: int) -> int:
-        """Of exponents that are integers zero is one at which there is no derivative."""
-        found = scalars.binary("pow", x, y)
-        if not order:
-            return found
-        partial = scalars.mul(y, power(x, scalars.sub(y, one), order - 1))
-        return call.expansion.given(
-            found, (x,), (scalars.select(scalars.compare("eq", y, nothing), zero, partial),)
-        )
-
-    return _each(call, lambda x, y: power(x, scalars.convert(y, kind), call.expansion.order))
 
 
 @register(*COMPARISONS, "gt", "ge")

@@ -399,10 +399,14 @@ def test_the_chain_rule_through_expressions_gives_the_derivatives_of_jax(family)
 SPECIAL = np.array([1.5, -2.5, 0.5, -0.5, 0.0, -0.0, NAN, INF, -INF, 3e9, -3e9, 1e20, 0.49999999999999994])
 
 
+EXPONENTS = -3.5, -3.0, -2.0, -1.5, -1.0, -0.5, 0.5, 1.0, 1.5, 2.0, 2.5, 4.0, 5.0
+
+
 def special(x):
     y = x[::-1]
     return (
-        [x.astype(kind) for kind in (jnp.int32, jnp.uint32, jnp.int64, bool, jnp.float32, jnp.float64)]
+        [lax.pow(x, jnp.array(exponent, x.dtype)) for exponent in EXPONENTS]
+        + [x.astype(kind) for kind in (jnp.int32, jnp.uint32, jnp.int64, bool, jnp.float32, jnp.float64)]
         + [lax.round(x, method) for method in lax.RoundingMethod]
         + [jnp.sign(x), jnp.trunc(x), x // 2, x % 2, jnp.fmod(x, 2), jnp.maximum(x, y), jnp.minimum(x, y)]
         + [lax.clamp(-1.0, x, 1.0), x > y, x <= y, x == y, x != y, jnp.sqrt(x), jnp.log1p(x), 0 * x]
@@ -495,6 +499,7 @@ def test_what_is_tied_shares_derivatives_as_in_jax():
 def test_derivatives_are_infinite_where_those_of_jax_are():
     check_derivatives(lambda x: (x**-2, x**-1, x**3, jnp.sqrt(x), lax.rsqrt(x), jnp.cbrt(x)), np.zeros(2))
     check_derivatives(lambda x, i: lax.pow(x, i), np.zeros(4), np.arange(-1, 3))
+    check_derivatives(lambda x: [x**exponent for exponent in EXPONENTS], np.array([0.0, 0.7]))
 
 
 def curved(x, a, s, i):
@@ -540,6 +545,13 @@ def test_zeros_of_a_matrix_are_no_terms_where_the_others_are_finite():
     assert operations(lambda x: matrix @ x, LINE[:3]) == ["mul"]
     assert operations(lambda x: matrix @ jnp.sin(x), LINE[:3]) == ["sin", "sin", "mul"]
     assert "mul" in operations(lambda x: matrix[2] @ (1 / x), LINE[:3])
+
+
+def test_known_exponents_are_products_and_roots():
+    assert operations(lambda x: x**2.0, LINE[0]) == ["mul"]
+    assert operations(lambda x: (x * x) ** 1.5, LINE[0]) == ["mul", "sqrt", "mul"]
+    assert operations(lambda x: jnp.exp(x) ** -0.5, LINE[0]) == ["exp", "sqrt", "div"]
+    assert "pow" not in operations(lambda x: x**0.5, LINE[0])
 
 
 def test_what_no_result_needs_is_not_expanded():
