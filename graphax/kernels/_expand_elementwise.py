@@ -139,9 +139,16 @@ def _truncated(call: Call, x: int, kind: str) -> int:
 # ---- of several operands
 
 
-@register("add", "add_any", "sub", "mul")
+@register("add", "sub", "mul")
 def _arithmetic(call: Call) -> list[Expressions]:
-    return _each(call, getattr(call.scalars, call.name.removesuffix("_any")))
+    return _each(call, getattr(call.scalars, call.name))
+
+
+@register("add_any")
+def _add_derivatives(call: Call) -> list[Expressions]:
+    """Of derivatives, whose zeros stand for nothing: the sign of one does not matter."""
+    add, value = call.scalars.add, call.scalars.value
+    return _each(call, lambda x, y: y if value(x) == 0 else x if value(y) == 0 else add(x, y))
 
 
 @register("atan2", "and", "or", "xor")

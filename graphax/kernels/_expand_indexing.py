@@ -289,6 +289,9 @@ def _scatter(call: Call) -> list[Expressions]:
 
 
 def _combine(call: Call) -> Callable[[int, int], int]:
-    op = call.name.removeprefix("scatter").removeprefix("-")
-    scalars = call.scalars
-    return (lambda _, new: new) if not op else (lambda old, new: scalars.binary(op, old, new))
+    op, scalars = call.name.removeprefix("scatter").removeprefix("-"), call.scalars
+    if not op:
+        return lambda _, new: new
+    if op == "add":  # mostly of derivatives, whose zeros stand for nothing
+        return lambda old, new: new if scalars.value(old) == 0 else scalars.add(old, new)
+    return lambda old, new: scalars.binary(op, old, new)

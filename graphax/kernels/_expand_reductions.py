@@ -42,7 +42,10 @@ def _reduced(call: Call, fun: Binary, neutral: int) -> list[Expressions]:
 
 @register("reduce_sum")
 def _sum(call: Call) -> list[Expressions]:
-    return _reduced(call, call.scalars.add, call.scalars.const(0, call.kind))
+    scalars, nothing = call.scalars, call.scalars.const(0, call.kind)
+    # To zero, with which XLA begins, zeros add nothing.
+    rows = [[x for x in row if scalars.value(x) != 0] for row in _rows(call, call.params["axes"])]
+    return call.shaped([combined(scalars.add, row) if row else nothing for row in rows])
 
 
 @register("reduce_prod")

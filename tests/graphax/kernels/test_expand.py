@@ -547,6 +547,12 @@ def test_zeros_of_a_matrix_are_no_terms_where_the_others_are_finite():
     assert "mul" in operations(lambda x: matrix[2] @ (1 / x), LINE[:3])
 
 
+def test_zeros_that_derivatives_are_added_to_take_no_operation():
+    assert operations(jax.grad(lambda x: x[0] * x[1] + x[0] * x[2]), LINE[:3]).count("add") == 1
+    assert operations(jax.grad(lambda x: jnp.sum(x[np.array([0, 0, 1])] * x)), LINE[:3]).count("add") == 3
+    assert operations(lambda x: jnp.sum(jnp.pad(x, 3)), LINE[:2]) == ["add"]
+
+
 def test_known_exponents_are_products_and_roots():
     assert operations(lambda x: x**2.0, LINE[0]) == ["mul"]
     assert operations(lambda x: (x * x) ** 1.5, LINE[0]) == ["mul", "sqrt", "mul"]
