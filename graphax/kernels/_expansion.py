@@ -244,12 +244,14 @@ class Expansion:
         Operands that are constants are left out, and partials of one that comes twice are added up.
         """
         scalars = self.scalars
-        if not self.order or scalars.kinds[x][0] != "f" or scalars.value(x) is not None:
+        if not self.order or scalars.kinds[x][0] != "f":
             return x
         found: dict[int, int] = {}
         for operand, partial in zip(operands, partials, strict=True):
             if scalars.value(operand) is None and not scalars.is_zero(partial):
                 found[operand] = scalars.add(found[operand], partial) if operand in found else partial
+        if not found and scalars.value(x) is not None:
+            return x
         return scalars.given(x, tuple(found), tuple(found.values()))
 
     def given_by_itself(
