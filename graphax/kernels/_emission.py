@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ._instructions import SIZES, Writer
+from ._instructions import Writer
 from ._program import Body, Instructions
 
 _ANGLES = ("sin", "cos")
@@ -21,7 +21,6 @@ class Values:
         instructions: what is to be written.
         leaf: gives the values of certain instructions by itself: of all that have no operands, and of
             whatever else is known; None for others.
-        room: where the function's memory is claimed.
     """
 
     def __init__(
@@ -29,12 +28,11 @@ class Values:
         writer: Writer,
         instructions: Instructions,
         leaf: Callable[[int], str | None],
-        room: list[str],
     ) -> None:
-        self.writer, self.instructions, self.leaf, self.room = writer, instructions, leaf, room
+        self.writer, self.instructions, self.leaf = writer, instructions, leaf
         self.angles = {(op, args[0]): x for x, (op, args, _) in enumerate(instructions) if op in _ANGLES}
         self.known: dict[int, str] = {}
-        self.carried: dict[int, list[str]] = {}  # where the results of loops are
+        self.carried: dict[int, list[str]] = {}  # the results of loops
 
     def __getitem__(self, root: int) -> str:
         """The register of an instruction's values; what it needs is written before it."""
@@ -63,7 +61,7 @@ class Values:
             self.carried[x] = self._loop(self.instructions.bodies[x], [self.known[other] for other in args])
             self.known[x] = ""
         elif op == "last":
-            self.known[x] = self.writer.load(self.carried[args[0]][args[1]], kinds[x])
+            self.known[x] = self.carried[args[0]][args[1]]
         elif op in _ANGLES and all((other, args[0]) in self.angles for other in _ANGLES):
             both = self.writer.sine_and_cosine(self.known[args[0]], kinds[x])
             self.known.update(
@@ -74,24 +72,13 @@ class Values:
             self.known[x] = self.writer.operation(op, operands, of_kinds, kinds[x])
 
     def _loop(self, body: Body, given: list[str]) -> list[str]:
-        """A loop, and where its results are."""
-        w, kinds = self.writer, [body.kinds[x] for x in body.after]
-        name = f"{w.prefix}step{len(w.lines)}"
-        offsets = [0]
-        for kind in kinds:
-            offsets.append(offsets[-1] + -(-SIZES[kind] * w.width // 16) * 16)
-        self.room.append(f"  %{name}.carried = alloca [{max(1, offsets[-1])} x i8], align 64")
-        slots = [
-            w.value(f"getelementptr i8, ptr %{name}.carried, i64 {offset}")
-            for offset in offsets[: len(kinds)]
-        ]
-        for slot, value, kind in zip(slots, given, kinds, strict=False):
-            w.store(value, slot, kind)
-        outside, before = given[len(kinds) :], w.block
+        """A loop, and the registers of its results."""
+        w, count = self.writer, len(body.after)
+        name, before, outside = f"{w.prefix}step{len(w.lines)}", w.block, given[count:]
         w.do(f"br label %{name}")
         w.label(name)
-        counter = len(w.lines)
-        w.lines.append("")
+        head = len(w.lines)
+        carried = [f"%{name}.{k}" for k in range(count)]
 
         def leaf(x: int) -> str | None:
             op, args, kind = body.ops[x], body.args[x], body.kinds[x]
@@ -99,15 +86,18 @@ class Values:
                 return w.constant(args[0], kind)
             if op == "outside":
                 return outside[args[0]]
-            return w.load(slots[args[0]], kind) if op == "carry" else None
+            return carried[args[0]] if op == "carry" else None
 
-        values = Values(w, body, leaf, self.room)
+        w.lines.extend([""] * (count + 1))
+        values = Values(w, body, leaf)
         after = [values[x] for x in body.after]
-        for slot, value, kind in zip(slots, after, kinds, strict=True):
-            w.store(value, slot, kind)
-        w.lines[counter] = f"  %{name}.count = phi i64 [0, %{before}], [%{name}.counted, %{w.block}]"
-        w.lines.append(f"  %{name}.counted = add i64 %{name}.count, 1")
-        more = w.value(f"icmp slt i64 %{name}.counted, {body.length}")
+        end = w.block
+        w.lines[head] = f"  %{name}.step = phi i64 [0, %{before}], [%{name}.next, %{end}]"
+        for k, (first, later, x) in enumerate(zip(given, after, body.after, strict=False)):
+            kind = w.type(body.kinds[x])
+            w.lines[head + 1 + k] = f"  {carried[k]} = phi {kind} [{first}, %{before}], [{later}, %{end}]"
+        w.lines.append(f"  %{name}.next = add i64 %{name}.step, 1")
+        more = w.value(f"icmp slt i64 %{name}.next, {body.length}")
         w.do(f"br i1 {more}, label %{name}, label %{name}.done")
         w.label(f"{name}.done")
-        return slots
+        return after

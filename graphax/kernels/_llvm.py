@@ -93,8 +93,8 @@ class _Emission:
         self.program, self.batched, self.width = program, batched, width
         self.before, self.body = Writer(1, "u"), Writer(width, block="loop")
         self.room: list[str] = []  # memory
-        self.scalars = Values(self.before, program, self._scalar, self.room)
-        self.values = Values(self.body, program, self._value, self.room)
+        self.scalars = Values(self.before, program, self._scalar)
+        self.values = Values(self.body, program, self._value)
         self.uniform = self._uniform()
         self.inputs = {args: x for x, (op, args, _) in enumerate(program) if op == "input"}
         self.places: dict[int, str] = {}  # where the columns of operands are, by instruction
