@@ -35,16 +35,19 @@ class Writer:
     Attributes:
         width: how many rows are worked on at once; one means scalars.
         lines: what has been written.
+        block: in which block the next line is.
+        prefix: what the names of its own begin with.
         declarations: the intrinsics called, by name.
         functions: the functions called that have to be defined, as (operation, kind, width).
     """
 
-    def __init__(self, width: int, prefix: str = "v") -> None:
+    def __init__(self, width: int, prefix: str = "v", block: str = "entry") -> None:
         self.width = width
         self.lines: list[str] = []
         self.declarations: dict[str, str] = {}
         self.functions: set[tuple[str, str, int]] = set()
-        self._prefix = prefix
+        self.prefix = prefix
+        self.block = block
 
     # ---- text
 
@@ -54,13 +57,14 @@ class Writer:
 
     def value(self, line: str) -> str:
         """A line with a value, whose name is returned."""
-        name = f"%{self._prefix}{len(self.lines)}"
+        name = f"%{self.prefix}{len(self.lines)}"
         self.lines.append(f"  {name} = {line}")
         return name
 
     def label(self, name: str) -> None:
         """The beginning of a block."""
         self.lines.append(f"{name}:")
+        self.block = name
 
     def wide(self, scalar: str) -> str:
         """The type of a value of every row."""
@@ -93,6 +97,18 @@ class Writer:
         mask = ", ".join(f"i32 {p}" for p in places)
         wide = f"<{width} x {scalar}>"
         return self.value(f"shufflevector {wide} {x}, {wide} {y}, <{len(places)} x i32> <{mask}>")
+
+    def load(self, address: str, kind: str) -> str:
+        """Values that lie in memory, as they are computed with."""
+        scalar = memory_type(kind)
+        return self.from_memory(
+            self.value(f"load {self.wide(scalar)}, ptr {address}, align {SIZES[kind]}"), kind
+        )
+
+    def store(self, value: str, address: str, kind: str) -> None:
+        """Values into memory."""
+        entry = self.to_memory(value, kind)
+        self.do(f"store {self.wide(memory_type(kind))} {entry}, ptr {address}, align {SIZES[kind]}")
 
     def from_memory(self, x: str, kind: str) -> str:
         """A value as computed with, of one as it lies in an array."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ._emission import Values
 from ._instructions import SIZES, Writer, literal, memory_type
-from ._program import Result, ScalarProgram
+from ._program import Instructions, Result, ScalarProgram
 from ._scalars import KINDS
 from ._transfer import COPY, Transfer
 
 #: What operations cost in cycles, where it is not one; functions cost a good deal more.
 _COSTS = {"const": 0, "div": 8, "sqrt": 8}
 _SIMPLE = frozenset(
-    "input add sub mul neg abs min max and or xor not eq ne lt le select convert sign floor ceil round "
-    "is_finite".split()
+    "input carry outside last add sub mul neg abs min max and or xor not eq ne lt le select convert sign "
+    "floor ceil round is_finite".split()
 )
-_ANGLES = ("sin", "cos")
 #: Columns that are scattered at once.
 _GROUP = 64
 #: Bytes of rows that are put together before they are written, in all: the stacks of threads are not large.
@@ -60,8 +60,13 @@ class Loop(NamedTuple):
 
 def width(program: ScalarProgram, target: Target) -> int:
     """How many rows are worked on at once: as many as a register has of the widest kind."""
-    wide = any(kind in ("f8", "i8") for kind in program.kinds)
+    wide = any(kind in ("f8", "i8") for kind in _kinds(program))
     return target.vector_bytes // (8 if wide else 4)
+
+
+def _kinds(instructions: Instructions) -> set[str]:
+    """Which kinds of scalars there are, those in loops included."""
+    return set(instructions.kinds).union(*map(_kinds, instructions.bodies.values()))
 
 
 def loop(program: ScalarProgram, batched: tuple[bool, ...], target: Target, single: bool = False) -> Loop:
@@ -86,15 +91,14 @@ class _Emission:
 
     def __init__(self, program: ScalarProgram, batched: tuple[bool, ...], width: int, target: Target) -> None:
         self.program, self.batched, self.width = program, batched, width
-        self.before, self.body = Writer(1, "u"), Writer(width)
+        self.before, self.body = Writer(1, "u"), Writer(width, block="loop")
+        self.room: list[str] = []  # memory
+        self.scalars = Values(self.before, program, self._scalar)
+        self.values = Values(self.body, program, self._value)
         self.uniform = self._uniform()
         self.inputs = {args: x for x, (op, args, _) in enumerate(program) if op == "input"}
-        self.angles = {(op, args[0]): x for x, (op, args, _) in enumerate(program) if op in _ANGLES}
         self.places: dict[int, str] = {}  # where the columns of operands are, by instruction
-        self.scalars: dict[int, str] = {}  # values before the loop
-        self.values: dict[int, str] = {}  # values in it
-        self.table: dict[int, int] = {}  # where those that are used in it are kept
-        self.room: list[str] = []  # memory for columns
+        self.table: dict[int, int] = {}  # where what is computed before the loop is kept
         self.transfers: set[Transfer] = set()
         self.fills: list[str] = []
         self.globals: list[str] = []
@@ -106,6 +110,8 @@ class _Emission:
         for op, args, _ in self.program:
             if op == "input":
                 uniform.append(not self.batched[args[0]])
+            elif op == "last":
+                uniform.append(uniform[args[0]])
             else:
                 uniform.append(op == "const" or all(uniform[x] for x in args))
         return uniform
@@ -136,7 +142,7 @@ class _Emission:
             f"  %last = sub i64 %end, {self.width}",
             "  br label %loop",
             "loop:",
-            "  %row = phi i64 [%first, %entry], [%next, %loop]",
+            f"  %row = phi i64 [%first, %{before.block}], [%next, %{body.block}]",
             *body.lines,
             # The last rows are those that end with the batch, some of them once more.
             f"  %after = add i64 %row, {self.width}",
@@ -160,11 +166,7 @@ class _Emission:
             SIZES[x.kind] * x.size for x, rows in zip(program.operands, self.batched, strict=True) if rows
         )
         moved += sum(SIZES[r.kind] * len(r.entries) for r in program.results)
-        operations = sum(
-            _COSTS.get(op, 1 if op in _SIMPLE else 40)
-            for op, uniform in zip(program.ops, self.uniform, strict=True)
-            if not uniform
-        )
+        operations = sum(_cost(self.program, x) for x, uniform in enumerate(self.uniform) if not uniform)
         return operations / self.width + moved / 8
 
     # ---- arrays
@@ -219,7 +221,7 @@ class _Emission:
             if columns == 1 or self.width == 1:
                 for column, x in enumerate(result.entries):
                     address = self._column(array, columns, column, result.kind)
-                    self._store(x, result.kind, address, SIZES[result.kind])
+                    self._store(x, result.kind, address)
             elif columns:
                 self._block(array, result)
         if self.widest:
@@ -251,7 +253,7 @@ class _Emission:
                 for slot, x in enumerate(entries):
                     place = slot * self.width * size
                     address = self.body.value(f"getelementptr i8, ptr %out, i64 {place}")
-                    self._store(x, result.kind, address, self.width * size)
+                    self._store(x, result.kind, address)
                 piece = self.body.value(f"getelementptr i8, ptr {rows}, i64 {start * size}")
                 self._transfer("scatter", piece, columns * size, "%out", len(entries), size)
                 self.widest = max(self.widest, len(entries) * size)
@@ -278,99 +280,55 @@ class _Emission:
                 f"  call void @llvm.memcpy.p0.p0.i64(ptr {place}, ptr @row{array}, i64 {len(row)}, i1 false)"
             )
 
-    def _store(self, x: int, kind: str, address: str, alignment: int) -> None:
-        value = self.body.to_memory(self._value(x), kind)
-        self.body.do(f"store {self.body.wide(memory_type(kind))} {value}, ptr {address}, align {alignment}")
+    def _store(self, x: int, kind: str, address: str) -> None:
+        self.body.store(self.values[x], address, kind)
 
     # ---- values
 
-    def _value(self, root: int) -> str:
-        """The register of an instruction's values in the loop, what it needs written before it."""
-        program, pending = self.program, [root]
-        while pending:
-            x = pending[-1]
-            if x in self.values:
-                pending.pop()
-                continue
-            op, args, kind = program.ops[x], program.args[x], program.kinds[x]
-            if op == "const":
-                self.values[x] = self.body.constant(args[0], kind)
-            elif self.uniform[x]:
-                self.values[x] = self._from_table(x)
-            elif op == "input":
-                self.values[x] = self._load(x)
-            else:
-                missing = [other for other in args if other not in self.values]
-                if missing:
-                    pending.extend(reversed(missing))
-                    continue
-                self._apply(self.body, self.values, x)
-        return self.values[root]
-
-    def _apply(self, writer: Writer, values: dict[int, str], x: int) -> None:
-        """Compute an instruction whose operands are there."""
-        op, args, kinds = self.program.ops[x], self.program.args[x], self.program.kinds
-        if op in _ANGLES and all((other, args[0]) in self.angles for other in _ANGLES):
-            both = writer.sine_and_cosine(values[args[0]], kinds[x])
-            values.update({self.angles[f, args[0]]: value for f, value in zip(_ANGLES, both, strict=True)})
-            return
-        operands, of_kinds = [values[other] for other in args], [kinds[other] for other in args]
-        values[x] = writer.operation(op, operands, of_kinds, kinds[x])
-
-    def _load(self, x: int) -> str:
-        """The column of an operand's entry."""
-        kind = self.program.kinds[x]
-        scalar = self.body.wide(memory_type(kind))
-        column = self.body.value(f"load {scalar}, ptr {self.places[x]}, align {SIZES[kind]}")
-        return self.body.from_memory(column, kind)
-
-    # ---- what is the same for all rows
+    def _value(self, x: int) -> str | None:
+        """What is known of an instruction in the loop over rows without its operands."""
+        op, args, kind = self.program.ops[x], self.program.args[x], self.program.kinds[x]
+        if op == "const":
+            return self.body.constant(args[0], kind)
+        if self.uniform[x]:
+            # Of a loop that is done before, only the results count.
+            return "" if op == "loop" else self._from_table(x)
+        return self.body.load(self.places[x], kind) if op == "input" else None
 
     def _from_table(self, x: int) -> str:
         """A value computed before the loop, read in it for every row."""
-        kind = self.program.kinds[x]
-        if self.program.ops[x] == "input":
-            operand, offset = self.program.args[x]
-            address = self.body.value(f"getelementptr i8, ptr %array{operand}, i64 {offset * SIZES[kind]}")
+        op, args, kind = self.program.ops[x], self.program.args[x], self.program.kinds[x]
+        if op == "input":
+            address = self.body.value(f"getelementptr i8, ptr %array{args[0]}, i64 {args[1] * SIZES[kind]}")
         else:
             if x not in self.table:
                 self.table[x] = len(self.table)
                 address = self.before.value(f"getelementptr i64, ptr %table, i64 {self.table[x]}")
-                entry = self.before.to_memory(self._scalar(x), kind)
-                self.before.do(f"store {memory_type(kind)} {entry}, ptr {address}")
+                self.before.store(self.scalars[x], address, kind)
             address = self.body.value(f"getelementptr i64, ptr %table, i64 {self.table[x]}")
-        return self._broadcast(address, kind)
-
-    def _broadcast(self, address: str, kind: str) -> str:
         entry = self.body.value(f"load {memory_type(kind)}, ptr {address}")
         if kind == "b1":
             entry = self.body.value(f"icmp ne i8 {entry}, 0")
         return self.body.splat(entry, kind)
 
-    def _scalar(self, root: int) -> str:
-        """The same as a scalar before the loop."""
-        program, pending = self.program, [root]
-        while pending:
-            x = pending[-1]
-            if x in self.scalars:
-                pending.pop()
-                continue
-            op, args, kind = program.ops[x], program.args[x], program.kinds[x]
-            if op == "const":
-                self.scalars[x] = literal(args[0], kind)
-            elif op == "input":
-                address = self.before.value(
-                    f"getelementptr i8, ptr %array{args[0]}, i64 {args[1] * SIZES[kind]}"
-                )
-                entry = self.before.value(f"load {memory_type(kind)}, ptr {address}, align {SIZES[kind]}")
-                self.scalars[x] = self.before.from_memory(entry, kind)
-            else:
-                missing = [other for other in args if other not in self.scalars]
-                if missing:
-                    pending.extend(reversed(missing))
-                    continue
-                self._apply(self.before, self.scalars, x)
-        return self.scalars[root]
+    def _scalar(self, x: int) -> str | None:
+        """What is known of an instruction before the loop without its operands."""
+        op, args, kind = self.program.ops[x], self.program.args[x], self.program.kinds[x]
+        if op == "const":
+            return literal(args[0], kind)
+        if op != "input":
+            return None
+        address = self.before.value(f"getelementptr i8, ptr %array{args[0]}, i64 {args[1] * SIZES[kind]}")
+        return self.before.load(address, kind)
+
+
+def _cost(instructions: Instructions, x: int) -> float:
+    """What an instruction takes, in cycles."""
+    op = instructions.ops[x]
+    if op == "loop":
+        body = instructions.bodies[x]
+        return body.length * sum(_cost(body, y) for y in range(len(body)))
+    return _COSTS.get(op, 1 if op in _SIMPLE else 40)
 
 
 def _runs(columns: list[int], near: int) -> list[tuple[int, int]]:

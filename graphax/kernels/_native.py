@@ -103,10 +103,11 @@ def _compile(program: ScalarProgram, batched: tuple[bool, ...], single: bool, na
 @functools.cache
 def _part(subject: str, name: str, *key: Any) -> int:
     """The address of a function that kernels share, compiled when the first one needs it."""
-    return _link(name, _TEXTS[subject](host(), *key), {})
+    # The handler does little, and most of that in calls; better code would take longer than it would save.
+    return _link(name, _TEXTS[subject](host(), *key), {}, 0 if subject == "handler" else 2)
 
 
-def _link(name: str, text: str, imports: dict[str, int]) -> int:
+def _link(name: str, text: str, imports: dict[str, int], level: int = 2) -> int:
     """LLVM IR with a function of a name as machine code in the process's memory, until its very end.
 
     Returns:
@@ -115,7 +116,7 @@ def _link(name: str, text: str, imports: dict[str, int]) -> int:
     import llvmlite.binding as llvm
 
     module = llvm.parse_assembly(text, llvm.create_context())
-    code = _machine(host()).emit_object(module)
+    code = _machine(host(), level).emit_object(module)
     module.close()
     library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(name)
     for other, address in imports.items():
@@ -137,12 +138,12 @@ def _linker() -> Any:
 
 
 @functools.cache
-def _machine(target: Target) -> Any:
+def _machine(target: Target, level: int = 2) -> Any:
     """LLVM's code generator for a machine."""
     import llvmlite.binding as llvm
 
     found = llvm.Target.from_triple(target.triple)
-    return found.create_target_machine(target.cpu, target.features, opt=2, reloc="pic", codemodel="small")
+    return found.create_target_machine(target.cpu, target.features, level, reloc="pic", codemodel="small")
 
 
 def _kernel_text(program: ScalarProgram, batched: tuple[bool, ...], rows: Loop, name: str) -> str:

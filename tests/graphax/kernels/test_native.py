@@ -15,7 +15,7 @@ from jax import lax
 
 from graphax.kernels import _native
 from graphax.kernels._program import Operand, ScalarProgram
-from graphax.kernels._scalars import ARITHMETIC, COMPARISONS, FUNCTIONS, KINDS, Scalars
+from graphax.kernels._scalars import ARITHMETIC, COMPARISONS, FUNCTIONS, KINDS, Loop, Scalars
 
 pytestmark = pytest.mark.skipif(_native.available() is not None, reason=str(_native.available()))
 
@@ -202,6 +202,48 @@ def test_entries_that_nobody_needs_and_results_without_entries():
     got = jax.ffi.ffi_call(name, shapes)(x, nothing)
     assert got[0].shape == (20, 0, 3)
     np.testing.assert_array_equal(got[1], x[:, [3, 77]])
+
+
+def loops(kind, length):
+    """A loop in a loop, which hand on numbers of each kind."""
+    s = Scalars()
+    x, y = s.input(0, 0, kind), s.input(1, 0, kind)
+    s.loops.append(Loop(length, [x, s.const(0, "i4"), s.const(False, "b1"), y]))
+    position, count, above, speed = (s.carry(0, place) for place in range(4))
+    s.loops.append(Loop(3, [position, speed]))
+    inner = [s.carry(1, place) for place in range(2)]
+    step = s.mul(s.const(0.125, kind), s.function("cos", inner[0]))
+    s.loops[1].after = [
+        s.add(inner[0], s.mul(step, inner[1])),
+        s.sub(inner[1], s.mul(step, s.function("sin", inner[0]))),
+    ]
+    now = s.add(s.last(1, 0), s.mul(y, s.convert(count, kind)))
+    s.loops[0].after = [
+        now,
+        s.binary("add", count, s.const(1, "i4")),
+        s.binary("xor", above, s.compare("lt", position, y)),
+        s.select(above, s.last(1, 1), speed),
+    ]
+    numbers = [s.last(0, 0), s.mul(s.last(0, 3), x)]
+    results = [((2,), numbers), ((1,), [s.last(0, 1)]), ((1,), [s.last(0, 2)])]
+    return ScalarProgram(s, [Operand((1,), kind), Operand((1,), kind)], results)
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+@pytest.mark.parametrize("batched", [(True, True), (True, False), (False, False)])
+def test_loops_hand_on_what_their_steps_compute(kind, batched):
+    arrays = [np.random.default_rng(k).uniform(0.1, 0.3, (21, 1)).astype(KINDS[kind]) for k in range(2)]
+    arrays = [x if rows else x[0] for x, rows in zip(arrays, batched, strict=True)]
+    for length in (1, 6):
+        for single in (False, True):
+            check(loops(kind, length), arrays, batched, single)
+
+
+def test_long_loops_cost_no_more_to_compile():
+    lines = {
+        len(_native.assembly(loops("f8", length), (True, True)).split("\n")) for length in (2, 1_000_000)
+    }
+    assert len(lines) == 1
 
 
 def test_a_name_says_what_the_code_depends_on():
