@@ -14,7 +14,11 @@ os.environ["GRAPHAX_ORDER_STORE"] = "off"
 gc.set_threshold(50_000, 20, 100)
 
 # Tests compile thousands of programs and run each once. What XLA spends on fast code is most of their time.
-_COMPILE_QUICKLY = {"xla_backend_optimization_level": "0", "xla_cpu_use_fusion_emitters": "false"}
+_COMPILE_QUICKLY = {
+    "xla_backend_optimization_level": "0",
+    "xla_cpu_use_fusion_emitters": "false",
+    "xla_cpu_parallel_codegen_split_count": "1",  # small programs are not worth several modules
+}
 
 
 def _known(flags):

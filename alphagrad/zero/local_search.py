@@ -42,7 +42,7 @@ class Incumbents(NamedTuple):
 def no_incumbents(game: Game, games: int) -> Incumbents:
     """Searches that have not begun."""
     none = empty(game, games)
-    return Incumbents(none.start, none.actions, none.lengths, jnp.full(games, -jnp.inf))
+    return Incumbents(none.start, none.actions, none.lengths, jnp.full(games, -jnp.inf, jnp.float32))
 
 
 def reopen(

@@ -26,7 +26,7 @@ SMALL = (
 def finished(tmp_path_factory):
     """The folder of a short run."""
     path = tmp_path_factory.mktemp("runs") / "run"
-    assert main(["train", "task=Lighthouse", "seed=3", "seconds=25", f"run_dir={path}", *SMALL]) == 0
+    assert main(["train", "task=Lighthouse", "seed=3", "seconds=14", f"run_dir={path}", *SMALL]) == 0
     return path
 
 
@@ -56,7 +56,7 @@ def test_the_saved_order_costs_what_the_run_reported(finished):
 
 def test_a_run_goes_on_from_another(finished, tmp_path, capsys):
     path = tmp_path / "more"
-    assert main(["train", f"resume={finished}", f"run_dir={path}", "seconds=20"]) == 0
+    assert main(["train", f"resume={finished}", f"run_dir={path}", "seconds=4"]) == 0
     first = json.loads((path / "metrics.jsonl").read_text().splitlines()[0])
     before = json.loads((finished / "metrics.jsonl").read_text().splitlines()[-1])
     assert first["iteration"] == before["iteration"] + 1

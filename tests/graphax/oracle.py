@@ -17,6 +17,11 @@ def assert_same_jacobian(actual, expected, rtol=1e-9):
         np.testing.assert_allclose(a, e, rtol=0, atol=rtol * scale)
 
 
+def together(*functions):
+    """Their results in one program. Run by itself, each would compile its operations one by one."""
+    return jax.jit(lambda *args: [function(*args) for function in functions])
+
+
 def multiplications(jaxpr, scope):
     """Multiplications in the equations of a jaxpr that stand in a named scope."""
     count = 0

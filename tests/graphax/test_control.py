@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 from jax.extend import core
-from oracle import assert_same_jacobian
+from oracle import assert_same_jacobian, together
 
 import graphax
 from graphax import jacve, value_and_jacve
@@ -138,8 +138,7 @@ LOOPS = {
 def test_scans_are_differentiated_as_jacfwd_does(name):
     fun = floating(LOOPS[name])
     both = lambda *args: (jacve(fun)(*args), jacve(fun, argnums=(0, 1))(*args))  # noqa: E731
-    actual = jax.jit(both)(X, XS)
-    expected = jax.jit(jax.jacfwd(fun, (0, 1)))(X, XS)
+    actual, expected = together(both, jax.jacfwd(fun, (0, 1)))(X, XS)
     tolerance = 1e-6 if name == "mixed precision" else 1e-9
     assert_same_values(actual, ([row[0] for row in expected], expected), tolerance)
 
@@ -161,8 +160,7 @@ def test_every_way_gives_the_same(monkeypatch, name, way):
         fun = lambda c, xs: LOOPS[name](c, xs)[0][1]  # noqa: E731
     monkeypatch.setattr(_scan, "_choose", lambda loop: WAYS[way])
     monkeypatch.setattr(_products, "_BATCH", 20)
-    actual = jax.jit(jacve(fun, argnums=(0, 1)))(X, XS)
-    assert_same_values(actual, jax.jit(jax.jacfwd(fun, (0, 1)))(X, XS))
+    assert_same_values(*together(jacve(fun, argnums=(0, 1)), jax.jacfwd(fun, (0, 1)))(X, XS))
 
 
 SLICES = (
@@ -181,9 +179,9 @@ def test_returned_slices_every_way(monkeypatch, name, way):
     fun = floating(LOOPS[name])
     monkeypatch.setattr(_scan, "_choose", lambda loop: WAYS[way])
     monkeypatch.setattr(_products, "_BATCH", 20)
-    actual = jax.jit(jacve(fun, argnums=(0, 1)))(X, XS)
     tolerance = 1e-6 if name == "mixed precision" else 1e-9
-    assert_same_values(actual, jax.jit(jax.jacfwd(fun, (0, 1)))(X, XS), tolerance)
+    both = together(jacve(fun, argnums=(0, 1)), jax.jacfwd(fun, (0, 1)))
+    assert_same_values(*both(X, XS), tolerance)
 
 
 def newton(c, xs):
@@ -239,9 +237,9 @@ OTHERS = {
 @pytest.mark.parametrize("name", OTHERS)
 def test_branches_and_while_loops(name):
     fun = floating(OTHERS[name])
-    actual = jax.jit(jacve(fun, argnums=(0, 1)))(X, XS)
     tolerance = 1e-6 if "mixed" in name else 1e-9
-    assert_same_values(actual, jax.jit(jax.jacfwd(fun, (0, 1)))(X, XS), tolerance)
+    both = together(jacve(fun, argnums=(0, 1)), jax.jacfwd(fun, (0, 1)))
+    assert_same_values(*both(X, XS), tolerance)
 
 
 @pytest.mark.parametrize("order", ["forward", "reverse", "markowitz", [3, 2, 1]])

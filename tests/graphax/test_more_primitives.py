@@ -11,7 +11,7 @@ import pytest
 from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
-from oracle import assert_same_jacobian
+from oracle import assert_same_jacobian, together
 
 import graphax
 from graphax import hessve, jacve
@@ -77,12 +77,11 @@ def test_a_function_applied_at_some_places_is_differentiated_there(name):
     applied, said = APPLIED[name]
     index = np.array([2, 0, 2]) if name != "promised to differ" else np.array([3, 2, 0])
     index = jnp.array([0, 2, 9]) if name == "outside" else jnp.asarray(index)
-    value = jax.jit(said)(X, index)
-    np.testing.assert_allclose(jax.jit(applied)(X, index), value)
-    expected = jax.jit(jax.jacfwd(said))(X, index)
-    for order in ("forward", "reverse"):
-        result, found = jax.jit(graphax.value_and_jacve(applied, order=order))(X, index)
-        assert_same_jacobian(found, expected)
+    both = [graphax.value_and_jacve(applied, order=order) for order in ("forward", "reverse")]
+    value, same, expected, *found = together(said, applied, jax.jacfwd(said), *both)(X, index)
+    np.testing.assert_allclose(same, value)
+    for result, jacobian in found:
+        assert_same_jacobian(jacobian, expected)
         np.testing.assert_allclose(result, value)
 
 
@@ -90,9 +89,10 @@ def test_a_function_applied_at_some_places_is_differentiated_there(name):
 def test_a_function_applied_at_some_places_is_differentiated_twice(name):
     applied, said = APPLIED[name]
     index = jnp.array([2, 0, 2])
-    expected = jax.jit(jax.hessian(said))(X, index)
-    for fun in (jacve(jacve(applied)), jax.jacfwd(jacve(applied)), jax.jacrev(jacve(applied))):
-        assert_same_jacobian(jax.jit(fun)(X, index), expected)
+    ways = jacve(jacve(applied)), jax.jacfwd(jacve(applied)), jax.jacrev(jacve(applied))
+    expected, *found = together(jax.hessian(said), *ways)(X, index)
+    for hessian in found:
+        assert_same_jacobian(hessian, expected)
 
 
 def test_what_is_applied_need_not_be_finite_elsewhere():
@@ -137,7 +137,7 @@ INDEXED = {
 @pytest.mark.parametrize("name", INDEXED)
 def test_hessians_through_strides_and_pads(name):
     fun = INDEXED[name]
-    assert_same_jacobian(jax.jit(hessve(fun))(X), jax.jit(jax.hessian(fun))(X))
+    assert_same_jacobian(*together(hessve(fun), jax.hessian(fun))(X))
 
 
 def test_structures_hold_pythons_integers_whatever_they_are_made_of():
@@ -283,10 +283,10 @@ FROM_EQUINOX = {
 def test_what_equinox_adds_to_jax_is_differentiated_as_jax_does(name, recwarn):
     fun = FROM_EQUINOX[name]
     try:
-        expected = jax.jit(jax.jacrev(fun))(X)
+        expected, found = together(jax.jacrev(fun), jacve(fun))(X)
     except ValueError:  # loops that JAX differentiates forward alone
-        expected = jax.jit(jax.jacfwd(fun))(X)
-    assert_same_jacobian(jax.jit(jacve(fun))(X), expected)
+        expected, found = together(jax.jacfwd(fun), jacve(fun))(X)
+    assert_same_jacobian(found, expected)
     assert not [w for w in recwarn if issubclass(w.category, graphax.FallbackWarning)]
 
 
@@ -323,8 +323,10 @@ def test_complex_sums_repeat_operands_along_axes_of_size_one(shape, other):
         return [part(y * y) for y in sums for part in (jnp.real, jnp.imag)]
 
     x = jnp.arange(1.0, 1 + np.prod(shape)).reshape(shape)
-    for order in ("forward", "reverse", "auto"):
-        assert_same_jacobian(jacve(fun, order=order)(x), jax.jacfwd(fun)(x))
+    orders = ("forward", "reverse", "auto")
+    expected, *found = together(jax.jacfwd(fun), *(jacve(fun, order=order) for order in orders))(x)
+    for jacobian in found:
+        assert_same_jacobian(jacobian, expected)
 
 
 def entrywise_primitive(name, fun, derivative):
@@ -359,9 +361,10 @@ def test_a_new_entrywise_primitive_has_a_diagonal(fun):
     x = X**2
     found = jacve(fun, sparse=True)(x)
     assert found.nnz == x.size
-    np.testing.assert_allclose(found.todense(), jax.jacfwd(fun)(x), rtol=1e-12)
+    np.testing.assert_allclose(found.todense(), jax.jit(jax.jacfwd(fun))(x), rtol=1e-12)
     second = jax.jit(jax.vmap(hessve(lambda x: jnp.sum(fun(x)))))(jnp.stack([x, x + 1]))
-    np.testing.assert_allclose(second[0], jax.hessian(lambda x: jnp.sum(fun(x)))(x), rtol=1e-12)
+    expected = jax.jit(jax.hessian(lambda x: jnp.sum(fun(x))))(x)
+    np.testing.assert_allclose(second[0], expected, rtol=1e-12)
 
 
 def test_the_derivatives_of_inverse_functions_are_diagonal():

@@ -252,9 +252,7 @@ def test_an_agent_without_pairs_sees_the_edges_and_no_eliminated_vertex(name):
     leaves, tree = jax.tree.flatten(eqx.filter(made, eqx.is_array))
     shaken = [leaf + 0.3 * normal(1 + at, *leaf.shape) for at, leaf in enumerate(leaves)]
     agent = eqx.combine(jax.tree.unflatten(tree, shaken), made)
-    state = game.init()
-    for action in range(0, game.num_actions, 3):
-        state, _ = game.step(state, jnp.array(action))
+    state, _ = jax.lax.scan(game.step, game.init(), jnp.arange(0, game.num_actions, 3))
     legal, columns = game.legal(state), np.asarray(game.action_columns)
     before = run(agent, game.observe(state), legal)
     assert (jax.nn.softmax(before.logits)[~legal] == 0).all()

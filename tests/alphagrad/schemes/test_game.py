@@ -33,6 +33,9 @@ def game():
     return make(symmetries={NAME: sandwiches((2, 2, 2), 8)})
 
 
+_begin_anew = eqx.filter_jit(begin_anew)
+
+
 @pytest.fixture(scope="module")
 def after(game):
     """The records and the last states of games with these moves, as many of them as `lengths` says."""
@@ -55,7 +58,7 @@ def product(moves):
 
 
 def test_strassens_products_win_the_game_in_seven_moves(game, after):
-    start = begin_anew(game, jax.random.key(0), 1).start
+    start = _begin_anew(game, jax.random.key(0), 1).start
     records, last = after(start, padded(STRASSEN)[None], jnp.array([8]))
     assert records.lengths == 7 and records.returns == -7
     assert game.is_over(jax.tree.map(lambda leaf: leaf[0], last)) and not last.residual.any()
@@ -64,7 +67,7 @@ def test_strassens_products_win_the_game_in_seven_moves(game, after):
 def test_who_does_not_arrive_pays_the_rank_of_what_is_left(game, after):
     rng = np.random.default_rng(0)
     moves = rng.integers(-1, 2, (4, 8, 12)).astype(np.int8)
-    start = begin_anew(game, jax.random.key(0), 4).start
+    start = _begin_anew(game, jax.random.key(0), 4).start
     records, last = after(start, jnp.asarray(moves), jnp.full(4, 8))
     for game_moves, residual, reached in zip(moves, last.residual, records.returns, strict=True):
         left = matmul_tensor(2, 2, 2) - product(game_moves)
@@ -125,10 +128,10 @@ def test_a_change_of_basis_is_undone_by_its_inverse():
 
 
 def test_a_game_opened_again_ends_where_the_game_ended(game, after):
-    start = game.init(jax.random.key(0))
-    seen = set()
+    start = jax.jit(game.init)(jax.random.key(0))
+    reopen, seen = jax.jit(game.reopen), set()
     for seed in range(6):
-        again, moves = game.reopen(jax.random.key(seed), start, padded(STRASSEN), jnp.array(7))
+        again, moves = reopen(jax.random.key(seed), start, padded(STRASSEN), jnp.array(7))
         np.testing.assert_array_equal(product(moves[:7]), matmul_tensor(2, 2, 2))
         records, last = after(jax.tree.map(lambda leaf: leaf[None], again), moves[None], jnp.array([4]))
         state = jax.tree.map(lambda leaf: leaf[0], last)
@@ -162,7 +165,7 @@ def test_games_opened_again_end_with_products_that_share_factors():
     same = (factors[:, None] == factors).all(axis=3).any(axis=2)
     partners = same.sum(axis=1) > 1
     assert 0 < partners.sum() < 8
-    _, again = jax.vmap(lambda key: game.reopen(key, start, padded(moves), jnp.array(8)))(keys)
+    _, again = jax.jit(jax.vmap(lambda key: game.reopen(key, start, padded(moves), jnp.array(8))))(keys)
     places = (np.asarray(again)[:, :, None] == moves).all(axis=3).argmax(axis=2)
     assert (np.sort(places, axis=1) == np.arange(8)).all()
     assert np.mean(partners[places[:, 7]]) > 0.95
@@ -191,7 +194,7 @@ def test_a_product_is_spelt_in_one_way():
 def test_smaller_targets_are_padded_and_told_apart():
     tensors = {"a": matmul_tensor(1, 2, 1), "b": matmul_tensor(2, 1, 2)}
     game = TensorGame(tensors, changed_bases=0.0)
-    starts = jax.vmap(game.init)(jax.random.split(jax.random.key(0), 16))
+    starts = jax.jit(jax.vmap(game.init))(jax.random.split(jax.random.key(0), 16))
     assert game.sizes == (2, 2, 4) and set(np.asarray(starts.target).tolist()) == {0, 1}
     for number, tensor in enumerate(tensors.values()):
         residual = starts.residual[np.argmax(np.asarray(starts.target) == number)]

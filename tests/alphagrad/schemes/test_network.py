@@ -35,7 +35,7 @@ def game():
 
 @pytest.fixture(scope="module")
 def agent(game):
-    return make_agent(game, AgentConfig(width=8, heads=2), jax.random.key(0))
+    return eqx.filter_jit(make_agent)(game, AgentConfig(width=8, heads=2), jax.random.key(0))
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +44,19 @@ def policy(game, agent):
     state = game.init(jax.random.key(0))
     moves = np.array(list(itertools.product((-1, 0, 1), repeat=5)), np.int8)
 
+    @jax.jit
+    @jax.vmap
     def surprise(move):
         lesson = Lesson(jnp.ones(1), move[None], jnp.zeros(()))
         return agent.losses(game.observe(state), game.legal(state), lesson, jax.random.key(0)).policy
 
-    return {move.tobytes(): p for move, p in zip(moves, np.exp(-jax.vmap(surprise)(moves)), strict=True)}
+    return {move.tobytes(): p for move, p in zip(moves, np.exp(-surprise(moves)), strict=True)}
 
 
-def menus(game, agent, state, draws):
-    keys = jax.random.split(jax.random.key(1), draws)
+@eqx.filter_jit
+def menus(game, agent, draws):
+    """Menus drawn at the first state."""
+    state, keys = game.init(jax.random.key(0)), jax.random.split(jax.random.key(1), draws)
     return jax.vmap(lambda key: agent(game.observe(state), game.legal(state), key))(keys)
 
 
@@ -62,7 +66,7 @@ def test_the_probabilities_of_all_moves_sum_to_one(policy):
 
 
 def test_moves_are_drawn_as_often_as_the_policy_says(game, agent, policy):
-    drawn = np.asarray(menus(game, agent, game.init(jax.random.key(0)), 2000).menu).reshape(-1, 5)
+    drawn = np.asarray(menus(game, agent, 2000).menu).reshape(-1, 5)
     expected, found = {}, {}
     for move in drawn:
         found[move.tobytes()] = found.get(move.tobytes(), 0) + 1
@@ -76,7 +80,7 @@ def test_moves_are_drawn_as_often_as_the_policy_says(game, agent, policy):
 
 
 def test_what_is_drawn_twice_counts_twice_and_stands_once(game, agent):
-    made = menus(game, agent, game.init(jax.random.key(0)), 50)
+    made = menus(game, agent, 50)
     for menu, logits in zip(np.asarray(made.menu), np.asarray(made.logits), strict=True):
         shares = np.exp(logits)
         assert abs(shares.sum() - len(menu)) < 1e-3
@@ -95,15 +99,14 @@ def test_pieces_spell_every_move(game, agent):
 
 @pytest.mark.parametrize("method", ["visits", "gumbel"])
 def test_the_search_takes_moves_from_its_menu(game, agent, method):
-    states = jax.vmap(game.init)(jax.random.split(jax.random.key(0), 6))
+    states = jax.jit(jax.vmap(game.init))(jax.random.split(jax.random.key(0), 6))
     config = SearchConfig(simulations=6, considered=6, method=method)
     plan = eqx.filter_jit(search)(game, agent, states, jax.random.key(1), config, 1.0)
     np.testing.assert_allclose(plan.policy.sum(axis=1), 1.0, rtol=1e-5)
     alike = (plan.menu == plan.action[:, None]).all(axis=-1)
     assert ((plan.policy * alike).sum(axis=1) > 0).all()
-    assert plan.menu.shape == (6, 12, 5) and predict(game, agent, states, jax.random.key(0)).value.shape == (
-        6,
-    )
+    assert plan.menu.shape == (6, 12, 5)
+    assert eqx.filter_eval_shape(predict, game, agent, states, jax.random.key(0)).value.shape == (6,)
 
 
 def test_many_visits_are_smoothed_and_few_are_not():

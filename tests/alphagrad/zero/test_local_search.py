@@ -49,6 +49,12 @@ def test_a_result_is_taken_unless_it_is_worse(game):
     assert after.actions[:, 0, 0].tolist() == [10, 1, 2]
 
 
+def test_walks_keep_the_types_of_their_numbers(game):
+    # Else what takes them as arguments would be compiled again after the first games.
+    walks = no_incumbents(game, 3)
+    assert jax.tree.map(jax.typeof, go(game, walks, [-5, -5, -5])) == jax.tree.map(jax.typeof, walks)
+
+
 def test_exercises_and_other_targets_lead_nowhere(game):
     walks = go(game, no_incumbents(game, 3), [-5, -5, -5], [-1, 0, 1])
     assert walks.returns.tolist() == [-np.inf, -5, -5]
@@ -98,14 +104,14 @@ def test_walks_repeat_their_games_but_for_the_last_moves():
     game = TensorGame({"m": matmul_tensor(2, 1, 2)}, {"m": 4}, changed_bases=0.0)
     scheme = standard(2, 1, 2)
     moves = jnp.array(np.concatenate([scheme.u, scheme.v, scheme.w], axis=1), jnp.int8)
-    anew = begin_anew(game, jax.random.key(0), 8)
+    anew = eqx.filter_jit(begin_anew)(game, jax.random.key(0), 8)
     play_again = eqx.filter_jit(lambda start, actions, lengths: roll_out(game, start, actions, lengths))
     records, last = play_again(anew.start, jnp.tile(moves, (8, 1, 1)), jnp.full(8, 4))
     assert not last.residual.any()
     # The first walk does not begin.
     records = records._replace(rewards=records.rewards.at[0].set(-jnp.inf))
     buffer = empty_replay(game, ReplayConfig())
-    walks = accept(game, no_incumbents(game, 8), records, buffer, jax.random.key(0), 0.0)
+    walks = _accept(game, no_incumbents(game, 8), records, buffer, jax.random.key(0), 0.0)
     assert walks.returns.tolist() == [-np.inf] + [-4] * 7
     open_again = eqx.filter_jit(lambda key: reopen(game, walks, anew, key, share=0.75, most=3))
     met = set()

@@ -30,6 +30,13 @@ def game():
     return CompressedVertexGame(graphax.trace(task.fun, task.argnums)(*task.args).counted())
 
 
+@eqx.filter_jit
+def without(game, actions):
+    """A state for each of the actions, after it has been taken."""
+    states = jax.vmap(game.init)(jax.random.split(jax.random.key(0), len(actions)))
+    return jax.vmap(game.step)(states, actions)[0]
+
+
 def test_search_alone_finds_an_optimal_order(game):
     costs = [game.graph.cost(o).mults for o in itertools.permutations(game.vertices)]
     config = SearchConfig(simulations=128, considered=6, value_scale=1.0)
@@ -50,9 +57,8 @@ def test_what_self_play_reports_is_what_the_order_costs(game):
 
 
 def test_search_never_suggests_an_illegal_action(game):
-    states = jax.vmap(game.init)(jax.random.split(jax.random.key(0), 3))
     gone = jnp.array([0, 3, 5])
-    states, _ = jax.vmap(game.step)(states, gone)
+    states = without(game, gone)
     config = SearchConfig(simulations=4)
     plan = eqx.filter_jit(search)(game, Ignorant(), states, jax.random.key(2), config, 1.0)
     assert (plan.action != gone).all()
@@ -62,8 +68,7 @@ def test_search_never_suggests_an_illegal_action(game):
 
 @pytest.mark.parametrize("method", ["gumbel", "visits"])
 def test_forbidden_actions_are_taken_only_if_there_is_no_other(game, method):
-    states = jax.vmap(game.init)(jax.random.split(jax.random.key(0), 3))
-    states, _ = jax.vmap(game.step)(states, jnp.array([0, 3, 5]))
+    states = without(game, jnp.array([0, 3, 5]))
     actions = jnp.tile(jnp.arange(6), (3, 1))
     whether = jnp.array([[True] * 5 + [False], [False] * 6, [True] * 6])
     config = SearchConfig(simulations=4, method=method)
