@@ -16,11 +16,11 @@ from ._program import Body, Instructions, Result, ScalarProgram
 from ._scalars import KINDS
 
 #: Rows of a block: a thread holds the scalars of one row.
-_ROWS, _WARPS = 32, 1
-#: Columns that are written at once, by the bytes of a number.
+_ROWS = 32
+#: Columns that are written at once, by the bytes of a number. Where most of a row is zero, two threads share
+#: it, and write twice as many.
 _COLUMNS = {1: 128, 4: 128, 8: 64}
-#: Of so few computed columns a tile is filled by selections; more of them are joined pairwise.
-_FEW = 8
+_MOSTLY = 0.75
 
 
 def call(
@@ -42,6 +42,7 @@ def call(
     from jax.experimental.pallas import triton  # noqa: PLC0415
 
     results = [result for result in program.results if result.entries]
+    sharing = 2 if _is_mostly_zero(program) else 1
 
     def kernel(*refs: Any) -> None:
         operands, outs = refs[: len(program.operands)], refs[len(program.operands) :]
@@ -56,7 +57,7 @@ def call(
 
         values = _Values(program, {"input": read})
         for result, out in zip(results, outs, strict=True):
-            for start, stop in _tiles(result):
+            for start, stop in _tiles(result, sharing):
                 tile = _tile(program, values, result.entries[start:stop], result.kind)
                 columns = jnp.arange(tile.shape[1], dtype=jnp.int32)
                 place = out.at[rows[:, None], start + columns[None, :]]
@@ -67,7 +68,7 @@ def call(
     settings: dict[str, Any] = (
         {"interpret": True}
         if interpret
-        else {"compiler_params": triton.CompilerParams(num_warps=_WARPS, num_stages=1)}
+        else {"compiler_params": triton.CompilerParams(num_warps=sharing, num_stages=1)}
     )
     called = pl.pallas_call(kernel, grid=(blocks,), out_shape=types, **settings)
 
@@ -95,9 +96,16 @@ def _written(inside: Any, columns: Any, count: int, shape: tuple[int, ...]) -> A
     return functools.reduce(lax.bitwise_and, masks) if masks else None
 
 
-def _tiles(result: Result) -> list[tuple[int, int]]:
-    """Where the tiles of a row begin and end."""
-    width = _COLUMNS[np.dtype(KINDS[result.kind]).itemsize]
+def _is_mostly_zero(program: ScalarProgram) -> bool:
+    """Whether most of what is written is zero."""
+    entries = [x for result in program.results for x in result.entries]
+    zeros = sum(program.ops[x] == "const" and not program.args[x][0] for x in entries)
+    return zeros > _MOSTLY * len(entries)
+
+
+def _tiles(result: Result, sharing: int) -> list[tuple[int, int]]:
+    """Where the tiles of a row begin and end, if so many threads share a row."""
+    width = sharing * _COLUMNS[np.dtype(KINDS[result.kind]).itemsize]
     count = len(result.entries)
     return [(start, min(start + width, count)) for start in range(0, count, width)]
 
@@ -159,21 +167,11 @@ def _tile(program: ScalarProgram, values: _Values, entries: Sequence[int], kind:
     width = 1 << (len(entries) - 1).bit_length()
     constants = [program.args[x][0] if program.ops[x] == "const" else None for x in entries]
     constants += [KINDS[kind](0)] * (width - len(entries))
-    computed = [k for k, constant in enumerate(constants) if constant is None]
-    if len(computed) > _FEW:
-        columns = [
-            values(entries[k]) if k in set(computed) else jnp.full((_ROWS,), constants[k], KINDS[kind])
-            for k in range(width)
-        ]
-        return _joined(columns)
-    place = jnp.arange(width, dtype=jnp.int32)[None, :]
-    tile = jnp.zeros((_ROWS, width), KINDS[kind])
-    for k, constant in enumerate(constants):
-        if constant is None:
-            tile = jnp.where(place == k, values(entries[k])[:, None], tile)
-        elif constant != 0:
-            tile = jnp.where(place == k, constant, tile)
-    return tile
+    columns = [
+        values(x) if constant is None else jnp.full((_ROWS,), constant, KINDS[kind])
+        for x, constant in zip([*entries, *[0] * (width - len(entries))], constants, strict=True)
+    ]
+    return _joined(columns)
 
 
 def _joined(columns: list[Any]) -> Any:
