@@ -1,0 +1,166 @@
+"""Kernels of Jacobians beside CasADi's: operations, and run time of its generated C, one thread, float64.
+
+    pip install casadi
+    taskset -c 0 python benchmarks/casadi_peer.py --batch 4096 --out results/
+
+CasADi is given the functions of `kernel_suite.py` as the scalar expressions that the kernel is made from,
+differentiates them by itself, with `cse` on, and its C is compiled by `gcc -O3 -march=native -ffast-math` with
+a loop over the batch around it. Operations are all but loads, stores and constants.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import casadi
+import jax
+import numpy as np
+from kernel_suite import SUITE, Case
+from measure import device_name, save
+
+import graphax
+from graphax import kernels
+
+_OPERATIONS: dict[str, Callable[..., Any]] = {
+    "add": lambda x, y: x + y,
+    "sub": lambda x, y: x - y,
+    "mul": lambda x, y: x * y,
+    "div": lambda x, y: x / y,
+    "neg": lambda x: -x,
+    "lt": lambda x, y: x < y,
+    "le": lambda x, y: x <= y,
+    "eq": lambda x, y: x == y,
+    "ne": lambda x, y: x != y,
+    "select": casadi.if_else,
+    "max": casadi.fmax,
+    "min": casadi.fmin,
+    "abs": casadi.fabs,
+    "pow": lambda x, y: x**y,
+    "and": casadi.logic_and,
+    "or": casadi.logic_or,
+    "not": casadi.logic_not,
+    "atan2": casadi.atan2,
+    "convert": lambda x: x,
+}
+_FREE = {casadi.OP_INPUT, casadi.OP_OUTPUT, casadi.OP_CONST}
+_LOOP = """
+void rows(const double *x, double *y, long batch) {{
+  long sz_arg = 0, sz_res = 0, sz_iw = 0, sz_w = 0;
+  f_work(&sz_arg, &sz_res, &sz_iw, &sz_w);
+  const double *arg[16]; double *res[16]; casadi_int iw[sz_iw + 1]; double w[sz_w + 1];
+  for (long i = 0; i < batch; i++) {{
+    arg[0] = x + i * {inputs}; res[0] = y + i * {outputs};
+    f(arg, res, iw, w, 0);
+  }}
+}}
+"""
+
+
+def function(case: Case) -> casadi.Function:
+    """CasADi's function of the Jacobian, its columns one after another as in rows of JAX's."""
+    program = kernels.program_of(case.fun, jax.ShapeDtypeStruct((len(case.middle),), np.float64))
+    x = casadi.SX.sym("x", len(case.middle))
+    values: list[Any] = []
+    for op, args, _ in program:
+        if op == "input":
+            values.append(x[args[1]])
+        elif op == "const":
+            values.append(casadi.SX(float(args[0])))
+        else:
+            fun = _OPERATIONS.get(op) or getattr(casadi, op)
+            values.append(fun(*(values[y] for y in args)))
+    result = casadi.vertcat(*(values[y] for y in program.results[0].entries))
+    jacobian = casadi.densify(casadi.jacobian(result, x)).T  # columns of the transpose are rows
+    return casadi.Function("f", [x], [jacobian], {"cse": True})
+
+
+def operations(fun: casadi.Function) -> int:
+    return sum(fun.instruction_id(k) not in _FREE for k in range(fun.n_instructions()))
+
+
+def compiled(fun: casadi.Function, inputs: int, outputs: int, folder: str) -> tuple[Any, float]:
+    """The loop over its generated C, and the seconds to compile it."""
+    source = Path(folder) / "f.c"
+    generator = casadi.CodeGenerator("f.c")
+    generator.add(fun)
+    generator.generate(folder + "/")
+    source.write_text(source.read_text() + _LOOP.format(inputs=inputs, outputs=outputs))
+    library = str(source.with_suffix(".so"))
+    start = time.perf_counter()
+    flags = ["-O3", "-march=native", "-ffast-math", "-shared", "-fPIC"]
+    subprocess.run(["gcc", *flags, str(source), "-o", library, "-lm"], check=True)
+    seconds = time.perf_counter() - start
+    rows = ctypes.CDLL(library).rows
+    rows.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long]
+    return rows, seconds
+
+
+def benchmark(name: str, batch: int, rounds: int) -> dict[str, Any]:
+    case = SUITE[name]
+    points = case.sample(batch, np.float64)
+    kernel = graphax.jacve(case.fun, kernel=True)
+    ours = jax.jit(jax.vmap(kernel)).lower(points).compile()
+    wanted = np.asarray(ours(points))
+    theirs = function(case)
+    with tempfile.TemporaryDirectory() as folder:
+        rows, seconds = compiled(theirs, points.shape[1], wanted[0].size, folder)
+        given, found = np.array(points), np.empty_like(wanted)
+
+        def run() -> None:
+            rows(given.ctypes.data, found.ctypes.data, batch)
+
+        run()
+        times: dict[str, list[float]] = {"kernel": [], "casadi": []}
+        for _ in range(rounds):
+            for key, call in (("kernel", lambda: jax.block_until_ready(ours(points))), ("casadi", run)):
+                start = time.perf_counter()
+                call()
+                times[key].append(time.perf_counter() - start)
+    return {
+        "operations": kernels.count(kernels.program_of(kernel, points[0])),
+        "operations, casadi": operations(theirs),
+        "run": float(np.median(times["kernel"])),
+        "run, casadi": float(np.median(times["casadi"])),
+        "compile, casadi": seconds,
+        "difference": float(np.abs(found - wanted).max() / np.abs(wanted).max()),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the comparison and write `casadi.json`."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--functions", nargs="+", default=list(SUITE), help="names of the suite")
+    parser.add_argument("--batch", type=int, default=4096, help="points (default 4096)")
+    parser.add_argument("--rounds", type=int, default=15, help="runs of each (default 15)")
+    parser.add_argument("--out", type=Path, help="folder for casadi.json")
+    options = parser.parse_args(argv)
+    jax.config.update("jax_enable_x64", True)
+    table = {}
+    print(f"{device_name()}, casadi {casadi.__version__}")
+    for name in options.functions:
+        row = table[name] = benchmark(name, options.batch, options.rounds)
+        print(
+            f"{name:<18} operations {row['operations']:>5} to {row['operations, casadi']:>5}, run"
+            f" {row['run'] * 1e6:>9.0f} to {row['run, casadi'] * 1e6:>9.0f} us"
+            f" ({row['run, casadi'] / row['run']:.2f} times as fast), gcc {row['compile, casadi']:.1f} s,"
+            f" difference {row['difference']:.0e}",
+            flush=True,
+        )
+    if options.out:
+        save(
+            options.out / "casadi.json",
+            {"casadi": casadi.__version__, "batch": options.batch, "rounds": options.rounds, "table": table},
+        )
+
+
+if __name__ == "__main__":
+    main()
