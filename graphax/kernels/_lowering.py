@@ -18,6 +18,14 @@ from ._primitive import Kernel, kernel_p, plain_form
 from ._scalars import KINDS
 
 
+def unavailable() -> str | None:
+    """Why kernels do not run on the default platform; None if they do."""
+    platform = jax.default_backend()
+    if platform == "cpu":
+        return _native.available()
+    return None if platform == "gpu" else f"kernels are compiled for CPUs and GPUs, and this is a {platform}"
+
+
 def _lower_plain(
     ctx: Any, *operands: Any, kernel: Kernel, batch: tuple[int, ...], mapped: Any, devices: Any
 ) -> Any:
@@ -32,7 +40,7 @@ def _lower_by(form: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         # What is exported runs on machines of which nothing is known.
         kept = getattr(ctx.module_context.lowering_parameters, "for_export", False)
-        if not kept and all(batch):
+        if not kept and all(batch) and len(kernel.program):
             cut = devices is not None
             try:
                 compute, content = form(kernel, batch, mapped, cut)

@@ -13,6 +13,7 @@ from jax.core import ShapedArray
 from jax.extend import core
 from jax.interpreters import ad, batching
 
+from .._trace import register_program
 from . import _partition
 from ._program import ScalarProgram
 from ._scalars import KINDS
@@ -42,10 +43,12 @@ class Kernel:
 
     def __call__(self, *operands: Any) -> list[Any]:
         """The results for arrays of the operands' shapes and dtypes."""
+        if not self.program.results:
+            return []
         return kernel_p.bind(*operands, kernel=self, batch=(), mapped=((),) * len(operands), devices=None)
 
 
-kernel_p = core.Primitive("kernel")
+kernel_p = core.Primitive("graphax_kernel")
 kernel_p.multiple_results = True
 
 # Parameters of the primitive:
@@ -134,6 +137,14 @@ def _push_forward(
 
 
 ad.primitive_jvps[kernel_p] = _push_forward
+
+
+@functools.partial(register_program, kernel_p.name)
+def _operations(equation: Any) -> core.ClosedJaxpr:
+    """What is differentiated in the place of a kernel."""
+    kernel, batch, mapped = (equation.params[name] for name in ("kernel", "batch", "mapped"))
+    types = [jax.ShapeDtypeStruct(atom.aval.shape, atom.aval.dtype) for atom in equation.inputs]
+    return jax.make_jaxpr(plain_form(kernel, batch, mapped))(*types)
 
 
 _KIND_OF = {np.dtype(dtype): kind for kind, dtype in KINDS.items()}
