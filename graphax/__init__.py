@@ -8,6 +8,7 @@ from ._graph import ComputationalGraph
 from ._hessian import hessve
 from ._jacobian import count_ops, jacve, trace, value_and_jacve
 from .drawing import Drawing, draw
+from .kernels import fuse
 from .orders import Order, load_order, save_order
 from .rules import register_rule
 
@@ -19,6 +20,7 @@ __all__ = [
     "Order",
     "count_ops",
     "draw",
+    "fuse",
     "gradient",
     "hessve",
     "jacve",

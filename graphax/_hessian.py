@@ -10,7 +10,7 @@ import jax
 
 from ._arguments import Argnums, check_callable, order_may_come_second
 from ._gradient import expressible_gradient
-from ._jacobian import Options, with_value, without_value
+from ._jacobian import Options, UseKernel, check_kernel, with_value, without_value
 from .choose import OrderLike
 
 
@@ -24,6 +24,7 @@ def hessve(
     order: OrderLike = "auto",
     sparse: bool = False,
     body_order: OrderLike = "auto",
+    kernel: UseKernel = False,
 ) -> Callable[..., Any]:
     """The Hessian of a function, by vertex elimination on the graph of its gradient.
 
@@ -37,7 +38,7 @@ def hessve(
         order: as for :func:`jacve`; vertex numbers are those of that graph, which
             ``graphax.trace(graphax.gradient(fun, argnums), argnums)`` prints.
         sparse: whether leaves are :class:`graphax.sparse.Block`, whose output is the gradient.
-        body_order: as for :func:`jacve`.
+        body_order, kernel: as for :func:`jacve`.
 
     Returns:
         a function with the arguments of ``fun`` that returns the Hessian: a pytree shaped like the result
@@ -49,7 +50,8 @@ def hessve(
         TypeError, ValueError: as :func:`jacve`; complex arguments take ``holomorphic=True``.
     """
     fun = check_callable(fun)
-    options = Options(has_aux, holomorphic, False, sparse, body_order, as_hessian=True)
+    kernel = check_kernel(kernel, sparse)
+    options = Options(has_aux, holomorphic, False, sparse, body_order, kernel, value=False, as_hessian=True)
     of_gradient = expressible_gradient(fun, argnums, has_aux, holomorphic)
     plain = argnums if not isinstance(argnums, Iterable) else tuple(argnums)
     for_jax = jax.jacrev(fun, plain, has_aux, holomorphic)

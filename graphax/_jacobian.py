@@ -63,8 +63,9 @@ def jacve(
             nonzeros alone, instead of arrays. For real arguments and results.
         body_order: the order in which the bodies of loops are eliminated, as ``order``; a sequence holds the
             vertex numbers of the body's own program.
-        kernel: whether a small function's Jacobian becomes one compiled kernel (see :mod:`graphax.kernels`):
-            ``True`` asks for one, ``False`` for none, and ``"auto"`` takes one where there can be one.
+        kernel: whether a small function's Jacobian becomes one compiled kernel, which goes over a batch of
+            :func:`jax.vmap` once (see :mod:`graphax.kernels`): ``True`` asks for one, ``False`` for none, and
+            ``"auto"`` takes one where there can be one.
 
     Returns:
         a function with the arguments of ``fun`` that returns the Jacobian: a pytree shaped like the result
@@ -88,9 +89,11 @@ def jacve(
 
     Raises:
         TypeError: when a differentiated argument or the result has a dtype that these terms leave out, or a
-            primitive cannot be differentiated; when ``has_aux`` is no boolean; with ``sparse=True`` also for
-            what elimination cannot express.
-        ValueError: when the order does not fit the function, or an argnum is out of range or named twice.
+            primitive cannot be differentiated; when ``has_aux`` is no boolean; with ``sparse=True`` or
+            ``kernel=True`` also for what elimination cannot express, and with the latter where there is no
+            kernel, with the reason.
+        ValueError: when the order does not fit the function, an argnum is out of range or named twice, or
+            ``kernel`` is none of its choices or ``True`` beside ``sparse=True``.
 
     Vertex elimination: A. Griewank and A. Walther, *Evaluating Derivatives*, 2nd ed., SIAM 2008, chapter 9.
     """
@@ -137,7 +140,7 @@ class Options(NamedTuple):
 
 def check_kernel(kernel: UseKernel, sparse: bool) -> UseKernel:
     """Raises ValueError for what is none of the choices, and for a kernel of sparse blocks."""
-    if kernel not in (True, False, "auto"):
+    if not isinstance(kernel, bool) and not (isinstance(kernel, str) and kernel == "auto"):
         raise ValueError(f"kernel must be True, False or 'auto', got {kernel!r}")
     if kernel is True and sparse:
         raise ValueError("kernel=True gives arrays, and sparse=True blocks; leave one of them out")
@@ -168,7 +171,7 @@ def with_value(
                 return by_elimination(application, application.trace(), order, options)
             except Inexpressible as error:
                 reason = error
-            if options.sparse:
+            if options.sparse or options.kernel is True:
                 raise TypeError(str(reason)) from reason
             application = Application.of(
                 for_jax or fun, argnums, options.has_aux, options.allow_int, args, kwargs
@@ -225,10 +228,13 @@ def _jacobians(traced: Traced, order: OrderLike, options: Options) -> tuple[list
                 order,
                 body_order=options.body_order,
                 with_values=options.value,
+                insist=options.kernel is True,
             )
         except NoKernel as reason:
             if options.kernel is True:
-                raise TypeError(f"there is no kernel for this function: {reason}") from reason
+                raise TypeError(
+                    f"there is no kernel for this Jacobian: {reason}; kernel='auto' does without where need be"
+                ) from reason
     return jacobians_of(
         traced.numbering,
         traced.num_outputs,

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ._trace import Atom, Program, Variable, is_differentiable
+from ._trace import Atom, Program, Variable, is_differentiable, opened
 from .rules import follow
 
 Edge = tuple[int, int]
@@ -45,10 +45,15 @@ def number_vertices(program: Program, wrt: Sequence[int], num_outputs: int) -> N
     result that can carry a derivative (one if none can).
 
     Args:
-        program: the flat program.
+        program: the flat program; calls of programs through which a derivative passes are replaced by these.
         wrt: positions of the differentiated inputs.
         num_outputs: how many of the program's outputs are differentiated; any others are auxiliary.
     """
+    inputs = [program.inputs[position] for position in wrt]
+    moving, links = follow(program, dict.fromkeys(inputs, frozenset([0])))
+    while (whole := opened(program, moving)) is not program:
+        program = whole
+        moving, links = follow(program, dict.fromkeys(inputs, frozenset([0])))
     number: dict[Variable, int] = {}
     numbers = itertools.count(1)
     for equation in program.equations:
@@ -59,8 +64,6 @@ def number_vertices(program: Program, wrt: Sequence[int], num_outputs: int) -> N
     for at, position in enumerate(wrt):
         number[program.inputs[position]] = -1 - at
 
-    inputs = [program.inputs[position] for position in wrt]
-    moving, links = follow(program, dict.fromkeys(inputs, frozenset([0])))
     useful = moving.keys() & set(program.outputs[:num_outputs])
     wanted = []
     for equation, ways in zip(reversed(program.equations), reversed(links), strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -30,6 +30,15 @@ _CALLS = {
     "remat": "jaxpr",
     "remat2": "jaxpr",
 }
+
+# Primitives that stand for a program wherever derivatives pass through them, and how its jaxpr is made of an
+# equation.
+_STANDING_FOR: dict[str, Callable[[Any], core.ClosedJaxpr]] = {}
+
+
+def register_program(name: str, of_equation: Callable[[Any], core.ClosedJaxpr]) -> None:
+    """Say what a primitive stands for wherever derivatives pass through it."""
+    _STANDING_FOR[name] = of_equation
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,6 +194,29 @@ class Program:
         """The same program for every place in the user's code."""
         equations = tuple(replace(equation, surroundings=ANYWHERE) for equation in self.equations)
         return replace(self, equations=equations)
+
+
+def opened(program: Program, moving: Container[Atom]) -> Program:
+    """A program in which nothing that moves is operand of a primitive that only stands for a program."""
+    if not any(_opens(equation, moving) for equation in program.equations):
+        return program
+    constants, equations = list(program.constants), list[Equation]()
+    same: dict[Atom, Atom] = {}
+    for equation in program.equations:
+        inputs = tuple(same.get(atom, atom) for atom in equation.inputs)
+        if not _opens(equation, moving):
+            equations.append(replace(equation, inputs=inputs))
+            continue
+        closed = _STANDING_FOR[equation.primitive.name](equation)
+        around = equation.surroundings
+        results = _inline_into(closed.jaxpr, closed.consts, inputs, around, constants, equations)
+        same.update(zip(equation.outputs, results, strict=True))
+    outputs = tuple(same.get(atom, atom) for atom in program.outputs)
+    return Program(program.inputs, tuple(constants), tuple(equations), outputs)
+
+
+def _opens(equation: Equation, moving: Container[Atom]) -> bool:
+    return equation.primitive.name in _STANDING_FOR and any(atom in moving for atom in equation.inputs)
 
 
 class KnownValues:

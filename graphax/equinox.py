@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from ._arguments import as_pair, check_has_aux, order_may_come_second
-from ._jacobian import jacve
+from ._jacobian import UseKernel, check_kernel, jacve
 from .choose import OrderLike
 
 try:
@@ -28,6 +28,7 @@ def filter_jacve(
     order: OrderLike = "auto",
     holomorphic: bool = False,
     sparse: bool = False,
+    kernel: UseKernel = False,
 ) -> Callable[..., Any]:
     """The Jacobian with respect to all floating and complex arrays of the first argument.
 
@@ -40,6 +41,7 @@ def filter_jacve(
         order: as for :func:`graphax.jacve`.
         holomorphic: a promise that ``fun`` is holomorphic, as for :func:`graphax.jacve`.
         sparse: whether leaves are :class:`graphax.sparse.Block`, as for :func:`graphax.jacve`.
+        kernel: whether the Jacobian becomes one compiled kernel, as for :func:`graphax.jacve`.
 
     Returns:
         a function with the arguments of ``fun`` that returns the Jacobian: a pytree shaped like the result
@@ -52,6 +54,7 @@ def filter_jacve(
             argument, or has no floating or complex array in its result.
     """
     check_has_aux(has_aux)
+    check_kernel(kernel, sparse)
     if not callable(fun):
         raise TypeError(f"filter_jacve differentiates a function, got {type(fun).__name__}")
 
@@ -75,7 +78,9 @@ def filter_jacve(
                 )
             return (result, aux) if has_aux else result
 
-        evaluate = jacve(of_arrays, has_aux=has_aux, holomorphic=holomorphic, order=order, sparse=sparse)
+        evaluate = jacve(
+            of_arrays, has_aux=has_aux, holomorphic=holomorphic, order=order, sparse=sparse, kernel=kernel
+        )
         return evaluate(moving, *args[1:], **kwargs)
 
     return jacobian

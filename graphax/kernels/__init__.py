@@ -5,6 +5,7 @@ programs are expanded, differentiated by elimination at the grain of scalars, an
 goes over a batch once.
 """
 
+from . import _lowering  # noqa: F401  (it registers how the primitive is lowered)
 from ._differentiate import jacobians_by_kernel
 from ._expand import NoKernel
 from ._fuse import fuse

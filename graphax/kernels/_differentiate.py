@@ -17,6 +17,7 @@ from .._trace import Atom, Program, Variable, trace_program
 from ..choose import OrderLike
 from ._eliminate import jacobian
 from ._expand import NoKernel, expand
+from ._lowering import unavailable
 from ._primitive import Kernel, kind_of
 from ._program import Operand, ScalarProgram
 from ._scalars import Scalars
@@ -34,6 +35,7 @@ def jacobians_by_kernel(
     *,
     body_order: OrderLike = "auto",
     with_values: bool = True,
+    insist: bool = False,
     limit: int = LIMIT,
 ) -> tuple[list[Any], list[list[Any]]]:
     """Evaluate a program and its Jacobians by one kernel.
@@ -41,6 +43,7 @@ def jacobians_by_kernel(
     Args:
         numbering, num_outputs, values, order, body_order: as for ``jacobians_of``.
         with_values: whether the values of the differentiated outputs are wanted, too.
+        insist: whether the kernel runs wherever it can, be it faster or not.
         limit: of how many expressions the kernel may be made.
 
     Returns:
@@ -50,6 +53,8 @@ def jacobians_by_kernel(
     Raises:
         NoKernel: when there is none, and why.
     """
+    if (reason := unavailable()) is not None:
+        raise NoKernel(reason)
     program, values = closed_over(numbering.program, values)
     numbering = replace(numbering, program=program)
     scalars = Scalars()
@@ -77,6 +82,7 @@ def jacobians_by_kernel(
     kernel = Kernel(
         ScalarProgram(scalars, operands, results),
         functools.partial(_plain, numbering, num_outputs, order, body_order, tuple(wanted), tuple(places)),
+        insist,
     )
     found = kernel(*values)
     rows: list[list[Any]] = [[None] * len(wrt) for _ in range(num_outputs)]

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax import lax
 from jax.extend import core
 
 from .._arguments import check_callable
 from .._trace import inline
 from ._differentiate import LIMIT, closed_over, entries_of, operands_of
 from ._expand import NoKernel, expand
+from ._lowering import unavailable
 from ._primitive import Kernel
 from ._program import ScalarProgram
 from ._scalars import Scalars
@@ -21,15 +23,20 @@ from ._scalars import Scalars
 def fuse(fun: Callable[..., Any]) -> Callable[..., Any]:
     """A function of small arrays as one compiled kernel.
 
-    Under ``jax.vmap`` the kernel goes over the batch once; it can be jitted, differentiated (by operations on
-    arrays, as without it) and partitioned along the batch like any function of JAX.
+    Under ``jax.vmap`` the kernel goes over the batch once. All transformations of JAX apply to it: what
+    differentiates it, :func:`graphax.jacve` among them, sees the operations on arrays that it comes from.
 
     Args:
-        fun: a function of pytrees of arrays to pytrees of arrays, as ``jax.jit`` takes it.
+        fun: a function of pytrees of arrays to pytrees of arrays, as ``jax.jit`` takes it. It is traced at
+            every call that is not within a ``jax.jit``.
 
     Returns:
-        a function with the arguments and results of ``fun``. It raises a TypeError where there is no kernel:
-        for an operation that none is known for, or for programs of too many scalars.
+        a function with the arguments and results of ``fun``.
+
+    Raises:
+        TypeError: when the function returned is called and there is no kernel: for an operation or a dtype
+            that none is known for, for programs of too many scalars, or on a machine for which none can be
+            compiled; the message says which. Also when an argument is no array.
 
     Example:
         >>> import jax, jax.numpy as jnp, graphax
@@ -47,12 +54,24 @@ def fuse(fun: Callable[..., Any]) -> Callable[..., Any]:
             results = _kernel(jaxpr, values)
         except NoKernel as reason:
             raise TypeError(f"there is no kernel for this function: {reason}") from reason
-        return jax.tree.unflatten(jax.tree.structure(types), results)
+        return jax.tree.unflatten(jax.tree.structure(types), map(_as_weak_as, results, jaxpr.out_avals))
 
     return fused
 
 
+def _as_weak_as(result: Any, like: Any) -> Any:
+    """A result that gives way to the dtypes of others, if that of the function does."""
+    if not like.weak_type:
+        return result
+    # Scalar types of Python are weak ones.
+    weak = float if like.dtype.kind == "f" else int if like.dtype.kind == "i" else bool
+    found = lax.convert_element_type(result, weak)
+    return found if found.dtype == result.dtype else result
+
+
 def _kernel(jaxpr: core.ClosedJaxpr, values: list[Any]) -> list[Any]:
+    if (reason := unavailable()) is not None:
+        raise NoKernel(reason)
     program, values = closed_over(inline(jaxpr), values)
     scalars = Scalars()
     inputs, operands = operands_of(scalars, program.inputs)

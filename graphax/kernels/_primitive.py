@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax import lax
 from jax.core import ShapedArray
 from jax.extend import core
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad, batching
 
-from . import _native, _triton
+from .._trace import register_program
+from . import _partition
 from ._program import ScalarProgram
 from ._scalars import KINDS
 
@@ -34,6 +33,9 @@ class Kernel:
     plain: Callable[..., Sequence[Any]]
     insist: bool = False
 
+    def __repr__(self) -> str:
+        return f"<{self.program.identity[:8]}, {len(self.program)} instructions>"
+
     @property
     def types(self) -> list[Any]:
         """Of the results."""
@@ -41,40 +43,68 @@ class Kernel:
 
     def __call__(self, *operands: Any) -> list[Any]:
         """The results for arrays of the operands' shapes and dtypes."""
-        return kernel_p.bind(*operands, kernel=self, batch=(), mapped=((),) * len(operands))
+        if not self.program.results:
+            return []
+        return kernel_p.bind(*operands, kernel=self, batch=(), mapped=((),) * len(operands), devices=None)
 
 
-kernel_p = core.Primitive("kernel")
+kernel_p = core.Primitive("graphax_kernel")
 kernel_p.multiple_results = True
 
 # Parameters of the primitive:
 #   kernel: the Kernel;
 #   batch: the sizes of the axes of the batch, outermost first;
-#   mapped: for every operand, which of these axes it has (of its own size; other ones it has not at all).
+#   mapped: for every operand, which of these axes it has (of its own size; other ones it has not at all);
+#   devices: see _partition.py.
 
 
 @kernel_p.def_abstract_eval
-def _types(*_: Any, kernel: Kernel, batch: tuple[int, ...], mapped: Any) -> list[Any]:
+def _types(*operands: Any, kernel: Kernel, batch: tuple[int, ...], mapped: Any, devices: Any) -> list[Any]:
+    if not jax.sharding.get_abstract_mesh().empty:  # types say how arrays lie on devices, too
+        return jax.make_jaxpr(plain_form(kernel, batch, mapped))(*operands).out_avals
     return [ShapedArray((*batch, *type.shape), type.dtype) for type in kernel.types]
 
 
 @kernel_p.def_impl
 def _evaluate(*operands: Any, **params: Any) -> Any:
-    return _compiled(tuple(params.items()))(*operands)
+    return _compiled(_Called(**params))(*operands)
+
+
+class _Called(NamedTuple):
+    """What is called; equal where the same is computed, though its derivatives may be others."""
+
+    kernel: Kernel
+    batch: tuple[int, ...]
+    mapped: tuple[tuple[bool, ...], ...]
+    devices: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Called) and self._content == other._content
+
+    def __hash__(self) -> int:
+        return hash(self._content)
+
+    @property
+    def _content(self) -> Any:
+        return self.kernel.program.identity, self.kernel.insist, self.batch, self.mapped
 
 
 @functools.lru_cache(maxsize=256)
-def _compiled(params: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
-    return jax.jit(functools.partial(kernel_p.bind, **dict(params)))
+def _compiled(called: _Called) -> Callable[..., Any]:
+    return jax.jit(functools.partial(kernel_p.bind, **called._asdict()))
 
 
-def _batch(operands: Sequence[Any], axes: Sequence[Any], *, kernel: Kernel, batch: Any, mapped: Any) -> Any:
+def _batch(
+    operands: Sequence[Any], axes: Sequence[Any], *, kernel: Kernel, batch: Any, mapped: Any, devices: Any
+) -> Any:
     sizes = {x.shape[axis] for x, axis in zip(operands, axes, strict=True) if axis is not None}
     operands = [
         x if axis is None else jax.numpy.moveaxis(x, axis, 0) for x, axis in zip(operands, axes, strict=True)
     ]
     mapped = tuple((axis is not None, *before) for axis, before in zip(axes, mapped, strict=True))
-    results = kernel_p.bind(*operands, kernel=kernel, batch=(*sizes, *batch), mapped=mapped)
+    results = kernel_p.bind(
+        *operands, kernel=kernel, batch=(*sizes, *batch), mapped=mapped, devices=_partition.devices()
+    )
     return results, [0] * len(results)
 
 
@@ -90,8 +120,10 @@ def plain_form(kernel: Kernel, batch: tuple[int, ...], mapped: Any) -> Callable[
     return fun
 
 
-def _push_forward(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
-    fun = plain_form(**params)
+def _push_forward(
+    primals: Sequence[Any], tangents: Sequence[Any], *, kernel: Kernel, batch: Any, mapped: Any, devices: Any
+) -> Any:
+    fun = plain_form(kernel, batch, mapped)
     moving = [at for at, tangent in enumerate(tangents) if not isinstance(tangent, ad.Zero)]
 
     def along(*values: Any) -> Any:
@@ -107,65 +139,13 @@ def _push_forward(primals: Sequence[Any], tangents: Sequence[Any], **params: Any
 ad.primitive_jvps[kernel_p] = _push_forward
 
 
-def _rows(
-    operands: Sequence[Any], *, kernel: Kernel, batch: Any, mapped: Any
-) -> tuple[list[Any], list[bool]]:
-    """Every operand with one axis of the batch, or with none where it has none of its axes."""
-    rows, batched = [], []
-    for x, operand, flags in zip(operands, kernel.program.operands, mapped, strict=True):
-        if any(flags) and not all(flags):
-            own = [size if flag else 1 for size, flag in zip(batch, flags, strict=True)]
-            x = lax.broadcast_in_dim(
-                x.reshape(*own, *operand.shape),
-                (*batch, *operand.shape),
-                tuple(range(len(batch) + len(operand.shape))),
-            )
-        batched.append(any(flags))
-        rows.append(x.reshape(-1, *operand.shape) if batched[-1] and len(batch) != 1 else x)
-    return rows, batched
+@functools.partial(register_program, kernel_p.name)
+def _operations(equation: Any) -> core.ClosedJaxpr:
+    """What is differentiated in the place of a kernel."""
+    kernel, batch, mapped = (equation.params[name] for name in ("kernel", "batch", "mapped"))
+    types = [jax.ShapeDtypeStruct(atom.aval.shape, atom.aval.dtype) for atom in equation.inputs]
+    return jax.make_jaxpr(plain_form(kernel, batch, mapped))(*types)
 
-
-def _on_cpu(*operands: Any, kernel: Kernel, batch: tuple[int, ...], mapped: Any) -> list[Any]:
-    """The results by machine code."""
-    rows, batched = _rows(operands, kernel=kernel, batch=batch, mapped=mapped)
-    size = math.prod(batch)
-    name = _native.target(kernel.program, tuple(batched), single=size == 1)
-    types = [jax.ShapeDtypeStruct((size, *type.shape), type.dtype) for type in kernel.types]
-    results = jax.ffi.ffi_call(name, types)(*rows)
-    return [result.reshape(*batch, *type.shape) for result, type in zip(results, kernel.types, strict=True)]
-
-
-def _lower_plain(ctx: Any, *operands: Any, **params: Any) -> Any:
-    return mlir.lower_fun(plain_form(**params), multiple_results=True)(ctx, *operands)
-
-
-def _lower_on_cpu(ctx: Any, *operands: Any, **params: Any) -> Any:
-    kept = getattr(ctx.module_context.lowering_parameters, "for_export", False)
-    if kept or _native.available() is not None or 0 in params["batch"]:
-        return _lower_plain(ctx, *operands, **params)
-    return mlir.lower_fun(functools.partial(_on_cpu, **params), multiple_results=True)(ctx, *operands)
-
-
-def _on_gpu(*operands: Any, kernel: Kernel, batch: tuple[int, ...], mapped: Any) -> list[Any]:
-    """The results by a Pallas kernel."""
-    rows, batched = _rows(operands, kernel=kernel, batch=batch, mapped=mapped)
-    results = _triton.call(kernel.program, batched, math.prod(batch))(*rows)
-    return [result.reshape(*batch, *type.shape) for result, type in zip(results, kernel.types, strict=True)]
-
-
-def _lower_on_gpu(ctx: Any, *operands: Any, **params: Any) -> Any:
-    kept = getattr(ctx.module_context.lowering_parameters, "for_export", False)
-    if kept or 0 in params["batch"]:
-        return _lower_plain(ctx, *operands, **params)
-    try:
-        return mlir.lower_fun(functools.partial(_on_gpu, **params), multiple_results=True)(ctx, *operands)
-    except (NotImplementedError, ImportError):  # operations that Triton has not, or no Triton
-        return _lower_plain(ctx, *operands, **params)
-
-
-mlir.register_lowering(kernel_p, _lower_plain)
-mlir.register_lowering(kernel_p, _lower_on_gpu, platform="cuda")
-mlir.register_lowering(kernel_p, _lower_on_cpu, platform="cpu")
 
 _KIND_OF = {np.dtype(dtype): kind for kind, dtype in KINDS.items()}
 

@@ -12,6 +12,7 @@ choose
 _accumulate
 search orders
 _arguments _application _assemble _fallback _pullback
+kernels
 _jacobian _gradient _hessian
 drawing equinox
 """
