@@ -166,7 +166,7 @@ def _by_scalars(
     column_ends = np.cumsum([array.size for array in wrt])[:-1]
     return [
         [
-            block.reshape(*out.shape, *arg.shape)
+            block.reshape((*out.shape, *arg.shape))
             for block, arg in zip(np.split(rows, column_ends, axis=1), wrt, strict=True)
         ]
         for rows, out in zip(np.split(matrix, row_ends), outs, strict=True)
