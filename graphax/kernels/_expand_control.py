@@ -114,17 +114,23 @@ def _while(call: Call) -> list[Expressions]:
         (goes_on,), _ = call.expansion.run(
             condition, [*call.operands[:first], *carry], [*call.moving[:first], *moving]
         )
-        known = call.scalars.value(goes_on.item())
-        if known is None:
+        known = [call.scalars.value(x) for x in goes_on.ravel().tolist()]
+        if None in known:
             raise NoKernel(
                 "the primitive 'while' is not expanded into scalars if its values say when it ends"
             )
-        if not known:
+        if not any(known):
             return carry
         steps += 1
-        carry, moving = call.expansion.run(
+        found, moving = call.expansion.run(
             body, [*call.operands[first:last], *carry], [*call.moving[first:last], *moving]
         )
+        # Under vmap some lanes end before others.
+        lanes = np.array(known, bool).reshape(goes_on.shape)
+        carry = [
+            np.where(lanes.reshape(lanes.shape + (1,) * (new.ndim - lanes.ndim)), new, old)
+            for new, old in zip(found, carry, strict=True)
+        ]
 
 
 @register("reduce")

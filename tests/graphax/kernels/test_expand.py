@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from random_programs import random_program
 
 import graphax
 import graphax.kernels
@@ -71,7 +72,7 @@ def jax_derivatives(fun, args, real, times, mode):
         remaining, parts = list(args), np.cumsum([args[at].size for at in real])[:-1]
         for at, part in zip(real, jnp.split(x, parts), strict=True):
             remaining[at] = part.reshape(args[at].shape)
-        leaves = [y.ravel() for y in jax.tree.leaves(fun(*remaining)) if y.dtype.kind == "f"]
+        leaves = [jnp.ravel(y) for y in jax.tree.leaves(fun(*remaining)) if jnp.result_type(y).kind == "f"]
         return jnp.concatenate(leaves)
 
     for _ in range(times):
@@ -132,67 +133,59 @@ def activations(x):
 
 def relabelled(x):
     a, half = x.reshape(2, 3), jnp.array(0.5, x.dtype)
-    return (
-        [a.T[::-1, 1:], a[:, None, ::2], jnp.concatenate([a, a]), jnp.stack([a, -a], 1), jnp.tile(a, (2, 1))]
-        + [
-            lax.pad(x, half, ((2, 1, 1),)),
-            lax.pad(x, half, ((-2, -1, 0),)),
-            lax.pad(a, half, ((-1, 2, 2), (1, -2, 1))),
-        ]
-        + [
-            lax.pad(x, half, ((-1, -3, 1),)),
-            jnp.split(x, [1, 3]),
-            jnp.roll(x, 2),
-            jnp.tril(a),
-            jnp.repeat(x, 2),
-        ]
-        + [
-            lax.broadcast_in_dim(a, (2, 4, 3), (0, 2)),
-            jnp.squeeze(a[:1]),
-            jnp.zeros((0, 3)),
-            a[:, :0],
-            lax.rev(a, (1,)),
-        ]
-        + [
-            jnp.arange(6.0) * x,
-            jnp.eye(2) @ a,
-            jnp.diag(x[:2]),
-            jnp.block([[a, a], [a, -a]]),
-            x[np.array([3, 0, 3])],
-        ]
-    )
+    return [
+        a.T[::-1, 1:],
+        a[:, None, ::2],
+        jnp.concatenate([a, a]),
+        jnp.stack([a, -a], 1),
+        jnp.tile(a, (2, 1)),
+        lax.pad(x, half, ((2, 1, 1),)),
+        lax.pad(x, half, ((-2, -1, 0),)),
+        lax.pad(a, half, ((-1, 2, 2), (1, -2, 1))),
+        lax.pad(x, half, ((-1, -3, 1),)),
+        jnp.split(x, [1, 3]),
+        jnp.roll(x, 2),
+        jnp.tril(a),
+        jnp.repeat(x, 2),
+        lax.broadcast_in_dim(a, (2, 4, 3), (0, 2)),
+        jnp.squeeze(a[:1]),
+        jnp.zeros((0, 3)),
+        a[:, :0],
+        lax.rev(a, (1,)),
+        jnp.arange(6.0) * x,
+        jnp.eye(2) @ a,
+        jnp.diag(x[:2]),
+        jnp.block([[a, a], [a, -a]]),
+        x[np.array([3, 0, 3])],
+    ]
 
 
 def reduced(a):
     b = a[:, 0]
-    return (
-        [
-            a.sum(),
-            a.sum(0),
-            a.prod((1, 2)),
-            a.max(1),
-            a.max(),
-            a.min((0, 2)),
-            a.mean(),
-            a.std(),
-            jnp.ptp(a, 2),
-        ]
-        + [
-            a.argmax(1),
-            a.argmin(2),
-            (a > 0).any(1),
-            (a > 0).all(),
-            (a > -9).all((0, 1)),
-            a[:0].sum(),
-            a[:0].prod(0),
-        ]
-        + [
-            lax.reduce(a, jnp.ones((), a.dtype), lambda x, y: x * y, (0, 2)),
-            jnp.linalg.norm(a),
-            jnp.count_nonzero(a > 0),
-        ]
-        + [jnp.median(b), jnp.quantile(b, 0.3), jnp.var(b, 0, ddof=1)]
-    )
+    return [
+        a.sum(),
+        a.sum(0),
+        a.prod((1, 2)),
+        a.max(1),
+        a.max(),
+        a.min((0, 2)),
+        a.mean(),
+        a.std(),
+        jnp.ptp(a, 2),
+        a.argmax(1),
+        a.argmin(2),
+        (a > 0).any(1),
+        (a > 0).all(),
+        (a > -9).all((0, 1)),
+        a[:0].sum(),
+        a[:0].prod(0),
+        lax.reduce(a, jnp.ones((), a.dtype), lambda x, y: x * y, (0, 2)),
+        jnp.linalg.norm(a),
+        jnp.count_nonzero(a > 0),
+        jnp.median(b),
+        jnp.quantile(b, 0.3),
+        jnp.var(b, 0, ddof=1),
+    ]
 
 
 def cumulated(a):
@@ -202,13 +195,24 @@ def cumulated(a):
 
 def products(a, b):
     c = a[0]
-    return (
-        [c @ b, b @ b.T, jnp.einsum("ijk,kl,j->li", a, b, c[:, 0]), jnp.einsum("ijk,ijl->ikl", a, a)]
-        + [jnp.vdot(b, b), jnp.outer(c, c), jnp.kron(c, c), jnp.cross(b[:, :3], b[:, 1:]), jnp.trace(b)]
-        + [jnp.linalg.matrix_power(b, 3), jnp.vecdot(b, b), jnp.polyval(b[0], b), jnp.tensordot(a, a, 3)]
-        + [np.array([[1.0, 0, 0, 0], [0, 0, 2, 0]]) @ b, np.ones((2, 2)) @ np.ones((2, 2)) + b[0, 0]]
-        + [lax.dot(c.astype(jnp.float32), b.astype(jnp.float32), preferred_element_type=jnp.float64)]
-    )
+    return [
+        c @ b,
+        b @ b.T,
+        jnp.einsum("ijk,kl,j->li", a, b, c[:, 0]),
+        jnp.einsum("ijk,ijl->ikl", a, a),
+        jnp.vdot(b, b),
+        jnp.outer(c, c),
+        jnp.kron(c, c),
+        jnp.cross(b[:, :3], b[:, 1:]),
+        jnp.trace(b),
+        jnp.linalg.matrix_power(b, 3),
+        jnp.vecdot(b, b),
+        jnp.polyval(b[0], b),
+        jnp.tensordot(a, a, 3),
+        np.array([[1.0, 0, 0, 0], [0, 0, 2, 0]]) @ b,
+        np.ones((2, 2)) @ np.ones((2, 2)) + b[0, 0],
+        lax.dot(c.astype(jnp.float32), b.astype(jnp.float32), preferred_element_type=jnp.float64),
+    ]
 
 
 def windowed(a, k):
@@ -235,35 +239,46 @@ def windowed(a, k):
 def picked(x, a, i):
     """Indices may be anything."""
     j = i[0]
-    return (
-        [x[j], x[i], a[j], a[:, j], a[i, i[::-1]], a[i, :, None], jnp.take_along_axis(a, i[:, None], 1)]
-        + [jnp.take(x, i, mode="fill"), jnp.take(x, i, mode="clip"), jnp.take(a, i, axis=1, mode="wrap")]
-        + [
-            lax.dynamic_slice(a, (j, i[1]), (2, 3)),
-            lax.dynamic_slice(a, (j, 1), (4, 2)),
-            x.at[i].get(mode="fill"),
-        ]
-        + [
-            lax.dynamic_update_slice(a, x.reshape(2, 3), (j, i[1])),
-            lax.dynamic_update_slice(x, x[:4] * 2, (j,)),
-        ]
-        + [jax.vmap(lambda row, k: row[k])(a, i), jax.vmap(lambda row, k: row.at[k].set(7.0))(a, i)]
-        + [
-            x.at[i].set(x[:4], mode="clip", unique_indices=True),
-            a.at[:, i[:2]].add(a[:, :2]),
-            x.at[j].multiply(2.0),
-        ]
-        + [jax.ops.segment_sum(x, jnp.tile(i, 2)[:6], 3), x.at[i].add(x[:4]), a.at[i, 1].subtract(x[:4])]
-    )
+    return [
+        x[j],
+        x[i],
+        a[j],
+        a[:, j],
+        a[i, i[::-1]],
+        a[i, :, None],
+        jnp.take_along_axis(a, i[:, None], 1),
+        jnp.take(x, i, mode="fill"),
+        jnp.take(x, i, mode="clip"),
+        jnp.take(a, i, axis=1, mode="wrap"),
+        lax.dynamic_slice(a, (j, i[1]), (2, 3)),
+        lax.dynamic_slice(a, (j, 1), (4, 2)),
+        x.at[i].get(mode="fill"),
+        lax.dynamic_update_slice(a, x.reshape(2, 3), (j, i[1])),
+        lax.dynamic_update_slice(x, x[:4] * 2, (j,)),
+        jax.vmap(lambda row, k: row[k])(a, i),
+        jax.vmap(lambda row, k: row.at[k].set(7.0))(a, i),
+        x.at[i].set(x[:4], mode="clip", unique_indices=True),
+        a.at[:, i[:2]].add(a[:, :2]),
+        x.at[j].multiply(2.0),
+        jax.ops.segment_sum(x, jnp.tile(i, 2)[:6], 3),
+        x.at[i].add(x[:4]),
+        a.at[i, 1].subtract(x[:4]),
+    ]
 
 
 def ordered(x):
     a = x.reshape(3, 2)
-    return (
-        [jnp.sort(x), jnp.argsort(x), jnp.sort(a, 0), lax.top_k(x, 3), jnp.sort(x, descending=True)]
-        + [jnp.interp(x, np.array([-1.0, 0, 1]), np.array([2.0, 1, 5])), jnp.searchsorted(jnp.sort(x), x)]
-        + [lax.sort((a, jnp.sin(a)), dimension=0, num_keys=2), jnp.lexsort((jnp.sin(x), jnp.sign(x)))]
-    )
+    return [
+        jnp.sort(x),
+        jnp.argsort(x),
+        jnp.sort(a, 0),
+        lax.top_k(x, 3),
+        jnp.sort(x, descending=True),
+        jnp.interp(x, np.array([-1.0, 0, 1]), np.array([2.0, 1, 5])),
+        jnp.searchsorted(jnp.sort(x), x),
+        lax.sort((a, jnp.sin(a)), dimension=0, num_keys=2),
+        jnp.lexsort((jnp.sin(x), jnp.sign(x))),
+    ]
 
 
 def systems(a, s, b):
@@ -293,6 +308,10 @@ def systems(a, s, b):
     )
 
 
+def until(count, x):
+    return lax.while_loop(lambda c: c[0] < count, lambda c: (c[0] + 1, c[1] * jnp.sin(c[1])), (0, x))[1]
+
+
 def controlled(x, i):
     def step(carry, y):
         return carry * y + 1, (carry - y, jnp.sin(carry))
@@ -305,6 +324,7 @@ def controlled(x, i):
         lax.scan(step, x[0], x, reverse=True),
         lax.fori_loop(0, 4, lambda k, c: c.at[k].add(jnp.sin(c[k + 1])), x),
         lax.while_loop(lambda c: c[0] < 4, lambda c: (c[0] + 1, c[1] * x[0]), (0, x))[1],
+        jax.vmap(until, (0, None))(np.array([1, 3, 2]), x),
         lax.map(jnp.sin, x),
         jax.checkpoint(lambda x: x * jnp.sin(x))(x),
         lax.scan(step, x[0], x[:0]),
@@ -446,25 +466,39 @@ def test_values_are_those_of_jax_at_nan_infinity_and_signed_zeros():
 def integers(a, b):
     # Sums of unsigned numbers are of 64 bits.
     signed = [-a, abs(a), jnp.sign(a), a.sum(), jnp.cumsum(a)] if a.dtype != jnp.uint32 else []
-    return (
-        [a << 3, a >> 2, lax.shift_right_logical(a, jnp.array(5, a.dtype)) if a.dtype != jnp.int64 else a]
-        + [a // b, a % b, lax.div(a, b), lax.rem(a, b), a & b, a | b, a ^ b, ~a, a + b, a - b, a * b, a**3]
-        + [
-            a < b,
-            a == b,
-            jnp.maximum(a, b),
-            jnp.minimum(a, b),
-            lax.clamp(b[0], a, b[1]),
-            jnp.where(a > b, a, b),
-        ]
-        + [a.max(), a.argmin(), jnp.sort(a), a @ b, a.astype(float), a.astype(bool)]
-        + [
-            *signed,
-            lax.reduce_and(a, (0,)),
-            lax.reduce_xor(a, (0,)),
-            jnp.take(a, jnp.array([1, 9]), mode="fill"),
-        ]
-    )
+    return [
+        a << 3,
+        a >> 2,
+        lax.shift_right_logical(a, jnp.array(5, a.dtype)) if a.dtype != jnp.int64 else a,
+        a // b,
+        a % b,
+        lax.div(a, b),
+        lax.rem(a, b),
+        a & b,
+        a | b,
+        a ^ b,
+        ~a,
+        a + b,
+        a - b,
+        a * b,
+        a**3,
+        a < b,
+        a == b,
+        jnp.maximum(a, b),
+        jnp.minimum(a, b),
+        lax.clamp(b[0], a, b[1]),
+        jnp.where(a > b, a, b),
+        a.max(),
+        a.argmin(),
+        jnp.sort(a),
+        a @ b,
+        a.astype(float),
+        a.astype(bool),
+        *signed,
+        lax.reduce_and(a, (0,)),
+        lax.reduce_xor(a, (0,)),
+        jnp.take(a, jnp.array([1, 9]), mode="fill"),
+    ]
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint32])
@@ -486,18 +520,30 @@ def test_of_branches_the_nearest_is_taken(i):
 
 
 def tied(x):
-    return (
-        [x.max(), x.min(), x[:2].max(), lax.cummax(x), lax.cummin(x), jnp.sort(x), lax.top_k(x, 3), x.prod()]
-        + [
-            jnp.maximum(x, 1),
-            jnp.minimum(x, 1),
-            lax.clamp(1.0, x, 2.0),
-            lax.clamp(x[0], x[1], x[2]),
-            jnp.abs(x - 1),
-        ]
-        + [jnp.median(x), jax.nn.relu(x - 1), x**3, (x - 1) ** 4, lax.cumprod(x - 1), jnp.linalg.norm(x)]
-        + [lax.sort((x, x**2), num_keys=1), jax.nn.sigmoid(-1000 * x), jax.nn.sigmoid(1000 * x)]
-    )
+    return [
+        x.max(),
+        x.min(),
+        x[:2].max(),
+        lax.cummax(x),
+        lax.cummin(x),
+        jnp.sort(x),
+        lax.top_k(x, 3),
+        x.prod(),
+        jnp.maximum(x, 1),
+        jnp.minimum(x, 1),
+        lax.clamp(1.0, x, 2.0),
+        lax.clamp(x[0], x[1], x[2]),
+        jnp.abs(x - 1),
+        jnp.median(x),
+        jax.nn.relu(x - 1),
+        x**3,
+        (x - 1) ** 4,
+        lax.cumprod(x - 1),
+        jnp.linalg.norm(x),
+        lax.sort((x, x**2), num_keys=1),
+        jax.nn.sigmoid(-1000 * x),
+        jax.nn.sigmoid(1000 * x),
+    ]
 
 
 def test_what_is_tied_shares_derivatives_as_in_jax():
@@ -511,19 +557,29 @@ def test_derivatives_are_infinite_where_those_of_jax_are():
 
 
 def curved(x, a, s, i):
-    return (
-        [jnp.linalg.solve(a, x[:2]), jnp.linalg.inv(a), jnp.linalg.det(a), jax.scipy.linalg.cholesky(s)]
-        + [jax.nn.sigmoid(x), jax.nn.silu(x), jax.nn.softplus(x), jax.nn.logsumexp(x), lax.rsqrt(x**2 + 1)]
-        + [x**4, x**-3, lax.clamp(-1.0, x, 1.0) ** 2, x.max() ** 2, lax.cumlogsumexp(x), jnp.sort(x) ** 2]
-        + [
-            lax.cummax(x) ** 2,
-            x.prod(),
-            jnp.linalg.norm(x),
-            jnp.logaddexp(x, 1.0),
-            jnp.linalg.cholesky(s),
-            lax.pow(x, i),
-        ]
-    )
+    return [
+        jnp.linalg.solve(a, x[:2]),
+        jnp.linalg.inv(a),
+        jnp.linalg.det(a),
+        jax.scipy.linalg.cholesky(s),
+        jax.nn.sigmoid(x),
+        jax.nn.silu(x),
+        jax.nn.softplus(x),
+        jax.nn.logsumexp(x),
+        lax.rsqrt(x**2 + 1),
+        x**4,
+        x ** (-3),
+        lax.clamp(-1.0, x, 1.0) ** 2,
+        x.max() ** 2,
+        lax.cumlogsumexp(x),
+        jnp.sort(x) ** 2,
+        lax.cummax(x) ** 2,
+        x.prod(),
+        jnp.linalg.norm(x),
+        jnp.logaddexp(x, 1.0),
+        jnp.linalg.cholesky(s),
+        lax.pow(x, i),
+    ]
 
 
 def test_second_derivatives_are_those_of_jax_when_they_are_asked_for():
@@ -625,7 +681,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_expanded_is_named_with_the_line_that_asks_for_it(name):
     fun, arg = REFUSED[name]
-    with pytest.raises(NoKernel, match=f"({name}).*test_expand.py:"):
+    with pytest.raises(NoKernel, match=rf"({name}).*test_expand\.py:"):
         Expanded(lambda x: fun(x), arg)
 
 
@@ -650,6 +706,37 @@ def test_what_is_too_long_is_given_up_after_little_work(case):
     scalars = Scalars()
     program, _ = trace_program(fun, arg)
     inputs = [np.array([scalars.input(0, k, "f8") for k in range(arg.size)], np.int64).reshape(arg.shape)]
-    with pytest.raises(NoKernel, match="more than 1000 scalars.*test_expand.py:"):
+    with pytest.raises(NoKernel, match=r"more than 1000 scalars.*test_expand\.py:"):
         expand(program, scalars, inputs, limit=1000)
     assert len(scalars) < 4000
+
+
+# ---- random programs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", range(0, 240, 20))
+def test_random_programs_have_the_derivatives_of_jax(start):
+    """Wherever those are finite: JAX also multiplies zeros by what is infinite."""
+    compared = 0
+    for seed in range(start, start + 20):
+        program = random_program(seed)
+        args = [np.asarray(arg) for arg in program.point]
+        try:
+            expanded = Expanded(program.fun, *args, limit=20_000)
+        except NoKernel:
+            continue
+        mode = jax.jacrev if "custom_vjp" in program.features else jax.jacfwd
+        try:
+            wanted = np.asarray(jax_derivatives(program.fun, args, expanded.real, 1, mode))
+        except (TypeError, ValueError, NotImplementedError):
+            continue  # JAX lacks the mode
+        (found,) = expanded.evaluate([expanded.differentiated(1)], ["f8"])
+        there = np.isfinite(wanted)
+        tolerance = 1e-3 if "float32" in program.features else 1e-8
+        scale = np.abs(wanted[there]).max(initial=1.0)
+        np.testing.assert_allclose(
+            found[there], wanted[there], rtol=tolerance, atol=tolerance * scale, err_msg=str(program)
+        )
+        compared += 1
+    assert compared >= 5
