@@ -167,7 +167,7 @@ class _Emission:
         )
         moved += sum(SIZES[r.kind] * len(r.entries) for r in program.results)
         operations = sum(_cost(self.program, x) for x, uniform in enumerate(self.uniform) if not uniform)
-        return operations / self.width + moved / 8
+        return 1 + operations / self.width + moved / 8
 
     # ---- arrays
 

@@ -202,6 +202,7 @@ def test_entries_that_nobody_needs_and_results_without_entries():
     got = jax.ffi.ffi_call(name, shapes)(x, nothing)
     assert got[0].shape == (20, 0, 3)
     np.testing.assert_array_equal(got[1], x[:, [3, 77]])
+    assert call(ScalarProgram(s, [], [((0,), "f4")]), [])[0].shape == (5, 0)
 
 
 def loops(kind, length):
