@@ -1,7 +1,7 @@
 """Kernels of Jacobians beside CasADi's: operations, and run time of its generated C, one thread, float64.
 
     pip install casadi
-    taskset -c 0 python benchmarks/casadi_peer.py --batch 4096 --out results/
+    taskset -c 0 python benchmarks/casadi_peer.py --out results/
 
 CasADi is given the functions of `kernel_suite.py` as the scalar expressions that the kernel is made from,
 differentiates them by itself, with `cse` on, and its C is compiled by `gcc -O3 -march=native -ffast-math` with
@@ -52,7 +52,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
 _FREE = {casadi.OP_INPUT, casadi.OP_OUTPUT, casadi.OP_CONST}
 _LOOP = """
 void rows(const double *x, double *y, long batch) {{
-  long sz_arg = 0, sz_res = 0, sz_iw = 0, sz_w = 0;
+  casadi_int sz_arg = 0, sz_res = 0, sz_iw = 0, sz_w = 0;
   f_work(&sz_arg, &sz_res, &sz_iw, &sz_w);
   const double *arg[16]; double *res[16]; casadi_int iw[sz_iw + 1]; double w[sz_w + 1];
   for (long i = 0; i < batch; i++) {{
@@ -124,7 +124,7 @@ def benchmark(name: str, batch: int, rounds: int) -> dict[str, Any]:
                 call()
                 times[key].append(time.perf_counter() - start)
     return {
-        "operations": kernels.count(kernels.program_of(kernel, points[0])),
+        "operations": kernels.program_of(kernel, points[0]).operations,
         "operations, casadi": operations(theirs),
         "run": float(np.median(times["kernel"])),
         "run, casadi": float(np.median(times["casadi"])),
@@ -139,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--functions", nargs="+", default=list(SUITE), help="names of the suite")
-    parser.add_argument("--batch", type=int, default=4096, help="points (default 4096)")
+    parser.add_argument("--batch", type=int, default=512, help="points (default 512: results stay in the cache)")
     parser.add_argument("--rounds", type=int, default=15, help="runs of each (default 15)")
     parser.add_argument("--out", type=Path, help="folder for casadi.json")
     options = parser.parse_args(argv)

@@ -8,6 +8,6 @@ goes over a batch once.
 from . import _lowering  # noqa: F401  (it registers how the primitive is lowered)
 from ._differentiate import jacobians_by_kernel
 from ._expand import NoKernel
-from ._fuse import fuse
+from ._fuse import fuse, program_of
 
-__all__ = ["NoKernel", "fuse", "jacobians_by_kernel"]
+__all__ = ["NoKernel", "fuse", "jacobians_by_kernel", "program_of"]

@@ -11,7 +11,7 @@ from jax import lax
 from jax.extend import core
 
 from .._arguments import check_callable
-from .._trace import inline
+from .._trace import Program, inline, trace_program
 from ._differentiate import LIMIT, closed_over, entries_of, operands_of
 from ._expand import NoKernel, expand
 from ._lowering import unavailable
@@ -73,8 +73,25 @@ def _kernel(jaxpr: core.ClosedJaxpr, values: list[Any]) -> list[Any]:
     if (reason := unavailable()) is not None:
         raise NoKernel(reason)
     program, values = closed_over(inline(jaxpr), values)
+    return Kernel(_scalar_program(program), program)(*values)
+
+
+def _scalar_program(program: Program) -> ScalarProgram:
     scalars = Scalars()
     inputs, operands = operands_of(scalars, program.inputs)
     outs = expand(program, scalars, inputs, limit=LIMIT, order=0)
     results = [(out.shape, entries_of(out, atom)) for out, atom in zip(outs, program.outputs, strict=True)]
-    return Kernel(ScalarProgram(scalars, operands, results), program)(*values)
+    return ScalarProgram(scalars, operands, results)
+
+
+def program_of(fun: Callable[..., Any], *args: Any) -> ScalarProgram:
+    """The scalar program of a function, as its kernel would carry it out.
+
+    Args:
+        fun: the function; if it holds kernels, their programs are parts of its own.
+        args: its arguments, or anything with a shape and a dtype.
+
+    Raises:
+        NoKernel: when there is none, and why.
+    """
+    return _scalar_program(trace_program(fun, *args)[0])

@@ -31,6 +31,9 @@ class Result(NamedTuple):
     entries: tuple[int, ...]
 
 
+_NO_OPERATIONS = frozenset({"input", "const", "carry", "last", "outside", "loop"})
+
+
 class Instructions:
     """Instructions in an order in which they can be carried out.
 
@@ -57,6 +60,12 @@ class Instructions:
     def __iter__(self) -> Iterator[tuple[str, tuple[Any, ...], str]]:
         """Operation, operands and kind of one instruction after another."""
         return zip(self.ops, self.args, self.kinds, strict=True)
+
+    @property
+    def operations(self) -> int:
+        """How many operations there are: all but reading and constants. Those of a loop count once."""
+        own = sum(op not in _NO_OPERATIONS for op in self.ops)
+        return own + sum(body.operations for body in self.bodies.values())
 
     @property
     def content(self) -> Iterator[bytes]:
