@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -59,7 +60,8 @@ def jacobians_by_kernel(
     numbering = replace(numbering, program=program)
     scalars = Scalars()
     inputs, operands = operands_of(scalars, program.inputs)
-    outs = expand(program, scalars, inputs, limit=limit)
+    moving = [place in numbering.wrt for place in range(len(inputs))]
+    outs = expand(program, scalars, inputs, limit=limit, moving=moving)
     values_end = len(scalars)
     wrt = [inputs[place] for place in numbering.wrt]
     _check_kinds(scalars, wrt, outs[:num_outputs], program)
@@ -168,15 +170,16 @@ def _by_scalars(
     name = {"fwd": "forward", "rev": "reverse", "auto": None}.get(order, order)
     found = jacobian(scalars, flat, columns, name, beside=beside)
     matrix = np.array(found, dtype=int).reshape(len(flat), len(columns))
-    row_ends = np.cumsum([array.size for array in outs])[:-1]
-    column_ends = np.cumsum([array.size for array in wrt])[:-1]
     return [
-        [
-            block.reshape((*out.shape, *arg.shape))
-            for block, arg in zip(np.split(rows, column_ends, axis=1), wrt, strict=True)
-        ]
-        for rows, out in zip(np.split(matrix, row_ends), outs, strict=True)
+        [matrix[rows, places].reshape((*out.shape, *arg.shape)) for arg, places in _parts(wrt)]
+        for out, rows in _parts(outs)
     ]
+
+
+def _parts(arrays: Sequence[np.ndarray]) -> list[tuple[np.ndarray, slice]]:
+    """Arrays, and where their entries are when all stand one after another."""
+    ends = itertools.accumulate((array.size for array in arrays), initial=0)
+    return [(array, slice(*ends)) for array, ends in zip(arrays, itertools.pairwise(ends), strict=True)]
 
 
 def _in_order(
@@ -205,10 +208,7 @@ def _simplified(scalars: Scalars, blocks: list[list[np.ndarray]], values_end: in
     simple = np.array(
         simplify(scalars, [int(x) for block in flat for x in block.flat], values_end), dtype=int
     )
-    ends = np.cumsum([block.size for block in flat])[:-1]
-    found = iter(
-        [part.reshape(block.shape) for part, block in zip(np.split(simple, ends), flat, strict=True)]
-    )
+    found = iter([simple[places].reshape(block.shape) for block, places in _parts(flat)])
     return [[next(found) for _ in row] for row in blocks]
 
 
