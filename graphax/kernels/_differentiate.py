@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -58,39 +61,88 @@ def jacobians_by_kernel(
         raise NoKernel(reason)
     program, values = closed_over(numbering.program, values)
     numbering = replace(numbering, program=program)
-    scalars = Scalars()
-    inputs, operands = operands_of(scalars, program.inputs)
-    moving = [place in numbering.wrt for place in range(len(inputs))]
-    outs = expand(program, scalars, inputs, limit=limit, moving=moving)
-    values_end = len(scalars)
-    wrt = [inputs[place] for place in numbering.wrt]
-    _check_kinds(scalars, wrt, outs[:num_outputs], program)
-    if isinstance(order, str):
-        blocks = _by_scalars(scalars, outs, num_outputs, wrt, order, with_values)
-    else:
-        blocks = _in_order(scalars, numbering, num_outputs, inputs, order, body_order, limit)
-    blocks = _simplified(scalars, blocks, values_end)
-    wanted = range(0 if with_values else num_outputs, len(outs))
-    results = [(outs[at].shape, entries_of(outs[at], program.outputs[at])) for at in wanted]
-    places = [
-        (row, column)
-        for row, found in enumerate(blocks)
-        for column, block in enumerate(found)
-        if any(not scalars.is_zero(x) for x in block.flat)
-    ]
-    results += [
-        (blocks[i][j].shape, entries_of(blocks[i][j], program.inputs[numbering.wrt[j]])) for i, j in places
-    ]
+    wanted = range(0 if with_values else num_outputs, len(program.outputs))
+    scalar_program, places = _differentiated(numbering, num_outputs, order, body_order, wanted, limit)
     kernel = Kernel(
-        ScalarProgram(scalars, operands, results),
+        scalar_program,
         functools.partial(_plain, numbering, num_outputs, order, body_order, tuple(wanted), tuple(places)),
         insist,
     )
     found = kernel(*values)
-    rows: list[list[Any]] = [[None] * len(wrt) for _ in range(num_outputs)]
+    rows: list[list[Any]] = [[None] * len(numbering.wrt) for _ in range(num_outputs)]
     for (i, j), array in zip(places, found[len(wanted) :], strict=True):
         rows[i][j] = array
     return [None] * wanted.start + found[: len(wanted)], rows
+
+
+#: A program of scalars, and of which results and inputs its last results are the Jacobians.
+Found = tuple[ScalarProgram, list[tuple[int, int]]]
+
+
+def _differentiated(
+    numbering: Numbering,
+    num_outputs: int,
+    order: OrderLike,
+    body_order: OrderLike,
+    wanted: range,
+    limit: int,
+) -> Found:
+    """The program of the wanted outputs and of the Jacobians that are not zero."""
+    program = numbering.program
+    scalars = Scalars()
+    inputs, operands = operands_of(scalars, program.inputs)
+    moving = [place in numbering.wrt for place in range(len(inputs))]
+    outs = expand(program, scalars, inputs, limit=limit, moving=moving)
+    wrt = [inputs[place] for place in numbering.wrt]
+    _check_kinds(scalars, wrt, outs[:num_outputs], program)
+    values_end = len(scalars)
+
+    def find() -> Found:
+        if isinstance(order, str):
+            beside = [x for at in wanted for x in outs[at].flat]
+            blocks = _by_scalars(scalars, outs[:num_outputs], wrt, order, beside)
+        else:
+            blocks = _in_order(scalars, numbering, num_outputs, inputs, order, body_order, limit)
+        blocks = _simplified(scalars, blocks, values_end)
+        results = [(outs[at].shape, entries_of(outs[at], program.outputs[at])) for at in wanted]
+        places = [
+            (row, column)
+            for row, found in enumerate(blocks)
+            for column, block in enumerate(found)
+            if any(not scalars.is_zero(x) for x in block.flat)
+        ]
+        results += [
+            (blocks[i][j].shape, entries_of(blocks[i][j], program.inputs[numbering.wrt[j]]))
+            for i, j in places
+        ]
+        return ScalarProgram(scalars, operands, results), places
+
+    if not isinstance(order, str):
+        return find()
+    asked = order, wanted, num_outputs, numbering.wrt, operands, [array.tolist() for array in outs]
+    return _remembered(repr((asked, [(array.shape, array.size) for array in outs])), scalars, find)
+
+
+_known: OrderedDict[str, Found] = OrderedDict()
+_MOST_KNOWN = 128
+_lock = threading.Lock()
+
+
+def _remembered(asked: str, scalars: Scalars, find: Callable[[], Found]) -> Found:
+    """What was found when the same was asked of the same expressions; else what is found now."""
+    loops = [(loop.length, loop.first, loop.after) for loop in scalars.loops]
+    content = repr((asked, scalars.ops, scalars.args, scalars.kinds, loops))
+    key = hashlib.sha256(content.encode()).hexdigest()
+    with _lock:
+        if key in _known:
+            _known.move_to_end(key)
+            return _known[key]
+    found = find()
+    with _lock:
+        _known[key] = found
+        while len(_known) > _MOST_KNOWN:
+            _known.popitem(last=False)
+    return found
 
 
 def _plain(
@@ -157,14 +209,11 @@ def _check_kinds(
 def _by_scalars(
     scalars: Scalars,
     outs: Sequence[np.ndarray],
-    num_outputs: int,
     wrt: Sequence[np.ndarray],
     order: str,
-    with_values: bool,
+    beside: Sequence[int],
 ) -> list[list[np.ndarray]]:
     """The Jacobians by elimination of scalars."""
-    beside = [x for array in outs[0 if with_values else num_outputs :] for x in array.flat]
-    outs = outs[:num_outputs]
     columns = [x for array in wrt for x in array.flat]
     flat = [x for array in outs for x in array.flat]
     name = {"fwd": "forward", "rev": "reverse", "auto": None}.get(order, order)
