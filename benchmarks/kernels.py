@@ -28,14 +28,17 @@ import graphax
 Contender = Callable[..., Any]
 Points = Sequence[jax.Array]
 _MODES = ("jacfwd", "jacrev")
+_ORDERS = ("forward", "reverse", "markowitz")
 
 
-def contenders(fun: Function, arrays: bool) -> dict[str, Contender]:
+def contenders(fun: Function, arrays: bool, orders: bool) -> dict[str, Contender]:
     """The Jacobians to be timed."""
     found: dict[str, Contender] = {"jacfwd": jax.jacfwd(fun), "jacrev": jax.jacrev(fun)}
     if arrays:
         found["jacve, arrays"] = graphax.jacve(fun, kernel=False)
     found["jacve, kernel"] = graphax.jacve(fun, kernel=True)
+    for order in _ORDERS if orders else ():
+        found[f"jacve, kernel, {order}"] = graphax.jacve(fun, order=order, kernel=True)
     return found
 
 
@@ -89,7 +92,7 @@ def benchmark(name: str, batch: int, dtype: Any, options: argparse.Namespace) ->
     points = [x[0] for x in points] if batch == 1 else points
     table: dict[str, Any] = {}
     funs: dict[str, Contender] = {}
-    for key, fun in contenders(case.fun, options.arrays).items():
+    for key, fun in contenders(case.fun, options.arrays, options.orders).items():
         funs[key], tracing, compiling = compiled(fun, points)
         table[key] = {"trace": tracing, "compile": compiling}
     results = {key: np.asarray(fun(*points)[0]) for key, fun in funs.items()}
@@ -110,7 +113,12 @@ def ratios(row: dict[str, Any]) -> dict[str, float]:
     table = row["contenders"]
     kernel = table["jacve, kernel"]
     building = {key: found["trace"] + found["compile"] for key, found in table.items()}
-    return {
+    found = {
+        f"in order {order}": table[f"jacve, kernel, {order}"]["run"] / kernel["run"]
+        for order in _ORDERS
+        if f"jacve, kernel, {order}" in table
+    }
+    return found | {
         "times as fast": min(table[mode]["run"] for mode in _MODES) / kernel["run"],
         "trace + compile": building["jacve, kernel"] / min(building[mode] for mode in _MODES),
     }
@@ -137,6 +145,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="batches in one call, so that starting it is not what is measured (default 1, on a GPU 6)",
     )
     parser.add_argument("--arrays", action="store_true", help="time jacve by operations on arrays, too")
+    parser.add_argument("--orders", action="store_true", help="time kernels in the classical orders, too")
     parser.add_argument("--out", type=Path, help="folder for kernels.json")
     options = parser.parse_args(argv)
     if "float64" in options.dtype:
@@ -157,7 +166,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 print(
                     f"{dtype} {batch:>7} {name:<18}{kernel * 1e6:>11.1f} us, {row['times as fast']:>7.2f} times"
                     f" as fast, {kernel / row['memory floor']:>8.2f} floors, trace + compile"
-                    f" {row['trace + compile']:.2f}, error {row['error']:.0e}",
+                    f" {row['trace + compile']:.2f}, error {row['error']:.0e}"
+                    + "".join(f", {o} {row[f'in order {o}']:.2f}" for o in _ORDERS if options.orders),
                     flush=True,
                 )
             table[f"{dtype} {batch}"] = rows
