@@ -32,13 +32,13 @@ def available() -> str | None:
         return "kernels need a CPU with addresses of 64 bits, the least byte first"
     try:
         major, _ = layout().version
-    except (OSError, ValueError, KeyError) as error:
-        return f"XLA's headers are not to be read: {error}"
-    if major != 0:
-        return f"version {major} of XLA's foreign function interface is not known"
-    try:
+        if major != 0:
+            return f"version {major} of XLA's foreign function interface is not known"
         host()
-    except (ImportError, OSError, RuntimeError) as error:
+        _handler_address()
+    except (KeyError, IndexError, ValueError, OSError) as error:
+        return f"XLA's headers do not declare what kernels need: {error}"
+    except (ImportError, RuntimeError) as error:
         return f"llvmlite does not work here: {error}"
     return None
 
@@ -88,7 +88,7 @@ def _compile(program: ScalarProgram, batched: tuple[bool, ...], single: bool, na
     from ._handler import HANDLER
 
     rows = loop(program, batched, host(), single)
-    parts = {HANDLER: _part("handler", HANDLER), COPY: _part("copy", COPY)}
+    parts = {HANDLER: _handler_address(), COPY: _part("copy", COPY)}
     for function in rows.functions:
         parts[function_name(*function)] = _part("function", function_name(*function), *function)
     for transfer in rows.transfers:
@@ -98,6 +98,14 @@ def _compile(program: ScalarProgram, batched: tuple[bool, ...], single: bool, na
     # XLA would cut what all rows share into pieces, too.
     if all(batched) and hasattr(jax.ffi, "register_ffi_target_as_batch_partitionable"):
         jax.ffi.register_ffi_target_as_batch_partitionable(name)
+
+
+def _handler_address() -> int:
+    """Where the handler for all kernels is."""
+    from ._handler import HANDLER
+
+    with _lock:
+        return _part("handler", HANDLER)
 
 
 @functools.cache
