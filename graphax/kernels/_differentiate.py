@@ -15,7 +15,7 @@ from jax.core import Tracer
 from .._accumulate import jacobians_of
 from .._numbering import Numbering
 from .._trace import Atom, Program, Variable, trace_program
-from ..choose import OrderLike
+from ..choose import OrderLike, check_name
 from ._eliminate import jacobian
 from ._expand import NoKernel, expand
 from ._lowering import unavailable
@@ -65,7 +65,10 @@ def jacobians_by_kernel(
     values_end = len(scalars)
     wrt = [inputs[place] for place in numbering.wrt]
     _check_kinds(scalars, wrt, outs[:num_outputs], program)
-    if isinstance(order, str):
+    for name in (order, body_order):
+        if isinstance(name, str):
+            check_name(name)
+    if isinstance(order, str) and isinstance(body_order, str):
         blocks = _by_scalars(scalars, outs, num_outputs, wrt, order, with_values)
     else:
         blocks = _in_order(scalars, numbering, num_outputs, inputs, order, body_order, limit)
