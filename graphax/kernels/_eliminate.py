@@ -161,7 +161,11 @@ def _vanishes(scalars: Scalars, x: int) -> bool:
 
 
 def times(scalars: Scalars, x: int, y: int) -> int:
-    """The product of two derivatives. What a selection leaves out is left out of the product."""
+    """The product of an outer derivative and an inner one, of the outer one's kind.
+
+    What a selection leaves out is left out of the product.
+    """
+    y = _of_kind(scalars, y, scalars.kinds[x])
     if _vanishes(scalars, x) or _vanishes(scalars, y):
         return scalars.zero(scalars.kinds[x])
     for a, b in ((x, y), (y, x)):
@@ -178,6 +182,18 @@ def times(scalars: Scalars, x: int, y: int) -> int:
             product = product if rest is None else scalars.mul(rest, product)
         return product
     return scalars.mul(x, y)
+
+
+def _of_kind(scalars: Scalars, x: int, kind: str) -> int:
+    """A derivative of another kind; zeros stay structural."""
+    if scalars.kinds[x] == kind:
+        return x
+    if scalars.is_zero(x):
+        return scalars.zero(kind)
+    arms = _selection(scalars, x)
+    if arms is None:
+        return scalars.convert(x, kind)
+    return scalars.select(arms[0], *(_of_kind(scalars, arm, kind) for arm in arms[1:]))
 
 
 def _coefficient(scalars: Scalars, x: int) -> tuple[int, int | None] | None:
