@@ -3,7 +3,7 @@
 from ._auto import auto, remember
 from ._heuristics import cheapest_first, forward, lookahead, markowitz, relative_markowitz, reverse
 from ._order_file import Order, load_order, save_order
-from ._resolve import OrderLike, resolve_order
+from ._resolve import OrderLike, check_name, resolve_order
 from ._sweeps import sweeps
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "OrderLike",
     "auto",
     "cheapest_first",
+    "check_name",
     "forward",
     "load_order",
     "lookahead",

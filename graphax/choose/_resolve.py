@@ -36,12 +36,17 @@ def resolve_order(graph: ComputationalGraph, order: OrderLike) -> tuple[int, ...
         TypeError: for anything else.
     """
     if isinstance(order, str):
-        if order not in _NAMED:
-            raise ValueError(
-                f"unknown order {order!r}; {did_you_mean(order, _NAMED)}Named orders are "
-                + ", ".join(map(repr, _NAMED))
-            )
+        check_name(order)
         return _NAMED[order](graph)
     if isinstance(order, Order):
         return order.for_graph(graph)
     return check_order(graph, order)
+
+
+def check_name(order: str) -> None:
+    """Raises ValueError for an unknown name of an order."""
+    if order not in _NAMED:
+        raise ValueError(
+            f"unknown order {order!r}; {did_you_mean(order, _NAMED)}Named orders are "
+            + ", ".join(map(repr, _NAMED))
+        )

@@ -18,7 +18,7 @@ from jax.core import Tracer
 from .._accumulate import jacobians_of
 from .._numbering import Numbering
 from .._trace import Atom, Program, Variable, trace_program
-from ..choose import OrderLike
+from ..choose import OrderLike, check_name
 from ._eliminate import jacobian
 from ._expand import NoKernel, expand
 from ._lowering import unavailable
@@ -61,6 +61,9 @@ def jacobians_by_kernel(
         raise NoKernel(reason)
     program, values = closed_over(numbering.program, values)
     numbering = replace(numbering, program=program)
+    for name in (order, body_order):
+        if isinstance(name, str):
+            check_name(name)
     wanted = range(0 if with_values else num_outputs, len(program.outputs))
     scalar_program, places = _differentiated(numbering, num_outputs, order, body_order, wanted, limit)
     kernel = Kernel(
@@ -94,13 +97,13 @@ def _differentiated(
     moving = [place in numbering.wrt for place in range(len(inputs))]
     outs = expand(program, scalars, inputs, limit=limit, moving=moving)
     wrt = [inputs[place] for place in numbering.wrt]
-    _check_kinds(scalars, wrt, outs[:num_outputs], program)
     values_end = len(scalars)
+    named = isinstance(order, str) and isinstance(body_order, str)
 
     def find() -> Found:
-        if isinstance(order, str):
+        if named:
             beside = [x for at in wanted for x in outs[at].flat]
-            blocks = _by_scalars(scalars, outs[:num_outputs], wrt, order, beside)
+            blocks = _by_scalars(scalars, outs[:num_outputs], wrt, str(order), beside)
         else:
             blocks = _in_order(scalars, numbering, num_outputs, inputs, order, body_order, limit)
         blocks = _simplified(scalars, blocks, values_end)
@@ -117,7 +120,7 @@ def _differentiated(
         ]
         return ScalarProgram(scalars, operands, results), places
 
-    if not isinstance(order, str):
+    if not named:
         return find()
     asked = order, wanted, num_outputs, numbering.wrt, operands, [array.tolist() for array in outs]
     return _remembered(repr((asked, [(array.shape, array.size) for array in outs])), scalars, find)
@@ -195,15 +198,6 @@ def operands_of(scalars: Scalars, variables: Sequence[Variable]) -> tuple[list[n
         inputs.append(np.array(entries, dtype=int).reshape(operand.shape))
         operands.append(operand)
     return inputs, operands
-
-
-def _check_kinds(
-    scalars: Scalars, wrt: Sequence[np.ndarray], outs: Sequence[np.ndarray], program: Program
-) -> None:
-    """Derivatives are numbers of one kind."""
-    kinds = {scalars.kinds[x] for array in (*wrt, *outs) for x in array.flat}
-    if len({kind for kind in kinds if kind[0] == "f"}) > 1:
-        raise NoKernel("arguments and results are of several floating dtypes")
 
 
 def _by_scalars(

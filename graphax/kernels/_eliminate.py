@@ -58,11 +58,14 @@ class ScalarGraph:
         edges, live = _live(scalars, roots, frozenset(inputs), partials_of)
         into: dict[int, dict[int, int]] = {}
         out_of: dict[int, set[int]] = {x: set() for x in inputs}
+        # Derivatives are multiplied as numbers of the widest kind.
+        kind = max((scalars.kinds[x] for x in (*inputs, *live) if scalars.kinds[x][0] == "f"), default="f4")
         for x in live:
             out_of[x] = set()
             into[x] = mine = {}
             for operand, partial in edges[x]:
                 if operand in out_of:
+                    partial = scalars.convert(partial, kind)
                     mine[operand] = plus(scalars, mine[operand], partial) if operand in mine else partial
                     out_of[operand].add(x)
         # Roots are sinks of their own, as a root may be an operand of another.
@@ -70,7 +73,7 @@ class ScalarGraph:
         for sink, root in enumerate(roots, _SINKS):
             if root in out_of:
                 outputs[sink - _SINKS] = sink
-                into[sink] = {root: scalars.const(1, scalars.kinds[root])}
+                into[sink] = {root: scalars.const(1, kind)}
                 out_of[root].add(sink)
         return cls(scalars, into, out_of, outputs, live)
 
@@ -120,7 +123,13 @@ class ScalarGraph:
         """What is left when all inner vertices are gone: for every root its derivatives by the inputs."""
         zeros = [self.scalars.zero(self.scalars.kinds[x]) for x in inputs]
         left: list[dict[int, int]] = [{} if sink is None else self.into[sink] for sink in self.outputs]
-        return [[edges.get(x, zero) for x, zero in zip(inputs, zeros, strict=True)] for edges in left]
+        return [
+            [
+                scalars.convert(edges[x], scalars.kinds[x]) if x in edges else zero
+                for x, zero in zip(inputs, zeros, strict=True)
+            ]
+            for edges in left
+        ]
 
 
 def _live(
@@ -161,7 +170,11 @@ def _vanishes(scalars: Scalars, x: int) -> bool:
 
 
 def times(scalars: Scalars, x: int, y: int) -> int:
-    """The product of two derivatives. What a selection leaves out is left out of the product."""
+    """The product of an outer derivative and an inner one, of the outer one's kind.
+
+    What a selection leaves out is left out of the product.
+    """
+    y = _of_kind(scalars, y, scalars.kinds[x])
     if _vanishes(scalars, x) or _vanishes(scalars, y):
         return scalars.zero(scalars.kinds[x])
     for a, b in ((x, y), (y, x)):
@@ -178,6 +191,18 @@ def times(scalars: Scalars, x: int, y: int) -> int:
             product = product if rest is None else scalars.mul(rest, product)
         return product
     return scalars.mul(x, y)
+
+
+def _of_kind(scalars: Scalars, x: int, kind: str) -> int:
+    """A derivative of another kind; zeros stay structural."""
+    if scalars.kinds[x] == kind:
+        return x
+    if scalars.is_zero(x):
+        return scalars.zero(kind)
+    arms = _selection(scalars, x)
+    if arms is None:
+        return scalars.convert(x, kind)
+    return scalars.select(arms[0], *(_of_kind(scalars, arm, kind) for arm in arms[1:]))
 
 
 def _coefficient(scalars: Scalars, x: int) -> tuple[int, int | None] | None:
@@ -407,8 +432,7 @@ def _differentiated(scalars: Scalars, number: int, inputs: tuple[int, ...]) -> l
         for x in columns:
             if x in pattern[k]:
                 places[k][x] = len(loop.first)
-                kind = scalars.kinds[loop.first[k]]
-                loop.first.append(by_inputs[loop.first[k]].get(x, scalars.zero(kind)))
+                loop.first.append(by_inputs[loop.first[k]].get(x, scalars.zero(scalars.kinds[x])))
                 loop.after.append(scalars.carry(number, places[k][x]))  # until it is known
     edges: dict[int, Partials] = {
         carry: [(x, scalars.carry(number, at)) for x, at in row.items()]

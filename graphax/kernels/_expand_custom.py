@@ -42,6 +42,11 @@ def _custom_jvp(call: Call) -> list[Expressions]:
     count = len(call.equation.outputs)
     carriers = [at for at, output in enumerate(call.equation.outputs) if is_differentiable(output.aval)]
     outputs = program.outputs
+    types = [output.aval for output in call.equation.outputs]
+    if any(found.aval.shape != type.shape for found, type in zip(outputs, types, strict=False)):
+        raise NoKernel(
+            f"{_rule_of(call)} returns a batch where the function returns one result for all lanes"
+        )
     program = replace(program, outputs=(*outputs[:count], *(outputs[count + at] for at in carriers)))
     tangents = fresh_like(call, [atom.aval for atom in itertools.compress(call.equation.inputs, moving)])
     inputs = [*call.operands, *tangents]

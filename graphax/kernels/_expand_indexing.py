@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from jax.lax import GatherScatterMode
 
+from .._trace import Program, inline
+from ..rules._scatter_apply import applied_function
 from ._expansion import Call, Expressions, NoKernel, register
 from ._scalars import KINDS, Scalars
 
@@ -290,8 +293,18 @@ def _scatter(call: Call) -> list[Expressions]:
 
 def _combine(call: Call) -> Callable[[int, int], int]:
     op, scalars = call.name.removeprefix("scatter").removeprefix("-"), call.scalars
+    function = None if op else applied_function(call.params)
+    if function is not None:
+        return functools.partial(_applied, call, inline(function))
     if not op:
         return lambda _, new: new
     if op == "add":  # mostly of derivatives, whose zeros stand for nothing
         return lambda old, new: new if scalars.value(old) == 0 else scalars.add(old, new)
     return lambda old, new: scalars.binary(op, old, new)
+
+
+def _applied(call: Call, program: Program, old: int, new: int) -> int:
+    """What a function makes of an entry and its update."""
+    pair = [np.array(x, np.int64) for x in (old, new)]
+    (result,), _ = call.expansion.run(program, pair, [call.moving[0], call.moving[2]])
+    return result.item()

@@ -10,6 +10,7 @@ import numpy as np
 from jax.core import Tracer
 
 from .._trace import Atom, Constant, Equation, Program, Variable, is_differentiable
+from ..rules._registry import find_rule
 from ._scalars import KINDS, Scalars
 
 #: An array of expressions: their numbers.
@@ -95,6 +96,8 @@ Rule = Callable[[Call], list[Expressions]]
 R = TypeVar("R", bound=Rule)
 
 _RULES: dict[str, Rule] = {}
+#: The rules for arrays that these stand beside.
+_BESIDE: dict[str, Any] = {}
 
 
 def register(*names: str) -> Callable[[R], R]:
@@ -102,6 +105,7 @@ def register(*names: str) -> Callable[[R], R]:
 
     def put(rule: R) -> R:
         _RULES.update(dict.fromkeys(names, rule))
+        _BESIDE.update((name, find_rule(name)) for name in names)
         return rule
 
     return put
@@ -176,7 +180,9 @@ class Expansion:
                 self, equation, list(map(read, equation.inputs)), [atom in moves for atom in equation.inputs]
             )
             try:
-                results = _RULES[equation.primitive.name](call)
+                if self.order and True in call.moving and find_rule(call.name) is not _BESIDE[call.name]:
+                    raise NoKernel(f"the primitive '{call.name}' has a rule that is not the package's")
+                results = _RULES[call.name](call)
                 self.allow(0)
             except NoKernel as error:
                 raise error if error.source else NoKernel(error.reason, equation.source) from None

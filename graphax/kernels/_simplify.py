@@ -60,7 +60,7 @@ def _rewritten(scalars: Scalars, roots: Sequence[int], values: int) -> list[int]
 
 def _simpler(s: Scalars, op: str, operands: list[int], once: list[bool]) -> int | None:
     """A cheaper expression for an operation on operands, each with whether nothing else takes it."""
-    if op == "mul":
+    if op == "mul" and s.kinds[operands[0]][0] == "f":
         for x, y, free in (operands[0], operands[1], once[1]), (operands[1], operands[0], once[0]):
             if free and s.ops[y] == "div" and s.value(s.args[y][0]) == 1:
                 return s.div(x, s.args[y][1])

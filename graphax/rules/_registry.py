@@ -176,9 +176,9 @@ def register_dependence(*names: str) -> Callable[[Dependence], Dependence]:
     return register
 
 
-def find_rule(primitive: core.Primitive) -> Rule | None:
-    """The rule of a primitive, or None."""
-    return _RULES.get(primitive.name)
+def find_rule(primitive: core.Primitive | str) -> Rule | None:
+    """The rule of a primitive, or of its name, or None."""
+    return _RULES.get(primitive if isinstance(primitive, str) else primitive.name)
 
 
 def find_dependence(primitive: core.Primitive) -> Dependence | None:
