@@ -8,7 +8,7 @@ from ._graph import ComputationalGraph
 from ._hessian import hessve
 from ._jacobian import count_ops, jacve, trace, value_and_jacve
 from .drawing import Drawing, draw
-from .kernels import fuse
+from .kernels import fuse, show_kernel
 from .orders import Order, load_order, save_order
 from .rules import register_rule
 
@@ -28,6 +28,7 @@ __all__ = [
     "orders",
     "register_rule",
     "save_order",
+    "show_kernel",
     "sparse",
     "trace",
     "value_and_jacve",

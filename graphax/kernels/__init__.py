@@ -9,5 +9,14 @@ from . import _lowering  # noqa: F401  (it registers how the primitive is lowere
 from ._differentiate import jacobians_by_kernel
 from ._expand import NoKernel
 from ._fuse import fuse, program_of
+from ._show import KernelView, Operations, show_kernel
 
-__all__ = ["NoKernel", "fuse", "jacobians_by_kernel", "program_of"]
+__all__ = [
+    "KernelView",
+    "NoKernel",
+    "Operations",
+    "fuse",
+    "jacobians_by_kernel",
+    "program_of",
+    "show_kernel",
+]

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax import lax
 from jax.extend import core
 
 from .._arguments import check_callable
@@ -54,26 +53,17 @@ def fuse(fun: Callable[..., Any]) -> Callable[..., Any]:
             results = _kernel(jaxpr, values)
         except NoKernel as reason:
             raise TypeError(f"there is no kernel for this function: {reason}") from reason
-        return jax.tree.unflatten(jax.tree.structure(types), map(_as_weak_as, results, jaxpr.out_avals))
+        return jax.tree.unflatten(jax.tree.structure(types), results)
 
     return fused
-
-
-def _as_weak_as(result: Any, like: Any) -> Any:
-    """A result that gives way to the dtypes of others, if that of the function does."""
-    if not like.weak_type:
-        return result
-    # Scalar types of Python are weak ones.
-    weak = float if like.dtype.kind == "f" else int if like.dtype.kind == "i" else bool
-    found = lax.convert_element_type(result, weak)
-    return found if found.dtype == result.dtype else result
 
 
 def _kernel(jaxpr: core.ClosedJaxpr, values: list[Any]) -> list[Any]:
     if (reason := unavailable()) is not None:
         raise NoKernel(reason)
     program, values = closed_over(inline(jaxpr), values)
-    return Kernel(_scalar_program(program), program)(*values)
+    weak = tuple(aval.weak_type for aval in jaxpr.out_avals)
+    return Kernel(_scalar_program(program), program, weak=weak)(*values)
 
 
 def _scalar_program(program: Program) -> ScalarProgram:

@@ -27,11 +27,13 @@ class Kernel:
         program: the straight-line program.
         plain: the same as a function of arrays, for wherever the program is not compiled.
         insist: whether a kernel is compiled wherever one can be, be it faster or not.
+        weak: for every result whether its dtype gives way to those of others; none does if left out.
     """
 
     program: ScalarProgram
     plain: Callable[..., Sequence[Any]]
     insist: bool = False
+    weak: tuple[bool, ...] = ()
 
     def __repr__(self) -> str:
         return f"<{self.program.identity[:8]}, {len(self.program)} instructions>"
@@ -62,7 +64,11 @@ kernel_p.multiple_results = True
 def _types(*operands: Any, kernel: Kernel, batch: tuple[int, ...], mapped: Any, devices: Any) -> list[Any]:
     if not jax.sharding.get_abstract_mesh().empty:  # types say how arrays lie on devices, too
         return jax.make_jaxpr(plain_form(kernel, batch, mapped))(*operands).out_avals
-    return [ShapedArray((*batch, *type.shape), type.dtype) for type in kernel.types]
+    weak = kernel.weak or (False,) * len(kernel.types)
+    return [
+        ShapedArray((*batch, *type.shape), type.dtype, weak_type=gives_way)
+        for type, gives_way in zip(kernel.types, weak, strict=True)
+    ]
 
 
 @kernel_p.def_impl
@@ -86,7 +92,8 @@ class _Called(NamedTuple):
 
     @property
     def _content(self) -> Any:
-        return self.kernel.program.identity, self.kernel.insist, self.batch, self.mapped
+        kernel = self.kernel
+        return kernel.program.identity, kernel.insist, kernel.weak, self.batch, self.mapped
 
 
 @functools.lru_cache(maxsize=256)
