@@ -139,7 +139,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--functions", nargs="+", default=list(SUITE), help="names of the suite")
-    parser.add_argument("--batch", type=int, default=512, help="points (default 512: results stay in the cache)")
+    parser.add_argument(
+        "--batch", type=int, default=512, help="points (default 512: results stay in the cache)"
+    )
     parser.add_argument("--rounds", type=int, default=15, help="runs of each (default 15)")
     parser.add_argument("--out", type=Path, help="folder for casadi.json")
     options = parser.parse_args(argv)

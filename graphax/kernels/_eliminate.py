@@ -125,7 +125,7 @@ class ScalarGraph:
         left: list[dict[int, int]] = [{} if sink is None else self.into[sink] for sink in self.outputs]
         return [
             [
-                scalars.convert(edges[x], scalars.kinds[x]) if x in edges else zero
+                self.scalars.convert(edges[x], self.scalars.kinds[x]) if x in edges else zero
                 for x, zero in zip(inputs, zeros, strict=True)
             ]
             for edges in left
