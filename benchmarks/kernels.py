@@ -3,8 +3,9 @@
     python benchmarks/kernels.py --batch 1 32 1024 32768 --out results/
 
 The functions are those of `kernel_suite.py`, a vector in and a vector out. Every contender is compiled as
-`jit(vmap(...))`, or `jit(...)` for a batch of one. A run queues calls and waits once, and on a GPU a call works
-on several batches one after another, so that a batch costs what the device takes for it; runs are interleaved round by round. Compilation is timed apart: tracing and
+`jit(vmap(...))`, or `jit(...)` for a batch of one. On a CPU every call is waited for, and its dispatch is part of
+it: `no operation` says how much. On a GPU a run queues calls and waits once, and a call works on several batches one
+after another, so that a batch costs what the device takes for it; runs are interleaved round by round. Compilation is timed apart: tracing and
 lowering, the search for an order included, and compiling. `memory floor` is the time to read the points and
 to write the Jacobians at the bandwidth of a copy that is measured in the same run.
 """
@@ -52,10 +53,13 @@ def compiled(fun: Contender, points: Points) -> tuple[Contender, float, float]:
 
 
 def seconds_of_calls(fun: Contender, points: Points, calls: int) -> float:
-    """Seconds a batch takes when so many calls are queued and waited for once."""
+    """Seconds a batch takes: on a GPU when so many calls are queued and waited for once."""
+    queued = jax.devices()[0].platform != "cpu"
     start = time.perf_counter()
     for _ in range(calls):
         result = fun(*points)
+        if not queued:
+            jax.block_until_ready(result)
     jax.block_until_ready(result)
     return (time.perf_counter() - start) / calls / len(points)
 
@@ -152,7 +156,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         jax.config.update("jax_enable_x64", True)
 
     speed = bandwidth()
-    print(f"{device_name()}, copy {speed / 1e9:.0f} GB/s", flush=True)
+    nothing = jax.jit(lambda x: x + 1).lower(jnp.zeros(1)).compile()
+    dispatch = min(seconds_of_calls(nothing, (jnp.zeros(1),), 1000) for _ in range(5))
+    print(
+        f"{device_name()}, copy {speed / 1e9:.0f} GB/s, no operation {dispatch * 1e6:.1f} us a call",
+        flush=True,
+    )
     table: dict[str, Any] = {}
     for dtype in options.dtype:
         for batch in options.batch:
@@ -181,7 +190,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.out:
         save(
             options.out / "kernels.json",
-            {"bandwidth": speed, "rounds": options.rounds, "together": options.together, "table": table},
+            {
+                "bandwidth": speed,
+                "no operation": dispatch,
+                "rounds": options.rounds,
+                "together": options.together,
+                "table": table,
+            },
         )
 
 
