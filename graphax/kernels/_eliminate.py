@@ -66,7 +66,7 @@ class ScalarGraph:
             into[x] = mine = {}
             for operand, partial in edges[x]:
                 if operand in out_of:
-                    partial = scalars.convert(partial, kind)
+                    partial = _of_kind(scalars, partial, kind)
                     mine[operand] = plus(scalars, mine[operand], partial) if operand in mine else partial
                     out_of[operand].add(x)
         # Roots are sinks of their own, as a root may be an operand of another.
@@ -171,11 +171,7 @@ def _vanishes(scalars: Scalars, x: int) -> bool:
 
 
 def times(scalars: Scalars, x: int, y: int) -> int:
-    """The product of an outer derivative and an inner one, of the outer one's kind.
-
-    What a selection leaves out is left out of the product.
-    """
-    y = _of_kind(scalars, y, scalars.kinds[x])
+    """The product of two derivatives. What a selection leaves out is left out of the product."""
     if _vanishes(scalars, x) or _vanishes(scalars, y):
         return scalars.zero(scalars.kinds[x])
     for a, b in ((x, y), (y, x)):
