@@ -1,10 +1,10 @@
-"""First and second derivatives of random programs by kernels are those of JAX, in double and single precision.
+"""Derivatives of random programs by kernels, first and second, in double and single, are those of JAX.
 
     pytest -m slow -n 16 tests/graphax/kernels/test_random_kernels.py
 
 compares 2000 programs, or as many as `GRAPHAX_RANDOM_PROGRAMS` says, and ends with the counts: what came of
-the comparisons, and why there was no kernel. What JAX's own modes make of a Jacobian without a kernel they may
-make of one by a kernel, too, be it NaN.
+the comparisons, and why there was no kernel. What JAX's own modes make of a Jacobian without a kernel they
+may make of one by a kernel, too, be it NaN.
 """
 
 import collections
