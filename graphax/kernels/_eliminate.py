@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from .._elimination import Costing
 from ..choose import cheapest_first, sweeps
@@ -190,9 +193,9 @@ def times(scalars: Scalars, x: int, y: int) -> int:
 
 
 def _product(scalars: Scalars, x: int, y: int) -> int:
-    """The product, with constant factors joined."""
+    """The product, with constant factors joined, unless they are such as cancel other factors."""
     one, other = _coefficient(scalars, x), _coefficient(scalars, y)
-    if one and other:
+    if one and other and _moderate(scalars.value(one[0]), scalars.value(other[0])):
         product = scalars.mul(one[0], other[0])
         for rest in (one[1], other[1]):
             product = product if rest is None else scalars.mul(rest, product)
@@ -210,6 +213,11 @@ def _of_kind(scalars: Scalars, x: int, kind: str) -> int:
     if arms is None:
         return scalars.convert(x, kind)
     return scalars.select(arms[0], *(_of_kind(scalars, arm, kind) for arm in arms[1:]))
+
+
+def _moderate(x: Any, y: Any) -> bool:
+    """Whether the product of two numbers is far from overflow and from underflow."""
+    return abs(math.frexp(x)[1] + math.frexp(y)[1]) < np.finfo(x.dtype).maxexp // 2
 
 
 def _coefficient(scalars: Scalars, x: int) -> tuple[int, int | None] | None:

@@ -383,3 +383,19 @@ def test_batches_without_entries():
             return jax.jit(one)(*args)
 
         same(by(functools.partial(jacve, kernel=True)), by(jax.jacrev))
+
+
+def test_numbers_near_overflow_are_multiplied_as_by_jax_s_modes():
+    small, large = np.float32(1e-25), np.float32(1e25)
+    x = np.array([1e-25, -2e-25], np.float32)
+    for fun in (
+        lambda x: small * jnp.sin(large * x) * (small * jnp.cos(large * x)) * large * large,
+        lambda x: large * jnp.exp(small * (large * x)) * jnp.sin(x[::-1] * large) * small,
+        lambda x: small * (small / (x * jnp.exp(x))),
+    ):
+        for order, way in (("forward", jax.jacfwd), ("reverse", jax.jacrev)):
+            found, expected = (
+                np.asarray(jax.jit(f)(x)) for f in (jacve(fun, order=order, kernel=True), way(fun))
+            )
+            there = np.isfinite(expected)
+            np.testing.assert_allclose(found[there], expected[there], rtol=1e-5)
