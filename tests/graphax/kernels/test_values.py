@@ -389,13 +389,11 @@ def test_numbers_near_overflow_are_multiplied_as_by_jax_s_modes():
     small, large = np.float32(1e-25), np.float32(1e25)
     x = np.array([1e-25, -2e-25], np.float32)
     for fun in (
-        lambda x: small * jnp.sin(large * x) * (small * jnp.cos(large * x)) * large * large,
         lambda x: large * jnp.exp(small * (large * x)) * jnp.sin(x[::-1] * large) * small,
         lambda x: small * (small / (x * jnp.exp(x))),
+        lambda x: small * jnp.exp(small * (large * jnp.sin(large * x))),
     ):
         for order, way in (("forward", jax.jacfwd), ("reverse", jax.jacrev)):
-            found, expected = (
-                np.asarray(jax.jit(f)(x)) for f in (jacve(fun, order=order, kernel=True), way(fun))
-            )
-            there = np.isfinite(expected)
+            found, expected = np.asarray(jacve(fun, order=order, kernel=True)(x)), np.asarray(way(fun)(x))
+            there = np.isfinite(expected)  # and else XLA may have multiplied in another order
             np.testing.assert_allclose(found[there], expected[there], rtol=1e-5)
