@@ -385,7 +385,7 @@ def test_batches_without_entries():
         same(by(functools.partial(jacve, kernel=True)), by(jax.jacrev))
 
 
-def test_numbers_near_overflow_are_multiplied_as_by_jax_s_modes():
+def test_where_products_overflow_or_vanish_jacobians_are_right_or_as_by_the_mode():
     small, large = np.float32(1e-25), np.float32(1e25)
     x = np.array([1e-25, -2e-25], np.float32)
     for fun in (
@@ -393,7 +393,10 @@ def test_numbers_near_overflow_are_multiplied_as_by_jax_s_modes():
         lambda x: small * (small / (x * jnp.exp(x))),
         lambda x: small * jnp.exp(small * (large * jnp.sin(large * x))),
     ):
+        right = np.asarray(jax.jacfwd(fun)(x.astype(np.float64)))
         for order, way in (("forward", jax.jacfwd), ("reverse", jax.jacrev)):
-            found, expected = np.asarray(jacve(fun, order=order, kernel=True)(x)), np.asarray(way(fun)(x))
-            there = np.isfinite(expected)  # and else XLA may have multiplied in another order
-            np.testing.assert_allclose(found[there], expected[there], rtol=1e-5)
+            found, by_jax = np.asarray(jacve(fun, order=order, kernel=True)(x)), np.asarray(way(fun)(x))
+            close = [
+                np.isclose(found, other, rtol=1e-5, atol=1e-20, equal_nan=True) for other in (by_jax, right)
+            ]
+            assert np.any(close, axis=0).all(), (order, found, by_jax, right)
