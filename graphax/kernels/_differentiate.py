@@ -70,6 +70,7 @@ def jacobians_by_kernel(
         scalar_program,
         functools.partial(_plain, numbering, num_outputs, order, body_order, tuple(wanted), tuple(places)),
         insist,
+        weak=tuple(program.outputs[at].aval.weak_type for at in wanted) + (False,) * len(places),
     )
     found = kernel(*values)
     rows: list[list[Any]] = [[None] * len(numbering.wrt) for _ in range(num_outputs)]
@@ -123,7 +124,8 @@ def _differentiated(
     if not named:
         return find()
     asked = order, wanted, num_outputs, numbering.wrt, operands, [array.tolist() for array in outs]
-    return _remembered(repr((asked, [(array.shape, array.size) for array in outs])), scalars, find)
+    types = [(atom.aval.shape, str(atom.aval.dtype)) for atom in program.outputs]
+    return _remembered(repr((asked, types)), scalars, find)
 
 
 _known: OrderedDict[str, Found] = OrderedDict()

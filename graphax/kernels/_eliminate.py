@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from .._elimination import Costing
 from ..choose import cheapest_first, sweeps
@@ -65,7 +69,7 @@ class ScalarGraph:
             into[x] = mine = {}
             for operand, partial in edges[x]:
                 if operand in out_of:
-                    partial = scalars.convert(partial, kind)
+                    partial = _of_kind(scalars, partial, kind)
                     mine[operand] = plus(scalars, mine[operand], partial) if operand in mine else partial
                     out_of[operand].add(x)
         # Roots are sinks of their own, as a root may be an operand of another.
@@ -170,11 +174,7 @@ def _vanishes(scalars: Scalars, x: int) -> bool:
 
 
 def times(scalars: Scalars, x: int, y: int) -> int:
-    """The product of an outer derivative and an inner one, of the outer one's kind.
-
-    What a selection leaves out is left out of the product.
-    """
-    y = _of_kind(scalars, y, scalars.kinds[x])
+    """The product of two derivatives. What a selection leaves out is left out of the product."""
     if _vanishes(scalars, x) or _vanishes(scalars, y):
         return scalars.zero(scalars.kinds[x])
     for a, b in ((x, y), (y, x)):
@@ -184,8 +184,18 @@ def times(scalars: Scalars, x: int, y: int) -> int:
         if arms is not None:
             predicate, on_true, on_false = arms
             return scalars.select(predicate, times(scalars, on_true, b), times(scalars, on_false, b))
+    product = _product(scalars, x, y)
+    for a, b in ((x, y), (y, x)):
+        there = None if scalars.value(b) is not None else _where_there(scalars, a)
+        if there is not None:
+            product = scalars.select(there, product, scalars.zero(scalars.kinds[x]))
+    return product
+
+
+def _product(scalars: Scalars, x: int, y: int) -> int:
+    """The product, with constant factors joined, unless they are such as cancel other factors."""
     one, other = _coefficient(scalars, x), _coefficient(scalars, y)
-    if one and other:
+    if one and other and _moderate(scalars.value(one[0]), scalars.value(other[0])):
         product = scalars.mul(one[0], other[0])
         for rest in (one[1], other[1]):
             product = product if rest is None else scalars.mul(rest, product)
@@ -203,6 +213,11 @@ def _of_kind(scalars: Scalars, x: int, kind: str) -> int:
     if arms is None:
         return scalars.convert(x, kind)
     return scalars.select(arms[0], *(_of_kind(scalars, arm, kind) for arm in arms[1:]))
+
+
+def _moderate(x: Any, y: Any) -> bool:
+    """Whether the product of two numbers is far from overflow and from underflow."""
+    return abs(math.frexp(x)[1] + math.frexp(y)[1]) < np.finfo(x.dtype).maxexp // 2
 
 
 def _coefficient(scalars: Scalars, x: int) -> tuple[int, int | None] | None:
@@ -224,6 +239,53 @@ def _selection(scalars: Scalars, x: int) -> tuple[int, int, int] | None:
     if scalars.ops[x] == "select" and any(map(scalars.is_zero, scalars.args[x][1:])):
         return scalars.args[x]  # type: ignore[return-value]
     return None
+
+
+def _where_there(scalars: Scalars, root: int) -> int | None:
+    """Where a derivative made of selections is not left out: a truth value; None where it never is."""
+    known, pending = scalars.where_there, [root]
+    while pending:
+        x = pending[-1]
+        op, args = scalars.ops[x], scalars.args[x]
+        parts = args[_PARTS[op]] if op in _PARTS else ()
+        missing = [y for y in parts if y not in known]
+        if missing:
+            pending.extend(missing)
+            continue
+        pending.pop()
+        if x not in known:
+            known[x] = _there(scalars, op, args, [known[y] for y in parts])
+    return known[root]
+
+
+#: The operands that leave something out of a result by being left out themselves.
+_PARTS = {
+    "select": slice(1, 3),
+    "add": slice(2),
+    "sub": slice(2),
+    "mul": slice(2),
+    "div": slice(1),
+    "neg": slice(1),
+    "convert": slice(1),
+}
+
+
+def _there(scalars: Scalars, op: str, args: Sequence[int], parts: Sequence[int | None]) -> int | None:
+    """The same for an operation, by where its parts are there."""
+    if op == "zero":
+        return scalars.const(False, "b1")
+    found = [part for part in parts if part is not None]
+    if not found:
+        return None
+    if op == "select":
+        always = scalars.const(True, "b1")
+        on_true, on_false = (always if part is None else part for part in parts)
+        otherwise = scalars.function("not", args[0])
+        arms = scalars.binary("and", args[0], on_true), scalars.binary("and", otherwise, on_false)
+        return scalars.binary("or", *arms)
+    if op in ("add", "sub"):
+        return None if len(found) < len(parts) else scalars.binary("or", *found)
+    return functools.reduce(functools.partial(scalars.binary, "and"), found)
 
 
 def plus(scalars: Scalars, x: int, y: int) -> int:

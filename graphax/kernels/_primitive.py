@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.core import ShapedArray
+from jax.core import ShapedArray, Tracer
 from jax.extend import core
 from jax.interpreters import ad, batching
 
@@ -98,7 +98,14 @@ class _Called(NamedTuple):
 
 @functools.lru_cache(maxsize=256)
 def _compiled(called: _Called) -> Callable[..., Any]:
-    return jax.jit(functools.partial(kernel_p.bind, **called._asdict()))
+    plain = plain_form(called.kernel, called.batch, called.mapped)
+
+    def compiled(*operands: Any) -> Any:
+        # JAX calls this with arrays when it looks for the operation that made a NaN (jax_debug_nans).
+        looking = operands and not any(isinstance(x, Tracer) for x in operands)
+        return plain(*operands) if looking else kernel_p.bind(*operands, **called._asdict())
+
+    return jax.jit(compiled)
 
 
 def _batch(

@@ -124,6 +124,8 @@ class Scalars:
         args: its operands: expressions, except for ``input`` and ``const``.
         kinds: of which of ``KINDS`` it is.
         loops: the loops, by number.
+        where_there: of derivatives for which it is known a truth value that says where they are not left out
+            by selections; None where they never are.
     """
 
     def __init__(self) -> None:
@@ -131,6 +133,7 @@ class Scalars:
         self.args: list[tuple[Any, ...]] = []
         self.kinds: list[str] = []
         self.loops: list[Loop] = []
+        self.where_there: dict[int, int | None] = {}
         self._known: dict[tuple[Any, ...], int] = {}
 
     def __len__(self) -> int:
