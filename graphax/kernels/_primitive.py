@@ -96,7 +96,7 @@ class _Called(NamedTuple):
         return kernel.program.identity, kernel.insist, kernel.weak, self.batch, self.mapped
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=64)
 def _compiled(called: _Called) -> Callable[..., Any]:
     return jax.jit(functools.partial(kernel_p.bind, **called._asdict()))
 
