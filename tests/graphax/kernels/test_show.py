@@ -72,8 +72,8 @@ def test_code_is_shown():
 def test_arguments_are_those_of_jacve():
     view = show_kernel(lambda x, y, *, z: x * y * z, 1.0, jnp.ones(2), z=jnp.ones(2), argnums=(0, 1))
     assert [result.shape for result in view.jacobian.program.results] == [(2,), (2, 2)]
-    with pytest.raises(TypeError, match="'lgamma' .*test_show"):
-        show_kernel(jax.lax.lgamma, 1.0)
+    with pytest.raises(TypeError, match=r"'lgamma' .*test_show"):
+        show_kernel(lambda x: jax.lax.lgamma(x), 1.0)
     with pytest.raises(TypeError, match="zero everywhere"):
         show_kernel(lambda x: np.ones(2), 1.0)
     with pytest.raises(TypeError, match="a function, got int"):
