@@ -73,7 +73,8 @@ def _types(*operands: Any, kernel: Kernel, batch: tuple[int, ...], mapped: Any, 
 
 @kernel_p.def_impl
 def _evaluate(*operands: Any, **params: Any) -> Any:
-    return _compiled(_Called(**params))(*operands)
+    with jax.disable_jit(False):  # what is compiled is this one operation
+        return _compiled(_Called(**params))(*operands)
 
 
 class _Called(NamedTuple):
@@ -130,20 +131,44 @@ def plain_form(kernel: Kernel, batch: tuple[int, ...], mapped: Any) -> Callable[
 def _push_forward(
     primals: Sequence[Any], tangents: Sequence[Any], *, kernel: Kernel, batch: Any, mapped: Any, devices: Any
 ) -> Any:
-    fun = plain_form(kernel, batch, mapped)
     moving = [at for at, tangent in enumerate(tangents) if not isinstance(tangent, ad.Zero)]
-
-    def along(*values: Any) -> Any:
-        operands = list(primals)
-        for at, value in zip(moving, values, strict=True):
-            operands[at] = value
-        return tuple(fun(*operands))
-
+    along = _of_some(plain_form(kernel, batch, mapped), primals, moving)
     results, changes = jax.jvp(along, [primals[at] for at in moving], [tangents[at] for at in moving])
     return list(results), list(changes)
 
 
+def _pull_back(
+    cotangents: Sequence[Any], *operands: Any, kernel: Kernel, batch: Any, mapped: Any, devices: Any
+) -> list[Any]:
+    linear = [at for at, x in enumerate(operands) if ad.is_undefined_primal(x)]
+    along = _of_some(plain_form(kernel, batch, mapped), operands, linear)
+    types = [jax.ShapeDtypeStruct(operands[at].aval.shape, operands[at].aval.dtype) for at in linear]
+    given = tuple(
+        jax.numpy.zeros((*batch, *type.shape), type.dtype) if isinstance(ct, ad.Zero) else ct
+        for ct, type in zip(cotangents, kernel.types, strict=True)
+    )
+    found: list[Any] = [None] * len(operands)
+    for at, cotangent in zip(linear, jax.linear_transpose(along, *types)(given), strict=True):
+        found[at] = cotangent
+    return found
+
+
+def _of_some(
+    fun: Callable[..., Sequence[Any]], operands: Sequence[Any], places: Sequence[int]
+) -> Callable[..., Any]:
+    """A function of some of its operands."""
+
+    def along(*values: Any) -> Any:
+        given = list(operands)
+        for at, value in zip(places, values, strict=True):
+            given[at] = value
+        return tuple(fun(*given))
+
+    return along
+
+
 ad.primitive_jvps[kernel_p] = _push_forward
+ad.primitive_transposes[kernel_p] = _pull_back
 
 
 @functools.partial(register_program, kernel_p.name)

@@ -88,6 +88,9 @@ def closing_over(f):
     return lambda x, p: jax.vmap(lambda y: f(x * y, p))(ROWS)
 
 
+doubled = fuse(lambda x: 2 * x + x[0])
+
+
 TRANSFORMATIONS = {
     "grad": lambda f: jax.grad(total(f), (0, 1)),
     "jvp": lambda f: lambda x, p: jax.jvp(f, (x, p), (p[0] * x, p)),
@@ -104,6 +107,8 @@ TRANSFORMATIONS = {
     "vmap of cond": lambda f: lambda x, p: jax.vmap(by_branch(f), (0, None))(ROWS, p),
     "remat": lambda f: jax.jacrev(jax.checkpoint(lambda x, p: jnp.sin(f(x, p) @ x))),
     "closure": closing_over,
+    "linear_transpose": lambda f: lambda x, p: jax.linear_transpose(lambda y: f(x, p) @ doubled(y), x)(x),
+    "map": lambda f: lambda x, p: lax.map(lambda y: f(y, p), ROWS, batch_size=4),
 }
 
 
@@ -163,9 +168,12 @@ def test_modules_have_jacobians_by_kernels():
 
 def test_what_is_called_again_is_not_compiled_again():
     compiled = []
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda name, *_, **__: compiled.append(name) if "backend_compile" in name else None
-    )
+
+    def listen(event, duration, **_):
+        if "backend_compile" in event:
+            compiled.append(duration)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
 
     def again():
         return jacve(lambda x: jnp.cos(x) * x[0] * 1.25, kernel=True)
@@ -184,6 +192,18 @@ def test_functions_of_equal_values_keep_derivatives_of_their_own():
     np.testing.assert_array_equal(stopped(X), moving(X))
     assert not np.any(jax.jacfwd(stopped)(X))
     assert_same(jax.jacfwd(moving)(X), 2 * np.eye(3))
+
+
+def test_integers_beside_numbers_have_no_derivatives():
+    power = lambda n, x: (n + 1, x * n, x > 0)  # noqa: E731
+    for one in (power, fuse(power)):
+        assert_same(jax.jvp(functools.partial(one, 3), (X,), (X,))[1][1], 3 * X)
+        assert_same(jax.grad(lambda x, one=one: jnp.sum(one(3, x)[1]))(X), np.full(3, 3.0))
+
+
+def test_without_jit_a_kernel_is_called_all_the_same():
+    with jax.disable_jit():
+        assert_same(jax.vmap(KERNEL, (0, None))(ROWS, P), jax.vmap(PLAIN, (0, None))(ROWS, P))
 
 
 def test_kernels_are_printed_in_short():

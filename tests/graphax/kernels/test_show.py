@@ -63,7 +63,7 @@ def test_the_summary_says_it_in_words():
 @pytest.mark.skipif(_native.available() is not None, reason=str(_native.available()))
 def test_code_is_shown():
     view = show_kernel(swing, jnp.ones(2), order="reverse")
-    assert view.compile_seconds > 0
+    assert view.compile_seconds
     assert "define" in view.llvm
     assert "ret" in view.assembly
     assert "sin" in view.pallas and "program_id" in view.pallas
@@ -77,6 +77,6 @@ def test_arguments_are_those_of_jacve():
     with pytest.raises(TypeError, match="zero everywhere"):
         show_kernel(lambda x: np.ones(2), 1.0)
     with pytest.raises(TypeError, match="a function, got int"):
-        show_kernel(3)
+        show_kernel(3)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="did you mean"):
         show_kernel(swing, jnp.ones(2), order="revers")
