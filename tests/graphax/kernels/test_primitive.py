@@ -300,6 +300,12 @@ def test_auto_does_without_a_kernel_where_there_is_none():
     assert kernels(jacve(fun, kernel="auto"), X, P) == [()]
 
 
+def test_numbers_are_moved_by_a_kernel_only_where_it_is_asked_for():
+    for kernel in (True, "auto"):
+        text = jax.jit(jax.vmap(jacve(lambda x: 2 * x, kernel=kernel))).lower(ROWS).as_text()
+        assert ("graphax_kernel_" in text) == (kernel is True)
+
+
 def test_threads_trace_and_call_at_once():
     functions = [lambda x, k=k: jnp.sin(x * (k + 1)) * x[0] for k in range(3)]
     expected = [jax.vmap(jax.jacfwd(f))(ROWS) for f in functions]
