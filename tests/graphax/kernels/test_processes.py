@@ -199,6 +199,27 @@ def test_without_llvmlite_there_are_operations_and_a_reason():
     assert run(WITHOUT) == "done\n"
 
 
+SPAWNED = """
+import multiprocessing
+
+def rows(count):
+    return np.asarray(jax.jit(jax.vmap(KERNEL))(ROWS[:count], PARAMETERS[:count]))
+
+if __name__ == "__main__":
+    expected = rows(16)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        for count, found in zip((16, 5), pool.map(rows, (16, 5))):
+            np.testing.assert_array_equal(found, expected[:count])
+    print("done")
+"""
+
+
+def test_processes_that_are_spawned_have_kernels_of_their_own(tmp_path):
+    path = tmp_path / "spawned.py"
+    path.write_text(BEGIN + SPAWNED)
+    assert run(f"import runpy; runpy.run_path({str(path)!r}, run_name='__main__')") == "done\n"
+
+
 MANY = """
 batches = [jax.vmap(jacve(lambda x, k=k: jnp.sin(x * (k + 1)) * x[0], kernel=True)) for k in range(32)]
 many = jax.jit(lambda rows: [f(rows) for f in batches])
