@@ -39,6 +39,12 @@ def test_zeros_and_ones_vanish_from_products():
     assert view.jacobian.count <= min(view.orders.values())
 
 
+def test_loops_count_at_every_step():
+    step = lambda _, x: x + 0.1 * jnp.sin(x)  # noqa: E731
+    view = show_kernel(lambda x: jax.lax.fori_loop(0, 200, step, x), jnp.ones(2))
+    assert view.written["sin"] == view.values.kinds["sin"] == view.jacobian.kinds["cos"] == 400
+
+
 def test_what_a_row_takes_is_counted_by_hand():
     view = show_kernel(lambda x: jnp.where(x > 0, -x, x / 3), jax.ShapeDtypeStruct((), jnp.float32))
     assert view.values.kinds == {"lt": 1, "neg": 1, "div": 1, "select": 1}
