@@ -12,6 +12,7 @@ import numpy as np
 from jax.core import ShapedArray
 from jax.extend import core
 from jax.interpreters import ad, batching
+from jax.sharding import AxisType
 
 from .._trace import register_program
 from . import _partition
@@ -62,7 +63,8 @@ kernel_p.multiple_results = True
 
 @kernel_p.def_abstract_eval
 def _types(*operands: Any, kernel: Kernel, batch: tuple[int, ...], mapped: Any, devices: Any) -> list[Any]:
-    if not jax.sharding.get_abstract_mesh().empty:  # types say how arrays lie on devices, too
+    mesh = jax.sharding.get_abstract_mesh()
+    if any(kind != AxisType.Auto for kind in mesh.axis_types):  # types say how arrays lie on devices, too
         return jax.make_jaxpr(plain_form(kernel, batch, mapped))(*operands).out_avals
     weak = kernel.weak or (False,) * len(kernel.types)
     return [
