@@ -33,14 +33,15 @@ def _lower_plain(
 
 
 def _lower_by(form: Callable[..., Any]) -> Callable[..., Any]:
-    """Lowering to a form for one platform, where there is one."""
+    """Lowering to a form for one platform, where there is one; what only moves numbers XLA does as well."""
 
     def lower(
         ctx: Any, *operands: Any, kernel: Kernel, batch: tuple[int, ...], mapped: Any, devices: Any
     ) -> Any:
         # What is exported runs on machines of which nothing is known.
         kept = getattr(ctx.module_context.lowering_parameters, "for_export", False)
-        if not kept and all(batch) and len(kernel.program):
+        worth = len(kernel.program) if kernel.insist else kernel.program.operations
+        if not kept and all(batch) and worth:
             cut = devices is not None
             try:
                 compute, content = form(kernel, batch, mapped, cut)

@@ -48,7 +48,9 @@ def partitioned(
     def along_operands(mesh: Any, operands: Sequence[Any], results: Sequence[Any]) -> Any:
         along: list[Any] = [None] * depth
         for operand, flags in zip(operands[1:], mapped, strict=True):
-            for level, axis in zip(np.flatnonzero(flags), operand.sharding.spec, strict=False):
+            # Before it is decided, there is no sharding.
+            axes = getattr(operand.sharding, "spec", ())
+            for level, axis in zip(np.flatnonzero(flags), axes, strict=False):
                 if not {*_names(axis)} & {name for other in along for name in _names(other)}:
                     along[level] = along[level] or axis
         return [NamedSharding(mesh, PartitionSpec(*along))] * len(ranks)

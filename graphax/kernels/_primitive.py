@@ -12,6 +12,7 @@ import numpy as np
 from jax.core import ShapedArray, Tracer
 from jax.extend import core
 from jax.interpreters import ad, batching
+from jax.sharding import AxisType
 
 from .._trace import register_program
 from . import _partition
@@ -62,7 +63,8 @@ kernel_p.multiple_results = True
 
 @kernel_p.def_abstract_eval
 def _types(*operands: Any, kernel: Kernel, batch: tuple[int, ...], mapped: Any, devices: Any) -> list[Any]:
-    if not jax.sharding.get_abstract_mesh().empty:  # types say how arrays lie on devices, too
+    mesh = jax.sharding.get_abstract_mesh()
+    if any(kind != AxisType.Auto for kind in mesh.axis_types):  # types say how arrays lie on devices, too
         return jax.make_jaxpr(plain_form(kernel, batch, mapped))(*operands).out_avals
     weak = kernel.weak or (False,) * len(kernel.types)
     return [
@@ -73,7 +75,8 @@ def _types(*operands: Any, kernel: Kernel, batch: tuple[int, ...], mapped: Any, 
 
 @kernel_p.def_impl
 def _evaluate(*operands: Any, **params: Any) -> Any:
-    return _compiled(_Called(**params))(*operands)
+    with jax.disable_jit(False):  # what is compiled is this one operation
+        return _compiled(_Called(**params))(*operands)
 
 
 class _Called(NamedTuple):
@@ -96,7 +99,7 @@ class _Called(NamedTuple):
         return kernel.program.identity, kernel.insist, kernel.weak, self.batch, self.mapped
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=64)
 def _compiled(called: _Called) -> Callable[..., Any]:
     plain = plain_form(called.kernel, called.batch, called.mapped)
 
@@ -137,20 +140,44 @@ def plain_form(kernel: Kernel, batch: tuple[int, ...], mapped: Any) -> Callable[
 def _push_forward(
     primals: Sequence[Any], tangents: Sequence[Any], *, kernel: Kernel, batch: Any, mapped: Any, devices: Any
 ) -> Any:
-    fun = plain_form(kernel, batch, mapped)
     moving = [at for at, tangent in enumerate(tangents) if not isinstance(tangent, ad.Zero)]
-
-    def along(*values: Any) -> Any:
-        operands = list(primals)
-        for at, value in zip(moving, values, strict=True):
-            operands[at] = value
-        return tuple(fun(*operands))
-
+    along = _of_some(plain_form(kernel, batch, mapped), primals, moving)
     results, changes = jax.jvp(along, [primals[at] for at in moving], [tangents[at] for at in moving])
     return list(results), list(changes)
 
 
+def _pull_back(
+    cotangents: Sequence[Any], *operands: Any, kernel: Kernel, batch: Any, mapped: Any, devices: Any
+) -> list[Any]:
+    linear = [at for at, x in enumerate(operands) if ad.is_undefined_primal(x)]
+    along = _of_some(plain_form(kernel, batch, mapped), operands, linear)
+    types = [jax.ShapeDtypeStruct(operands[at].aval.shape, operands[at].aval.dtype) for at in linear]
+    given = tuple(
+        jax.numpy.zeros((*batch, *type.shape), type.dtype) if isinstance(ct, ad.Zero) else ct
+        for ct, type in zip(cotangents, kernel.types, strict=True)
+    )
+    found: list[Any] = [None] * len(operands)
+    for at, cotangent in zip(linear, jax.linear_transpose(along, *types)(given), strict=True):
+        found[at] = cotangent
+    return found
+
+
+def _of_some(
+    fun: Callable[..., Sequence[Any]], operands: Sequence[Any], places: Sequence[int]
+) -> Callable[..., Any]:
+    """A function of some of its operands."""
+
+    def along(*values: Any) -> Any:
+        given = list(operands)
+        for at, value in zip(places, values, strict=True):
+            given[at] = value
+        return tuple(fun(*given))
+
+    return along
+
+
 ad.primitive_jvps[kernel_p] = _push_forward
+ad.primitive_transposes[kernel_p] = _pull_back
 
 
 @functools.partial(register_program, kernel_p.name)

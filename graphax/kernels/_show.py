@@ -12,10 +12,11 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.extend import core
 
 from .._application import Application, Traced
 from .._arguments import Argnums, check_callable
-from .._trace import Program
+from .._trace import Program, inline
 from ..choose import OrderLike
 from ..rules import Inexpressible
 from . import _native, _triton
@@ -38,6 +39,9 @@ _ENTRYWISE = (
     )
     | FUNCTIONS.keys()
 )
+_REDUCTIONS = {"reduce_sum": "add", "reduce_prod": "mul", "reduce_max": "max", "reduce_min": "min"}
+#: Primitives that carry out all programs that they hold.
+_HOLDING = frozenset({"scan", "cond", "custom_jvp_call", "custom_vjp_call"})
 
 
 @dataclass(frozen=True)
@@ -235,8 +239,12 @@ def _written(program: Program) -> Counter[str]:
             length = math.prod(equation.inputs[0].aval.shape[axis] for axis in contracted)
             found["mul"] += size * length
             found["add"] += size * (length - 1)
-        elif name == "reduce_sum":
-            found["add"] += math.prod(equation.inputs[0].aval.shape) - size
+        elif name in _REDUCTIONS:
+            found[_REDUCTIONS[name]] += math.prod(equation.inputs[0].aval.shape) - size
+        elif name in _HOLDING:
+            steps = equation.params.get("length", 1)
+            for body in core.jaxprs_in_params(equation.params):
+                found.update({op: steps * count for op, count in _written(inline(body)).items()})
     return found
 
 
