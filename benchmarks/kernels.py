@@ -3,10 +3,10 @@
     python benchmarks/kernels.py --batch 1 32 1024 32768 --out results/
 
 The functions are those of `kernel_suite.py`, a vector in and a vector out. Every contender is compiled as
-`jit(vmap(...))`, or `jit(...)` for a batch of one. On a CPU every call is waited for, and its dispatch is part of
-it: `no operation` says how much. On a GPU a run queues calls and waits once, and a call works on several batches one
-after another, so that a batch costs what the device takes for it; runs are interleaved round by round. Compilation is timed apart: tracing and
-lowering, the search for an order included, and compiling. `memory floor` is the time to read the points and
+`jit(vmap(...))`, or `jit(...)` for a batch of one. On a CPU every call is waited for, and its dispatch is
+part of it: `no operation` says how much. On a GPU a run queues calls and waits once, and a call works on
+several batches one after another, so that a batch costs what the device takes for it. Runs are interleaved
+round by round. Compilation is timed apart: tracing and lowering, the search for an order included, and compiling. `memory floor` is the time to read the points and
 to write the Jacobians at the bandwidth of a copy that is measured in the same run.
 """
 
@@ -173,8 +173,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 rows[name] = row
                 kernel = row["contenders"]["jacve, kernel"]["run"]
                 print(
-                    f"{dtype} {batch:>7} {name:<18}{kernel * 1e6:>11.1f} us, {row['times as fast']:>7.2f} times"
-                    f" as fast, {kernel / row['memory floor']:>8.2f} floors, trace + compile"
+                    f"{dtype} {batch:>7} {name:<18}{kernel * 1e6:>11.1f} us, {row['times as fast']:>7.2f}"
+                    f" times as fast, {kernel / row['memory floor']:>8.2f} floors, trace + compile"
                     f" {row['trace + compile']:.2f}, error {row['error']:.0e}"
                     + "".join(f", {o} {row[f'in order {o}']:.2f}" for o in _ORDERS if options.orders),
                     flush=True,

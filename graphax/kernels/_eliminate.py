@@ -15,7 +15,6 @@ from ..choose import cheapest_first, sweeps
 from ._partials import Partials, partials
 from ._scalars import LEAVES, Scalars, operands, outside_of, reads
 
-
 #: Sinks are numbered from here on, beyond all expressions.
 _SINKS = 1 << 40
 
@@ -45,7 +44,8 @@ class ScalarGraph:
 
         def partials_of(x: int) -> Partials:
             if scalars.ops[x] == "last":
-                return derivatives_of_last(scalars, *scalars.args[x], wanted)
+                loop, place = scalars.args[x]
+                return derivatives_of_last(scalars, loop, place, wanted)
             return partials(scalars, x)
 
         return cls.between(scalars, roots, inputs, partials_of)
@@ -375,7 +375,7 @@ def _orders(graph: ScalarGraph, order: str | None) -> list[Sequence[int]]:
         best, _ = sweeps(costing, min(found, key=lambda each: found[each]), work)
         costing.run(best)
         price(best)
-    return sorted(found, key=lambda each: found[each])[:_TRIED]
+    return [*sorted(found, key=lambda each: found[each])[:_TRIED]]
 
 
 #: The work of a search for an order, and how many of the orders are carried out to be compared.
@@ -396,8 +396,8 @@ def jacobian(
         scalars: the table in which all of them stand.
         roots: what is differentiated.
         inputs: by what: expressions of any kind, whose own operands are not looked at.
-        order: ``"forward"``, ``"reverse"`` or ``"markowitz"``; None for the one of several, searched ones among
-            them, that takes the fewest operations.
+        order: ``"forward"``, ``"reverse"`` or ``"markowitz"``; None for the one of several, searched ones
+            among them, that takes the fewest operations.
         beside: what is computed beside the derivatives, with which they share what they can.
 
     Returns:
@@ -508,7 +508,8 @@ def _differentiated(scalars: Scalars, number: int, inputs: tuple[int, ...]) -> l
         if x in edges:
             return edges[x]
         if scalars.ops[x] == "last":
-            return derivatives_of_last(scalars, *scalars.args[x], (*carries, *outside))
+            inner, place = scalars.args[x]
+            return derivatives_of_last(scalars, inner, place, (*carries, *outside))
         return partials(scalars, x)
 
     graph = ScalarGraph.between(scalars, loop.after[: loop.own], columns, partials_of)

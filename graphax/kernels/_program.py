@@ -41,8 +41,8 @@ class Instructions:
         ops: the operation of every instruction, as in :class:`Scalars` without ``zero`` and ``given``;
             ``loop`` for all of a loop, whose results are ``last``.
         args: its operands: earlier instructions; of ``input`` the operand and the offset, of ``const`` the
-            number, of ``last`` a ``loop`` and a place, of ``carry`` a place; of ``outside`` a place among what
-            a body takes from outside.
+            number, of ``last`` a ``loop`` and a place, of ``carry`` a place; of ``outside`` a place among
+            what a body takes from outside.
         kinds: of which of ``KINDS`` it is; the one of a ``loop`` says nothing.
         bodies: of every ``loop`` its body. The operands of the ``loop`` are what its first step is given,
             followed by what is taken from outside.
@@ -238,6 +238,7 @@ class _Selection:
                 pending.pop()
                 continue
             op, args, kind = scalars.ops[x], scalars.args[x], scalars.kinds[x]
+            needed: tuple[int, ...]
             if op == "last":
                 needed = () if args[0] in loops else self._given(args[0])
             elif op == "zero":

@@ -349,7 +349,7 @@ _SIMPLER: dict[str, Callable[[Scalars, int, int], int]] = {
 
 
 def operands(scalars: Scalars, x: int) -> tuple[int, ...]:
-    """The expressions that an expression is computed from; of a loop's last step none but what is handed on."""
+    """The expressions that an expression is computed from; of a loop's last step what is handed on."""
     op, args = scalars.ops[x], scalars.args[x]
     if op == "last":
         loop = scalars.loops[args[0]]
@@ -372,7 +372,8 @@ def outside_of(scalars: Scalars, number: int, roots: Sequence[int]) -> list[int]
     """The expressions that steps of a loop take from outside, all but constants."""
     inside = inside_of(scalars, number, roots)
     found: dict[int, None] = {}
-    for x in [*roots, *(y for x, is_in in inside.items() if is_in for y in reads(scalars, x))]:
+    read = (y for x, is_in in inside.items() if is_in for y in reads(scalars, x))
+    for x in [*roots, *read]:
         if not inside[x] and scalars.value(x) is None:
             found[x] = None
     return list(found)

@@ -38,8 +38,8 @@ def call(
         a function of the operands that returns the results, each after an axis of the batch. Lowering it
         raises NotImplementedError or ValueError for operations that Triton has not.
     """
-    from jax.experimental import pallas as pl  # noqa: PLC0415
-    from jax.experimental.pallas import triton  # noqa: PLC0415
+    from jax.experimental import pallas as pl
+    from jax.experimental.pallas import triton
 
     results = [result for result in program.results if result.entries]
     sharing = 2 if _is_mostly_zero(program) else 1
@@ -202,7 +202,7 @@ def _horner(coefficients: Sequence[float], x: Any) -> Any:
 
 def _near_zero(x: Any) -> Any:
     """The error function next to zero; see ``_error_functions.py``."""
-    from ._error_functions import SMALL, coefficients  # noqa: PLC0415
+    from ._error_functions import SMALL, coefficients
 
     square = x * x
     terms = coefficients(SMALL, np.finfo(x.dtype).nmant + 1)
@@ -211,7 +211,7 @@ def _near_zero(x: Any) -> Any:
 
 def _complement(a: Any) -> Any:
     """erfc from 1/2 on; see ``_error_functions.py``."""
-    from ._error_functions import CENTRE, LARGE, MEAN, coefficients  # noqa: PLC0415
+    from ._error_functions import CENTRE, LARGE, MEAN, coefficients
 
     terms = coefficients(LARGE, np.finfo(a.dtype).nmant + 1)
     scaled = MEAN + _horner(terms, (a - CENTRE) / (a + CENTRE))
