@@ -233,7 +233,7 @@ def _jacobians(traced: Traced, order: OrderLike, options: Options) -> tuple[list
         except NoKernel as reason:
             if options.kernel is True:
                 raise TypeError(
-                    f"there is no kernel for this Jacobian: {reason}; kernel='auto' does without"
+                    f"there is no kernel for this Jacobian: {reason}; kernel='auto' does without if need be"
                 ) from reason
     return jacobians_of(
         traced.numbering,

@@ -251,7 +251,8 @@ class _Selection:
                 continue
             pending.pop()
             if op in ("given", "zero"):
-                place[x] = place[needed[0]]
+                (same,) = needed
+                place[x] = place[same]
                 continue
             if op == "last":
                 number, at = args
