@@ -6,8 +6,9 @@ The functions are those of `kernel_suite.py`, a vector in and a vector out. Ever
 `jit(vmap(...))`, or `jit(...)` for a batch of one. On a CPU every call is waited for, and its dispatch is
 part of it: `no operation` says how much. On a GPU a run queues calls and waits once, and a call works on
 several batches one after another, so that a batch costs what the device takes for it. Runs are interleaved
-round by round. Compilation is timed apart: tracing and lowering, the search for an order included, and compiling. `memory floor` is the time to read the points and
-to write the Jacobians at the bandwidth of a copy that is measured in the same run.
+round by round. Compilation is timed apart: tracing and lowering, the search for an order
+included, and compiling. `memory floor` is the time to read the points and to write the Jacobians at the
+bandwidth of a copy that is measured in the same run.
 """
 
 from __future__ import annotations

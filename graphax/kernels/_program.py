@@ -251,8 +251,7 @@ class _Selection:
                 continue
             pending.pop()
             if op in ("given", "zero"):
-                (same,) = needed
-                place[x] = place[same]
+                place[x] = place[next(iter(needed))]
                 continue
             if op == "last":
                 number, at = args
