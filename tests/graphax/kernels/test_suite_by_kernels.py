@@ -14,8 +14,10 @@ import sys
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
-FILES = """activity api arguments contexts control custom_rules fallback found_by_programs gradients_alone identity
-jacve loops more_primitives registration returned_slices rules selections signatures""".split()
+FILES = """
+    activity api arguments contexts control custom_rules fallback found_by_programs gradients_alone identity
+    jacve loops more_primitives registration returned_slices rules selections signatures
+""".split()
 #: Tests of what operations on arrays a Jacobian consists of, by file.
 OF_ARRAYS = {
     "contexts": {  # names and lines of the user's operations
