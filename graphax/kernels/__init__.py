@@ -7,9 +7,9 @@ goes over a batch once.
 
 from . import _lowering  # noqa: F401  (it registers how the primitive is lowered)
 from ._differentiate import jacobians_by_kernel
-from ._expand import NoKernel
 from ._fuse import fuse, program_of
 from ._show import KernelView, Operations, show_kernel
+from .expand import NoKernel
 
 __all__ = [
     "KernelView",

@@ -20,12 +20,12 @@ from .._numbering import Numbering
 from .._trace import Atom, Program, Variable, trace_program
 from ..choose import OrderLike, check_name
 from ._eliminate import jacobian
-from ._expand import NoKernel, expand
 from ._lowering import unavailable
 from ._primitive import Kernel, kind_of
 from ._program import Operand, ScalarProgram
 from ._scalars import Scalars
 from ._simplify import simplify
+from .expand import NoKernel, expand
 
 #: Of so many expressions a kernel may be made; longer programs are compiled slowly and spill registers.
 LIMIT = 20_000

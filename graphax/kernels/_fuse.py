@@ -12,11 +12,11 @@ from jax.extend import core
 from .._arguments import check_callable
 from .._trace import Program, inline, trace_program
 from ._differentiate import LIMIT, closed_over, entries_of, operands_of
-from ._expand import NoKernel, expand
 from ._lowering import unavailable
 from ._primitive import Kernel
 from ._program import ScalarProgram
 from ._scalars import Scalars
+from .expand import NoKernel, expand
 
 
 def fuse(fun: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 from jax.interpreters import mlir
 
-from . import _native, _triton
+from . import _triton
 from ._partition import partitioned
 from ._primitive import Kernel, kernel_p, plain_form
 from ._scalars import KINDS
+from .cpu import _native
 
 
 def unavailable() -> str | None:

@@ -31,7 +31,8 @@ class Result(NamedTuple):
     entries: tuple[int, ...]
 
 
-_NO_OPERATIONS = frozenset({"input", "const", "carry", "last", "outside", "loop"})
+#: Instructions that compute nothing.
+NO_OPERATIONS = frozenset({"input", "const", "carry", "last", "outside", "loop"})
 
 
 class Instructions:
@@ -64,7 +65,7 @@ class Instructions:
     @property
     def operations(self) -> int:
         """How many operations there are: all but reading and constants. Those of a loop count once."""
-        own = sum(op not in _NO_OPERATIONS for op in self.ops)
+        own = sum(op not in NO_OPERATIONS for op in self.ops)
         return own + sum(body.operations for body in self.bodies.values())
 
     @property

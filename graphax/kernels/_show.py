@@ -19,17 +19,16 @@ from .._arguments import Argnums, check_callable
 from .._trace import Program, inline
 from ..choose import OrderLike
 from ..rules import Inexpressible
-from . import _native, _triton
+from . import _triton
 from ._differentiate import jacobians_by_kernel
-from ._expand import NoKernel
 from ._fuse import fuse
-from ._llvm import loop
 from ._primitive import kernel_p
-from ._program import Instructions, ScalarProgram
+from ._program import NO_OPERATIONS, Instructions, ScalarProgram
 from ._scalars import COMPARISONS, FUNCTIONS, KINDS
+from .cpu import _native
+from .cpu._llvm import loop
+from .expand import NoKernel
 
-#: Instructions that compute nothing.
-_SILENT = frozenset({"input", "const", "carry", "outside", "last", "loop"})
 _NO_FLOPS = frozenset({"neg", "abs", "sign", "select", "convert", "not", "and", "or", "xor", *COMPARISONS})
 #: Primitives that compute an entry of a result by one operation.
 _ENTRYWISE = (
@@ -216,14 +215,14 @@ def _operations(fun: Callable[..., Any], traced: Traced) -> Operations:
 
 
 def _kinds(block: Instructions) -> Counter[str]:
-    found = Counter(op for op in block.ops if op not in _SILENT)
+    found = Counter(op for op in block.ops if op not in NO_OPERATIONS)
     for body in block.bodies.values():
         found.update({op: body.length * count for op, count in _kinds(body).items()})
     return found
 
 
 def _reads(op: str, args: tuple[Any, ...]) -> tuple[int, ...]:
-    return args[:1] if op == "last" else () if op in _SILENT - {"loop"} else args
+    return args[:1] if op == "last" else () if op in NO_OPERATIONS - {"loop"} else args
 
 
 def _written(program: Program) -> Counter[str]:

@@ -202,7 +202,7 @@ def _horner(coefficients: Sequence[float], x: Any) -> Any:
 
 def _near_zero(x: Any) -> Any:
     """The error function next to zero; see ``_error_functions.py``."""
-    from ._error_functions import SMALL, coefficients
+    from .cpu._error_functions import SMALL, coefficients
 
     square = x * x
     terms = coefficients(SMALL, np.finfo(x.dtype).nmant + 1)
@@ -211,7 +211,7 @@ def _near_zero(x: Any) -> Any:
 
 def _complement(a: Any) -> Any:
     """erfc from 1/2 on; see ``_error_functions.py``."""
-    from ._error_functions import CENTRE, LARGE, MEAN, coefficients
+    from .cpu._error_functions import CENTRE, LARGE, MEAN, coefficients
 
     terms = coefficients(LARGE, np.finfo(a.dtype).nmant + 1)
     scaled = MEAN + _horner(terms, (a - CENTRE) / (a + CENTRE))

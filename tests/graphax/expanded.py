@@ -6,10 +6,10 @@ import numpy as np
 
 from graphax._trace import trace_program
 from graphax.kernels._eliminate import jacobian
-from graphax.kernels._expand import expand
-from graphax.kernels._expansion import kind_of
 from graphax.kernels._program import Operand, ScalarProgram
 from graphax.kernels._scalars import Scalars
+from graphax.kernels.expand import expand
+from graphax.kernels.expand._expansion import kind_of
 
 
 class Expanded:

@@ -6,7 +6,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
-from graphax.kernels import _vector_math
+from graphax.kernels.cpu import _vector_math
 
 llvm.initialize_all_targets()
 llvm.initialize_all_asmprinters()

@@ -12,9 +12,9 @@ import graphax
 import graphax.kernels
 from graphax._trace import trace_program
 from graphax.kernels import NoKernel
-from graphax.kernels._expand import expand
 from graphax.kernels._program import ScalarProgram
 from graphax.kernels._scalars import Scalars
+from graphax.kernels.expand import expand
 
 
 def operations(fun, *args, **kwargs):

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from jax import lax
 
-from graphax.kernels import _native
 from graphax.kernels._program import Operand, ScalarProgram
 from graphax.kernels._scalars import ARITHMETIC, COMPARISONS, FUNCTIONS, KINDS, Loop, Scalars
+from graphax.kernels.cpu import _native
 
 pytestmark = pytest.mark.skipif(_native.available() is not None, reason=str(_native.available()))
 
@@ -285,7 +285,7 @@ def test_threads_compile_and_call_at_once():
 def test_many_kernels_in_one_program_never_wait_for_threads_that_they_keep_busy():
     script = """
         import jax, numpy as np, threading
-        from graphax.kernels import _native
+        from graphax.kernels.cpu import _native
         from graphax.kernels._program import Operand, ScalarProgram
         from graphax.kernels._scalars import Scalars
 

@@ -11,8 +11,8 @@ from jax import lax
 
 import graphax
 from graphax import fuse, hessve, jacve
-from graphax.kernels import _native
 from graphax.kernels._primitive import kernel_p
+from graphax.kernels.cpu import _native
 
 pytestmark = pytest.mark.skipif(_native.available() is not None, reason=str(_native.available()))
 

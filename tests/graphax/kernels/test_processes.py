@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from graphax.kernels import _native
+from graphax.kernels.cpu import _native
 
 pytestmark = pytest.mark.skipif(_native.available() is not None, reason=str(_native.available()))
 
@@ -258,7 +258,7 @@ def test_batches_of_any_size_in_any_layout():
 
 MEMORY = """
 import gc
-from graphax.kernels import _native
+from graphax.kernels.cpu import _native
 
 def program(k):
     fun = lambda x: jnp.stack([jnp.sin(x[0] * (k + 1)) * x[1], x[2] * jnp.exp(-x[0]) + k, x[1] * x[2]])

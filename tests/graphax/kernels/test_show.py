@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from graphax import show_kernel
-from graphax.kernels import _native
+from graphax.kernels.cpu import _native
 
 
 def swing(x):

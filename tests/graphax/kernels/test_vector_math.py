@@ -8,7 +8,7 @@ import pytest
 from llvmlite import ir
 from vector_loops import BINARY, DTYPES, Compiled, Reference, loops, machine, optimized, units_off
 
-from graphax.kernels import _vector_math
+from graphax.kernels.cpu import _vector_math
 
 KINDS = ("f4", "f8")
 #: Units in the last place that results may be off.

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .._scalars import Scalars
 from ._expansion import Call, Expansion, Expressions, NoKernel, register
-from ._scalars import Scalars
 
 #: Real exponents up to this one are taken for integers if they are; products add up errors.
 _LARGEST = 4

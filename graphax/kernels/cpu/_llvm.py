@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .._program import Instructions, Result, ScalarProgram
+from .._scalars import KINDS
 from ._emission import Values
 from ._instructions import SIZES, Writer, literal, memory_type
-from ._program import Instructions, Result, ScalarProgram
-from ._scalars import KINDS
 from ._transfer import COPY, Transfer
 
 #: What operations cost in cycles, where it is not one; functions cost a good deal more.

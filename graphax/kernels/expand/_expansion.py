@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import numpy as np
 from jax.core import Tracer
 
-from .._trace import Atom, Constant, Equation, Program, Variable, is_differentiable
-from ..rules._registry import find_rule
-from ._scalars import KINDS, Scalars
+from ..._trace import Atom, Constant, Equation, Program, Variable, is_differentiable
+from ...rules._registry import find_rule
+from .._scalars import KINDS, Scalars
 
 #: An array of expressions: their numbers.
 Expressions = np.ndarray

@@ -11,11 +11,11 @@ import jax
 import numpy as np
 from jax.extend import core
 
-from .._trace import Program, inline, with_moving
-from ..rules._elementwise import array_type
-from ._expand_custom import coefficients, entries_of, fresh_like
-from ._expand_reductions import combined
+from ..._trace import Program, inline, with_moving
+from ...rules._elementwise import array_type
+from ._custom import coefficients, entries_of, fresh_like
 from ._expansion import Call, Expressions, register
+from ._reductions import combined
 
 #: Rows of a matrix, each with the entries that are not structurally zero, by their columns.
 Rows = list[dict[int, int]]

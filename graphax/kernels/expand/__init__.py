@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._trace import Program, is_differentiable
+from ..._trace import Program, is_differentiable
+from .._scalars import Scalars
 from . import (  # noqa: F401  (they register their rules)
-    _expand_control,
-    _expand_custom,
-    _expand_elementwise,
-    _expand_indexing,
-    _expand_kernel,
-    _expand_linalg,
-    _expand_linear_solve,
-    _expand_powers,
-    _expand_reductions,
-    _expand_relabel,
-    _expand_sorting,
-    _expand_windows,
+    _control,
+    _custom,
+    _elementwise,
+    _indexing,
+    _kernel,
+    _linalg,
+    _linear_solve,
+    _powers,
+    _reductions,
+    _relabel,
+    _sorting,
+    _windows,
 )
 from ._expansion import Expansion, Expressions, NoKernel
-from ._scalars import Scalars
 
 __all__ = ["NoKernel", "expand"]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .._scalars import Scalars
 from ._expansion import Call, Expressions, NoKernel, register
-from ._scalars import Scalars
 
 #: The longest line that is sorted; exchanges grow with its square.
 LONGEST = 16

@@ -12,10 +12,10 @@ from typing import Any
 
 import jax
 
+from .._program import ScalarProgram
 from ._ffi_layout import layout
 from ._instructions import function_name
 from ._llvm import Loop, Target, loop
-from ._program import ScalarProgram
 from ._transfer import COPY, copy_function
 
 #: Part of every name: to be raised whenever the same program gives other machine code.

@@ -10,12 +10,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._trace import Program, inline
-from ..rules._elementwise import array_type
+from ..._trace import Program, inline
+from ...rules._elementwise import array_type
+from .._primitive import Kernel, kernel_p, plain_form
+from .._program import ScalarProgram
+from .._scalars import Scalars
 from ._expansion import Call, Expressions, register
-from ._primitive import Kernel, kernel_p, plain_form
-from ._program import ScalarProgram
-from ._scalars import Scalars
 
 
 @register(kernel_p.name)

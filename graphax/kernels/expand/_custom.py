@@ -11,8 +11,8 @@ import jax
 import numpy as np
 from jax.extend import core
 
-from .._trace import Program, bind, inline, is_differentiable, with_moving
-from ..rules._elementwise import array_type, jvp_program, remembered
+from ..._trace import Program, bind, inline, is_differentiable, with_moving
+from ...rules._elementwise import array_type, jvp_program, remembered
 from ._expansion import Call, Expressions, NoKernel, kind_of, register
 from ._linear_coefficients import NotLinear, linear_coefficients
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import llvmlite.ir as ir
 
+from .._program import ScalarProgram
 from ._ffi_layout import layout
 from ._instructions import SIZES
 from ._llvm import Loop
-from ._program import ScalarProgram
 
 #: The handler's name; it takes a call frame and a kernel's description.
 HANDLER = "graphax_handle"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .._program import Body, Instructions
 from ._instructions import Writer
-from ._program import Body, Instructions
 
 _ANGLES = ("sin", "cos")
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ._expand_elementwise import extremum_of
+from .._scalars import KINDS, Scalars
+from ._elementwise import extremum_of
 from ._expansion import Call, Expansion, Expressions, register
-from ._scalars import KINDS, Scalars
 
 Binary = Callable[[int, int], int]
 #: Up to so many terms are combined one after another, more of them by halves: errors add up less.

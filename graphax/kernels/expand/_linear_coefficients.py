@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 
-from ._scalars import LEAVES, Scalars
+from .._scalars import LEAVES, Scalars
 
 
 class NotLinear(Exception):

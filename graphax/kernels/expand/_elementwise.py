@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .._scalars import COMPARISONS, FUNCTIONS, KINDS
 from ._expansion import Call, Expressions, NoKernel, register
-from ._scalars import COMPARISONS, FUNCTIONS, KINDS
 
 
 def _each(call: Call, fun: Callable[..., int]) -> list[Expressions]:

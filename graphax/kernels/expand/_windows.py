@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._expand_reductions import combined, highest, lowest
 from ._expansion import Call, Expansion, Expressions, register
+from ._reductions import combined, highest, lowest
 
 
 class _Moves(NamedTuple):

@@ -6,8 +6,8 @@ import itertools
 
 import numpy as np
 
+from .._scalars import KINDS
 from ._expansion import Call, Expressions, register
-from ._scalars import KINDS
 
 
 @register("reshape")

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .._scalars import Scalars
 from ._expansion import Call, Expansion, Expressions, NoKernel, kind_of, register
-from ._scalars import Scalars
 
 #: The largest matrix that is factorized.
 LARGEST = 6

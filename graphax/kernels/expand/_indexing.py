@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from jax.lax import GatherScatterMode
 
-from .._trace import Program, inline
-from ..rules._scatter_apply import applied_function
+from ..._trace import Program, inline
+from ...rules._scatter_apply import applied_function
+from .._scalars import KINDS, Scalars
 from ._expansion import Call, Expressions, NoKernel, register
-from ._scalars import KINDS, Scalars
 
 
 class _Start(NamedTuple):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._trace import inline, scan_counts
+from ..._trace import inline, scan_counts
+from .._scalars import Loop
 from ._expansion import Call, Expressions, NoKernel, register
-from ._scalars import Loop
 
 
 @register("cond")
