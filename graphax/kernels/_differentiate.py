@@ -79,6 +79,15 @@ def jacobians_by_kernel(
     return [None] * wanted.start + found[: len(wanted)], rows
 
 
+#: The named orders that scalars are eliminated in; others are orders of arrays.
+_OF_SCALARS = {
+    "auto": None,
+    "forward": "forward",
+    "fwd": "forward",
+    "reverse": "reverse",
+    "rev": "reverse",
+    "markowitz": "markowitz",
+}
 #: A program of scalars, and of which results and inputs its last results are the Jacobians.
 Found = tuple[ScalarProgram, list[tuple[int, int]]]
 
@@ -99,7 +108,7 @@ def _differentiated(
     outs = expand(program, scalars, inputs, limit=limit, moving=moving)
     wrt = [inputs[place] for place in numbering.wrt]
     values_end = len(scalars)
-    named = isinstance(order, str) and isinstance(body_order, str)
+    named = isinstance(order, str) and order in _OF_SCALARS and isinstance(body_order, str)
 
     def find() -> Found:
         if named:
@@ -212,8 +221,7 @@ def _by_scalars(
     """The Jacobians by elimination of scalars."""
     columns = [x for array in wrt for x in array.flat]
     flat = [x for array in outs for x in array.flat]
-    name = {"fwd": "forward", "rev": "reverse", "auto": None}.get(order, order)
-    found = jacobian(scalars, flat, columns, name, beside=beside)
+    found = jacobian(scalars, flat, columns, _OF_SCALARS[order], beside=beside)
     matrix = np.array(found, dtype=int).reshape(len(flat), len(columns))
     return [
         [matrix[rows, places].reshape((*out.shape, *arg.shape)) for arg, places in _parts(wrt)]
