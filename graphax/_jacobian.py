@@ -219,13 +219,11 @@ def _eliminate(application: Application, traced: Traced, order: OrderLike, optio
 
 def _jacobians(traced: Traced, order: OrderLike, options: Options) -> tuple[list[Any], Any]:
     """By a kernel or by operations on arrays; values of outputs that nobody asked for may be None."""
+    asked = traced.numbering, traced.num_outputs, traced.values, order
     if options.kernel is not False and not options.sparse:
         try:
             return jacobians_by_kernel(
-                traced.numbering,
-                traced.num_outputs,
-                traced.values,
-                order,
+                *asked,
                 body_order=options.body_order,
                 with_values=options.value,
                 insist=options.kernel is True,
@@ -235,14 +233,7 @@ def _jacobians(traced: Traced, order: OrderLike, options: Options) -> tuple[list
                 raise TypeError(
                     f"there is no kernel for this Jacobian: {reason}; kernel='auto' does without if need be"
                 ) from reason
-    return jacobians_of(
-        traced.numbering,
-        traced.num_outputs,
-        traced.values,
-        order,
-        body_order=options.body_order,
-        sparse=options.sparse,
-    )
+    return jacobians_of(*asked, body_order=options.body_order, sparse=options.sparse)
 
 
 def _by_mode(application: Application, options: Options) -> Any:

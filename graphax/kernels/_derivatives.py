@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ._scalars import Scalars
+from ._scalars import Scalars, operands_first
 
 
 def vanishes(scalars: Scalars, x: int) -> bool:
@@ -87,18 +87,14 @@ def _selection(scalars: Scalars, x: int) -> tuple[int, int, int] | None:
 
 def _where_there(scalars: Scalars, root: int) -> int | None:
     """Where a derivative made of selections is not left out: a truth value; None where it never is."""
-    known, pending = scalars.where_there, [root]
-    while pending:
-        x = pending[-1]
-        op, args = scalars.ops[x], scalars.args[x]
-        parts = args[_PARTS[op]] if op in _PARTS else ()
-        missing = [y for y in parts if y not in known]
-        if missing:
-            pending.extend(missing)
-            continue
-        pending.pop()
-        if x not in known:
-            known[x] = _there(scalars, op, args, [known[y] for y in parts])
+    known = scalars.where_there
+
+    def parts(x: int) -> Sequence[int]:
+        op = scalars.ops[x]
+        return scalars.args[x][_PARTS[op]] if op in _PARTS else ()
+
+    for x in operands_first([root], known, parts):
+        known[x] = _there(scalars, scalars.ops[x], scalars.args[x], [known[y] for y in parts(x)])
     return known[root]
 
 

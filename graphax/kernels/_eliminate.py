@@ -10,7 +10,7 @@ from .._elimination import Costing
 from ..choose import cheapest_first, sweeps
 from ._derivatives import of_kind, plus, times, vanishes
 from ._partials import Partials, partials
-from ._scalars import LEAVES, Scalars, operands, outside_of, reads
+from ._scalars import LEAVES, Scalars, operands, operands_first, outside_of, reads
 
 #: Sinks are numbered from here on, beyond all expressions.
 _SINKS = 1 << 40
@@ -143,20 +143,14 @@ def _live(
     edges: dict[int, list[tuple[int, int]]] = {}
     depends: dict[int, bool] = dict.fromkeys(inputs, True)
     order: list[int] = []
-    pending = list(roots)
-    while pending:
-        x = pending[-1]
-        if x in depends:
-            pending.pop()
-            continue
+
+    def parts(x: int) -> list[int]:
         if x not in edges:
             edges[x] = [(y, d) for y, d in partials_of(x) if not vanishes(scalars, d)]
-            missing = [y for y, _ in edges[x] if y not in depends]
-            if missing:
-                pending.extend(missing)
-                continue
-        pending.pop()
-        depends[x] = any(depends[y] for y, _ in edges[x])
+        return [y for y, _ in edges[x]]
+
+    for x in operands_first(roots, depends, parts):
+        depends[x] = any(depends[y] for y in parts(x))
         if depends[x]:
             order.append(x)
     return edges, order
@@ -393,20 +387,12 @@ def _pattern(
 
 def _reached_by(scalars: Scalars, root: int, known: dict[int, set[int]]) -> set[int]:
     """What an expression depends on by derivatives, when that is known of some; which is put down."""
-    pending = [root]
-    while pending:
-        x = pending[-1]
-        if x in known:
-            pending.pop()
-            continue
+
+    def parts(x: int) -> Sequence[int]:
         if scalars.ops[x] == "last":
-            args = reads(scalars, x)
-        else:
-            args = tuple(y for y, d in partials(scalars, x) if not vanishes(scalars, d))
-        missing = [y for y in args if y not in known]
-        if missing:
-            pending.extend(missing)
-            continue
-        pending.pop()
-        known[x] = set().union(*(known[y] for y in args))
+            return reads(scalars, x)
+        return [y for y, d in partials(scalars, x) if not vanishes(scalars, d)]
+
+    for x in operands_first([root], known, parts):
+        known[x] = set().union(*(known[y] for y in parts(x)))
     return known[root]

@@ -9,7 +9,7 @@ a *structural zero* is none: it says that nothing is there, and whatever it is m
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -379,26 +379,38 @@ def outside_of(scalars: Scalars, number: int, roots: Sequence[int]) -> list[int]
     return list(found)
 
 
-def inside_of(scalars: Scalars, number: int, roots: Sequence[int]) -> dict[int, bool]:
-    """For all that roots are computed from whether it differs from step to step of a loop."""
-    found: dict[int, bool] = {}
+def operands_first(
+    roots: Sequence[int], done: Container[int], parts: Callable[[int], Sequence[int]]
+) -> Iterator[int]:
+    """Expressions, each after its parts, however deep they go.
+
+    Args:
+        roots: the last ones.
+        done: those that are left out. Whoever is given one puts it there before asking for the next.
+        parts: from one to those that come before it.
+    """
     pending = list(roots)
     while pending:
         x = pending[-1]
-        if x in found:
+        if x in done:
             pending.pop()
             continue
-        if scalars.ops[x] == "carry":
-            pending.pop()
-            found[x] = scalars.args[x][0] == number
-            continue
-        args = reads(scalars, x)
-        missing = [y for y in args if y not in found]
+        missing = [y for y in parts(x) if y not in done]
         if missing:
             pending.extend(missing)
             continue
         pending.pop()
-        found[x] = any(found[y] for y in args)
+        yield x
+
+
+def inside_of(scalars: Scalars, number: int, roots: Sequence[int]) -> dict[int, bool]:
+    """For all that roots are computed from whether it differs from step to step of a loop."""
+    found: dict[int, bool] = {}
+    for x in operands_first(roots, found, lambda x: reads(scalars, x)):
+        if scalars.ops[x] == "carry":
+            found[x] = scalars.args[x][0] == number
+        else:
+            found[x] = any(found[y] for y in reads(scalars, x))
     return found
 
 

@@ -40,7 +40,6 @@ _PASSES = 3
 def _rewritten(scalars: Scalars, roots: Sequence[int], values: int) -> list[int]:
     order, uses = _reached(scalars, roots)
     new: dict[int, int] = {}
-    # How often an expression is used after its rewriting, as far as that is known.
     for x in order:
         if x < values:
             new[x] = x

@@ -36,7 +36,7 @@ def call(
 
     Returns:
         a function of the operands that returns the results, each after an axis of the batch. Lowering it
-        raises NotImplementedError or ValueError for operations that Triton has not.
+        raises NotImplementedError for operations that Triton has not.
     """
     from jax.experimental import pallas as pl
     from jax.experimental.pallas import triton
