@@ -283,3 +283,41 @@ print((resident() - before) / 1000)
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the system does not say")
 def test_a_thousand_kernels_take_less_than_a_hundred_kilobytes_each():
     assert float(run(MEMORY)) < 100_000
+
+
+FAR = """
+import ctypes, mmap
+
+LIBC = ctypes.CDLL(None)
+LIBC.mmap.restype = ctypes.c_void_p
+LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *3 * [ctypes.c_int], ctypes.c_long]
+LIBC.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+NO_RESERVE = 0x4000
+LARGE = 2**24
+
+def reserve(size):
+    return LIBC.mmap(None, size, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NO_RESERVE, -1, 0)
+
+def fun(x):
+    return sum((x + 0.1 * k) * x[::-1] ** (k % 3) * (x[1] - 0.2 * k) for k in range(60))
+
+rows = jnp.asarray(ROWS)
+expected = jax.vmap(jax.jacrev(fun))(rows)
+kernel = jax.jit(jax.vmap(jacve(fun, kernel=True))).trace(rows)
+# Single pages are free, and the next larger piece of memory is 3 GiB away from them.
+pages = [reserve(2 * mmap.PAGESIZE) for _ in range(12_000)]
+for page in pages:
+    LIBC.munmap(page, mmap.PAGESIZE)
+lowest = low = min(pages)
+while low > lowest - (3 << 30):
+    low = min(low, reserve(LARGE))
+for number in (64, 16, 4, 2):
+    for _ in range(1_000):
+        reserve(number * mmap.PAGESIZE)
+check(kernel.lower().compile()(rows), expected)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is laid out by Linux")
+def test_code_and_its_constants_are_near_each_other_wherever_memory_is_free():
+    run(FAR)
