@@ -234,14 +234,21 @@ def _erfc(x: Any) -> Any:
     return jnp.where(jnp.abs(x) < 0.5, 1 - _near_zero(x), far)
 
 
+def _chosen(among_integers: Callable[..., Any], precedes: Callable[..., Any], x: Any, y: Any) -> Any:
+    """The lesser or the greater of two; NaN where one of them is, which Triton's own of real numbers drop."""
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        return among_integers(x, y)
+    return jnp.where(lax.bitwise_or(precedes(x, y), lax.ne(x, x)), x, y)
+
+
 _NAMES: dict[str, Callable[..., Any]] = {
     "add": lax.add,
     "sub": lax.sub,
     "mul": lax.mul,
     "div": lax.div,
     "rem": lax.rem,
-    "min": jnp.minimum,
-    "max": jnp.maximum,
+    "min": lambda x, y: _chosen(lax.min, lax.lt, x, y),
+    "max": lambda x, y: _chosen(lax.max, lax.gt, x, y),
     "pow": lax.pow,
     "atan2": lax.atan2,
     "and": lax.bitwise_and,

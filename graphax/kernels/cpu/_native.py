@@ -140,7 +140,7 @@ def _linker() -> Any:
     """What puts machine code into the process's memory."""
     import llvmlite.binding as llvm
 
-    # LLVM's older linker places the parts of an object one by one, be they too far apart for their references.
+    # The older linker places parts of an object one by one, be they too far apart for their references.
     linker = llvm.create_lljit_compiler(_machine(host()), use_jit_link=True)
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(linker))  # it outlives Python, and so does the code
     return linker

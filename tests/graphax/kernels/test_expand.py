@@ -9,6 +9,8 @@ from random_programs import random_program
 
 from graphax.kernels import NoKernel
 
+pytestmark = pytest.mark.usefixtures("on_cpu")
+
 
 def in_float32(args):
     return [arg.astype(np.float32) if arg.dtype == np.float64 else arg for arg in map(np.asarray, args)]

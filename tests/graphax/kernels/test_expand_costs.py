@@ -16,6 +16,8 @@ from graphax.kernels._program import ScalarProgram
 from graphax.kernels._scalars import Scalars
 from graphax.kernels.expand import expand
 
+pytestmark = pytest.mark.usefixtures("on_cpu")
+
 
 def operations(fun, *args, **kwargs):
     expanded = Expanded(fun, *args, **kwargs)
@@ -129,3 +131,13 @@ def test_what_is_too_long_is_given_up_after_little_work(case):
     with pytest.raises(NoKernel, match=r"more than 1000 scalars.*test_expand_costs\.py:"):
         expand(program, scalars, inputs, limit=1000)
     assert len(scalars) < 4000
+
+
+def test_the_loop_of_a_kernel_stays_one_within_another_kernel():
+    def program(length):
+        def fun(x):
+            return lax.fori_loop(0, length, lambda i, s: s + 0.1 * jnp.sin(s * x), x)
+
+        return graphax.kernels.program_of(graphax.jacve(fun, kernel=True), np.ones(3))
+
+    assert program(9).operations == program(1000).operations <= program(4).operations

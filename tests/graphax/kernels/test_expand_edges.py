@@ -8,6 +8,8 @@ from array_functions import LINE, SQUARE, controlled, customized, picked
 from expanded import Expanded, check_derivatives, check_values
 from jax import lax
 
+pytestmark = pytest.mark.usefixtures("on_cpu")
+
 NAN, INF = np.nan, np.inf
 SPECIAL = np.array([1.5, -2.5, 0.5, -0.5, 0.0, -0.0, NAN, INF, -INF, 3e9, -3e9, 1e20, 0.49999999999999994])
 

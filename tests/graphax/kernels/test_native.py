@@ -17,7 +17,10 @@ from graphax.kernels._program import Operand, ScalarProgram
 from graphax.kernels._scalars import ARITHMETIC, COMPARISONS, FUNCTIONS, KINDS, Loop, Scalars
 from graphax.kernels.cpu import _native
 
-pytestmark = pytest.mark.skipif(_native.available() is not None, reason=str(_native.available()))
+pytestmark = [
+    pytest.mark.skipif(_native.available() is not None, reason=str(_native.available())),
+    pytest.mark.usefixtures("on_cpu"),
+]
 
 TOLERANCE = {"f4": 3e-6, "f8": 1e-14}
 SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 0.5, -1.5, 2.5, 1.0, -1.0])

@@ -143,10 +143,11 @@ OF_TIES = {
     "largest of pairs": lambda x: jnp.max(x.reshape(3, 2), axis=1),
     "ordered": lambda x: x[jnp.argsort(x)],
     "one that is largest": lambda x: x[jnp.argmax(x)] ** 2,
-    "places": lambda x: x.at[jnp.array([0, 0, 2])].set(x[3:]),
     "greatest at places": lambda x: x.at[jnp.array([0, 0, 2])].max(x[3:]),
     "product by zeros": lambda x: x.at[jnp.array([0, 3])].mul(x[3:5], unique_indices=True),
 }
+if jax.default_backend() == "cpu":  # elsewhere any of those that are put in one place may stay there
+    OF_TIES["places"] = lambda x: x.at[jnp.array([0, 0, 2])].set(x[3:])
 
 
 def test_ties_and_zeros_among_entries():
