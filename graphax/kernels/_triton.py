@@ -234,6 +234,17 @@ def _erfc(x: Any) -> Any:
     return jnp.where(jnp.abs(x) < 0.5, 1 - _near_zero(x), far)
 
 
+def _remainder(x: Any, y: Any) -> Any:
+    """Of integers.
+
+    Raises:
+        NotImplementedError: for real numbers, whose remainders Triton takes from rounded quotients.
+    """
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        raise NotImplementedError("exact remainders of real numbers")
+    return lax.rem(x, y)
+
+
 def _chosen(among_integers: Callable[..., Any], precedes: Callable[..., Any], x: Any, y: Any) -> Any:
     """The lesser or the greater of two; NaN where one of them is, which Triton's own of real numbers drop."""
     if not jnp.issubdtype(x.dtype, jnp.floating):
@@ -246,7 +257,7 @@ _NAMES: dict[str, Callable[..., Any]] = {
     "sub": lax.sub,
     "mul": lax.mul,
     "div": lax.div,
-    "rem": lax.rem,
+    "rem": _remainder,
     "min": lambda x, y: _chosen(lax.min, lax.lt, x, y),
     "max": lambda x, y: _chosen(lax.max, lax.gt, x, y),
     "pow": lax.pow,

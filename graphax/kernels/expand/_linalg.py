@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from .._scalars import Scalars
@@ -152,11 +154,13 @@ def _cholesky(call: Call) -> list[Expressions]:
 def _cholesky_of(expansion: Expansion, matrix: Matrix) -> Matrix:
     """The lower factor of a matrix, of which the lower triangle is read; NaN if there is none.
 
-    JAX takes its derivatives by both triangles, which are those by the lower one if the matrix is symmetric.
+    Releases of JAX differ in whether its derivatives are by both triangles, which are those by the lower one
+    if the matrix is symmetric.
     """
     scalars, size = expansion.scalars, len(matrix)
     plain = _factor(scalars, matrix)
-    if all(matrix[i][j] == matrix[j][i] for i in range(size) for j in range(i)):
+    symmetric = all(matrix[i][j] == matrix[j][i] for i in range(size) for j in range(i))
+    if symmetric or not (expansion.order and _is_differentiated_by_both_triangles()):
         return plain
     factor, operands = plain, list(itertools.chain(*matrix))
     for _ in range(expansion.order):
@@ -166,6 +170,16 @@ def _cholesky_of(expansion: Expansion, matrix: Matrix) -> Matrix:
             for rows in zip(plain, by_matrix, strict=True)
         ]
     return factor
+
+
+@functools.cache
+def _is_differentiated_by_both_triangles() -> bool:
+    """Whether the derivatives of a Cholesky factor by what is above the diagonal differ from zero."""
+    matrix, above = np.array([[1.0, 0.5], [0.5, 1.0]]), np.array([[0.0, 1.0], [0.0, 0.0]])
+    factor = functools.partial(jax.lax.linalg.cholesky, symmetrize_input=False)
+    with jax.ensure_compile_time_eval():
+        _, derivatives = jax.jit(lambda x, along: jax.jvp(factor, (x,), (along,)))(matrix, above)
+        return bool(np.any(np.asarray(derivatives)))
 
 
 def _factor(scalars: Scalars, matrix: Matrix) -> Matrix:

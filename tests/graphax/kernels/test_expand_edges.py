@@ -176,3 +176,12 @@ def test_second_derivatives_are_those_of_jax_when_they_are_asked_for():
 
 def test_second_derivatives_of_rules_are_those_of_the_rules():
     check_derivatives(customized, LINE[:2], SQUARE[0, :2], times=2, mode=jax.jacrev)
+
+
+def test_the_factor_of_a_matrix_has_the_derivatives_that_this_release_of_jax_gives_it():
+    def fun(a):
+        return lax.linalg.cholesky(a, symmetrize_input=False)
+
+    matrix = np.array([[2.0, 0.3, 0.1], [0.3, 1.5, 0.2], [0.1, 0.2, 1.0]])
+    for times in (1, 2):
+        check_derivatives(fun, matrix, times=times)
