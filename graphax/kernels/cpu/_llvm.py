@@ -97,6 +97,7 @@ class _Emission:
         self.values = Values(self.body, program, self._value)
         self.uniform = self._uniform()
         self.inputs = {args: x for x, (op, args, _) in enumerate(program) if op == "input"}
+        self.rows: dict[int, str] = {}  # where the first row is, by array
         self.places: dict[int, str] = {}  # where the columns of operands are, by instruction
         self.table: dict[int, int] = {}  # where what is computed before the loop is kept
         self.transfers: set[Transfer] = set()
@@ -174,9 +175,12 @@ class _Emission:
     def _column(self, array: int, columns: int, column: int, kind: str) -> str:
         """The address of an entry of the first row."""
         size = SIZES[kind]
-        first = self.body.value(f"mul i64 %row, {columns * size}")
-        place = self.body.value(f"add i64 {first}, {column * size}") if column else first
-        return self.body.value(f"getelementptr i8, ptr %array{array}, i64 {place}")
+        if array not in self.rows:
+            first = self.body.value(f"mul i64 %row, {columns * size}")
+            self.rows[array] = self.body.value(f"getelementptr i8, ptr %array{array}, i64 {first}")
+        if not column:
+            return self.rows[array]
+        return self.body.value(f"getelementptr i8, ptr {self.rows[array]}, i64 {column * size}")
 
     def _vectors(self, name: str, columns: int, size: int) -> None:
         """Memory for columns."""
