@@ -46,13 +46,14 @@ class Case:
     def sample(self, seed: int = 0) -> tuple[Any, ...]:
         """The arguments: for a batch near the point, every entry changed by up to a twentieth."""
         rng = np.random.default_rng(seed)
+        points = () if self.batch is None else (self.batch,)
 
         def drawn(leaf: Any, mapped: bool) -> jax.Array:
             array = np.asarray(leaf)
             if mapped and np.issubdtype(array.dtype, np.inexact):
-                array = array * rng.uniform(0.95, 1.05, (self.batch, *array.shape))
+                array = array * rng.uniform(0.95, 1.05, (*points, *array.shape))
             elif mapped:
-                array = np.broadcast_to(array, (self.batch, *array.shape))
+                array = np.broadcast_to(array, (*points, *array.shape))
             return jnp.asarray(array, jax.dtypes.canonicalize_dtype(array.dtype))
 
         return tuple(
