@@ -441,7 +441,9 @@ def measure_all(rows: dict[str, Row], options: argparse.Namespace) -> None:
     measure(dict.fromkeys(names, options.also))
     if not options.once:
         # Whatever failed may have failed for what was to be measured besides.
-        again = {name: [] if "failed" in rows[name] else options.also for name in names if misses(rows[name])}
+        again: dict[str, Sequence[str]] = {
+            name: [] if "failed" in rows[name] else options.also for name in names if misses(rows[name])
+        }
         measure(again)
 
 
