@@ -150,7 +150,7 @@ def _ever_cheaper(graph: ComputationalGraph) -> Iterator[Found]:
     classical, most = best, costing.allowance
     costing.allowance = min(most, end - (end - start) // _FOR_SWEEPS)
     with contextlib.suppress(OutOfWork):
-        for best in _greedy(costing, graph, best):
+        for best in _greedy(costing, graph, classical):
             yield best
     costing.rewind()
     costing.allowance = most
