@@ -25,10 +25,11 @@ _SMALL, _LARGE = 200, 2000
 # about half a second.
 _SEARCH_SMALL, _TOTAL_SMALL = 700_000, 1_200_000
 _SEARCH_LARGE, _TOTAL_LARGE = 2_500_000, 6_000_000
-# Nor may the search take much longer than what it can save: a small part of the time in which an order's
-# products, sums and vertices are traced and compiled, and that of a few thousand runs; in the same unit, for
-# everything that is looked up while the order is priced, and for every multiplication.
-_PER_LOOK_UP, _PER_MULTIPLICATION = 300, 10
+# Nor may all that follows the classical orders take much longer than what it can save: a small part of the
+# time in which an order's products, sums and vertices are traced and compiled, and that of a few thousand
+# runs, as far as that is not many times as long; in the same unit, for everything that is looked up while the
+# order is priced, and for every multiplication.
+_PER_LOOK_UP, _PER_MULTIPLICATION, _TIMES_AS_LONG = 300, 10, 3
 # One part in so many of it is left for the search, where other heuristics take long.
 _FOR_SWEEPS = 3
 # Classical orders keep together what belongs together, and are improved more easily than those of the other
@@ -147,6 +148,8 @@ def _ever_cheaper(graph: ComputationalGraph) -> Iterator[Found]:
     if length <= _FEW:
         yield from _all_orders(costing, best, min(work, end - start))
         return
+    if _is_gradient(graph):
+        return
     classical, most = best, costing.allowance
     costing.allowance = min(most, end - (end - start) // _FOR_SWEEPS)
     with contextlib.suppress(OutOfWork):
@@ -183,7 +186,16 @@ def _worthwhile(costing: Costing, found: Found) -> int:
     before = costing.work
     costing.run(found.order)
     costing.rewind()
-    return int(_PER_LOOK_UP * (costing.work - before) + _PER_MULTIPLICATION * found.cost)
+    compiling = _PER_LOOK_UP * (costing.work - before)
+    return int(compiling + min(_PER_MULTIPLICATION * found.cost, (_TIMES_AS_LONG - 1) * compiling))
+
+
+def _is_gradient(graph: ComputationalGraph) -> bool:
+    """Whether one number is differentiated, or by one number: hardly anything beats reverse, or forward."""
+    results = {to: math.prod(found.out_shape) for (_, to), found in graph.edges.items()}
+    arguments = {at: math.prod(found.in_shape) for (at, _), found in graph.edges.items()}
+    ends = (results, graph.output_vertices), (arguments, graph.inputs)
+    return any(sum(sizes.get(node, 0) for node in nodes) == 1 for sizes, nodes in ends)
 
 
 def _costing(graph: ComputationalGraph) -> Costing:
