@@ -14,7 +14,6 @@ bandwidth of a copy that is measured in the same run.
 from __future__ import annotations
 
 import argparse
-import operator
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from kernel_suite import LOOPS, SUITE, Function
-from measure import device_name, save
+from measure import calls_for, device_name, geometric_mean, save, seconds_of_calls
 
 import graphax
 
@@ -56,26 +55,6 @@ def compiled(fun: Contender, points: Points) -> tuple[Contender, float, float]:
     end = time.perf_counter()
     jax.block_until_ready(jitted(*points))
     return jitted, middle - start, end - middle
-
-
-def seconds_of_calls(fun: Contender, points: Points, calls: int) -> float:
-    """Seconds a batch takes: on a GPU when so many calls are queued and waited for once."""
-    queued = jax.devices()[0].platform != "cpu"
-    # What looks for arrays in a tree takes as long as a small function.
-    wait = jax.block_until_ready if len(points) > 1 else operator.methodcaller("block_until_ready")
-    start = time.perf_counter()
-    for _ in range(calls):
-        result = fun(*points)
-        if not queued:
-            wait(result)
-    wait(result)
-    return (time.perf_counter() - start) / calls / len(points)
-
-
-def calls_for(fun: Contender, points: Points, seconds: float) -> int:
-    """How many calls take about so long."""
-    once = min(seconds_of_calls(fun, points, 1) for _ in range(3))
-    return int(np.clip(seconds / max(once, 1e-7), 1, 2000))
 
 
 def bandwidth(size: int = 1 << 28) -> float:
@@ -114,7 +93,7 @@ def benchmark(name: str, batch: int, dtype: Any, options: argparse.Namespace) ->
     times: dict[str, list[float]] = {key: [] for key in funs}
     for turn in range(options.rounds):
         for key in np.random.default_rng(turn).permutation(list(funs)):
-            times[key].append(seconds_of_calls(funs[key], points, calls[key]))
+            times[key].append(seconds_of_calls(funs[key], points, calls[key]) / len(points))
     for key, found in times.items():
         table[key]["run"] = float(np.median(found))
     return {"contenders": table, "error": float(error), "bytes": int(points[0].nbytes + wanted.nbytes)}
@@ -134,10 +113,6 @@ def ratios(row: dict[str, Any]) -> dict[str, float]:
         "times as fast": min(table[mode]["run"] for mode in _MODES) / kernel["run"],
         "trace + compile": building["jacve, kernel"] / min(building[mode] for mode in _MODES),
     }
-
-
-def geometric_mean(values: Sequence[float]) -> float:
-    return float(np.exp(np.mean(np.log(values))))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

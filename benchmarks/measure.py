@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from graphax.files import write_atomically
 
@@ -28,6 +29,36 @@ def run_seconds(fun: Function, args: Sequence[Any]) -> float:
     start = time.perf_counter()
     jax.block_until_ready(fun(*args))
     return time.perf_counter() - start
+
+
+def seconds_of_calls(fun: Function, args: Sequence[Any], calls: int) -> float:
+    """Seconds a call takes: on a GPU when so many are queued and waited for once."""
+    queued = jax.devices()[0].platform != "cpu"
+    start = time.perf_counter()
+    for _ in range(calls):
+        result = fun(*args)
+        if not queued:
+            _wait(result)
+    _wait(result)
+    return (time.perf_counter() - start) / calls
+
+
+def _wait(result: Any) -> None:
+    """To look for arrays in a tree takes as long as a small function."""
+    if isinstance(result, jax.Array):
+        result.block_until_ready()
+    else:
+        jax.block_until_ready(result)
+
+
+def calls_for(fun: Function, args: Sequence[Any], seconds: float) -> int:
+    """How many calls take about so long."""
+    once = min(seconds_of_calls(fun, args, 1) for _ in range(3))
+    return int(np.clip(seconds / max(once, 1e-7), 1, 2000))
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    return float(np.exp(np.mean(np.log(values))))
 
 
 def device_name() -> str:

@@ -146,6 +146,9 @@ class Costing:
 
         Returns:
             its multiplications.
+
+        Raises:
+            OutOfWork: beyond the allowance; the vertex is still there.
         """
         out, in_ = self._out, self._in
         products, sums = self._table.products, self._table.sums
@@ -157,22 +160,27 @@ class Costing:
                 del out[source][vertex]
         changes: list[tuple[int, int, int | None]] = []
         mults = adds = 0
-        for source, inner in predecessors.items():
-            from_source = out[source]
-            for target, outer in successors.items():
-                edge, product_mults, product_adds = products.get((outer, inner)) or self._product(
-                    outer, inner
-                )
-                mults += product_mults
-                adds += product_adds
-                if edge == ZERO:
-                    continue
-                parallel = from_source.get(target)
-                if parallel is not None:
-                    edge, sum_adds = sums.get((parallel, edge)) or self._sum(parallel, edge)
-                    adds += sum_adds
-                changes.append((source, target, parallel))
-                from_source[target] = in_[target][source] = edge
+        try:
+            for source, inner in predecessors.items():
+                from_source = out[source]
+                for target, outer in successors.items():
+                    edge, product_mults, product_adds = products.get((outer, inner)) or self._product(
+                        outer, inner
+                    )
+                    mults += product_mults
+                    adds += product_adds
+                    if edge == ZERO:
+                        continue
+                    parallel = from_source.get(target)
+                    if parallel is not None:
+                        edge, sum_adds = sums.get((parallel, edge)) or self._sum(parallel, edge)
+                        adds += sum_adds
+                    changes.append((source, target, parallel))
+                    from_source[target] = in_[target][source] = edge
+        except OutOfWork:
+            self._log.append((vertex, changes, 0, 0))
+            self.undo()
+            raise
         self.mults += mults
         self.adds += adds
         self.work += len(successors) * len(predecessors) + 2

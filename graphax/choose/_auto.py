@@ -25,6 +25,13 @@ _SMALL, _LARGE = 200, 2000
 # about half a second.
 _SEARCH_SMALL, _TOTAL_SMALL = 700_000, 1_200_000
 _SEARCH_LARGE, _TOTAL_LARGE = 2_500_000, 6_000_000
+# Nor may all that follows the classical orders take much longer than what it can save: a small part of the
+# time in which an order's products, sums and vertices are traced and compiled, and that of a few thousand
+# runs, as far as that is not many times as long; in the same unit, for everything that is looked up while the
+# order is priced, and for every multiplication.
+_PER_LOOK_UP, _PER_MULTIPLICATION, _TIMES_AS_LONG = 300, 10, 3
+# One part in so many of it is left for the search, where other heuristics take long.
+_FOR_SWEEPS = 3
 # Classical orders keep together what belongs together, and are improved more easily than those of the other
 # heuristics, unless these are so much cheaper.
 _HEAD_START = 0.7
@@ -133,27 +140,62 @@ def _ever_cheaper(graph: ComputationalGraph) -> Iterator[Found]:
         yield best
     if not best.cost:
         return
-    # A quick look at a graph that is priced quickly.
     longest, total = (_SEARCH_SMALL, _TOTAL_SMALL) if length <= _SMALL else (_SEARCH_LARGE, _TOTAL_LARGE)
+    start = costing.work
+    end = min(total, start + _worthwhile(costing, best))
+    # A quick look at a graph that is priced quickly.
     work = min(100 * length**2 + 4 * costing.work, longest)
     if length <= _FEW:
-        yield from _all_orders(costing, best, work)
+        yield from _all_orders(costing, best, min(work, end - start))
         return
-    classical = best
+    if _is_gradient(graph):
+        return
+    classical, most = best, costing.allowance
+    costing.allowance = min(most, end - (end - start) // _FOR_SWEEPS)
+    with contextlib.suppress(OutOfWork):
+        for best in _greedy(costing, graph, classical):
+            yield best
+    costing.rewind()
+    costing.allowance = most
+    work = min(work, end - costing.work)
+    if length <= _LARGE and work > 0:
+        start_from = best if best.cost < _HEAD_START * classical.cost else classical
+        order, cost = sweeps(costing, start_from.order, work)
+        if cost < best.cost:
+            yield Found(order, cost, "sweeps")
+
+
+def _greedy(costing: Costing, graph: ComputationalGraph, best: Found) -> Iterator[Found]:
+    """Those of the other heuristics that are cheaper than one, and than those before.
+
+    Raises:
+        OutOfWork: when it takes too much work to go on.
+    """
     for method, heuristic in _HEURISTICS.items():
-        if method == "lookahead" and length > _LOOK_AHEAD:
-            continue
+        if costing.work > costing.allowance or (method == "lookahead" and len(best.order) > _LOOK_AHEAD):
+            return
         order = heuristic(costing, graph, best.cost - 1)
         if order is not None:
             best = Found(order, costing.mults, method)
             yield best
         costing.rewind()
-    work = min(work, total - costing.work)
-    if length <= _LARGE and work > 0:
-        start = best if best.cost < _HEAD_START * classical.cost else classical
-        order, cost = sweeps(costing, start.order, work)
-        if cost < best.cost:
-            yield Found(order, cost, "sweeps")
+
+
+def _worthwhile(costing: Costing, found: Found) -> int:
+    """How much work it is worth to look for a cheaper order than one that is priced."""
+    before = costing.work
+    costing.run(found.order)
+    costing.rewind()
+    compiling = _PER_LOOK_UP * (costing.work - before)
+    return int(compiling + min(_PER_MULTIPLICATION * found.cost, (_TIMES_AS_LONG - 1) * compiling))
+
+
+def _is_gradient(graph: ComputationalGraph) -> bool:
+    """Whether one number is differentiated, or by one number: hardly anything beats reverse, or forward."""
+    results = {to: math.prod(found.out_shape) for (_, to), found in graph.edges.items()}
+    arguments = {at: math.prod(found.in_shape) for (at, _), found in graph.edges.items()}
+    ends = (results, graph.output_vertices), (arguments, graph.inputs)
+    return any(sum(sizes.get(node, 0) for node in nodes) == 1 for sizes, nodes in ends)
 
 
 def _costing(graph: ComputationalGraph) -> Costing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -23,12 +24,17 @@ from ._eliminate import jacobian
 from ._lowering import unavailable
 from ._primitive import Kernel, kind_of
 from ._program import Operand, ScalarProgram
-from ._scalars import Scalars
+from ._scalars import Scalars, TooManyScalars
 from ._simplify import simplify
 from .expand import NoKernel, expand
 
 #: Of so many expressions a kernel may be made; longer programs are compiled slowly and spill registers.
 LIMIT = 20_000
+# A kernel that nobody insists on has so many operations and entries of results at most, and so many more for
+# every operation on arrays: LLVM compiles them in the time that XLA takes for these.
+_SHORT, _PER_EQUATION = 2_000, 10
+# How many expressions there may be on the way to each one that such a kernel may have.
+_ON_THE_WAY = 8
 
 
 def jacobians_by_kernel(
@@ -47,7 +53,8 @@ def jacobians_by_kernel(
     Args:
         numbering, num_outputs, values, order, body_order: as for ``jacobians_of``.
         with_values: whether the values of the differentiated outputs are wanted, too.
-        insist: whether the kernel runs wherever it can, be it faster or not.
+        insist: whether the kernel runs wherever it can, be it faster or not; if not, there is none where it
+            would take longer to compile than the operations on arrays.
         limit: of how many expressions the kernel may be made.
 
     Returns:
@@ -65,7 +72,19 @@ def jacobians_by_kernel(
         if isinstance(name, str):
             check_name(name)
     wanted = range(0 if with_values else num_outputs, len(program.outputs))
-    scalar_program, places = _differentiated(numbering, num_outputs, order, body_order, wanted, limit)
+    if not insist:
+        limit = min(limit, _SHORT + _PER_EQUATION * len(program.equations))
+    scalars = Scalars()
+    scalars.most = math.inf if insist else _ON_THE_WAY * limit
+    try:
+        scalar_program, places = _differentiated(
+            scalars, numbering, num_outputs, order, body_order, wanted, limit
+        )
+    except TooManyScalars:
+        raise NoKernel(_TOO_LONG) from None
+    entries = sum(len(result.entries) for result in scalar_program.results)
+    if not insist and scalar_program.operations + entries > limit:
+        raise NoKernel(_TOO_LONG)
     kernel = Kernel(
         scalar_program,
         functools.partial(_plain, numbering, num_outputs, order, body_order, tuple(wanted), tuple(places)),
@@ -79,6 +98,7 @@ def jacobians_by_kernel(
     return [None] * wanted.start + found[: len(wanted)], rows
 
 
+_TOO_LONG = "it would take longer to compile than operations on arrays"
 #: The named orders that scalars are eliminated in; others are orders of arrays.
 _OF_SCALARS = {
     "auto": None,
@@ -93,6 +113,7 @@ Found = tuple[ScalarProgram, list[tuple[int, int]]]
 
 
 def _differentiated(
+    scalars: Scalars,
     numbering: Numbering,
     num_outputs: int,
     order: OrderLike,
@@ -102,7 +123,6 @@ def _differentiated(
 ) -> Found:
     """The program of the wanted outputs and of the Jacobians that are not zero."""
     program = numbering.program
-    scalars = Scalars()
     inputs, operands = operands_of(scalars, program.inputs)
     moving = [place in numbering.wrt for place in range(len(inputs))]
     outs = expand(program, scalars, inputs, limit=limit, moving=moving)

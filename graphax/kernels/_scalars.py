@@ -102,6 +102,10 @@ class Loop:
     derivatives: dict[tuple[int, ...], list[dict[int, int]]] = field(default_factory=dict)
 
 
+class TooManyScalars(Exception):
+    """More expressions would be needed than there may be."""
+
+
 class Scalars:
     """The expressions of one program.
 
@@ -126,9 +130,11 @@ class Scalars:
         loops: the loops, by number.
         where_there: of derivatives for which it is known a truth value that says where they are not left out
             by selections; None where they never are.
+        most: how many there may be before further ones raise :class:`TooManyScalars`.
     """
 
     def __init__(self) -> None:
+        self.most = math.inf
         self.ops: list[str] = []
         self.args: list[tuple[Any, ...]] = []
         self.kinds: list[str] = []
@@ -144,6 +150,8 @@ class Scalars:
         key = (op, args if key is None else key, kind)
         found = self._known.get(key)
         if found is None:
+            if len(self.ops) >= self.most:
+                raise TooManyScalars(self.most)
             found = self._known[key] = len(self.ops)
             self.ops.append(op)
             self.args.append(args)

@@ -132,7 +132,7 @@ def test_auto_finds_the_cheapest_of_all_orders_of_a_few_vertices(seed):
     ("name", "most"),
     [
         ("RoeFlux_1d", 200),
-        ("RobotArm_6DOF", 155),
+        ("RobotArm_6DOF", 160),
         ("HumanHeartDipole", 48),
         ("PropaneCombustion", 24),
         ("RoeFlux_3d", 420),

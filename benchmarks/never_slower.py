@@ -1,0 +1,452 @@
+"""Holds `graphax.jacve(f)`, with nothing said, against the better of JAX's own modes, function by function.
+
+    python benchmarks/never_slower.py --out results/never_slower.json
+
+The functions are those of `everyday/`, the tasks and the kernel suite; the contenders `jax.jacfwd` and
+`jax.jacrev`, for Hessians `jax.hessian` and `jacrev(jacrev)`, for losses `jax.grad`; `jacve` (`hessve`) with
+nothing said; and it again with every set of keywords that `--also` names. Every one is compiled cold, without
+the persistent cache, the order store and what the process remembers; then runs take turns, of about 20
+milliseconds each. On a CPU every call is waited for; on a GPU they are queued and waited for once.
+
+A ratio above one means that `jacve` runs faster. That of trace + compile and of memory (arguments, results
+and temporaries, as the compiled program states them) is above one where `jacve` takes more. All are to the
+better of JAX's modes in that respect. Functions are measured in a process of their own, which is ended when
+one takes too long; one that misses a goal is measured again, in a fresh process, and all that was found
+counts. The exit status is 1 when a function runs slower than `--least` allows, fails, or is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import multiprocessing
+import os
+import re
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+#: What is wanted: of run time at least, of trace + compile and of memory at most; of gradients at least.
+_RUN, _COMPILE, _MEMORY, _GRADIENT = 0.95, 1.3, 1.1, 1 / 1.2
+#: The largest difference from JAX's modes, in parts of the largest entry, in float32.
+_ERROR = 2e-3
+#: So few bytes nobody counts.
+_SMALL = 1 << 16
+_OURS = "nothing said"
+_PARTS = ("tasks", "suite", "chosen", "examples", "losses")
+#: Functions that are quickly compiled, of several kinds.
+_SMOKE = (
+    "michaelis_menten",
+    "kepler",
+    "quaternion_rotation",
+    "embeddings",
+    "two_decays",
+    "mlp_loss",
+    "Simple",
+)
+
+
+def all_cases(parts: Sequence[str] = _PARTS) -> dict[str, Any]:
+    """The functions by name: those of some parts of the collection."""
+    from everyday import CHOSEN, EXAMPLES, LOSSES, Case
+    from kernel_suite import LOOPS, SUITE
+
+    from alphagrad import tasks
+
+    def of_task(name: str) -> Case:
+        task = tasks.load(name)
+        return Case(name, task.fun, task.args, task.argnums, field=task.domain)
+
+    found: dict[str, list[Case]] = {"chosen": CHOSEN, "examples": EXAMPLES, "losses": LOSSES}
+    found["tasks"] = [of_task(name) for name in tasks.names() if not name.startswith("random")]
+    found["suite"] = [
+        Case(f"{name} (suite), batch 4096", case.fun, (case.middle,), batch=4096)
+        for name, case in (SUITE | LOOPS).items()
+    ]
+    return {case.name: case for part in parts for case in found[part]}
+
+
+# ---- measuring, in a process of its own
+
+
+def contenders(case: Any, also: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The derivatives to be timed: JAX's, and those by elimination."""
+    import jax
+
+    import graphax
+
+    fun, argnums = case.fun, case.argnums
+    if case.kind == "gradient":
+        modes = {"grad": jax.grad(fun, argnums)}
+    elif case.kind == "hessian":
+        twice = jax.jacrev(jax.jacrev(fun, argnums), argnums)
+        modes = {"hessian": jax.hessian(fun, argnums), "jacrev(jacrev)": twice}
+    else:
+        modes = {"jacfwd": jax.jacfwd(fun, argnums), "jacrev": jax.jacrev(fun, argnums)}
+    derivative = graphax.hessve if case.kind == "hessian" else graphax.jacve
+    ours = {_OURS: derivative(fun, argnums)}
+    for text in also:
+        ours[text] = derivative(fun, argnums, **keywords(text))
+    if case.batch is not None:
+        modes, ours = ({key: jax.vmap(f, case.axes) for key, f in some.items()} for some in (modes, ours))
+    return modes, ours
+
+
+def keywords(text: str) -> dict[str, Any]:
+    """Keyword arguments as they are written in a call."""
+    call = ast.parse(f"_({text})", mode="eval").body
+    assert isinstance(call, ast.Call)
+    return {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+
+
+def forget() -> None:
+    """Empty what JAX and graphax remember of earlier programs; machine code of kernels stays."""
+    import jax
+
+    from graphax.choose import _store
+
+    jax.clear_caches()
+    _store.forget()
+    for name, module in list(sys.modules.items()):
+        if name.startswith("graphax.") and not name.startswith("graphax.kernels.cpu"):
+            for value in list(vars(module).values()):
+                if hasattr(value, "cache_clear"):
+                    value.cache_clear()
+
+
+def compiled_cold(fun: Any, args: Sequence[Any]) -> tuple[Any, Row]:
+    """The executable, and the seconds and bytes that it takes."""
+    import jax
+
+    from graphax import FallbackWarning
+
+    forget()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        start = time.perf_counter()
+        lowered = jax.jit(lambda *inputs: fun(*inputs)).lower(*args)
+        middle = time.perf_counter()
+        compiled = lowered.compile()
+        end = time.perf_counter()
+    memory = compiled.memory_analysis()
+    parts = ("temp", "output", "argument")
+    held = sum(getattr(memory, f"{part}_size_in_bytes") for part in parts) if memory else 0
+    by_mode = any(issubclass(found.category, FallbackWarning) for found in warned)
+    return compiled, {"trace": [middle - start], "compile": [end - middle], "bytes": held, "by mode": by_mode}
+
+
+def difference(found: Any, wanted: Any) -> float:
+    """The largest difference of any leaf, in parts of its largest entry."""
+    import jax
+    import numpy as np
+
+    worst = 0.0
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        one, other = np.asarray(one), np.asarray(other)
+        size = float(np.abs(other).max(initial=0.0))
+        apart = float(np.abs(one - other).max(initial=0.0))
+        worst = max(worst, apart / size if size > 1e-6 else apart) if np.isfinite(apart) else float("inf")
+    return worst
+
+
+def measured(case: Any, also: Sequence[str], rounds: int, seconds: float) -> Row:
+    """Time all contenders on one function.
+
+    Returns:
+        under `contenders` for every one seconds to trace, to compile and of a call in every round, bytes, and
+        its difference from the nearest of JAX's modes; under `refused` those of these that cannot be applied.
+    """
+    import numpy as np
+    from measure import calls_for, run_seconds, seconds_of_calls
+
+    args = case.sample()
+    modes, ours = contenders(case, also)
+    table: dict[str, Row] = {}
+    funs: dict[str, Any] = {}
+    refused: dict[str, str] = {}
+    for key, fun in (modes | ours).items():
+        try:
+            funs[key], table[key] = compiled_cold(fun, args)
+        except (TypeError, ValueError) as error:
+            if key not in modes:
+                raise
+            refused[key] = str(error).splitlines()[0]
+    values = {key: fun(*args) for key, fun in funs.items()}
+    for key, value in values.items():
+        # XLA is not always right about one of them.
+        table[key]["error"] = min(difference(value, values[mode]) for mode in modes if mode in values)
+    once = {key: min(run_seconds(fun, args) for _ in range(2)) for key, fun in funs.items()}
+    # One look is enough at what is out of the question.
+    racing = {key: fun for key, fun in funs.items() if once[key] < max(20 * min(once.values()), 1e-4)}
+    for key in funs:
+        table[key]["run"] = [] if key in racing else [once[key]]
+    calls = {key: calls_for(fun, args, seconds) for key, fun in racing.items()}
+    for turn in range(rounds):
+        for key in np.random.default_rng(turn).permutation(list(racing)):
+            table[key]["run"].append(seconds_of_calls(racing[key], args, calls[key]))
+    return {
+        "field": case.field,
+        "kind": case.kind,
+        "modes": [mode for mode in modes if mode in funs],
+        "contenders": table,
+        "refused": refused,
+    }
+
+
+def work(pipe: Connection, here: str, parts: Sequence[str], rounds: int, seconds: float) -> None:
+    """Measure what is asked for, a name and the contenders besides, until nothing is."""
+    os.environ["GRAPHAX_ORDER_STORE"] = "off"
+    sys.path.insert(0, here)
+    import jax
+    import jax.numpy as jnp
+
+    jax.config.update("jax_enable_compilation_cache", False)
+    cases = all_cases(parts)
+    warm = type(next(iter(cases.values())))("", lambda x: jnp.sin(x) * x[0], (jnp.ones(3),))
+    measured(warm, ["kernel='auto'"], 1, 1e-3)  # what is imported and started once
+    while (asked := pipe.recv()) is not None:
+        name, also = asked
+        try:
+            pipe.send(measured(cases[name], also, rounds, seconds))
+        except Exception as error:  # one function shall not cost the table
+            traceback.print_exc()
+            pipe.send(
+                {"failed": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
+            )
+
+
+def rows_of(wanted: dict[str, Sequence[str]], options: argparse.Namespace) -> Iterator[tuple[str, Row]]:
+    """Measure functions in another process, and in the next one where that has to be ended.
+
+    Args:
+        wanted: for every name the contenders besides.
+        options: of the command.
+    """
+    context = multiprocessing.get_context("spawn")
+    here = str(Path(__file__).parent)
+    process = pipe = None
+    for name, also in wanted.items():
+        if process is None or not process.is_alive():
+            pipe, end = context.Pipe()
+            settings = (end, here, options.parts, options.rounds, options.seconds)
+            process = context.Process(target=work, args=settings, daemon=True)
+            process.start()
+            end.close()
+        assert pipe is not None
+        try:
+            pipe.send((name, also))
+            if pipe.poll(options.limit):
+                yield name, pipe.recv()
+                continue
+            reason = f"took longer than {options.limit:.0f} s"
+        except (EOFError, OSError):
+            reason = "the process ended"
+        process.kill()
+        process.join()
+        process = None
+        yield name, {"failed": reason}
+    if process is not None and pipe is not None:
+        pipe.send(None)
+        process.join()
+
+
+# ---- what the figures say
+
+
+def joined(one: Row, other: Row | None) -> Row:
+    """What was found in two processes, as one."""
+    if other is None or "failed" in other:
+        return one
+    if "failed" in one:
+        return other
+    table = {}
+    for key, row in one["contenders"].items():
+        more = other["contenders"].get(key)
+        table[key] = row if more is None else row | {part: row[part] + more[part] for part in _TIMES}
+    return one | {"contenders": other["contenders"] | table}
+
+
+_TIMES = ("trace", "compile", "run")
+
+
+def figures(row: Row, key: str = _OURS) -> Row:
+    """The ratios of a contender to the better of JAX's modes, and whether its values are theirs."""
+    import numpy as np
+
+    table = row["contenders"]
+    mine, modes = table[key], {mode: table[mode] for mode in row["modes"]}
+
+    def building(found: Row) -> float:
+        return min(map(sum, zip(found["trace"], found["compile"], strict=True)))
+
+    better = min(modes, key=lambda mode: float(np.median(modes[mode]["run"])))
+    quicker = min(modes, key=lambda mode: building(modes[mode]))
+    theirs, own = modes[better]["run"], mine["run"]
+    same = len(theirs) == len(own)
+    run = np.median(np.divide(theirs, own)) if same else np.median(theirs) / np.median(own)
+    return {
+        "mode": better,
+        "theirs": float(np.median(theirs)),
+        "ours": float(np.median(own)),
+        "run": float(run),
+        "building": building(mine),
+        "built": building(mine) / building(modes[quicker]),
+        "traced": min(mine["trace"]) / min(modes[quicker]["trace"]),
+        "compiled": min(mine["compile"]) / min(modes[quicker]["compile"]),
+        "memory": max(mine["bytes"], _SMALL) / max(min(found["bytes"] for found in modes.values()), _SMALL),
+        "error": mine["error"],
+        "wrong": not mine["error"] <= _ERROR,
+    }
+
+
+def least(row: Row, allowed: float) -> float:
+    """The ratio of run times that is asked of a function."""
+    return min(allowed, _GRADIENT) if row["kind"] == "gradient" else allowed
+
+
+def misses(row: Row) -> bool:
+    """Whether a function misses one of the goals, and had better be measured again."""
+    if "failed" in row:
+        return True
+    found = figures(row)
+    missed = found["run"] < least(row, _RUN) or found["built"] > _COMPILE
+    return missed or found["memory"] > _MEMORY or found["wrong"]
+
+
+def report(rows: dict[str, Row]) -> str:
+    """A table in Markdown, the slowest first, and what it comes to."""
+    from measure import geometric_mean
+
+    measured = {name: row for name, row in rows.items() if "failed" not in row}
+    found = {name: figures(row) for name, row in measured.items()}
+    others = sorted(
+        {key for row in measured.values() for key in row["contenders"] if key not in row["modes"]} - {_OURS}
+    )
+    head = ["function", "JAX's better", "it takes", "jacve takes", "times as fast", "memory"]
+    head += ["trace + compile", "(trace, compile)", "seconds", "error", *others]
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for name, row in sorted(found.items(), key=lambda item: item[1]["run"]):
+        mode = row["mode"] + (" (chosen)" if measured[name]["contenders"][_OURS]["by mode"] else "")
+        cells = [name, mode, f"{row['theirs'] * 1e6:.1f} us", f"{row['ours'] * 1e6:.1f} us"]
+        cells += [f"{row['run']:.2f}", f"{row['memory']:.2f}", f"{row['built']:.2f}"]
+        cells += [f"{row['traced']:.2f}, {row['compiled']:.2f}", f"{row['building']:.2f}"]
+        cells += [f"{row['error']:.0e}{' WRONG' if row['wrong'] else ''}"]
+        for key in others:
+            other = figures(measured[name], key) if key in measured[name]["contenders"] else None
+            cells.append(f"{other['run']:.2f}, {other['built']:.2f}" if other else "")
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += [f"| {name} | {row['failed']} |" for name, row in rows.items() if "failed" in row]
+    if not found:
+        return "\n".join(lines)
+    by_mode = sum(row["contenders"][_OURS]["by mode"] for row in measured.values())
+    lines += ["", f"{len(found)} functions; {by_mode} by JAX's own mode."]
+    goals = (
+        ("times as fast", "run", lambda row, kind: row["run"] < (_GRADIENT if kind == "gradient" else _RUN)),
+        ("trace + compile", "built", lambda row, kind: row["built"] > _COMPILE),
+        ("memory", "memory", lambda row, kind: row["memory"] > _MEMORY),
+    )
+    for title, key, missed in goals:
+        values = [row[key] for row in found.values()]
+        beyond = sum(missed(row, measured[name]["kind"]) for name, row in found.items())
+        lines.append(
+            f"- {title}: geometric mean {geometric_mean(values):.2f}, least {min(values):.2f}, "
+            f"most {max(values):.2f}; {beyond} miss the goal"
+        )
+    return "\n".join(lines)
+
+
+def faults(rows: dict[str, Row], allowed: float) -> list[str]:
+    """What is not allowed, a sentence each."""
+    found = []
+    for name, row in rows.items():
+        if "failed" in row:
+            found.append(f"{name}: {row['failed']}")
+            continue
+        its = figures(row)
+        if its["wrong"]:
+            found.append(f"{name}: values differ by {its['error']:.0e}")
+        if its["run"] < least(row, allowed):
+            found.append(f"{name}: {its['run']:.2f} times as fast as {its['mode']}")
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the benchmark; ends with status 1 when a function is slower than allowed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--parts", nargs="+", default=list(_PARTS), choices=_PARTS, help="of the collection")
+    parser.add_argument("--only", help="a regular expression that names have to match")
+    parser.add_argument("--share", default="1/1", help="I/N: every N-th function, from the I-th on")
+    parser.add_argument(
+        "--also", action="append", help="keywords of a further contender (default kernel='auto')"
+    )
+    parser.add_argument("--rounds", type=int, default=7, help="of runs (default 7)")
+    parser.add_argument("--seconds", type=float, default=0.02, help="of calls a round (default 0.02)")
+    parser.add_argument("--limit", type=float, default=90, help="seconds for a function (default 90)")
+    parser.add_argument("--least", type=float, default=0.9, help="ratio of run times allowed (default 0.9)")
+    parser.add_argument("--once", action="store_true", help="measure nothing again")
+    parser.add_argument("--smoke", action="store_true", help="a few quick functions, with wide limits")
+    parser.add_argument("--out", type=Path, help="a JSON file, written after every function")
+    parser.add_argument(
+        "--show", nargs="+", type=Path, help="JSON files: measure nothing, show what they hold"
+    )
+    options = parser.parse_args(argv)
+    options.also = ["kernel='auto'"] if options.also is None else [text for text in options.also if text]
+    sys.path.insert(0, str(Path(__file__).parent))
+    rows: dict[str, Row] = {}
+    if options.show:
+        for path in options.show:
+            for name, row in json.loads(path.read_text())["rows"].items():
+                rows[name] = joined(row, rows.get(name))
+    else:
+        if options.smoke:
+            options.only, options.least, options.rounds = f"^({'|'.join(_SMOKE)})$", 0.3, 3
+        measure_all(rows, options)
+    print(report(rows))
+    found = faults(rows, options.least)
+    if found:
+        print("\nNot allowed:", *found, sep="\n- ")
+        sys.exit(1)
+
+
+def measure_all(rows: dict[str, Row], options: argparse.Namespace) -> None:
+    """Measure the functions that are asked for, and those that miss a goal again."""
+    from measure import save
+
+    at, of = map(int, options.share.split("/"))
+    names = [name for name in all_cases(options.parts) if re.search(options.only or "", name)][at - 1 :: of]
+
+    def measure(wanted: dict[str, Sequence[str]]) -> None:
+        for name, row in rows_of(wanted, options):
+            rows[name] = joined(row, rows.get(name))
+            if "failed" in row:
+                print(f"{name}: {row['failed']}", flush=True)
+            else:
+                its = figures(rows[name])
+                print(
+                    f"{name}: {its['run']:.2f} times as fast as {its['mode']}, trace + compile "
+                    f"{its['built']:.2f}, memory {its['memory']:.2f}",
+                    flush=True,
+                )
+            if options.out:
+                save(options.out, {"rounds": options.rounds, "rows": rows})
+
+    measure(dict.fromkeys(names, options.also))
+    if not options.once:
+        # Whatever failed may have failed for what was to be measured besides.
+        again: dict[str, Sequence[str]] = {
+            name: [] if "failed" in rows[name] else options.also for name in names if misses(rows[name])
+        }
+        measure(again)
+
+
+if __name__ == "__main__":
+    main()
