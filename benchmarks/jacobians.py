@@ -36,7 +36,7 @@ def contenders(task: tasks.Task, orders: Sequence[str]) -> dict[str, Contender]:
             path /= f"{task.name}.json"
         elimination = graphax.load_order(path) if path.suffix == ".json" else order
         name = f"jacve {elimination if isinstance(elimination, str) else elimination.method}"
-        found[name] = graphax.jacve(task.fun, order=elimination, argnums=task.argnums)
+        found[name] = graphax.jacve(task.fun, order=elimination, argnums=task.argnums, kernel=False)
     return found
 
 

@@ -100,7 +100,7 @@ def contenders(fun: Function, order: str) -> dict[str, Function]:
     return {
         "jacfwd": jax.jacfwd(fun, (0, 1)),
         "jacrev": jax.jacrev(fun, (0, 1)),
-        "jacve": graphax.jacve(fun, argnums=(0, 1), body_order=order),
+        "jacve": graphax.jacve(fun, argnums=(0, 1), body_order=order, kernel=False),
     }
 
 

@@ -24,7 +24,7 @@ def hessve(
     order: OrderLike = "auto",
     sparse: bool = False,
     body_order: OrderLike = "auto",
-    kernel: UseKernel = False,
+    kernel: UseKernel = "auto",
 ) -> Callable[..., Any]:
     """The Hessian of a function, by vertex elimination on the graph of its gradient.
 

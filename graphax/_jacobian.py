@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -36,7 +37,7 @@ def jacve(
     order: OrderLike = "auto",
     sparse: bool = False,
     body_order: OrderLike = "auto",
-    kernel: UseKernel = False,
+    kernel: UseKernel = "auto",
 ) -> Callable[..., Any]:
     """The Jacobian of a function, accumulated by vertex elimination.
 
@@ -65,7 +66,8 @@ def jacve(
             vertex numbers of the body's own program.
         kernel: whether a small function's Jacobian becomes one compiled kernel, which goes over a batch of
             :func:`jax.vmap` once (see :mod:`graphax.kernels`): ``True`` asks for one, ``False`` for none, and
-            ``"auto"`` takes one where there can be one.
+            ``"auto"`` takes one where there can be one that compiles no slower than operations on arrays. The
+            environment variable ``GRAPHAX_KERNELS`` set to ``off`` makes ``"auto"`` mean ``False``.
 
     Returns:
         a function with the arguments of ``fun`` that returns the Jacobian: a pytree shaped like the result
@@ -112,7 +114,7 @@ def value_and_jacve(
     order: OrderLike = "auto",
     sparse: bool = False,
     body_order: OrderLike = "auto",
-    kernel: UseKernel = False,
+    kernel: UseKernel = "auto",
 ) -> Callable[..., Any]:
     """The value and the Jacobian of a function, from one evaluation.
 
@@ -139,12 +141,12 @@ class Options(NamedTuple):
 
 
 def check_kernel(kernel: UseKernel, sparse: bool) -> UseKernel:
-    """Raises ValueError for what is none of the choices, and for a kernel of sparse blocks."""
+    """The choice, as the environment has it; ValueError for none of them, or a kernel of sparse blocks."""
     if not isinstance(kernel, bool) and not (isinstance(kernel, str) and kernel == "auto"):
         raise ValueError(f"kernel must be True, False or 'auto', got {kernel!r}")
     if kernel is True and sparse:
         raise ValueError("kernel=True gives arrays, and sparse=True blocks; leave one of them out")
-    return kernel
+    return False if kernel == "auto" and os.environ.get("GRAPHAX_KERNELS") == "off" else kernel
 
 
 def with_value(

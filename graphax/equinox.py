@@ -28,7 +28,7 @@ def filter_jacve(
     order: OrderLike = "auto",
     holomorphic: bool = False,
     sparse: bool = False,
-    kernel: UseKernel = False,
+    kernel: UseKernel = "auto",
 ) -> Callable[..., Any]:
     """The Jacobian with respect to all floating and complex arrays of the first argument.
 

@@ -13,6 +13,13 @@ def float64():
         yield
 
 
+@pytest.fixture(autouse=True)
+def by_operations_on_arrays(request, monkeypatch):
+    """What tests of elimination say nothing about is not made by kernels, which have tests of their own."""
+    if "kernels" not in request.path.parts:
+        monkeypatch.setenv("GRAPHAX_KERNELS", "off")
+
+
 def pytest_terminal_summary(terminalreporter):
     """What tests have counted, in sum, those run by other processes included."""
     total = collections.Counter()
