@@ -14,6 +14,7 @@ ways, of which the cheapest is taken:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,12 +26,14 @@ from ._loop import Loop
 from ._map import mapped
 from ._products import backward_products, forward_products
 from ._pulled import pulled
-from ._stepwise import final_blocks, stepwise
+from ._stepwise import final_blocks, numbers_in, settled, stepwise
 
 #: How many numbers the Jacobians of all steps may hold together for them to be computed before the products.
 _STORED = 2**24
 #: Of more carried numbers the Jacobian may be sparse, and blocks know.
 _FEW = 64
+#: Blocks of so many times fewer numbers than there are entries are carried step by step.
+_THIN = 4
 #: How many times faster a number goes through a product of large matrices than through a sum.
 _FASTER = 16
 #: Under `vmap` both branches are run, loops run as long as the longest, and random bits may differ.
@@ -68,13 +71,18 @@ def _choose(loop: Loop) -> Way:
     returned = flow.out_packing(flow.results).size
     backward = bool(flow.through) or carried * columns > 2 * rows * (carried + fixed)
     stored = length * (carried + returned) * (carried + fixed + slices)
+    form = settled(loop)
+    if form and _THIN * numbers_in(form) <= carried * columns:
+        return functools.partial(stepwise, form=form)
     if batchable and stored <= _STORED and carried <= _FEW:
         return backward_products if backward and not flow.results else forward_products
     rows += length * returned
     columns += length * through
     # Rows are gathered number by number; the columns move by products of matrices, which are faster.
     pulling = _FASTER * rows * (carried**2 + fixed + slices) < columns * carried**2
-    return pulled if pulling and named_order and not flow.body.effects else stepwise
+    if pulling and named_order and not flow.body.effects:
+        return pulled
+    return functools.partial(stepwise, form=form)
 
 
 def _no_steps(loop: Loop) -> tuple[list[Any], Blocks]:
