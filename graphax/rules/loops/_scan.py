@@ -35,7 +35,7 @@ _FEW = 64
 #: Blocks of so many times fewer numbers than there are entries are carried step by step.
 _THIN = 4
 #: How many times faster a number goes through a product of large matrices than through a sum.
-_FASTER = 16
+_FASTER = 8
 #: Under `vmap` both branches are run, loops run as long as the longest, and random bits may differ.
 _STEP_BY_STEP = ("cond", "while", "rng_bit_generator", "rng_uniform", "random_bits")
 
@@ -69,19 +69,18 @@ def _choose(loop: Loop) -> Way:
     groups = flow.carries, flow.fixed, flow.slices, flow.through, flow.columns, loop.finals()
     carried, fixed, slices, through, columns, rows = (flow.packing(group).size for group in groups)
     returned = flow.out_packing(flow.results).size
-    backward = bool(flow.through) or carried * columns > 2 * rows * (carried + fixed)
-    stored = length * (carried + returned) * (carried + fixed + slices)
     form = settled(loop)
     if form and _THIN * numbers_in(form) <= carried * columns:
         return functools.partial(stepwise, form=form)
-    if batchable and stored <= _STORED and carried <= _FEW:
-        return backward_products if backward and not flow.results else forward_products
-    rows += length * returned
-    columns += length * through
     # Rows are gathered number by number; the columns move by products of matrices, which are faster.
-    pulling = _FASTER * rows * (carried**2 + fixed + slices) < columns * carried**2
+    all_rows, all_columns = rows + length * returned, columns + length * through
+    pulling = _FASTER * all_rows * (carried**2 + fixed + slices) < all_columns * carried**2
     if pulling and named_order and not flow.body.effects:
         return pulled
+    backward = bool(flow.through) or carried * columns > 2 * rows * (carried + fixed)
+    stored = length * (carried + returned) * (carried + fixed + slices)
+    if batchable and stored <= _STORED and carried <= _FEW:
+        return backward_products if backward and not flow.results else forward_products
     return functools.partial(stepwise, form=form)
 
 
