@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -66,32 +65,15 @@ def pulled_back(
     Returns:
         the values of the outputs, and for each of ``several`` the cotangents of the differentiated inputs.
     """
-    program = numbering.program
-    loops = {
-        equation: wanted
-        for equation, wanted in zip(program.equations, numbering.wanted, strict=True)
-        if equation.primitive.name == "scan" and any(wanted)
-    }
     pulls: dict[Equation, Pull] = {}
 
-    def evaluate(equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
-        if equation not in loops:
-            return equation.evaluate(operands)
-        way = _by_blocks if zeros_are_spoilt(inline(equation.params["jaxpr"])) else _by_jax
-        results, pulls[equation] = way(equation, operands, loops[equation])
+    def apart(call: Call, equation: Equation) -> Sequence[Any] | None:
+        if equation.primitive.name != "scan":
+            return None
+        results, pulls[equation] = pullback_of_scan(equation, call.operands, call.wanted)
         return results
 
-    wanted = tuple(
-        (False,) * len(row) if equation in loops else row
-        for equation, row in zip(program.equations, numbering.wanted, strict=True)
-    )
-    results, edges = linearize(
-        replace(numbering, wanted=wanted),
-        values,
-        InnerJacobians("reverse"),
-        evaluate=evaluate,
-        finite=finite,
-    )
+    results, edges = linearize(numbering, values, InnerJacobians("reverse"), apart=apart, finite=finite)
     return results, [_sweep(numbering, edges, pulls, cotangents) for cotangents in several]
 
 
@@ -136,10 +118,8 @@ def _sweep(
 
 
 def _row(cotangent: Any) -> Block:
-    """The derivative of a number by the real view of an array; a cotangent is ``dy/da - i dy/db``."""
-    if is_complex(cotangent):
-        cotangent = real_view(lax.conj(cotangent))
-    return dense_block(cotangent, (), cotangent.shape)
+    view = view_of_cotangent(cotangent)
+    return dense_block(view, (), view.shape)
 
 
 def _cotangent(row: Block | None, aval: Any) -> Any:
@@ -147,8 +127,29 @@ def _cotangent(row: Block | None, aval: Any) -> Any:
         return None
     if row is None:
         return lax.full(aval.shape, 0, aval.dtype)
-    found = row.todense(real_type(aval.dtype))
-    return lax.complex(found[..., 0], lax.neg(found[..., 1])) if is_complex(aval) else found
+    return cotangent_of(row.todense(real_type(aval.dtype)), aval)
+
+
+def view_of_cotangent(cotangent: Any) -> Any:
+    """The derivative by the real view of an array; a cotangent is ``dy/da - i dy/db``."""
+    return real_view(lax.conj(cotangent)) if is_complex(cotangent) else cotangent
+
+
+def cotangent_of(view: Any, aval: Any) -> Any:
+    """The cotangent of an array, from the derivative by its real view."""
+    return lax.complex(view[..., 0], lax.neg(view[..., 1])) if is_complex(aval) else view
+
+
+def pullback_of_scan(
+    equation: Equation, operands: Sequence[Any], wanted: Sequence[bool]
+) -> tuple[Sequence[Any], Pull]:
+    """The results of a scan, and what pulls cotangents of them back to the wanted operands.
+
+    Raises:
+        Inexpressible: when JAX cannot pull back through it.
+    """
+    way = _by_blocks if zeros_are_spoilt(inline(equation.params["jaxpr"])) else _by_jax
+    return way(equation, operands, wanted)
 
 
 def _by_jax(

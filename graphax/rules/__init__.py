@@ -14,6 +14,7 @@ from . import (  # noqa: F401  (they register their rules)
     _sorting,
     _windows,
 )
+from ._common_structure import array_of
 from ._complex import complex_rule, touches_complex
 from ._custom import as_differentiated
 from ._dense import dense_rule, real_type, real_view, view_shape
@@ -22,7 +23,7 @@ from ._elementwise import NotElementwise, array_type, elementwise_as_found, jvp_
 from ._finite import FiniteValues, finite_in_every_step, zeros_are_spoilt
 from ._registry import Blocks, Call, Inexpressible, Jacobians, Rule, find_rule, register_rule
 from ._relabel import COPYING
-from .loops import follow_loop
+from .loops import follow_loop, worth_pulling
 
 __all__ = [
     "COPYING",
@@ -33,6 +34,7 @@ __all__ = [
     "Jacobians",
     "NotElementwise",
     "Rule",
+    "array_of",
     "array_type",
     "as_differentiated",
     "complex_rule",
@@ -49,5 +51,6 @@ __all__ = [
     "static_number",
     "touches_complex",
     "view_shape",
+    "worth_pulling",
     "zeros_are_spoilt",
 ]

@@ -21,12 +21,12 @@ from typing import Any
 from ..._trace import Equation, holds, scan_counts
 from ...sparse import identity_block
 from .._registry import Blocks, Call, Inputs, register_dependence, register_rule
-from ._flow import find_flow, follow_loop
+from ._flow import Flow, find_flow, follow_loop
 from ._loop import Loop
 from ._map import mapped
 from ._products import backward_products, forward_products
 from ._pulled import pulled
-from ._stepwise import final_blocks, numbers_in, settled, stepwise
+from ._stepwise import Carried, final_blocks, numbers_in, settled, stepwise
 
 #: How many numbers the Jacobians of all steps may hold together for them to be computed before the products.
 _STORED = 2**24
@@ -34,6 +34,9 @@ _STORED = 2**24
 _FEW = 64
 #: Blocks of so many times fewer numbers than there are entries are carried step by step.
 _THIN = 4
+#: Of a loop at least so many numbers must come, and so many times more than of the whole function, for it to
+#: be pulled back.
+_PRODUCING, _FEWER = 8, 2
 #: How many times faster a number goes through a product of large matrices than through a sum.
 _FASTER = 8
 #: Under `vmap` both branches are run, loops run as long as the longest, and random bits may differ.
@@ -44,12 +47,39 @@ Way = Callable[[Loop], tuple[list[Any], Blocks]]
 
 @register_rule("scan")
 def _scan(call: Call) -> tuple[list[Any], Blocks]:
-    body, counts = call.params["jaxpr"], scan_counts(call.params)
-    loop = Loop(call, find_flow(body, *counts, call.wanted, call.needed, call.params["length"]))
+    loop = _loop_of(call)
     try:
         return _choose(loop)(loop)
     except NotImplementedError:  # some primitives cannot be batched
         return stepwise(loop)
+
+
+def _loop_of(call: Call) -> Loop:
+    body, counts = call.params["jaxpr"], scan_counts(call.params)
+    return Loop(call, find_flow(body, *counts, call.wanted, call.needed, call.params["length"]))
+
+
+def worth_pulling(call: Call, rows: int) -> bool:
+    """Whether a scan of which a function has so many results is better pulled back than differentiated.
+
+    Args:
+        call: the scan.
+        rows: how many numbers the results of the whole function are.
+    """
+    loop = _loop_of(call)
+    flow = loop.flow
+    produced = flow.packing(loop.finals()).size + flow.length * flow.out_packing(flow.results).size
+    if produced < max(_PRODUCING, _FEWER * rows):
+        return False
+    if not flow.carries or not flow.length or flow.body.effects or holds(flow.body.jaxpr, ("while",)):
+        return False
+    return not _is_thin(flow, settled(loop))
+
+
+def _is_thin(flow: Flow, form: Carried) -> bool:
+    """Whether Jacobians of carried values, in a form that has settled, hold few of their entries."""
+    entries = flow.packing(flow.carries).size * flow.packing(flow.columns).size
+    return bool(form) and _THIN * numbers_in(form) <= entries
 
 
 @register_dependence("scan")
@@ -70,7 +100,7 @@ def _choose(loop: Loop) -> Way:
     carried, fixed, slices, through, columns, rows = (flow.packing(group).size for group in groups)
     returned = flow.out_packing(flow.results).size
     form = settled(loop)
-    if form and _THIN * numbers_in(form) <= carried * columns:
+    if _is_thin(flow, form):
         return functools.partial(stepwise, form=form)
     # Rows are gathered number by number; the columns move by products of matrices, which are faster.
     all_rows, all_columns = rows + length * returned, columns + length * through

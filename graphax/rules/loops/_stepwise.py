@@ -107,8 +107,11 @@ def settled(loop: Loop) -> Carried:
     few = flow.packing(flow.carries).size < _FEW_CARRIED and entries <= GO_DENSE
     if flow.through or few or not entries:
         return {}
-    first = [lax.index_in_dim(value, 0, keepdims=False) for value in loop.slices]
-    blocks = jax.eval_shape(lambda: loop.jacobians(loop.start, first)[1])
+
+    def in_first_step() -> Blocks:
+        return loop.jacobians(loop.start, [lax.index_in_dim(x, 0, keepdims=False) for x in loop.slices])[1]
+
+    blocks = jax.eval_shape(in_first_step)
 
     def step(blocks: Blocks, state: Carried) -> Carried:
         found = {}
