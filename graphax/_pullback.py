@@ -44,7 +44,7 @@ from .sparse import Block, dense_block
 NO_PULLBACK = (ValueError, NotImplementedError, AssertionError)
 #: Of every differentiated output, as JAX's pullbacks take them; or None for zeros.
 Cotangents = Sequence[Any]
-#: From cotangents of the results of a loop to those of its differentiated operands.
+#: From cotangents of the results of an equation to those of its differentiated operands.
 Pull = Callable[[Cotangents], Sequence[Any]]
 
 
@@ -70,7 +70,7 @@ def pulled_back(
     def apart(call: Call, equation: Equation) -> Sequence[Any] | None:
         if equation.primitive.name != "scan":
             return None
-        results, pulls[equation] = pullback_of_scan(equation, call.operands, call.wanted)
+        results, pulls[equation] = pullback_of(equation, call.operands, call.wanted)
         return results
 
     results, edges = linearize(numbering, values, InnerJacobians("reverse"), apart=apart, finite=finite)
@@ -140,25 +140,26 @@ def cotangent_of(view: Any, aval: Any) -> Any:
     return lax.complex(view[..., 0], lax.neg(view[..., 1])) if is_complex(aval) else view
 
 
-def pullback_of_scan(
+def pullback_of(
     equation: Equation, operands: Sequence[Any], wanted: Sequence[bool]
 ) -> tuple[Sequence[Any], Pull]:
-    """The results of a scan, and what pulls cotangents of them back to the wanted operands.
+    """The results of an equation, and what pulls cotangents of them back to the wanted operands.
 
     Raises:
         Inexpressible: when JAX cannot pull back through it.
     """
-    way = _by_blocks if zeros_are_spoilt(inline(equation.params["jaxpr"])) else _by_jax
-    return way(equation, operands, wanted)
+    if equation.primitive.name == "scan" and zeros_are_spoilt(inline(equation.params["jaxpr"])):
+        return _by_blocks(equation, operands, wanted)
+    return _by_jax(equation, operands, wanted)
 
 
 def _by_jax(
     equation: Equation, operands: Sequence[Any], wanted: Sequence[bool]
 ) -> tuple[Sequence[Any], Pull]:
-    """The results of a scan, and its pullback."""
+    """The results of an equation, and its pullback in JAX."""
     carriers = [at for at, output in enumerate(equation.outputs) if is_differentiable(output.aval)]
 
-    def loop(*moving: Any) -> tuple[list[Any], list[Any]]:
+    def fun(*moving: Any) -> tuple[list[Any], list[Any]]:
         results = equation.evaluate(with_moving(operands, wanted, moving))
         return [results[at] for at in carriers], results
 
@@ -167,7 +168,7 @@ def _by_jax(
             return pull(varying_as([cotangents[at] for at in carriers], *operands))
 
     with _pulling_back(equation):
-        _, pull, results = jax.vjp(loop, *itertools.compress(operands, wanted), has_aux=True)
+        _, pull, results = jax.vjp(fun, *itertools.compress(operands, wanted), has_aux=True)
     return results, pull_on
 
 

@@ -21,9 +21,9 @@ from ._dense import dense_rule, real_type, real_view, view_shape
 from ._dependence import follow
 from ._elementwise import NotElementwise, array_type, elementwise_as_found, jvp_program, static_number
 from ._finite import FiniteValues, finite_in_every_step, zeros_are_spoilt
-from ._registry import Blocks, Call, Inexpressible, Jacobians, Rule, find_rule, register_rule
+from ._registry import Blocks, Call, Inexpressible, Jacobians, Rule, find_rule, register_rule, worth_pulling
 from ._relabel import COPYING
-from .loops import follow_loop, worth_pulling
+from .loops import follow_loop
 
 __all__ = [
     "COPYING",

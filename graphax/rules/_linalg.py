@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from .._trace import Atom, Program, inline, with_moving
 from ..sparse import Block, dense_block
 from ._batched import Apart, Tie, batched_rule, register_batched, tied_blocks, ties_of_dims
 from ._dense import basis, of_real_view, real_view
-from ._registry import Blocks, Call
+from ._registry import Blocks, Call, register_pulling, worth_rows
 
 _OF_MATRICES = """cholesky cholesky_update eig geqp3 geqrf hessenberg householder_product lu ormqr qr
     schur svd symmetric_product tridiagonal""".split()
@@ -46,6 +47,19 @@ def _solve(call: Call) -> tuple[list[Any], Blocks]:
     stack = ties_of_dims(range(rank - 2))
     side = rank - 1 if call.params.get("left_side", True) else rank - 2
     return batched_rule(call, lambda at: [*stack, Tie(side, side, constant=True)] if at == last else stack)
+
+
+@register_pulling(*_OF_MATRICES, "eigh")
+def _pulling_a_function(call: Call, rows: int) -> bool:
+    """The Jacobian takes a derivative for every number of the matrix."""
+    return worth_rows(rows, math.prod(np.shape(call.operands[0])[-2:]))
+
+
+@register_pulling("triangular_solve", "tridiagonal_solve", "custom_linear_solve")
+def _pulling_a_solution(call: Call, rows: int) -> bool:
+    """The Jacobian takes a solution for every number of a right-hand side."""
+    sizes = [size for size in np.shape(call.operands[-1])[-2:] if size > 1]
+    return worth_rows(rows, min(sizes, default=1))
 
 
 @register_batched("custom_linear_solve")

@@ -140,8 +140,15 @@ Inputs = frozenset[int]
 #: From an equation, and for every operand the inputs that it depends on, to the same for every result.
 Dependence = Callable[[Equation, Sequence[Inputs]], list[Inputs]]
 
+#: Whether a call, in a function of whose results there are so many numbers, is better pulled back.
+Pulling = Callable[[Call, int], bool]
+
+#: So many times fewer rows must be pulled back than a Jacobian takes derivatives.
+_FEWER = 2
+
 _RULES: dict[str, Rule] = {}
 _DEPENDENCES: dict[str, Dependence] = {}
+_PULLING: dict[str, Pulling] = {}
 
 
 def register_rule(*primitives: core.Primitive | str) -> Callable[[R], R]:
@@ -161,6 +168,7 @@ def register_rule(*primitives: core.Primitive | str) -> Callable[[R], R]:
         for name in names:
             _RULES[name] = rule
             _DEPENDENCES.pop(name, None)  # that of the rule that was
+            _PULLING.pop(name, None)
         return rule
 
     return register
@@ -174,6 +182,32 @@ def register_dependence(*names: str) -> Callable[[Dependence], Dependence]:
         return dependence
 
     return register
+
+
+def register_pulling(*names: str) -> Callable[[Pulling], Pulling]:
+    """Say when primitives, which JAX can pull back, are better pulled back than given a Jacobian."""
+
+    def register(asked: Pulling) -> Pulling:
+        _PULLING.update(dict.fromkeys(names, asked))
+        return asked
+
+    return register
+
+
+def worth_pulling(call: Call, rows: int) -> bool:
+    """Whether a primitive is better pulled back than given a Jacobian.
+
+    Args:
+        call: the call.
+        rows: how many numbers the results of the whole function are.
+    """
+    asked = _PULLING.get(call.primitive.name)
+    return asked is not None and asked(call, rows)
+
+
+def worth_rows(rows: int, derivatives: int) -> bool:
+    """Whether pulling so many rows back is better than a Jacobian that takes so many derivatives."""
+    return _FEWER * rows <= derivatives
 
 
 def find_rule(primitive: core.Primitive | str) -> Rule | None:

@@ -16,7 +16,7 @@ from .._trace import is_differentiable
 from ..sparse import Block, added_label, arranged_block, label_dims
 from ._batched import STATIC_LIMIT, Apart, Fun, Tie, by_columns, register_batched, tied_blocks
 from ._dense import view_shape
-from ._registry import Blocks, Call
+from ._registry import Blocks, Call, register_pulling, worth_rows
 
 
 @dataclass(frozen=True)
@@ -205,6 +205,19 @@ def _conv(call: Call) -> tuple[list[Any], Blocks]:
     apart = Apart(left_ties, left_parts, out_parts), Apart(right_ties, right_parts, out_parts)
     columns = by_columns(call, lambda at: tied_blocks(call, at, call.of_operand(at), [result], apart[at]))
     return [result], columns
+
+
+@register_pulling("conv_general_dilated")
+def _pulling_a_convolution(call: Call, rows: int) -> bool:
+    """The Jacobian takes a convolution for every number of the kernel that a result depends on, or more."""
+    kernel, features = np.shape(call.operands[1]), call.params["dimension_numbers"].rhs_spec[0]
+    return worth_rows(rows, math.prod(size for dim, size in enumerate(kernel) if dim != features))
+
+
+@register_pulling("reduce_window_max", "reduce_window_min")
+def _pulling_a_reduction(call: Call, rows: int) -> bool:
+    """The Jacobian takes a derivative for every place of a window, or more."""
+    return worth_rows(rows, math.prod(call.params["window_dimensions"]))
 
 
 def _first_parts(parts: Sequence[Sequence[int]]) -> list[int]:

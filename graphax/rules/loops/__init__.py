@@ -3,8 +3,7 @@
 :mod:`._scan` chooses one of several ways, each of which has a file of its own.
 """
 
-from . import _while  # noqa: F401  (it registers its rule)
+from . import _scan, _while  # noqa: F401  (they register their rules)
 from ._flow import follow_loop
-from ._scan import worth_pulling
 
-__all__ = ["follow_loop", "worth_pulling"]
+__all__ = ["follow_loop"]

@@ -20,7 +20,7 @@ from typing import Any
 
 from ..._trace import Equation, holds, scan_counts
 from ...sparse import identity_block
-from .._registry import Blocks, Call, Inputs, register_dependence, register_rule
+from .._registry import Blocks, Call, Inputs, register_dependence, register_pulling, register_rule, worth_rows
 from ._flow import Flow, find_flow, follow_loop
 from ._loop import Loop
 from ._map import mapped
@@ -34,9 +34,8 @@ _STORED = 2**24
 _FEW = 64
 #: Blocks of so many times fewer numbers than there are entries are carried step by step.
 _THIN = 4
-#: Of a loop at least so many numbers must come, and so many times more than of the whole function, for it to
-#: be pulled back.
-_PRODUCING, _FEWER = 8, 2
+#: At least so many numbers come of a loop that is pulled back for fewer.
+_PRODUCING = 8
 #: How many times faster a number goes through a product of large matrices than through a sum.
 _FASTER = 8
 #: Under `vmap` both branches are run, loops run as long as the longest, and random bits may differ.
@@ -59,17 +58,13 @@ def _loop_of(call: Call) -> Loop:
     return Loop(call, find_flow(body, *counts, call.wanted, call.needed, call.params["length"]))
 
 
-def worth_pulling(call: Call, rows: int) -> bool:
-    """Whether a scan of which a function has so many results is better pulled back than differentiated.
-
-    Args:
-        call: the scan.
-        rows: how many numbers the results of the whole function are.
-    """
+@register_pulling("scan")
+def _pulling(call: Call, rows: int) -> bool:
+    """Where many numbers come of a loop, and its Jacobian is not thin."""
     loop = _loop_of(call)
     flow = loop.flow
     produced = flow.packing(loop.finals()).size + flow.length * flow.out_packing(flow.results).size
-    if produced < max(_PRODUCING, _FEWER * rows):
+    if produced < _PRODUCING or not worth_rows(rows, produced):
         return False
     if not flow.carries or not flow.length or flow.body.effects or holds(flow.body.jaxpr, ("while",)):
         return False
