@@ -16,7 +16,7 @@ from ._assemble import assemble
 from ._elimination import OpCount
 from ._fallback import differentiate, refusing, warn_of_fallback, with_one_warning
 from ._graph import ComputationalGraph, order_cost
-from ._pulled import jacobians_with_pullbacks
+from ._matrix_free import jacobians_without_matrices
 from ._trace import is_differentiable, usual_promotion
 from .choose import OrderLike, resolve_order
 from .kernels import NoKernel, jacobians_by_kernel
@@ -235,7 +235,7 @@ def _jacobians(traced: Traced, order: OrderLike, options: Options) -> tuple[list
                     f"there is no kernel for this Jacobian: {reason}; kernel='auto' does without if need be"
                 ) from reason
     if order == "auto" == options.body_order and not options.sparse:
-        return jacobians_with_pullbacks(*asked[:3])
+        return jacobians_without_matrices(*asked[:3])
     return jacobians_of(*asked, body_order=options.body_order, sparse=options.sparse)
 
 

@@ -17,11 +17,21 @@ from . import (  # noqa: F401  (they register their rules)
 from ._common_structure import array_of
 from ._complex import complex_rule, touches_complex
 from ._custom import as_differentiated
-from ._dense import dense_rule, real_type, real_view, view_shape
+from ._dense import dense_rule, of_real_view, real_type, real_view, view_shape
 from ._dependence import follow
 from ._elementwise import NotElementwise, array_type, elementwise_as_found, jvp_program, static_number
 from ._finite import FiniteValues, finite_in_every_step, zeros_are_spoilt
-from ._registry import Blocks, Call, Inexpressible, Jacobians, Rule, find_rule, register_rule, worth_pulling
+from ._registry import (
+    Blocks,
+    Call,
+    Inexpressible,
+    Jacobians,
+    Rule,
+    find_rule,
+    register_rule,
+    worth_pulling,
+    worth_pushing,
+)
 from ._relabel import COPYING
 from .loops import follow_loop
 
@@ -45,6 +55,7 @@ __all__ = [
     "follow",
     "follow_loop",
     "jvp_program",
+    "of_real_view",
     "real_type",
     "real_view",
     "register_rule",
@@ -52,5 +63,6 @@ __all__ = [
     "touches_complex",
     "view_shape",
     "worth_pulling",
+    "worth_pushing",
     "zeros_are_spoilt",
 ]

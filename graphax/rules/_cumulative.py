@@ -10,7 +10,7 @@ import numpy as np
 from ..sparse import added_label, arranged_block, label_dims
 from ._batched import STATIC_LIMIT, batched_rule, register_batched, ties_of_dims
 from ._dense import view_shape
-from ._registry import Blocks, Call, register_pulling, worth_rows
+from ._registry import Blocks, Call, far_fewer, register_pulling, register_pushing
 
 
 @register_batched("cumprod", "cummax", "cummin", "cumlogsumexp")
@@ -22,9 +22,10 @@ def _cumulative(call: Call) -> tuple[list[Any], Blocks]:
 
 
 @register_pulling("cumprod", "cummax", "cummin", "cumlogsumexp")
-def _pulling(call: Call, rows: int) -> bool:
+@register_pushing("cumprod", "cummax", "cummin", "cumlogsumexp")
+def _moving_through(call: Call, moved: int) -> bool:
     """The Jacobian takes a derivative for every place along the axis."""
-    return worth_rows(rows, np.shape(call.operands[0])[call.params["axis"]])
+    return far_fewer(moved, np.shape(call.operands[0])[call.params["axis"]])
 
 
 @register_batched("cumsum")

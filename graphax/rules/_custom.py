@@ -6,6 +6,7 @@ second derivative goes on with the rule's program, as in JAX. A rule that is not
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -32,6 +33,9 @@ from ._elementwise import (
 from ._linearity import is_linear
 from ._registry import Blocks, Call, Inexpressible, Inputs, Jacobians, register_dependence
 
+#: So many times fewer results than arguments are pulled back by a rule, as dense rows.
+_FEW = 8
+
 
 @register_batched("custom_jvp_call")
 def _custom_jvp(call: Call) -> tuple[list[Any], Blocks]:
@@ -54,7 +58,10 @@ def _custom_jvp(call: Call) -> tuple[list[Any], Blocks]:
     try:
         return elementwise(call, program)
     except NotElementwise:
-        return _by_rule(call, program)
+        few = _FEW * sum(math.prod(kind.shape) for kind in types) <= sum(
+            math.prod(np.shape(call.operands[at])) for at in call.moving
+        )
+        return dense_rule(call) if few else _by_rule(call, program)
 
 
 def _by_rule(call: Call, program: Program) -> tuple[list[Any], Blocks]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ._batched import batched_rule, register_batched, ties_of_dims
-from ._registry import Blocks, Call, register_pulling, worth_rows
+from ._registry import Blocks, Call, far_fewer, register_pulling, register_pushing
 
 
 @register_batched("fft")
@@ -18,6 +18,7 @@ def _fft(call: Call) -> tuple[list[Any], Blocks]:
 
 
 @register_pulling("fft")
-def _pulling(call: Call, rows: int) -> bool:
+@register_pushing("fft")
+def _moving_through(call: Call, moved: int) -> bool:
     """The Jacobian takes a transform for every number of the shortest one."""
-    return worth_rows(rows, math.prod(call.params["fft_lengths"]))
+    return far_fewer(moved, math.prod(call.params["fft_lengths"]))

@@ -140,15 +140,16 @@ Inputs = frozenset[int]
 #: From an equation, and for every operand the inputs that it depends on, to the same for every result.
 Dependence = Callable[[Equation, Sequence[Inputs]], list[Inputs]]
 
-#: Whether a call, in a function of whose results there are so many numbers, is better pulled back.
-Pulling = Callable[[Call, int], bool]
+#: Whether so many rows, or columns, are better moved through a call than multiplied by its Jacobian.
+Moving = Callable[[Call, int], bool]
 
-#: So many times fewer rows must be pulled back than a Jacobian takes derivatives.
+#: So many times fewer rows or columns must be moved than a Jacobian takes derivatives.
 _FEWER = 2
 
 _RULES: dict[str, Rule] = {}
 _DEPENDENCES: dict[str, Dependence] = {}
-_PULLING: dict[str, Pulling] = {}
+_PULLING: dict[str, Moving] = {}
+_PUSHING: dict[str, Moving] = {}
 
 
 def register_rule(*primitives: core.Primitive | str) -> Callable[[R], R]:
@@ -169,6 +170,7 @@ def register_rule(*primitives: core.Primitive | str) -> Callable[[R], R]:
             _RULES[name] = rule
             _DEPENDENCES.pop(name, None)  # that of the rule that was
             _PULLING.pop(name, None)
+            _PUSHING.pop(name, None)
         return rule
 
     return register
@@ -184,30 +186,51 @@ def register_dependence(*names: str) -> Callable[[Dependence], Dependence]:
     return register
 
 
-def register_pulling(*names: str) -> Callable[[Pulling], Pulling]:
-    """Say when primitives, which JAX can pull back, are better pulled back than given a Jacobian."""
+def register_pulling(*names: str) -> Callable[[Moving], Moving]:
+    """Say when rows are better pulled back through primitives, by JAX, than multiplied by their Jacobians."""
 
-    def register(asked: Pulling) -> Pulling:
-        _PULLING.update(dict.fromkeys(names, asked))
-        return asked
+    def register(worth: Moving) -> Moving:
+        _PULLING.update(dict.fromkeys(names, worth))
+        return worth
+
+    return register
+
+
+def register_pushing(*names: str) -> Callable[[Moving], Moving]:
+    """Say when columns are better pushed forward through primitives, by JAX, than multiplied by Jacobians."""
+
+    def register(worth: Moving) -> Moving:
+        _PUSHING.update(dict.fromkeys(names, worth))
+        return worth
 
     return register
 
 
 def worth_pulling(call: Call, rows: int) -> bool:
-    """Whether a primitive is better pulled back than given a Jacobian.
+    """Whether rows are better pulled back through a call than multiplied by its Jacobian.
 
     Args:
         call: the call.
         rows: how many numbers the results of the whole function are.
     """
-    asked = _PULLING.get(call.primitive.name)
-    return asked is not None and asked(call, rows)
+    worth = _PULLING.get(call.primitive.name)
+    return worth is not None and worth(call, rows)
 
 
-def worth_rows(rows: int, derivatives: int) -> bool:
-    """Whether pulling so many rows back is better than a Jacobian that takes so many derivatives."""
-    return _FEWER * rows <= derivatives
+def worth_pushing(call: Call, columns: int) -> bool:
+    """Whether columns are better pushed forward through a call than multiplied by its Jacobian.
+
+    Args:
+        call: the call.
+        columns: how many numbers the differentiated arguments of the whole function are.
+    """
+    worth = _PUSHING.get(call.primitive.name)
+    return worth is not None and worth(call, columns)
+
+
+def far_fewer(moved: int, derivatives: int) -> bool:
+    """Whether moving so many rows or columns is better than a Jacobian that takes so many derivatives."""
+    return _FEWER * moved <= derivatives
 
 
 def find_rule(primitive: core.Primitive | str) -> Rule | None:

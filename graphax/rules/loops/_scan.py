@@ -20,7 +20,16 @@ from typing import Any
 
 from ..._trace import Equation, holds, scan_counts
 from ...sparse import identity_block
-from .._registry import Blocks, Call, Inputs, register_dependence, register_pulling, register_rule, worth_rows
+from .._registry import (
+    Blocks,
+    Call,
+    Inputs,
+    far_fewer,
+    register_dependence,
+    register_pulling,
+    register_pushing,
+    register_rule,
+)
 from ._flow import Flow, find_flow, follow_loop
 from ._loop import Loop
 from ._map import mapped
@@ -34,8 +43,9 @@ _STORED = 2**24
 _FEW = 64
 #: Blocks of so many times fewer numbers than there are entries are carried step by step.
 _THIN = 4
-#: At least so many numbers come of a loop that is pulled back for fewer.
-_PRODUCING = 8
+#: At least so many numbers are read by a loop through which fewer columns are pushed, or come of one through
+#: which fewer rows are pulled.
+_MANY = 8
 #: How many times faster a number goes through a product of large matrices than through a sum.
 _FASTER = 8
 #: Under `vmap` both branches are run, loops run as long as the longest, and random bits may differ.
@@ -60,15 +70,28 @@ def _loop_of(call: Call) -> Loop:
 
 @register_pulling("scan")
 def _pulling(call: Call, rows: int) -> bool:
-    """Where many numbers come of a loop, and its Jacobian is not thin."""
+    """Where many numbers come of a loop."""
     loop = _loop_of(call)
     flow = loop.flow
     produced = flow.packing(loop.finals()).size + flow.length * flow.out_packing(flow.results).size
-    if produced < _PRODUCING or not worth_rows(rows, produced):
+    return _moving(loop, rows, produced) and not holds(flow.body.jaxpr, ("while",))
+
+
+@register_pushing("scan")
+def _pushing(call: Call, columns: int) -> bool:
+    """Where a loop reads many numbers."""
+    loop = _loop_of(call)
+    flow = loop.flow
+    read = flow.packing(flow.columns).size + flow.length * flow.packing(flow.through).size
+    return _moving(loop, columns, read)
+
+
+def _moving(loop: Loop, moved: int, numbers: int) -> bool:
+    """Whether so many rows or columns are better moved through a loop that has so many numbers there."""
+    flow = loop.flow
+    if numbers < _MANY or not far_fewer(moved, numbers) or not flow.carries or not flow.length:
         return False
-    if not flow.carries or not flow.length or flow.body.effects or holds(flow.body.jaxpr, ("while",)):
-        return False
-    return not _is_thin(flow, settled(loop))
+    return not flow.body.effects and not _is_thin(flow, settled(loop))
 
 
 def _is_thin(flow: Flow, form: Carried) -> bool:
