@@ -25,7 +25,7 @@ from ._graph import reachable
 from ._linearize import linearize
 from ._numbering import Edge, Numbering
 from ._pullback import NO_PULLBACK, cotangent_of, pullback_of, view_of_cotangent
-from ._trace import Atom, Equation, is_differentiable, with_moving
+from ._trace import Atom, Equation, Variable, is_differentiable, with_moving
 from .rules import (
     Blocks,
     Call,
@@ -56,7 +56,7 @@ class _Apart:
     """
 
     equation: Equation
-    wanted: tuple[Atom, ...]
+    wanted: tuple[Variable, ...]
     move: Callable[[Sequence[Any]], Sequence[Any]]
 
 
@@ -79,7 +79,8 @@ def jacobians_without_matrices(
             results, move = (pullback_of if backward else _pushing)(equation, call.operands, call.wanted)
         except Inexpressible:
             return None
-        every.append(_Apart(equation, tuple(itertools.compress(equation.inputs, call.wanted)), move))
+        moving = itertools.compress(equation.inputs, call.wanted)
+        every.append(_Apart(equation, tuple(atom for atom in moving if isinstance(atom, Variable)), move))
         return results
 
     results, edges = linearize(numbering, values, InnerJacobians("auto"), apart=apart)
@@ -88,7 +89,7 @@ def jacobians_without_matrices(
     # Zeros among what has been moved may be what a selection has left out.
     spoilt = zeros_are_spoilt(replace(numbering.program, outputs=tuple(outputs)), numbering.active)
     holes = Zeros.OF_SELECTION if spoilt else None
-    nodes = {numbering.number[atom]: view_shape(atom.aval) for atom in outputs}
+    nodes = {numbering.number[x]: view_shape(x.aval) for x in outputs if isinstance(x, Variable)}
     for one in reversed(every) if backward else every:
         edges = (_pulled if backward else _pushed)(numbering, nodes, edges, one, holes)
     return accumulated(numbering, num_outputs, results, edges, "reverse" if backward else "forward")
@@ -113,7 +114,7 @@ def _pulled(
     reached = [at for at in outputs if at in returned or not returned.isdisjoint(rows.get(at, {}))]
     sizes = [math.prod(outputs[target]) for target in reached]
 
-    def cotangents(atom: Atom) -> Any:
+    def cotangents(atom: Variable) -> Any:
         """Those of a result of the equation, one for every row of the outputs."""
         shape, dtype, source = view_shape(atom.aval), real_type(atom.aval.dtype), number[atom]
         strips = []
@@ -153,7 +154,7 @@ def _pushed(
     shapes = [view_shape(inputs[source]) for source in reached]
     sizes = list(map(math.prod, shapes))
 
-    def tangents(atom: Atom) -> Any:
+    def tangents(atom: Variable) -> Any:
         """Those of an operand of the equation, one for every column of the inputs, along a last axis."""
         shape, dtype, target = view_shape(atom.aval), real_type(atom.aval.dtype), number[atom]
         strips = []

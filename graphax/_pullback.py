@@ -30,6 +30,7 @@ from ._trace import (
     with_moving,
 )
 from .rules import (
+    Call,
     Inexpressible,
     as_differentiated,
     finite_in_every_step,

@@ -119,7 +119,7 @@ def _choose(loop: Loop) -> Way:
     returned = flow.out_packing(flow.results).size
     form = settled(loop)
     if _is_thin(flow, form):
-        return functools.partial(stepwise, form=form)
+        return functools.partial(stepwise, settled_form=form)
     # Rows are gathered number by number; the columns move by products of matrices, which are faster.
     all_rows, all_columns = rows + length * returned, columns + length * through
     pulling = _FASTER * all_rows * (carried**2 + fixed + slices) < all_columns * carried**2
@@ -129,7 +129,7 @@ def _choose(loop: Loop) -> Way:
     stored = length * (carried + returned) * (carried + fixed + slices)
     if batchable and stored <= _STORED and carried <= _FEW:
         return backward_products if backward and not flow.results else forward_products
-    return functools.partial(stepwise, form=form)
+    return functools.partial(stepwise, settled_form=form)
 
 
 def _no_steps(loop: Loop) -> tuple[list[Any], Blocks]:

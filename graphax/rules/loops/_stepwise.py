@@ -28,12 +28,12 @@ _FEW_CARRIED = 8
 _PATIENCE = 6
 
 
-def stepwise(loop: Loop, form: Carried | None = None) -> tuple[list[Any], Blocks]:
+def stepwise(loop: Loop, settled_form: Carried | None = None) -> tuple[list[Any], Blocks]:
     """One loop computes the results and carries their Jacobians.
 
     Args:
         loop: the loop.
-        form: what :func:`settled` found, if it has been asked already.
+        settled_form: what :func:`settled` found, if it has been asked already.
     """
     flow = loop.flow
     pairs = [
@@ -58,7 +58,7 @@ def stepwise(loop: Loop, form: Carried | None = None) -> tuple[list[Any], Blocks
         after = loop.varying(advance(flow, found, jacobians, form, at))
         return (results[: flow.num_carry], after), (results[flow.num_carry :], stacked)
 
-    jacobians, form = initial(loop, form)
+    jacobians, form = initial(loop, settled_form)
     start = loop.start, loop.varying(jacobians)
     (final, jacobians), (stacked, rows) = loop.scan(step, start, (jnp.arange(flow.length), loop.slices))
     blocks = final_blocks(loop, jacobians)
