@@ -58,8 +58,8 @@ def jacve(
             of vertex numbers as :func:`graphax.trace` prints them, or an order from
             :func:`graphax.load_order`. ``"auto"`` is the order that :func:`graphax.orders.auto` remembers or
             finds: never of more multiplications than the other three, unless these take too long to count. Of
-            a function with few results, or few arguments, scans, factorisations, convolutions and the like then
-            have no Jacobian: rows are pulled back through them, or columns pushed forward.
+            a function with few results, or few arguments, scans, factorisations, convolutions and the like
+            then have no Jacobian: rows are pulled back through them, or columns pushed forward.
             A name or a loaded order may also stand in second place, before the argnums:
             ``jacve(fun, "reverse", (0, 1))``.
         sparse: whether leaves of the Jacobian are :class:`graphax.sparse.Block`, which hold the structural

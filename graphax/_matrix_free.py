@@ -25,7 +25,7 @@ from ._graph import reachable
 from ._linearize import linearize
 from ._numbering import Edge, Numbering
 from ._pullback import NO_PULLBACK, cotangent_of, pullback_of, view_of_cotangent
-from ._trace import Atom, Equation, Variable, is_differentiable, with_moving
+from ._trace import Atom, Equation, Variable, is_differentiable, is_split, varying_as, with_moving
 from .rules import (
     Blocks,
     Call,
@@ -73,7 +73,8 @@ def jacobians_without_matrices(
     every: list[_Apart] = []
 
     def apart(call: Call, equation: Equation) -> Sequence[Any] | None:
-        if not (worth_pulling(call, rows) if backward else worth_pushing(call, columns)):
+        worth = worth_pulling(call, rows) if backward else worth_pushing(call, columns)
+        if not worth or any(is_split(atom.aval) for atom in equation.inputs):
             return None
         try:
             results, move = (pullback_of if backward else _pushing)(equation, call.operands, call.wanted)
@@ -229,7 +230,8 @@ def _pushing(
         ) from error
 
     def push(tangents: Sequence[Any]) -> list[Any]:
-        found = iter(linear(*tangents))
+        moving = itertools.compress(operands, wanted)
+        found = iter(linear(*itertools.starmap(varying_as, zip(tangents, moving, strict=True))))
         return [next(found) if carried else None for carried in carries]
 
     return results, push

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ..._trace import is_complex, is_split
 from ...sparse import Block, identity_block
 from .._common_structure import GO_DENSE, array_of, as_block, same_types, with_structure
 from .._registry import Blocks
@@ -105,7 +106,8 @@ def settled(loop: Loop) -> Carried:
     flow, keys = loop.flow, _keys(loop.flow)
     entries = sum(flow.packing([carry]).size * flow.packing([column]).size for carry, column in keys)
     few = flow.packing(flow.carries).size < _FEW_CARRIED and entries <= GO_DENSE
-    if flow.through or few or not entries:
+    # The zeros of a form are split among no devices, and real views of complex numbers have no form.
+    if flow.through or few or not entries or any(is_complex(x) or is_split(x) for x in flow.body.in_avals):
         return {}
 
     def in_first_step() -> Blocks:
