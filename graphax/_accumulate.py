@@ -13,7 +13,7 @@ from jax.extend import core
 from ._elimination import accumulate
 from ._graph import ComputationalGraph, build_graph
 from ._linearize import linearize
-from ._numbering import Numbering, number_vertices
+from ._numbering import Edge, Numbering, number_vertices
 from ._trace import Constant, Variable, inline
 from .choose import OrderLike, resolve_order
 from .rules import Blocks, view_shape
@@ -46,6 +46,18 @@ def jacobians_of(
         differentiated input, or None where it does not depend on that.
     """
     results, blocks = linearize(numbering, values, InnerJacobians(body_order), finite=finite)
+    return accumulated(numbering, num_outputs, results, blocks, order, sparse)
+
+
+def accumulated(
+    numbering: Numbering,
+    num_outputs: int,
+    results: list[Any],
+    blocks: dict[Edge, Block],
+    order: OrderLike,
+    sparse: bool = False,
+) -> tuple[list[Any], Blocks]:
+    """As :func:`jacobians_of`, of a program that has been linearised."""
     graph, blocks = build_graph(numbering, num_outputs, blocks)
     vertices = resolve_order(graph, order)
     with jax.named_scope("accumulate"):

@@ -180,8 +180,8 @@ def build_graph(
         numbering.number[atom] if isinstance(atom, Variable) and atom in numbering.active else None
         for atom in numbering.program.outputs[:num_outputs]
     )
-    down = _reachable(numbering.inputs, blocks)
-    up = _reachable([node for node in outputs if node is not None], [(w, v) for v, w in blocks])
+    down = reachable(numbering.inputs, blocks)
+    up = reachable([node for node in outputs if node is not None], [(w, v) for v, w in blocks])
     alive = {edge: block for edge, block in blocks.items() if edge[0] in down and edge[1] in up}
     reached = down | set(numbering.inputs)
     outputs = tuple(node if node in reached else None for node in outputs)
@@ -189,7 +189,8 @@ def build_graph(
     return ComputationalGraph(numbering, outputs, structures), alive
 
 
-def _reachable(sources: Iterable[int], edges: Iterable[Edge]) -> set[int]:
+def reachable(sources: Iterable[int], edges: Iterable[Edge]) -> set[int]:
+    """Some nodes, and those to which edges lead from them."""
     successors: dict[int, list[int]] = {}
     for source, target in edges:
         successors.setdefault(source, []).append(target)

@@ -17,6 +17,7 @@ from ._assemble import assemble
 from ._elimination import OpCount
 from ._fallback import differentiate, refusing, warn_of_fallback, with_one_warning
 from ._graph import ComputationalGraph, order_cost
+from ._matrix_free import jacobians_without_matrices
 from ._trace import is_differentiable, usual_promotion
 from .choose import OrderLike, resolve_order
 from .kernels import NoKernel, jacobians_by_kernel
@@ -57,7 +58,9 @@ def jacve(
         order: ``"auto"``, ``"forward"`` or ``"fwd"``, ``"reverse"`` or ``"rev"``, ``"markowitz"``, a sequence
             of vertex numbers as :func:`graphax.trace` prints them, or an order from
             :func:`graphax.load_order`. ``"auto"`` is the order that :func:`graphax.orders.auto` remembers or
-            finds: never of more multiplications than the other three, unless these take too long to count.
+            finds: never of more multiplications than the other three, unless these take too long to count. Of
+            a function with few results, or few arguments, scans, factorisations, convolutions and the like
+            then have no Jacobian: rows are pulled back through them, or columns pushed forward.
             A name or a loaded order may also stand in second place, before the argnums:
             ``jacve(fun, "reverse", (0, 1))``.
         sparse: whether leaves of the Jacobian are :class:`graphax.sparse.Block`, which hold the structural
@@ -235,6 +238,8 @@ def _jacobians(traced: Traced, order: OrderLike, options: Options) -> tuple[list
                 raise TypeError(
                     f"there is no kernel for this Jacobian: {reason}; kernel='auto' does without if need be"
                 ) from reason
+    if order == "auto" == options.body_order and not options.sparse:
+        return jacobians_without_matrices(*asked[:3])
     return jacobians_of(*asked, body_order=options.body_order, sparse=options.sparse)
 
 

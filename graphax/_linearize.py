@@ -32,7 +32,7 @@ def linearize(
     values: Sequence[Any],
     jacobians: Jacobians,
     *,
-    evaluate: Callable[[Equation, Sequence[Any]], Sequence[Any]] = Equation.evaluate,
+    apart: Callable[[Call, Equation], Sequence[Any] | None] = lambda call, equation: None,
     finite: Sequence[bool] | None = None,
 ) -> tuple[list[Any], dict[Edge, Block]]:
     """Evaluate a program together with the local Jacobians of its equations.
@@ -41,7 +41,8 @@ def linearize(
         numbering: the numbered program.
         values: one array for every input of the program.
         jacobians: of programs inside this one, the bodies of loops and branches.
-        evaluate: from an equation of which no Jacobian is wanted, and its operands, to its results.
+        apart: from an equation of which Jacobians are wanted to its results, if these shall have no edges to
+            its operands; else to None.
         finite: for every input whether it is known to be finite; all of them if left out.
 
     Returns:
@@ -55,14 +56,18 @@ def linearize(
     finite_values = FiniteValues(program, finite)
     for equation, wanted in zip(program.equations, numbering.wanted, strict=True):
         operands = [read(env, atom) for atom in equation.inputs]
+        results, blocks = None, []
         if any(wanted):
             call = _call(numbering, equation, operands, wanted, known, finite_values, jacobians)
-            with equation.surroundings.entered():
-                results, blocks = _apply_rule(call, equation)
-            _collect(numbering, equation, wanted, finite_values.after(equation, blocks), edges)
+            results = apart(call, equation)
+            if results is None:
+                with equation.surroundings.entered():
+                    results, blocks = _apply_rule(call, equation)
         else:
-            results = evaluate(equation, operands)
-            finite_values.after(equation, [])
+            results = equation.evaluate(operands)
+        blocks = finite_values.after(equation, blocks)
+        if blocks:
+            _collect(numbering, equation, wanted, blocks, edges)
         env.update(zip(equation.outputs, results, strict=True))
     return [read(env, atom) for atom in program.outputs], edges
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -31,6 +30,7 @@ from ._trace import (
     with_moving,
 )
 from .rules import (
+    Call,
     Inexpressible,
     as_differentiated,
     finite_in_every_step,
@@ -45,7 +45,7 @@ from .sparse import Block, dense_block
 NO_PULLBACK = (ValueError, NotImplementedError, AssertionError)
 #: Of every differentiated output, as JAX's pullbacks take them; or None for zeros.
 Cotangents = Sequence[Any]
-#: From cotangents of the results of a loop to those of its differentiated operands.
+#: From cotangents of the results of an equation to those of its differentiated operands.
 Pull = Callable[[Cotangents], Sequence[Any]]
 
 
@@ -66,32 +66,15 @@ def pulled_back(
     Returns:
         the values of the outputs, and for each of ``several`` the cotangents of the differentiated inputs.
     """
-    program = numbering.program
-    loops = {
-        equation: wanted
-        for equation, wanted in zip(program.equations, numbering.wanted, strict=True)
-        if equation.primitive.name == "scan" and any(wanted)
-    }
     pulls: dict[Equation, Pull] = {}
 
-    def evaluate(equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
-        if equation not in loops:
-            return equation.evaluate(operands)
-        way = _by_blocks if zeros_are_spoilt(inline(equation.params["jaxpr"])) else _by_jax
-        results, pulls[equation] = way(equation, operands, loops[equation])
+    def apart(call: Call, equation: Equation) -> Sequence[Any] | None:
+        if equation.primitive.name != "scan":
+            return None
+        results, pulls[equation] = pullback_of(equation, call.operands, call.wanted)
         return results
 
-    wanted = tuple(
-        (False,) * len(row) if equation in loops else row
-        for equation, row in zip(program.equations, numbering.wanted, strict=True)
-    )
-    results, edges = linearize(
-        replace(numbering, wanted=wanted),
-        values,
-        InnerJacobians("reverse"),
-        evaluate=evaluate,
-        finite=finite,
-    )
+    results, edges = linearize(numbering, values, InnerJacobians("reverse"), apart=apart, finite=finite)
     return results, [_sweep(numbering, edges, pulls, cotangents) for cotangents in several]
 
 
@@ -136,10 +119,8 @@ def _sweep(
 
 
 def _row(cotangent: Any) -> Block:
-    """The derivative of a number by the real view of an array; a cotangent is ``dy/da - i dy/db``."""
-    if is_complex(cotangent):
-        cotangent = real_view(lax.conj(cotangent))
-    return dense_block(cotangent, (), cotangent.shape)
+    view = view_of_cotangent(cotangent)
+    return dense_block(view, (), view.shape)
 
 
 def _cotangent(row: Block | None, aval: Any) -> Any:
@@ -147,17 +128,39 @@ def _cotangent(row: Block | None, aval: Any) -> Any:
         return None
     if row is None:
         return lax.full(aval.shape, 0, aval.dtype)
-    found = row.todense(real_type(aval.dtype))
-    return lax.complex(found[..., 0], lax.neg(found[..., 1])) if is_complex(aval) else found
+    return cotangent_of(row.todense(real_type(aval.dtype)), aval)
+
+
+def view_of_cotangent(cotangent: Any) -> Any:
+    """The derivative by the real view of an array; a cotangent is ``dy/da - i dy/db``."""
+    return real_view(lax.conj(cotangent)) if is_complex(cotangent) else cotangent
+
+
+def cotangent_of(view: Any, aval: Any) -> Any:
+    """The cotangent of an array, from the derivative by its real view."""
+    return lax.complex(view[..., 0], lax.neg(view[..., 1])) if is_complex(aval) else view
+
+
+def pullback_of(
+    equation: Equation, operands: Sequence[Any], wanted: Sequence[bool]
+) -> tuple[Sequence[Any], Pull]:
+    """The results of an equation, and what pulls cotangents of them back to the wanted operands.
+
+    Raises:
+        Inexpressible: when JAX cannot pull back through it.
+    """
+    if equation.primitive.name == "scan" and zeros_are_spoilt(inline(equation.params["jaxpr"])):
+        return _by_blocks(equation, operands, wanted)
+    return _by_jax(equation, operands, wanted)
 
 
 def _by_jax(
     equation: Equation, operands: Sequence[Any], wanted: Sequence[bool]
 ) -> tuple[Sequence[Any], Pull]:
-    """The results of a scan, and its pullback."""
+    """The results of an equation, and its pullback in JAX."""
     carriers = [at for at, output in enumerate(equation.outputs) if is_differentiable(output.aval)]
 
-    def loop(*moving: Any) -> tuple[list[Any], list[Any]]:
+    def fun(*moving: Any) -> tuple[list[Any], list[Any]]:
         results = equation.evaluate(with_moving(operands, wanted, moving))
         return [results[at] for at in carriers], results
 
@@ -166,7 +169,7 @@ def _by_jax(
             return pull(varying_as([cotangents[at] for at in carriers], *operands))
 
     with _pulling_back(equation):
-        _, pull, results = jax.vjp(loop, *itertools.compress(operands, wanted), has_aux=True)
+        _, pull, results = jax.vjp(fun, *itertools.compress(operands, wanted), has_aux=True)
     return results, pull_on
 
 

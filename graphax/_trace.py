@@ -433,6 +433,12 @@ def holds(jaxpr: core.Jaxpr, names: Sequence[str]) -> bool:
     )
 
 
+def is_split(aval: Any) -> bool:
+    """Whether arrays of this type are split among devices, explicitly."""
+    sharding = getattr(aval, "sharding", None)
+    return sharding is not None and any(part is not None for part in sharding.spec)
+
+
 def is_differentiable(aval: Any) -> bool:
     """Whether an array of this type can carry a derivative."""
     dtype = getattr(aval, "dtype", None)

@@ -14,13 +14,24 @@ from . import (  # noqa: F401  (they register their rules)
     _sorting,
     _windows,
 )
+from ._common_structure import array_of
 from ._complex import complex_rule, touches_complex
 from ._custom import as_differentiated
-from ._dense import dense_rule, real_type, real_view, view_shape
+from ._dense import dense_rule, of_real_view, real_type, real_view, view_shape
 from ._dependence import follow
 from ._elementwise import NotElementwise, array_type, elementwise_as_found, jvp_program, static_number
 from ._finite import FiniteValues, finite_in_every_step, zeros_are_spoilt
-from ._registry import Blocks, Call, Inexpressible, Jacobians, Rule, find_rule, register_rule
+from ._registry import (
+    Blocks,
+    Call,
+    Inexpressible,
+    Jacobians,
+    Rule,
+    find_rule,
+    register_rule,
+    worth_pulling,
+    worth_pushing,
+)
 from ._relabel import COPYING
 from .loops import follow_loop
 
@@ -33,6 +44,7 @@ __all__ = [
     "Jacobians",
     "NotElementwise",
     "Rule",
+    "array_of",
     "array_type",
     "as_differentiated",
     "complex_rule",
@@ -43,11 +55,14 @@ __all__ = [
     "follow",
     "follow_loop",
     "jvp_program",
+    "of_real_view",
     "real_type",
     "real_view",
     "register_rule",
     "static_number",
     "touches_complex",
     "view_shape",
+    "worth_pulling",
+    "worth_pushing",
     "zeros_are_spoilt",
 ]

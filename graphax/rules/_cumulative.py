@@ -10,7 +10,7 @@ import numpy as np
 from ..sparse import added_label, arranged_block, label_dims
 from ._batched import STATIC_LIMIT, batched_rule, register_batched, ties_of_dims
 from ._dense import view_shape
-from ._registry import Blocks, Call
+from ._registry import Blocks, Call, far_fewer, register_pulling, register_pushing
 
 
 @register_batched("cumprod", "cummax", "cummin", "cumlogsumexp")
@@ -19,6 +19,13 @@ def _cumulative(call: Call) -> tuple[list[Any], Blocks]:
     return batched_rule(
         call, lambda at: ties_of_dims([dim for dim in range(rank) if dim != call.params["axis"]])
     )
+
+
+@register_pulling("cumprod", "cummax", "cummin", "cumlogsumexp")
+@register_pushing("cumprod", "cummax", "cummin", "cumlogsumexp")
+def _moving_through(call: Call, moved: int) -> bool:
+    """The Jacobian takes a derivative for every place along the axis."""
+    return far_fewer(moved, np.shape(call.operands[0])[call.params["axis"]])
 
 
 @register_batched("cumsum")

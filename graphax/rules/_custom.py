@@ -6,7 +6,7 @@ second derivative goes on with the rule's program, as in JAX. A rule that is not
 
 from __future__ import annotations
 
-import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,7 @@ from jax.extend import core
 from .._trace import Equation, Program, holds, inline, is_differentiable, with_moving
 from ._batched import register_batched
 from ._complex import touches_complex
-from ._dense import dense_rule, first_that_works, one_by_one, pulled_rows, put_dense
+from ._dense import dense_rule
 from ._dependence import by_jvp
 from ._elementwise import (
     NotElementwise,
@@ -31,12 +31,15 @@ from ._elementwise import (
     partial_derivatives,
 )
 from ._linearity import is_linear
-from ._registry import Blocks, Call, Inexpressible, Inputs, register_dependence
+from ._registry import Blocks, Call, Inexpressible, Inputs, Jacobians, register_dependence
+
+#: So many times fewer results than arguments are pulled back by a rule, as dense rows.
+_FEW = 8
 
 
 @register_batched("custom_jvp_call")
 def _custom_jvp(call: Call) -> tuple[list[Any], Blocks]:
-    """Diagonal where the rule turns out to be elementwise in the tangents, else dense."""
+    """Diagonal where the rule turns out to be elementwise in the tangents; else the rule is eliminated."""
     call = _with_all_tangents(call)
     program = derivative_program(call)
     count, first = call.num_results, len(call.operands)
@@ -55,12 +58,34 @@ def _custom_jvp(call: Call) -> tuple[list[Any], Blocks]:
     try:
         return elementwise(call, program)
     except NotElementwise:
-        return dense_rule(call)
+        few = _FEW * sum(math.prod(kind.shape) for kind in types) <= sum(
+            math.prod(np.shape(call.operands[at])) for at in call.moving
+        )
+        return dense_rule(call) if few else _by_rule(call, program)
+
+
+def _by_rule(call: Call, program: Program) -> tuple[list[Any], Blocks]:
+    """The Jacobians of a rule, which is linear, with respect to its tangents."""
+    count, tangents = call.num_results, [lax.full_like(call.operands[at], 0) for at in call.moving]
+    values = [*call.operands, *tangents]
+    results, rows = _named(call)(
+        jax.make_jaxpr(program)(*values),
+        values,
+        [False] * len(call.operands) + [True] * len(tangents),
+        [at >= count for at in range(len(program.outputs))],
+        call.finite and [*call.finite, *[True] * len(tangents)],
+    )
+    columns = dict(zip(call.moving, range(len(call.operands), len(values)), strict=True))
+    return results[:count], [call.row(lambda at, row=row: row[columns[at]]) for row in rows[count:]]
+
+
+def _named(call: Call) -> Jacobians:
+    return call.jacobians if call.jacobians.named else call.jacobians.by("auto")
 
 
 @register_batched("custom_vjp_call")
 def _custom_vjp(call: Call) -> tuple[list[Any], Blocks]:
-    """Diagonal where the rule turns out to be elementwise in the cotangents, else dense."""
+    """Diagonal where the rule turns out to be elementwise in the cotangents; else the rule is eliminated."""
     call = _with_all_tangents(call)
     types = _result_types(call)
     carriers = [at for at, kind in enumerate(types) if is_differentiable(kind)]
@@ -92,13 +117,13 @@ def _entrywise(call: Call, backward: Program, shape: tuple[int, ...]) -> Blocks:
 
 
 def _pulled(call: Call, backward: core.ClosedJaxpr, carriers: Sequence[int], values: Sequence[Any]) -> Blocks:
-    def pull(cotangents: Sequence[Any]) -> list[Any]:
-        return core.jaxpr_as_fun(backward)(*cotangents)
-
-    ways = [pulled_rows, functools.partial(pulled_rows, over=one_by_one)]
-    found = first_that_works(ways, pull, values, call)
+    """The Jacobians of a backward rule, which is linear, with respect to its cotangents, transposed."""
+    cotangents = [lax.full_like(value, 0) for value in values]
+    _, rows = _named(call)(backward, cotangents, [True] * len(cotangents))
     blocks: Blocks = [[None] * len(call.operands) for _ in range(call.num_results)]
-    put_dense(blocks, call, dict(zip(carriers, values, strict=True)), found)
+    for at, row in zip(call.moving, rows, strict=True):
+        for carrier, block in zip(carriers, row, strict=True):
+            blocks[carrier][at] = block and block.T
     return blocks
 
 

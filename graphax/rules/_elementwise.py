@@ -218,7 +218,7 @@ def partial_derivatives(
     Raises:
         NotElementwise: when a tangent meets a primitive that is not elementwise.
     """
-    walk = _Walk(dict(program.constants), {}, {})
+    walk = _Walk(dict(program.constants), {}, {}, {})
     for variable, operand, number in zip(program.inputs, operands, static, strict=False):
         walk.values[variable] = operand
         if number is not None:
@@ -237,11 +237,18 @@ class _Walk(NamedTuple):
     values: dict[Variable, Any]
     numbers: dict[Variable, Any]  # of operands that are literals
     tangents: dict[Variable, Partials]
+    squeezed: dict[Variable, tuple[Partials, tuple[int, ...]]]  # tangents, and their shapes before
 
     def coefficients(self, atom: Atom) -> Partials | None:
-        return self.tangents.get(atom) if isinstance(atom, Variable) else None
+        if not isinstance(atom, Variable):
+            return None
+        if atom in self.squeezed:
+            raise NotElementwise("reshape")
+        return self.tangents.get(atom)
 
     def step(self, equation: Equation) -> None:
+        if self._broadcasts(equation):
+            return
         tangents = [self.coefficients(atom) for atom in equation.inputs]
         if any(tangent is not None for tangent in tangents):
             result = self._propagate(equation, tangents)
@@ -251,6 +258,34 @@ class _Walk(NamedTuple):
             values = [read(self.values, atom) for atom in equation.inputs]
             results = equation.evaluate(values)
             self.values.update(zip(equation.outputs, results, strict=True))
+
+    def _broadcasts(self, equation: Equation) -> bool:
+        """Whether an equation is half of how JAX broadcasts a tangent along dimensions of size 1.
+
+        They are squeezed, and the others then go to their own places among those of the result.
+        """
+        name = equation.primitive.name
+        if name not in ("reshape", "squeeze", "broadcast_in_dim"):
+            return False
+        source, (output,) = equation.inputs[0], equation.outputs
+        if not isinstance(source, Variable):
+            return False
+        if name == "broadcast_in_dim":
+            partials, before = self.squeezed.get(source, ({}, ()))
+            dims = zip(equation.params["broadcast_dimensions"], source.aval.shape, strict=True)
+            places = [dim for dim, size in dims if size != 1]
+            same = places == [dim for dim, size in enumerate(before) if size != 1]
+            if not partials or not same or len(before) != len(output.aval.shape):
+                return False
+            self.tangents[output] = partials
+            return True
+        partials = self.coefficients(source) or {}
+        sizes = [[size for size in shape if size != 1] for shape in (source.aval.shape, output.aval.shape)]
+        plain = all(part.factor.array is None and part.mask is None for part in partials.values())
+        if not partials or not plain or sizes[0] != sizes[1]:
+            return False
+        self.squeezed[output] = partials, source.aval.shape
+        return True
 
     def _propagate(self, equation: Equation, tangents: list[Partials | None]) -> Partials | None:
         """The coefficients of an equation's result; None if it cannot carry a derivative."""

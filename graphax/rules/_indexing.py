@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from jax import lax
 
 from .._trace import is_complex
-from ..sparse import Block, arranged_block, digit_table, label_dims, unit_block
+from ..sparse import Block, arranged_block, digit_table, identity_block, label_dims, unit_block
 from ._batched import register_batched
 from ._complex import real_block
 from ._dynamic import (
@@ -20,7 +21,7 @@ from ._dynamic import (
 )
 from ._elementwise import elementwise
 from ._registry import Blocks, Call, register_rule
-from ._relabel import copy_block, listed_dims
+from ._relabel import block_around, copy_block, listed_dims
 from ._scatter_apply import applied_function, apply_rule, as_gather
 
 #: Cases that a known choice takes for at most one in so many entries hold no zeros for the others.
@@ -53,14 +54,12 @@ def _scatter(call: Call) -> tuple[list[Any], Blocks]:
     numbers, sizes = as_gather(call.params["dimension_numbers"], updates_shape, len(shape))
     places, inside = _places(shape, indices, updates_shape, numbers, sizes, call.params["mode"])
     name = call.primitive.name
-    kept = np.ones(shape, bool)
-    targets = tuple(np.asarray(place[inside]) for place in places)
+    operand = identity_block(shape)
     if name in ("scatter", "scatter-mul"):
+        targets = tuple(np.asarray(place[inside]) for place in places)
         if shape and len(np.unique(np.ravel_multi_index(targets, shape))) < inside.sum():
             return dynamic_scatter_rule(call)  # which of several updates wins is not ours to say
-        kept[targets] = False
-    grid = [np.asarray(index) for index in np.indices(shape)]
-    operand = _selection(shape, shape, grid, kept)
+        operand = _kept(shape, targets)
     updates = _selection(updates_shape, shape, places, inside).T
     if name == "scatter-sub":
         updates = -updates
@@ -74,6 +73,19 @@ def _scatter(call: Call) -> tuple[list[Any], Blocks]:
     (result,) = call.evaluate()
     row = [real_block(operand, result), None, real_block(updates, result)]
     return [result], [[block if want else None for block, want in zip(row, call.wanted, strict=True)]]
+
+
+def _kept(shape: tuple[int, ...], targets: tuple[np.ndarray, ...]) -> Block:
+    """The block of an array of which the entries at some places, each named once, are overwritten."""
+    count = math.prod(np.shape(targets[0])) if shape else 1
+    if shape and count:
+        starts = [int(target.min()) for target in targets]
+        box = [int(target.max()) + 1 - start for target, start in zip(targets, starts, strict=True)]
+        if math.prod(box) == count:
+            return block_around(shape, starts, box)
+    kept = np.ones(shape, bool)
+    kept[targets] = False
+    return _selection(shape, shape, list(np.indices(shape)), kept)
 
 
 def _diagonal(value: Any) -> Block:
@@ -162,17 +174,7 @@ def _dynamic_update_slice(call: Call) -> tuple[list[Any], Blocks]:
     if call.wanted[1]:
         blocks[1] = copy_block(shape, update_shape, update_shape, [(start, 1) for start in starts])
     if call.wanted[0]:
-        # What is left around the updated box: for every dimension what lies before and after it, inside
-        # the box in the dimensions before, anywhere in those after.
-        kept = Block.zero(shape, shape)
-        for axis, (start, size) in enumerate(zip(starts, shape, strict=True)):
-            end = start + update_shape[axis]
-            for low, high in ((0, start), (end, size)):
-                firsts = [*starts[:axis], low, *[0] * (len(shape) - axis - 1)]
-                lines = [(first, 1) for first in firsts]
-                sizes = [*update_shape[:axis], high - low, *shape[axis + 1 :]]
-                kept = kept + copy_block(shape, shape, sizes, lines, lines)
-        blocks[0] = kept
+        blocks[0] = block_around(shape, starts, update_shape)
     (result,) = call.evaluate()
     return [result], [[block and real_block(block, result) for block in blocks]]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from .._trace import Atom, Program, inline, with_moving
 from ..sparse import Block, dense_block
 from ._batched import Apart, Tie, batched_rule, register_batched, tied_blocks, ties_of_dims
 from ._dense import basis, of_real_view, real_view
-from ._registry import Blocks, Call
+from ._registry import Blocks, Call, far_fewer, register_pulling, register_pushing
 
 _OF_MATRICES = """cholesky cholesky_update eig geqp3 geqrf hessenberg householder_product lu ormqr qr
     schur svd symmetric_product tridiagonal""".split()
@@ -80,6 +81,22 @@ def _linear_solve(call: Call) -> tuple[list[Any], Blocks]:
                 parts = [a @ b for a, b in zip(of_solution, column, strict=True) if a and b]
                 row[at] = functools.reduce(Block.__add__, parts) if parts else None
     return results, blocks
+
+
+@register_pulling(*_OF_MATRICES, "eigh")
+@register_pushing(*_OF_MATRICES, "eigh")
+def _moving_through_a_function(call: Call, moved: int) -> bool:
+    """The Jacobian takes a derivative for every number of the matrix."""
+    return far_fewer(moved, math.prod(np.shape(call.operands[0])[-2:]))
+
+
+@register_pulling("triangular_solve", "tridiagonal_solve", "custom_linear_solve")
+@register_pushing("triangular_solve", "tridiagonal_solve", "custom_linear_solve")
+def _moving_through_a_solution(call: Call, moved: int) -> bool:
+    """The Jacobian takes a solution for every number of a right-hand side, and for other operands as many."""
+    sizes = [size for size in np.shape(call.operands[-1])[-2:] if size > 1]
+    times = 1 if call.primitive.name == "custom_linear_solve" else sum(call.wanted)
+    return far_fewer(moved, times * min(sizes, default=1))
 
 
 def _inverse(call: Call, solutions: Sequence[Any], wanted: Sequence[bool]) -> list[list[Block | None]]:

@@ -140,8 +140,16 @@ Inputs = frozenset[int]
 #: From an equation, and for every operand the inputs that it depends on, to the same for every result.
 Dependence = Callable[[Equation, Sequence[Inputs]], list[Inputs]]
 
+#: Whether so many rows, or columns, are better moved through a call than multiplied by its Jacobian.
+Moving = Callable[[Call, int], bool]
+
+#: So many times fewer rows or columns must be moved than a Jacobian takes derivatives.
+_FEWER = 2
+
 _RULES: dict[str, Rule] = {}
 _DEPENDENCES: dict[str, Dependence] = {}
+_PULLING: dict[str, Moving] = {}
+_PUSHING: dict[str, Moving] = {}
 
 
 def register_rule(*primitives: core.Primitive | str) -> Callable[[R], R]:
@@ -161,6 +169,8 @@ def register_rule(*primitives: core.Primitive | str) -> Callable[[R], R]:
         for name in names:
             _RULES[name] = rule
             _DEPENDENCES.pop(name, None)  # that of the rule that was
+            _PULLING.pop(name, None)
+            _PUSHING.pop(name, None)
         return rule
 
     return register
@@ -174,6 +184,53 @@ def register_dependence(*names: str) -> Callable[[Dependence], Dependence]:
         return dependence
 
     return register
+
+
+def register_pulling(*names: str) -> Callable[[Moving], Moving]:
+    """Say when rows are better pulled back through primitives, by JAX, than multiplied by their Jacobians."""
+
+    def register(worth: Moving) -> Moving:
+        _PULLING.update(dict.fromkeys(names, worth))
+        return worth
+
+    return register
+
+
+def register_pushing(*names: str) -> Callable[[Moving], Moving]:
+    """Say when columns are better pushed forward through primitives, by JAX, than multiplied by Jacobians."""
+
+    def register(worth: Moving) -> Moving:
+        _PUSHING.update(dict.fromkeys(names, worth))
+        return worth
+
+    return register
+
+
+def worth_pulling(call: Call, rows: int) -> bool:
+    """Whether rows are better pulled back through a call than multiplied by its Jacobian.
+
+    Args:
+        call: the call.
+        rows: how many numbers the results of the whole function are.
+    """
+    worth = _PULLING.get(call.primitive.name)
+    return worth is not None and worth(call, rows)
+
+
+def worth_pushing(call: Call, columns: int) -> bool:
+    """Whether columns are better pushed forward through a call than multiplied by its Jacobian.
+
+    Args:
+        call: the call.
+        columns: how many numbers the differentiated arguments of the whole function are.
+    """
+    worth = _PUSHING.get(call.primitive.name)
+    return worth is not None and worth(call, columns)
+
+
+def far_fewer(moved: int, derivatives: int) -> bool:
+    """Whether moving so many rows or columns is better than a Jacobian that takes so many derivatives."""
+    return _FEWER * moved <= derivatives
 
 
 def find_rule(primitive: core.Primitive | str) -> Rule | None:

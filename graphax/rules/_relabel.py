@@ -131,6 +131,25 @@ def copy_block(
     return unit_block(to, from_, sizes)
 
 
+def block_around(shape: tuple[int, ...], starts: Sequence[int], box: Sequence[int]) -> Block:
+    """The block of an array whose entries in a box are overwritten.
+
+    Args:
+        shape: the shape of the array.
+        starts: the first index of the box in every dimension.
+        box: its size in every dimension.
+    """
+    kept = Block.zero(shape, shape)
+    # What lies before and after the box in one dimension, inside it in those before, anywhere in those after.
+    for axis, (start, size) in enumerate(zip(starts, shape, strict=True)):
+        for low, high in ((0, start), (start + box[axis], size)):
+            firsts = [*starts[:axis], low, *[0] * (len(shape) - axis - 1)]
+            lines = [(first, 1) for first in firsts]
+            sizes = [*box[:axis], high - low, *shape[axis + 1 :]]
+            kept = kept + copy_block(shape, shape, sizes, lines, lines)
+    return kept
+
+
 @relabelling("slice")
 def _slice(params: dict[str, Any], out_shape: Sequence[int], in_shape: Sequence[int]) -> Block:
     strides = params["strides"] or (1,) * len(in_shape)

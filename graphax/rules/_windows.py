@@ -16,7 +16,7 @@ from .._trace import is_differentiable
 from ..sparse import Block, added_label, arranged_block, label_dims
 from ._batched import STATIC_LIMIT, Apart, Fun, Tie, by_columns, register_batched, tied_blocks
 from ._dense import view_shape
-from ._registry import Blocks, Call
+from ._registry import Blocks, Call, far_fewer, register_pulling, register_pushing
 
 
 @dataclass(frozen=True)
@@ -205,6 +205,27 @@ def _conv(call: Call) -> tuple[list[Any], Blocks]:
     apart = Apart(left_ties, left_parts, out_parts), Apart(right_ties, right_parts, out_parts)
     columns = by_columns(call, lambda at: tied_blocks(call, at, call.of_operand(at), [result], apart[at]))
     return [result], columns
+
+
+@register_pulling("conv_general_dilated")
+@register_pushing("conv_general_dilated")
+def _moving_through_a_convolution(call: Call, moved: int) -> bool:
+    """The Jacobian takes a convolution for every number of an image, or of a kernel."""
+    images, kernels, _ = call.params["dimension_numbers"]
+    at, features = (0, images[0]) if call.wanted[0] else (1, kernels[0])
+    return far_fewer(moved, _numbers_beside(np.shape(call.operands[at]), [features]))
+
+
+@register_pulling("reduce_window_max", "reduce_window_min")
+@register_pushing("reduce_window_max", "reduce_window_min")
+def _moving_through_a_reduction(call: Call, moved: int) -> bool:
+    """The Jacobian takes a derivative for every number along the dimensions in which windows slide."""
+    still = [dim for dim, size in enumerate(call.params["window_dimensions"]) if size == 1]
+    return far_fewer(moved, _numbers_beside(np.shape(call.operands[0]), still))
+
+
+def _numbers_beside(shape: Sequence[int], dims: Sequence[int]) -> int:
+    return math.prod(size for dim, size in enumerate(shape) if dim not in dims)
 
 
 def _first_parts(parts: Sequence[Sequence[int]]) -> list[int]:

@@ -17,7 +17,7 @@ from ._compose import accumulate_duplicates
 from ._cost import worth_listing
 from ._draft import Workspace
 from ._equate import equate
-from ._holes import Holed, numbers_of, of_selection
+from ._holes import Holed, Zeros, numbers_of, of_selection, with_holes
 from ._scaled import Scaled
 from ._steps import Step, Value, reshape, run_steps, scatter_add, transpose
 from ._structure import (
@@ -130,6 +130,28 @@ class Block:
         """The block with one more dimension of this size on both sides, tied together."""
         shapes = (*self.out_shape, size), (*self.in_shape, size)
         return self._rewritten(*shapes, lambda term: _extended(term, size))
+
+    def of_steps(self, length: int, tied: bool = False) -> Block:
+        """The block of an array that is stacked step by step, from the block of a step with stacked values.
+
+        Args:
+            length: how many steps there are; leading axes of the values, and of the output, have that size.
+            tied: whether the input is stacked, too, and every step depends on its own slice of it.
+        """
+        finals = [_stacked(term, length, tied) for term in self.structure.terms]
+        values = []
+        for term, final, (array, scale) in zip(self.structure.terms, finals, self.values, strict=True):
+            if array is not None:
+                holes = array.holes if isinstance(array, Holed) and isinstance(array.holes, Zeros) else None
+                axes = (len(term.sizes), *term.axes)
+                order = [axes.index(label) for label in final.axes]
+                array = with_holes(
+                    reshape(transpose(numbers_of(array), order), final.term.value_shape), holes
+                )
+            values.append(Scaled(array, scale))
+        shapes = (length, *self.out_shape), (length, *self.in_shape) if tied else self.in_shape
+        found = Structure(*shapes, tuple(final.term for final in finals))
+        return replace(self, structure=found, values=tuple(values))
 
     def _rewritten(
         self, out_shape: tuple[int, ...], in_shape: tuple[int, ...], rewrite: Callable[[Term], Canonical]
@@ -351,6 +373,14 @@ def _extended(term: Term, size: int) -> Canonical:
     label = Digit(size, (len(term.sizes),))
     sizes = (*term.sizes, size)
     return canonical((*term.out, (label,)), (*term.in_, (label,)), sizes, term.kind, term.axes)
+
+
+@functools.lru_cache(maxsize=1024)
+def _stacked(term: Term, length: int, tied: bool) -> Canonical:
+    label = Digit(length, (len(term.sizes),))
+    in_ = ((label,), *term.in_) if tied else term.in_
+    axes = (len(term.sizes), *term.axes) if term.has_value else ()
+    return canonical(((label,), *term.out), in_, (*term.sizes, length), term.kind, axes)
 
 
 def arranged_block(

@@ -12,6 +12,9 @@ from jax import lax
 from ._holes import Holed, Holes, Mask, Zeros, holes_after, numeric, parts, widened, with_holes
 from ._term import Table
 
+#: Up to so many places for every entry they are gathered from the entries.
+_GATHERED = 16
+
 Value = Any  # a JAX array, one with holes, a static NumPy array, or None
 
 
@@ -104,7 +107,7 @@ class Scatter(NamedTuple):
             total = np.zeros(shape, value.dtype)
             np.add.at(total, self.table.indices, value)
         else:
-            total = scatter_add(lax.full(shape, 0, value.dtype), self.table.indices, value)
+            total = _scattered(value, self.table.indices, shape[0])
         return reshape(total, (*self.shape, *shape[1:]))
 
 
@@ -227,6 +230,23 @@ def take(value: Value, indices: np.ndarray) -> Value:
     return lax.gather(
         value, indices[:, None], numbers, (1, *value.shape[1:]), mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS
     )
+
+
+def _scattered(value: Value, places: np.ndarray, size: int) -> Value:
+    """Entries of the first axis at their places on a longer one, those of one place added up.
+
+    A gather is a loop over the result that is fused with its neighbours, a scatter one over the entries that
+    is not, and several times slower for each.
+    """
+    entries = len(places)
+    if size > _GATHERED * entries or len(np.unique(places)) < entries:
+        return scatter_add(lax.full((size, *value.shape[1:]), 0, value.dtype), places, value)
+    sources = np.full(size, entries, np.int32)
+    sources[places] = np.arange(entries)
+    if size > entries:
+        padding = [(0, 1, 0), *[(0, 0, 0)] * (value.ndim - 1)]
+        value = lax.pad(value, np.zeros((), value.dtype), padding)
+    return take(value, sources)
 
 
 def scatter_add(total: Value, places: np.ndarray, value: Value) -> Value:

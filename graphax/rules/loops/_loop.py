@@ -49,9 +49,10 @@ class Loop:
         """The inputs of the body in a step."""
         return [*self.call.operands[: self.flow.num_consts], *carried, *slices]
 
-    def scan(self, step: Any, start: Any, slices: Any, backward: bool = False, unroll: int = 1) -> Any:
-        """A loop of as many steps, in the same direction or backwards."""
-        reverse = bool(self.call.params["reverse"]) != backward
+    def scan(self, step: Any, start: Any, slices: Any, backward: bool = False) -> Any:
+        """A loop of as many steps, as many of them at a time, in the same direction or backwards."""
+        params = self.call.params
+        reverse, unroll = bool(params["reverse"]) != backward, params.get("unroll", 1)
         return lax.scan(step, start, slices, self.flow.length, reverse=reverse, unroll=unroll)
 
     def varying(self, jacobians: Any) -> Any:
@@ -80,8 +81,7 @@ class Loop:
             kept = [packing.pack(carried) for packing in self._packings]
             return list(results[:num_carry]), (list(results[num_carry:]), kept)
 
-        unroll = self.call.params.get("unroll", 1)
-        final, (stacked, kept) = self.scan(step, self.start, self.slices, unroll=unroll)
+        final, (stacked, kept) = self.scan(step, self.start, self.slices)
         return [*final, *stacked], kept
 
     def carried(self, kept: Sequence[Any]) -> list[Any]:

@@ -14,25 +14,40 @@ ways, of which the cheapest is taken:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..._trace import Equation, holds, scan_counts
 from ...sparse import identity_block
-from .._registry import Blocks, Call, Inputs, register_dependence, register_rule
-from ._flow import find_flow, follow_loop
+from .._registry import (
+    Blocks,
+    Call,
+    Inputs,
+    far_fewer,
+    register_dependence,
+    register_pulling,
+    register_pushing,
+    register_rule,
+)
+from ._flow import Flow, find_flow, follow_loop
 from ._loop import Loop
 from ._map import mapped
 from ._products import backward_products, forward_products
 from ._pulled import pulled
-from ._stepwise import final_blocks, stepwise
+from ._stepwise import Carried, final_blocks, numbers_in, settled, stepwise
 
 #: How many numbers the Jacobians of all steps may hold together for them to be computed before the products.
 _STORED = 2**24
 #: Of more carried numbers the Jacobian may be sparse, and blocks know.
 _FEW = 64
+#: Blocks of so many times fewer numbers than there are entries are carried step by step.
+_THIN = 4
+#: At least so many numbers are read by a loop through which fewer columns are pushed, or come of one through
+#: which fewer rows are pulled.
+_MANY = 8
 #: How many times faster a number goes through a product of large matrices than through a sum.
-_FASTER = 16
+_FASTER = 8
 #: Under `vmap` both branches are run, loops run as long as the longest, and random bits may differ.
 _STEP_BY_STEP = ("cond", "while", "rng_bit_generator", "rng_uniform", "random_bits")
 
@@ -41,12 +56,48 @@ Way = Callable[[Loop], tuple[list[Any], Blocks]]
 
 @register_rule("scan")
 def _scan(call: Call) -> tuple[list[Any], Blocks]:
-    body, counts = call.params["jaxpr"], scan_counts(call.params)
-    loop = Loop(call, find_flow(body, *counts, call.wanted, call.needed, call.params["length"]))
+    loop = _loop_of(call)
     try:
         return _choose(loop)(loop)
     except NotImplementedError:  # some primitives cannot be batched
         return stepwise(loop)
+
+
+def _loop_of(call: Call) -> Loop:
+    body, counts = call.params["jaxpr"], scan_counts(call.params)
+    return Loop(call, find_flow(body, *counts, call.wanted, call.needed, call.params["length"]))
+
+
+@register_pulling("scan")
+def _pulling(call: Call, rows: int) -> bool:
+    """Where many numbers come of a loop."""
+    loop = _loop_of(call)
+    flow = loop.flow
+    produced = flow.packing(loop.finals()).size + flow.length * flow.out_packing(flow.results).size
+    return _moving(loop, rows, produced) and not holds(flow.body.jaxpr, ("while",))
+
+
+@register_pushing("scan")
+def _pushing(call: Call, columns: int) -> bool:
+    """Where a loop reads many numbers."""
+    loop = _loop_of(call)
+    flow = loop.flow
+    read = flow.packing(flow.columns).size + flow.length * flow.packing(flow.through).size
+    return _moving(loop, columns, read)
+
+
+def _moving(loop: Loop, moved: int, numbers: int) -> bool:
+    """Whether so many rows or columns are better moved through a loop that has so many numbers there."""
+    flow = loop.flow
+    if numbers < _MANY or not far_fewer(moved, numbers) or not flow.carries or not flow.length:
+        return False
+    return not flow.body.effects and not _is_thin(flow, settled(loop))
+
+
+def _is_thin(flow: Flow, form: Carried) -> bool:
+    """Whether Jacobians of carried values, in a form that has settled, hold few of their entries."""
+    entries = flow.packing(flow.carries).size * flow.packing(flow.columns).size
+    return bool(form) and _THIN * numbers_in(form) <= entries
 
 
 @register_dependence("scan")
@@ -66,15 +117,19 @@ def _choose(loop: Loop) -> Way:
     groups = flow.carries, flow.fixed, flow.slices, flow.through, flow.columns, loop.finals()
     carried, fixed, slices, through, columns, rows = (flow.packing(group).size for group in groups)
     returned = flow.out_packing(flow.results).size
+    form = settled(loop)
+    if _is_thin(flow, form):
+        return functools.partial(stepwise, settled_form=form)
+    # Rows are gathered number by number; the columns move by products of matrices, which are faster.
+    all_rows, all_columns = rows + length * returned, columns + length * through
+    pulling = _FASTER * all_rows * (carried**2 + fixed + slices) < all_columns * carried**2
+    if pulling and named_order and not flow.body.effects:
+        return pulled
     backward = bool(flow.through) or carried * columns > 2 * rows * (carried + fixed)
     stored = length * (carried + returned) * (carried + fixed + slices)
     if batchable and stored <= _STORED and carried <= _FEW:
         return backward_products if backward and not flow.results else forward_products
-    rows += length * returned
-    columns += length * through
-    # Rows are gathered number by number; the columns move by products of matrices, which are faster.
-    pulling = _FASTER * rows * (carried**2 + fixed + slices) < columns * carried**2
-    return pulled if pulling and named_order and not flow.body.effects else stepwise
+    return functools.partial(stepwise, settled_form=form)
 
 
 def _no_steps(loop: Loop) -> tuple[list[Any], Blocks]:

@@ -5,7 +5,6 @@ The Jacobian of what is carried is carried along, so that nothing but the result
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ..._trace import is_complex, is_split
 from ...sparse import Block, identity_block
 from .._common_structure import GO_DENSE, array_of, as_block, same_types, with_structure
 from .._registry import Blocks
@@ -22,12 +22,20 @@ from ._loop import Loop
 #: The Jacobians of carried values, by the position of the value and that of the input: arrays or blocks.
 Carried = dict[tuple[int, int], Any]
 
+#: The Jacobians of fewer carried numbers are carried as arrays, unless they are by many inputs.
+_FEW_CARRIED = 8
+
 #: In how many steps the structures of carried Jacobians must settle.
 _PATIENCE = 6
 
 
-def stepwise(loop: Loop) -> tuple[list[Any], Blocks]:
-    """One loop computes the results and carries their Jacobians."""
+def stepwise(loop: Loop, settled_form: Carried | None = None) -> tuple[list[Any], Blocks]:
+    """One loop computes the results and carries their Jacobians.
+
+    Args:
+        loop: the loop.
+        settled_form: what :func:`settled` found, if it has been asked already.
+    """
     flow = loop.flow
     pairs = [
         (result, column)
@@ -43,39 +51,40 @@ def stepwise(loop: Loop) -> tuple[list[Any], Blocks]:
         stacked = {}
         for result, column in pairs:
             if flow.tied(result, column):
-                block, shapes = found[result][column], (flow.out_shape(result), flow.shape(column))
-                stacked[result, column] = array_of(block, *shapes, flow.dtype)
-            else:
+                stacked[result, column] = found[result][column]
+            elif column in flow.slices:
                 stacked[result, column] = _moved(flow, found, jacobians, result, column, at)
+            else:
+                stacked[result, column] = _chained(flow, found, jacobians, result, column)
         after = loop.varying(advance(flow, found, jacobians, form, at))
         return (results[: flow.num_carry], after), (results[flow.num_carry :], stacked)
 
-    jacobians, form = initial(loop)
+    jacobians, form = initial(loop, settled_form)
     start = loop.start, loop.varying(jacobians)
     (final, jacobians), (stacked, rows) = loop.scan(step, start, (jnp.arange(flow.length), loop.slices))
     blocks = final_blocks(loop, jacobians)
-    for (result, column), array in rows.items():
-        loop.put(blocks, result, column, array)
+    for (result, column), row in rows.items():
+        if isinstance(row, Block):
+            blocks[result][column] = row.of_steps(flow.length, flow.tied(result, column))
+        elif row is not None:
+            loop.put(blocks, result, column, row)
     return [*final, *stacked], blocks
 
 
-def initial(loop: Loop) -> tuple[Carried, Carried]:
+def initial(loop: Loop, form: Carried | None = None) -> tuple[Carried, Carried]:
     """The Jacobians of the carried values before the first step, and the form in which they are carried.
+
+    Args:
+        loop: the loop.
+        form: the form, if it is known.
 
     Returns:
         the Jacobians, and for those that are blocks a block with their structure.
     """
     flow = loop.flow
-    first = [lax.index_in_dim(value, 0, keepdims=False) for value in loop.slices]
-    keys = [
-        (carry, column)
-        for column in (*flow.columns, *flow.through)
-        for carry in flow.carries
-        if carry in flow.reach[column]
-    ]
-    form = _settled(loop, first, keys) if not flow.through else {}
+    form = settled(loop) if form is None else form
     found: Carried = {}
-    for carry, column in keys:
+    for carry, column in _keys(flow):
         own = identity_block(flow.shape(carry)) if carry == column else None
         if (carry, column) in form:
             found[carry, column] = with_structure(own, [form[carry, column]], flow.shape(column))
@@ -84,14 +93,29 @@ def initial(loop: Loop) -> tuple[Carried, Carried]:
     return found, form
 
 
-def _settled(loop: Loop, slices: Sequence[Any], keys: Sequence[tuple[int, int]]) -> Carried:
-    """Structures of carried Jacobians that a step reproduces; none if they do not settle soon."""
-    flow = loop.flow
-    if all(flow.packing([carry]).size * flow.packing([column]).size <= GO_DENSE for carry, column in keys):
+def _keys(flow: Flow) -> list[tuple[int, int]]:
+    columns = (*flow.columns, *flow.through)
+    return [(carry, column) for column in columns for carry in flow.carries if carry in flow.reach[column]]
+
+
+def settled(loop: Loop) -> Carried:
+    """Structures of carried Jacobians that a step reproduces.
+
+    None where they do not settle soon, hold no fewer numbers than arrays do, or are of few numbers anyway.
+    """
+    flow, keys = loop.flow, _keys(loop.flow)
+    entries = sum(flow.packing([carry]).size * flow.packing([column]).size for carry, column in keys)
+    few = flow.packing(flow.carries).size < _FEW_CARRIED and entries <= GO_DENSE
+    # The zeros of a form are split among no devices, and real views of complex numbers have no form.
+    if flow.through or few or not entries or any(is_complex(x) or is_split(x) for x in flow.body.in_avals):
         return {}
 
-    def step(state: Carried) -> Carried:
-        _, blocks = loop.jacobians(loop.start, slices)
+    def in_first_step() -> Blocks:
+        return loop.jacobians(loop.start, [lax.index_in_dim(x, 0, keepdims=False) for x in loop.slices])[1]
+
+    blocks = jax.eval_shape(in_first_step)
+
+    def step(blocks: Blocks, state: Carried) -> Carried:
         found = {}
         for carry, column in keys:
             total = _chained(flow, blocks, state, flow.result_of(carry), column)
@@ -101,10 +125,15 @@ def _settled(loop: Loop, slices: Sequence[Any], keys: Sequence[tuple[int, int]])
 
     state: Carried = {key: identity_block(flow.shape(key[0])) if key[0] == key[1] else None for key in keys}
     for _ in range(_PATIENCE):
-        before, state = state, jax.eval_shape(step, state)
+        before, state = state, jax.eval_shape(step, blocks, state)
         if same_types(before, state) and all(block is not None for block in state.values()):
-            return state
+            return state if numbers_in(state) < entries else {}
     return {}
+
+
+def numbers_in(form: Carried) -> int:
+    """How many numbers the Jacobians of a form hold."""
+    return sum(block.structure.numbers for block in form.values())
 
 
 def final_blocks(loop: Loop, jacobians: Carried) -> Blocks:
