@@ -33,15 +33,21 @@ def _lower_plain(
     return mlir.lower_fun(plain_form(kernel, batch, mapped), multiple_results=True)(ctx, *operands)
 
 
-def _lower_by(form: Callable[..., Any]) -> Callable[..., Any]:
-    """Lowering to a form for one platform, where there is one; what only moves numbers XLA does as well."""
+def _lower_by(form: Callable[..., Any], repays: Callable[[Kernel, int], bool]) -> Callable[..., Any]:
+    """Lowering to a form for one platform, where there is one.
+
+    Args:
+        form: what gives it.
+        repays: of a kernel and the size of a batch, whether the form is worth the time that compiling it
+            takes, when nobody insists on it.
+    """
 
     def lower(
         ctx: Any, *operands: Any, kernel: Kernel, batch: tuple[int, ...], mapped: Any, devices: Any
     ) -> Any:
         # What is exported runs on machines of which nothing is known.
         kept = getattr(ctx.module_context.lowering_parameters, "for_export", False)
-        worth = len(kernel.program) if kernel.insist else kernel.program.operations
+        worth = len(kernel.program) > 0 if kernel.insist else repays(kernel, math.prod(batch))
         if not kept and all(batch) and worth:
             cut = devices is not None
             try:
@@ -56,6 +62,22 @@ def _lower_by(form: Callable[..., Any]) -> Callable[..., Any]:
 
     return lower
 
+
+def _computes(kernel: Kernel, batch: int) -> bool:
+    """What only moves numbers XLA does as well."""
+    return kernel.program.operations > 0
+
+
+def _is_short_or_busy(kernel: Kernel, batch: int) -> bool:
+    """Triton compiles long programs slowly, which many rows repay."""
+    program = kernel.program
+    length = program.operations + sum(len(result.entries) for result in program.results)
+    return _computes(kernel, batch) and (length <= _SHORT or bool(program.bodies) or batch * length >= _BUSY)
+
+
+#: So many operations and entries of results take Triton no longer than some of XLA's fusions, and so many
+#: of all rows together repay seconds.
+_SHORT, _BUSY = 800, 1 << 27
 
 # A form is a function of the operands, or of parts of them along the batch, to the results; with it come 32
 # bytes that name all that it is made of.
@@ -126,5 +148,5 @@ def _unrolled(kernel: Kernel, results: Sequence[Any], batch: tuple[int, ...]) ->
 
 
 mlir.register_lowering(kernel_p, _lower_plain)
-mlir.register_lowering(kernel_p, _lower_by(_on_cpu), platform="cpu")
-mlir.register_lowering(kernel_p, _lower_by(_on_gpu), platform="cuda")
+mlir.register_lowering(kernel_p, _lower_by(_on_cpu, _computes), platform="cpu")
+mlir.register_lowering(kernel_p, _lower_by(_on_gpu, _is_short_or_busy), platform="cuda")

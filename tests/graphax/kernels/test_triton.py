@@ -54,3 +54,17 @@ def test_rows_that_are_mostly_zero_are_whole():
     rows = np.random.default_rng(0).uniform(0.5, 1.5, (5, 20))
     found = run(jacve(lambda x: jnp.sin(x) * x[0], kernel=True), rows)
     np.testing.assert_allclose(found, jax.vmap(jax.jacfwd(lambda x: jnp.sin(x) * x[0]))(rows), rtol=1e-12)
+
+
+def test_long_programs_are_compiled_for_many_rows_alone():
+    def fun(x):
+        return sum(jnp.tanh((k + 1.5) * x) ** (k + 2) for k in range(120))
+
+    def called(rows, kernel):
+        x = jax.ShapeDtypeStruct((rows, 3), np.float32)
+        traced = jax.jit(jax.vmap(jacve(fun, kernel=kernel))).trace(x)
+        return "__gpu$xla.gpu.triton" in traced.lower(lowering_platforms=("cuda",)).as_text()
+
+    assert not called(8, "auto")
+    assert called(8, True)
+    assert called(1 << 20, "auto")
