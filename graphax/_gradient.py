@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,6 +15,7 @@ from ._arguments import Argnums, check_callable
 from ._fallback import refusing
 from ._jacobian import Options, by_elimination
 from ._pullback import NO_PULLBACK, pulled_back
+from ._reverse_mode import by_reverse_mode, differentiated, has_reverse_mode
 from .rules import Inexpressible, zeros_are_spoilt
 
 
@@ -74,16 +74,11 @@ def expressible_gradient(
             value, jacobian = by_elimination(application, traced, "reverse", options)
             return (jacobian, value[1]) if has_aux else jacobian
 
-        numbering = traced.numbering
-        if any(leaf.shape or not jax.numpy.issubdtype(leaf.dtype, kind) for leaf in traced.out_types) or any(
-            equation.primitive.name == "while" and not numbering.moving.isdisjoint(equation.outputs)
-            for equation in numbering.program.equations
-        ):
+        numbers = all(not leaf.shape and jax.numpy.issubdtype(leaf.dtype, kind) for leaf in traced.out_types)
+        if not (numbers and has_reverse_mode(traced.numbering)):
             return eliminated()
-        # Auxiliary data pulls nothing back.
-        program = replace(numbering.program, outputs=numbering.program.outputs[: traced.num_outputs])
         try:
-            if zeros_are_spoilt(program, numbering.active):
+            if zeros_are_spoilt(differentiated(traced), traced.numbering.active):
                 return _pulled_by_blocks(application, traced)
         except Inexpressible:
             pass
@@ -97,21 +92,8 @@ def expressible_gradient(
 
 def _pulled_by_jax(application: Application, reason: Inexpressible | None = None) -> Any:
     """The gradient in JAX's way. Of what is no scalar there is none: the reason to come here is raised."""
-
-    def of_moving(moving: Sequence[Any]) -> Any:
-        return application(dict(zip(application.moving, moving, strict=True)))
-
-    moving = [application.leaves[place] for place in application.moving]
-    result, pull, aux = jax.vjp(of_moving, moving, has_aux=True)
-    leaves, tree = jax.tree.flatten(result)
-    if reason is not None and any(map(np.ndim, leaves)):
-        raise reason
-    rows = []
-    for at in range(len(leaves)):
-        seeds = [lax.full_like(other, int(at == to)) for to, other in enumerate(leaves)]
-        (row,) = pull(tree.unflatten(seeds))
-        rows.append(application.arg_tree.unflatten(row))
-    found = tree.unflatten(rows)
+    result, rows, aux = by_reverse_mode(application, unless=reason)
+    found = jax.tree.unflatten(jax.tree.structure(result), map(application.arg_tree.unflatten, rows))
     return (found, aux) if application.has_aux else found
 
 

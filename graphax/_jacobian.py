@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import os
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -18,8 +17,10 @@ from ._elimination import OpCount
 from ._fallback import differentiate, refusing, warn_of_fallback, with_one_warning
 from ._graph import ComputationalGraph, order_cost
 from ._matrix_free import jacobians_without_matrices
+from ._pullback import NO_PULLBACK
+from ._reverse_mode import by_reverse_mode, suits_reverse_mode
 from ._trace import is_differentiable, usual_promotion
-from .choose import OrderLike, resolve_order
+from .choose import OrderLike, is_candidate, resolve_order
 from .kernels import NoKernel, jacobians_by_kernel
 from .rules import Inexpressible
 
@@ -60,7 +61,10 @@ def jacve(
             :func:`graphax.load_order`. ``"auto"`` is the order that :func:`graphax.orders.auto` remembers or
             finds: never of more multiplications than the other three, unless these take too long to count. Of
             a function with few results, or few arguments, scans, factorisations, convolutions and the like
-            then have no Jacobian: rows are pulled back through them, or columns pushed forward.
+            then have no Jacobian: rows are pulled back through them, or columns pushed forward. The
+            gradient of a number that has no kernel is that of ``jax.grad``, unless entries are left out that
+            need not be finite. The environment variable ``GRAPHAX_CANDIDATES`` names which of ``kernels`` and
+            ``modes`` (JAX's own) ``"auto"`` may take, beside elimination on arrays; both unless it is set.
             A name or a loaded order may also stand in second place, before the argnums:
             ``jacve(fun, "reverse", (0, 1))``.
         sparse: whether leaves of the Jacobian are :class:`graphax.sparse.Block`, which hold the structural
@@ -69,8 +73,7 @@ def jacve(
             vertex numbers of the body's own program.
         kernel: whether a small function's Jacobian becomes one compiled kernel, which goes over a batch of
             :func:`jax.vmap` once (see :mod:`graphax.kernels`): ``True`` asks for one, ``False`` for none, and
-            ``"auto"`` takes one where there can be one that compiles no slower than operations on arrays. The
-            environment variable ``GRAPHAX_KERNELS`` set to ``off`` makes ``"auto"`` mean ``False``.
+            ``"auto"`` takes one where there can be one that compiles no slower than operations on arrays.
 
     Returns:
         a function with the arguments of ``fun`` that returns the Jacobian: a pytree shaped like the result
@@ -149,7 +152,7 @@ def check_kernel(kernel: UseKernel, sparse: bool) -> UseKernel:
         raise ValueError(f"kernel must be True, False or 'auto', got {kernel!r}")
     if kernel is True and sparse:
         raise ValueError("kernel=True gives arrays, and sparse=True blocks; leave one of them out")
-    return False if kernel == "auto" and os.environ.get("GRAPHAX_KERNELS") == "off" else kernel
+    return False if kernel == "auto" and not is_candidate("kernels") else kernel
 
 
 def with_value(
@@ -209,8 +212,26 @@ def by_elimination(application: Application, traced: Traced, order: OrderLike, o
         ) from error
 
 
+#: The values of outputs, and their rows of blocks or arrays.
+_Found = tuple[list[Any], Any]
+
+
 def _eliminate(application: Application, traced: Traced, order: OrderLike, options: Options) -> Any:
-    results, rows = _jacobians(traced, order, options)
+    found = _by_kernel(traced, order, options)
+    if found is None and _nothing_said(order, options):
+        found = _by_reverse_mode(application, traced, options) or jacobians_without_matrices(
+            traced.numbering, traced.num_outputs, traced.values
+        )
+    elif found is None:
+        found = jacobians_of(
+            traced.numbering,
+            traced.num_outputs,
+            traced.values,
+            order,
+            body_order=options.body_order,
+            sparse=options.sparse,
+        )
+    results, rows = found
     rows = itertools.compress(rows, map(is_differentiable, traced.out_types))
     jacobian = assemble(
         application, traced.out_tree, traced.out_types, rows, options.as_hessian, options.sparse
@@ -222,25 +243,43 @@ def _eliminate(application: Application, traced: Traced, order: OrderLike, optio
     return value, jacobian
 
 
-def _jacobians(traced: Traced, order: OrderLike, options: Options) -> tuple[list[Any], Any]:
-    """By a kernel or by operations on arrays; values of outputs that nobody asked for may be None."""
-    asked = traced.numbering, traced.num_outputs, traced.values, order
-    if options.kernel is not False and not options.sparse:
-        try:
-            return jacobians_by_kernel(
-                *asked,
-                body_order=options.body_order,
-                with_values=options.value,
-                insist=options.kernel is True,
-            )
-        except NoKernel as reason:
-            if options.kernel is True:
-                raise TypeError(
-                    f"there is no kernel for this Jacobian: {reason}; kernel='auto' does without if need be"
-                ) from reason
-    if order == "auto" == options.body_order and not options.sparse:
-        return jacobians_without_matrices(*asked[:3])
-    return jacobians_of(*asked, body_order=options.body_order, sparse=options.sparse)
+def _nothing_said(order: OrderLike, options: Options) -> bool:
+    """Whether any way to the arrays of a Jacobian will do."""
+    orders = (order, options.body_order)
+    return not options.sparse and all(isinstance(name, str) and name == "auto" for name in orders)
+
+
+def _by_reverse_mode(application: Application, traced: Traced, options: Options) -> _Found | None:
+    """The gradient of a number as JAX takes it; None for other functions, and where it may not be finite."""
+    if options.has_aux or not is_candidate("modes") or not suits_reverse_mode(application, traced):
+        return None
+    try:
+        result, rows, _ = by_reverse_mode(application)
+    except NO_PULLBACK:
+        return None
+    return jax.tree.leaves(result), rows
+
+
+def _by_kernel(traced: Traced, order: OrderLike, options: Options) -> _Found | None:
+    """None where there is no kernel; values of outputs that nobody asked for may be None."""
+    if options.kernel is False or options.sparse:
+        return None
+    try:
+        return jacobians_by_kernel(
+            traced.numbering,
+            traced.num_outputs,
+            traced.values,
+            order,
+            body_order=options.body_order,
+            with_values=options.value,
+            insist=options.kernel is True,
+        )
+    except NoKernel as reason:
+        if options.kernel is not True:
+            return None
+        raise TypeError(
+            f"there is no kernel for this Jacobian: {reason}; kernel='auto' does without if need be"
+        ) from reason
 
 
 def _by_mode(application: Application, options: Options) -> Any:

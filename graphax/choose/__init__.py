@@ -1,6 +1,7 @@
 """The order that a Jacobian is accumulated in: heuristics, "auto", and orders kept in files."""
 
 from ._auto import auto, remember
+from ._candidates import is_candidate
 from ._heuristics import cheapest_first, forward, lookahead, markowitz, relative_markowitz, reverse
 from ._order_file import Order, load_order, save_order
 from ._resolve import OrderLike, check_name, resolve_order
@@ -13,6 +14,7 @@ __all__ = [
     "cheapest_first",
     "check_name",
     "forward",
+    "is_candidate",
     "load_order",
     "lookahead",
     "markowitz",
