@@ -79,7 +79,10 @@ def _coefficient(scalars: Scalars, x: int) -> tuple[int, int | None] | None:
 
 
 def _selection(scalars: Scalars, x: int) -> tuple[int, int, int] | None:
-    """Predicate and arms of a selection that leaves something out."""
+    """Predicate and arms of a selection that leaves something out, or of its negative."""
+    if scalars.ops[x] == "neg":
+        arms = _selection(scalars, scalars.args[x][0])
+        return arms and (arms[0], scalars.neg(arms[1]), scalars.neg(arms[2]))
     if scalars.ops[x] == "select" and any(map(scalars.is_zero, scalars.args[x][1:])):
         return scalars.args[x]  # type: ignore[return-value]
     return None
@@ -88,6 +91,8 @@ def _selection(scalars: Scalars, x: int) -> tuple[int, int, int] | None:
 def _where_there(scalars: Scalars, root: int) -> int | None:
     """Where a derivative made of selections is not left out: a truth value; None where it never is."""
     known = scalars.where_there
+    if root in known:
+        return known[root]
 
     def parts(x: int) -> Sequence[int]:
         op = scalars.ops[x]

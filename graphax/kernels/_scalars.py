@@ -243,7 +243,12 @@ class Scalars:
         if known is not None:
             return on_true if known else on_false
         if self.ops[predicate] == "not":
-            predicate, on_true, on_false = self.args[predicate][0], on_false, on_true
+            return self.select(self.args[predicate][0], on_false, on_true)
+        # Of a selection by the same predicate only one of two can come to be chosen.
+        if self.ops[on_true] == "select" and self.args[on_true][0] == predicate:
+            return self.select(predicate, self.args[on_true][1], on_false)
+        if self.ops[on_false] == "select" and self.args[on_false][0] == predicate:
+            return self.select(predicate, on_true, self.args[on_false][2])
         return self.make("select", (predicate, on_true, on_false), self.kinds[on_true])
 
     def convert(self, x: int, kind: str) -> int:
@@ -272,6 +277,8 @@ class Scalars:
         return self.make("neg", (x,), self.kinds[x])
 
     def add(self, x: int, y: int) -> int:
+        if self.ops[x] not in _FOLDING and self.ops[y] not in _FOLDING:
+            return self._made("add", x, y)
         if self.is_zero(x):
             return y
         if self.is_zero(y):
@@ -292,6 +299,8 @@ class Scalars:
         return self._arithmetic("sub", x, y)
 
     def mul(self, x: int, y: int) -> int:
+        if self.ops[x] not in _FOLDING and self.ops[y] not in _FOLDING:
+            return self._made("mul", x, y)
         for a, b in ((x, y), (y, x)):
             if self.is_zero(a):
                 return a
@@ -320,9 +329,11 @@ class Scalars:
         return self._arithmetic("div", x, y)
 
     def logical(self, op: str, x: int, y: int) -> int:
-        """``and`` or ``or``: of truth values one that is known decides, or is left out."""
+        """``and`` or ``or``: of truth values one that is known decides, or is left out; so do opposites."""
         if x == y:
             return x
+        if any(self.ops[a] == "not" and self.args[a][0] == b for a, b in ((x, y), (y, x))):
+            return self.const(op == "or", "b1")
         for a, b in ((x, y), (y, x)):
             known = self.value(a)
             if known is not None and self.kinds[a] == "b1":
@@ -335,11 +346,17 @@ class Scalars:
         if a is not None and b is not None and (kind[0] == "f" or op not in ("div", "rem")):
             with np.errstate(all="ignore"):
                 return self.const(_FOLDED[op](a, b), kind)
-        if op in _COMMUTE and x > y:
+        return self._made(op, x, y)
+
+    def _made(self, op: str, x: int, y: int) -> int:
+        """An operation on two of a kind as it is, whose operands have no order if it does not matter."""
+        if x > y and op in _COMMUTE:
             x, y = y, x
-        return self.make(op, (x, y), kind)
+        return self.make(op, (x, y), self.kinds[x])
 
 
+#: What sums and products may fold.
+_FOLDING = frozenset({"zero", "const", "neg"})
 _FOLDED: dict[str, Callable[..., Any]] = {
     **FUNCTIONS,
     **ARITHMETIC,

@@ -29,6 +29,11 @@ def literal(value: Any, kind: str) -> str:
         return f"0x{struct.unpack('<Q', struct.pack('<d', float(value)))[0]:016X}"
 
 
+def memory_literal(value: Any, kind: str) -> str:
+    """A number of a kind as LLVM writes an array's entry."""
+    return str(int(value)) if kind == "b1" else literal(value, kind)
+
+
 class Writer:
     """The lines of one function, with a value of each of ``width`` rows in a register.
 

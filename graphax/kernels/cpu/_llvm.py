@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from .._program import Instructions, Result, ScalarProgram
-from .._scalars import KINDS
 from ._emission import Values
-from ._instructions import SIZES, Writer, literal, memory_type
+from ._instructions import SIZES, Writer, literal, memory_literal, memory_type
+from ._rows import MOST_BESIDE, Columns, piece_of, runs, split, writer
 from ._transfer import COPY, Transfer
 
 #: What operations cost in cycles, where it is not one; functions cost a good deal more.
@@ -16,10 +17,12 @@ _SIMPLE = frozenset(
     "input carry outside last add sub mul neg abs min max and or xor not eq ne lt le select convert sign "
     "floor ceil round is_finite".split()
 )
-#: Columns that are scattered at once.
-_GROUP = 64
 #: Bytes of rows that are put together before they are written, in all: the stacks of threads are not large.
 _MOST_BUFFERED = 1 << 16
+#: What part of a result may be constants that are moved like all else.
+_FEW_CONSTANTS = 1 / 3
+#: Bytes of rows that stay in the nearest cache beside what they are made of, and of one of its lines.
+_NEAREST, _LINE = 1 << 14, 64
 #: Bytes of rows so short that their columns are moved by permutations.
 _PACKED = 16
 
@@ -91,6 +94,7 @@ class _Emission:
 
     def __init__(self, program: ScalarProgram, batched: tuple[bool, ...], width: int, target: Target) -> None:
         self.program, self.batched, self.width = program, batched, width
+        self.vector_bytes = target.vector_bytes
         self.before, self.body = Writer(1, "u"), Writer(width, block="loop")
         self.room: list[str] = []  # memory
         self.scalars = Values(self.before, program, self._scalar)
@@ -101,9 +105,8 @@ class _Emission:
         self.places: dict[int, str] = {}  # where the columns of operands are, by instruction
         self.table: dict[int, int] = {}  # where what is computed before the loop is kept
         self.transfers: set[Transfer] = set()
-        self.fills: list[str] = []
-        self.globals: list[str] = []
-        self.widest = self.buffered = 0
+        self.writers: list[str] = []
+        self.widest, self.buffered = 1, 0
 
     def _uniform(self) -> list[bool]:
         """Which instructions give every row the same."""
@@ -125,15 +128,12 @@ class _Emission:
         self._results()
         arrays = len(program.operands) + len(program.results)
         lines = [
-            *self.globals,
+            *self.writers,
             f"declare void @{COPY}(ptr, ptr, i64, i1)",
-            "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
-            "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",
             "define internal void @rows(ptr %arrays, i64 %first, i64 %end, i1 %stream) nounwind {",
             "entry:",
             f"  %table = alloca [{max(1, len(self.table))} x i64], align 8",
             *self.room,
-            *self.fills,
         ]
         for k in range(arrays):
             lines.append(f"  %place{k} = getelementptr ptr, ptr %arrays, i64 {k}")
@@ -187,13 +187,13 @@ class _Emission:
         self.room.append(f"  {name} = alloca [{columns * self.width * size} x i8], align 64")
 
     def _transfer(
-        self, direction: str, rows: str, stride: int, vectors: str, columns: int, size: int
+        self, w: Writer, direction: str, rows: str, stride: int, vectors: str, columns: int, size: int
     ) -> None:
         # Where the columns are all that there are, the rows lie one after the other.
         packed = columns if stride == columns * size and columns <= _PACKED // size else 0
         transfer = Transfer(direction, size, self.width, packed)
         self.transfers.add(transfer)
-        self.body.do(f"call void @{transfer.name}(ptr {rows}, i64 {stride}, ptr {vectors}, i64 {columns})")
+        w.do(f"call void @{transfer.name}(ptr {rows}, i64 {stride}, ptr {vectors}, i64 {columns})")
 
     def _gather(self, operand: int) -> None:
         """The columns of an operand that are needed, and those between them."""
@@ -205,7 +205,7 @@ class _Emission:
                 self.places[self.inputs[operand, offset]] = self._column(operand, columns, offset, kind)
             return
         slots = 0
-        for first, last in _runs(needed, 8):
+        for first, last in runs(needed, 8):
             for offset in range(first, last):
                 if (operand, offset) in self.inputs:
                     place = (slots + offset - first) * self.width * size
@@ -213,7 +213,7 @@ class _Emission:
                     self.places[self.inputs[operand, offset]] = address
             vectors = self.body.value(f"getelementptr i8, ptr %in{operand}, i64 {slots * self.width * size}")
             rows = self._column(operand, columns, first, kind)
-            self._transfer("gather", rows, columns * size, vectors, last - first, size)
+            self._transfer(self.body, "gather", rows, columns * size, vectors, last - first, size)
             slots += last - first
         if slots:
             self._vectors(f"%in{operand}", slots, size)
@@ -228,61 +228,123 @@ class _Emission:
                     self._store(x, result.kind, address)
             elif columns:
                 self._block(array, result)
-        if self.widest:
-            self._vectors("%out", self.widest, 1)
+        self._vectors("%out", self.widest, 1)
 
     def _block(self, array: int, result: Result) -> None:
-        """A result's rows, which lie one after the other.
-
-        They are put together in a memory of their own when there are constants among them, which then stay
-        there, or when they are to bypass the cache.
-        """
+        """A result's rows, which lie one after the other."""
         columns, size = len(result.entries), SIZES[result.kind]
-        bytes_of_rows = self.width * columns * size
-        rows = block = self._column(array, columns, 0, result.kind)
-        written = list(range(columns))
-        if self.buffered + bytes_of_rows <= _MOST_BUFFERED:
-            self.buffered += bytes_of_rows
-            self._vectors(f"%rows{array}", columns, size)
-            constants = [x if self.program.ops[x] == "const" else None for x in result.entries]
-            if any(x is not None for x in constants):
-                written = [column for column, x in enumerate(constants) if x is None]
-                self._fill(array, constants, result.kind)
-                rows = f"%rows{array}"
-            else:
-                rows = self.body.value(f"select i1 %stream, ptr %rows{array}, ptr {block}")
-        for first, last in _runs(written, 4):
-            for start in range(first, last, _GROUP):
-                entries = result.entries[start : min(last, start + _GROUP)]
-                for slot, x in enumerate(entries):
-                    place = slot * self.width * size
-                    address = self.body.value(f"getelementptr i8, ptr %out, i64 {place}")
-                    self._store(x, result.kind, address)
-                piece = self.body.value(f"getelementptr i8, ptr {rows}, i64 {start * size}")
-                self._transfer("scatter", piece, columns * size, "%out", len(entries), size)
-                self.widest = max(self.widest, len(entries) * size)
-        if rows != block:
-            self.body.do(f"call void @{COPY}(ptr {block}, ptr {rows}, i64 {bytes_of_rows}, i1 %stream)")
+        rows = self._column(array, columns, 0, result.kind)
+        piece = piece_of(columns, size, self.vector_bytes)
+        constants = sum(self.program.ops[x] == "const" for x in result.entries)
+        if constants <= columns * _FEW_CONSTANTS:
+            self._tiles(array, result, rows)
+        elif self.width * columns * size > _NEAREST and columns * size % _LINE == 0:
+            self._pieces(array, result, rows, piece)
+        else:
+            self._pieces_or_tiles(array, result, rows, piece)
 
-    def _fill(self, array: int, entries: list[int | None], kind: str) -> None:
-        """Constants into the rows of a result, before the loop."""
-        size, columns = SIZES[kind], len(entries)
-        none = KINDS[kind](0)
-        row = b"".join((none if x is None else self.program.args[x][0]).tobytes() for x in entries)
-        if not any(row):
-            count = self.width * len(row)
-            self.fills.append(
-                f"  call void @llvm.memset.p0.i64(ptr %rows{array}, i8 0, i64 {count}, i1 false)"
-            )
-            return
-        text = "".join(f"\\{byte:02X}" for byte in row)
-        self.globals.append(f'@row{array} = private constant [{len(row)} x i8] c"{text}"')
-        for r in range(self.width):
-            place = f"%row{array}.{r}"
-            self.fills.append(f"  {place} = getelementptr i8, ptr %rows{array}, i64 {r * columns * size}")
-            self.fills.append(
-                f"  call void @llvm.memcpy.p0.p0.i64(ptr {place}, ptr @row{array}, i64 {len(row)}, i1 false)"
-            )
+    def _tiles(self, array: int, result: Result, rows: str) -> None:
+        """Rows by tiles of columns."""
+        columns = len(result.entries)
+        buffer = self._buffer(array, result)
+        target = self.body.value(f"select i1 %stream, ptr {buffer}, ptr {rows}") if buffer else rows
+        for start in range(0, columns, MOST_BESIDE):
+            run = start, min(start + MOST_BESIDE, columns)
+            self._beside(result, range(*run))
+            self._scatter(self.body, result, target, "%out", [run])
+        self._copy(result, rows, target)
+
+    def _pieces(self, array: int, result: Result, rows: str, piece: int) -> None:
+        """Rows so long that they would fall out of the nearest cache: in pieces, past all caches or not."""
+        for columns in self._split(result, piece, 1):
+            name = self._writer(array, result, columns, piece, past=True)
+            name = self.body.value(f"select i1 %stream, ptr {name}.past, ptr {name}")
+            self._beside(result, columns.beside)
+            self.body.do(f"call void {name}(ptr {rows}, ptr %out)")
+
+    def _pieces_or_tiles(self, array: int, result: Result, rows: str, piece: int) -> None:
+        """Rows in pieces; those to bypass the cache by tiles, between constants that are there already."""
+        buffer = self._buffer(array, result)
+        target = self.body.value(f"select i1 %stream, ptr {buffer}, ptr {rows}") if buffer else rows
+        names = []
+        for columns in self._split(result, piece, 4):
+            name = self._writer(array, result, columns, piece)
+            names.append(name)
+            if buffer:
+                tiles = self._tiles_of(array, result, columns)
+                name = self.body.value(f"select i1 %stream, ptr {tiles}, ptr {name}")
+            self._beside(result, columns.beside)
+            self.body.do(f"call void {name}(ptr {target}, ptr %out)")
+        if buffer:
+            self._fill(array, buffer, names)
+            self._copy(result, rows, target)
+
+    def _tiles_of(self, array: int, result: Result, columns: Columns) -> str:
+        """The name of a function that writes columns by tiles."""
+        name = f"@rows{array}.{columns.first}.tiles"
+        w = Writer(self.width)
+        self._scatter(w, result, "%rows", "%vectors", columns.runs)
+        lines = ["entry:", *w.lines, "  ret void", "}"]
+        self.writers += [f"define internal void {name}(ptr %rows, ptr %vectors) nounwind {{", *lines]
+        return name
+
+    def _fill(self, array: int, buffer: str, names: Sequence[str]) -> None:
+        """Constants into the rows of a buffer, before the loop, and whatever stands between them."""
+        self.before.do(f"br i1 %stream, label %fill{array}, label %filled{array}")
+        self.before.label(f"fill{array}")
+        for name in names:
+            self.before.do(f"call void {name}(ptr {buffer}, ptr %out)")
+        self.before.do(f"br label %filled{array}")
+        self.before.label(f"filled{array}")
+
+    def _split(self, result: Result, piece: int, near: int) -> Iterator[Columns]:
+        return split([self.program.ops[x] != "const" for x in result.entries], piece, near)
+
+    def _writer(self, array: int, result: Result, columns: Columns, piece: int, past: bool = False) -> str:
+        """The name of a function that writes columns in pieces."""
+        name = f"@rows{array}.{columns.first}"
+        program, kind = self.program, result.kind
+        constants = [
+            memory_literal(program.args[x][0], kind) if program.ops[x] == "const" else None
+            for x in result.entries
+        ]
+        self.writers.append(writer(name, columns, constants, kind, self.width, piece, past))
+        return name
+
+    def _buffer(self, array: int, result: Result) -> str | None:
+        """Memory for rows that are put together before they are written; None where they are too long."""
+        bytes_of_rows = self.width * len(result.entries) * SIZES[result.kind]
+        if self.buffered + bytes_of_rows > _MOST_BUFFERED:
+            return None
+        self.buffered += bytes_of_rows
+        self._vectors(f"%rows{array}", len(result.entries), SIZES[result.kind])
+        return f"%rows{array}"
+
+    def _copy(self, result: Result, rows: str, source: str) -> None:
+        """Rows that were put together elsewhere."""
+        if source != rows:
+            count = self.width * len(result.entries) * SIZES[result.kind]
+            self.body.do(f"call void @{COPY}(ptr {rows}, ptr {source}, i64 {count}, i1 %stream)")
+
+    def _beside(self, result: Result, columns: Sequence[int]) -> None:
+        """Columns one beside the other in memory, from where they go into rows."""
+        step = self.width * SIZES[result.kind]
+        for place, column in enumerate(columns):
+            address = self.body.value(f"getelementptr i8, ptr %out, i64 {place * step}")
+            self._store(result.entries[column], result.kind, address)
+        self.widest = max(self.widest, len(columns) * SIZES[result.kind])
+
+    def _scatter(
+        self, w: Writer, result: Result, rows: str, vectors: str, runs: Sequence[tuple[int, int]]
+    ) -> None:
+        """Runs of columns that lie one beside the other."""
+        columns, size = len(result.entries), SIZES[result.kind]
+        place = 0
+        for first, end in runs:
+            to = w.value(f"getelementptr i8, ptr {rows}, i64 {first * size}")
+            source = w.value(f"getelementptr i8, ptr {vectors}, i64 {place * self.width * size}")
+            self._transfer(w, "scatter", to, columns * size, source, end - first, size)
+            place += end - first
 
     def _store(self, x: int, kind: str, address: str) -> None:
         self.body.store(self.values[x], address, kind)
@@ -333,14 +395,3 @@ def _cost(instructions: Instructions, x: int) -> float:
         body = instructions.bodies[x]
         return body.length * sum(_cost(body, y) for y in range(len(body)))
     return _COSTS.get(op, 1 if op in _SIMPLE else 40)
-
-
-def _runs(columns: list[int], near: int) -> list[tuple[int, int]]:
-    """Where columns begin and end that lie together, or so near that those between them cost little."""
-    runs: list[tuple[int, int]] = []
-    for column in columns:
-        if runs and column - runs[-1][1] < near:
-            runs[-1] = (runs[-1][0], column + 1)
-        else:
-            runs.append((column, column + 1))
-    return runs

@@ -19,7 +19,7 @@ from ._llvm import Loop, Target, loop
 from ._transfer import COPY, copy_function
 
 #: Part of every name: to be raised whenever the same program gives other machine code.
-_EMITTER = "1"
+_EMITTER = "2"
 _PREFIX = "graphax_kernel_"
 _lock = threading.RLock()
 _registered: set[str] = set()
