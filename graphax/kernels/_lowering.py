@@ -17,6 +17,7 @@ from ._partition import partitioned
 from ._primitive import Kernel, kernel_p, plain_form
 from ._scalars import KINDS
 from .cpu import _native
+from .cpu._llvm import cycles
 
 
 def unavailable() -> str | None:
@@ -68,6 +69,11 @@ def _computes(kernel: Kernel, batch: int) -> bool:
     return kernel.program.operations > 0
 
 
+def _is_quick_or_wide(kernel: Kernel, batch: int) -> bool:
+    """Vectors are of rows: a few rows of a long program XLA computes with vectors of what is in them."""
+    return _computes(kernel, batch) and (batch >= _ROWS or cycles(kernel.program) <= _QUICK)
+
+
 def _is_short_or_busy(kernel: Kernel, batch: int) -> bool:
     """Triton compiles long programs slowly, which many rows repay."""
     program = kernel.program
@@ -75,6 +81,8 @@ def _is_short_or_busy(kernel: Kernel, batch: int) -> bool:
     return _computes(kernel, batch) and (length <= _SHORT or bool(program.bodies) or batch * length >= _BUSY)
 
 
+#: So many rows fill vectors, and so many cycles are few beside those of a call.
+_ROWS, _QUICK = 8, 30_000
 #: So many operations and entries of results take Triton no longer than some of XLA's fusions, and so many
 #: of all rows together repay seconds.
 _SHORT, _BUSY = 800, 1 << 27
@@ -148,5 +156,5 @@ def _unrolled(kernel: Kernel, results: Sequence[Any], batch: tuple[int, ...]) ->
 
 
 mlir.register_lowering(kernel_p, _lower_plain)
-mlir.register_lowering(kernel_p, _lower_by(_on_cpu, _computes), platform="cpu")
+mlir.register_lowering(kernel_p, _lower_by(_on_cpu, _is_quick_or_wide), platform="cpu")
 mlir.register_lowering(kernel_p, _lower_by(_on_gpu, _is_short_or_busy), platform="cuda")

@@ -11,7 +11,7 @@ _numbering _tables _fingerprint _describe _graph _linearize _elimination
 choose
 _accumulate
 search orders
-_arguments _application _assemble _fallback _pullback _matrix_free
+_arguments _application _assemble _fallback _pullback _reverse_mode _matrix_free
 kernels
 _jacobian _gradient _hessian
 drawing equinox

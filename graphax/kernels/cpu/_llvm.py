@@ -167,7 +167,7 @@ class _Emission:
             SIZES[x.kind] * x.size for x, rows in zip(program.operands, self.batched, strict=True) if rows
         )
         moved += sum(SIZES[r.kind] * len(r.entries) for r in program.results)
-        operations = sum(_cost(self.program, x) for x, uniform in enumerate(self.uniform) if not uniform)
+        operations = sum(_cost(program, x) for x, uniform in enumerate(self.uniform) if not uniform)
         return 1 + operations / self.width + moved / 8
 
     # ---- arrays
@@ -388,10 +388,15 @@ class _Emission:
         return self.before.load(address, kind)
 
 
+def cycles(instructions: Instructions) -> float:
+    """About how many cycles of a processor instructions take for one row."""
+    return sum(_cost(instructions, x) for x in range(len(instructions)))
+
+
 def _cost(instructions: Instructions, x: int) -> float:
     """What an instruction takes, in cycles."""
     op = instructions.ops[x]
     if op == "loop":
         body = instructions.bodies[x]
-        return body.length * sum(_cost(body, y) for y in range(len(body)))
+        return body.length * cycles(body)
     return _COSTS.get(op, 1 if op in _SIMPLE else 40)

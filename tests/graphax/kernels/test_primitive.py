@@ -328,3 +328,12 @@ def test_threads_trace_and_call_at_once():
     for k, (rows, one) in found.items():
         assert_same(rows, expected[k % 3])
         assert_same(one, expected[k % 3][0])
+
+
+def test_single_rows_of_long_loops_are_left_to_xla():
+    def long(x):
+        return lax.fori_loop(0, 1000, lambda i, s: jnp.sin(s * x), x)
+
+    for rows, kernel, called in ((1, "auto", False), (1, True, True), (16, "auto", True)):
+        lowered = jax.jit(jax.vmap(jacve(long, kernel=kernel))).trace(ROWS[:1].repeat(rows, 0)).lower()
+        assert (CALLED in lowered.as_text()) == called
