@@ -30,8 +30,8 @@ from ._holes import (
 )
 from ._places import distinct_places, place_keys
 from ._scaled import Scaled, expand, match_dtypes, summed, summed_holes
-from ._steps import Step, Value, reshape, transpose
-from ._term import Digit, Kind, Labels, Term, canonical, digit_table
+from ._steps import Gather, Step, Value, reshape, run_steps, transpose
+from ._term import Digit, Kind, Labels, Table, Term, canonical, digit_table
 
 
 @dataclass(frozen=True)
@@ -107,10 +107,35 @@ class Composition:
         union = math.prod(self.sizes[label] for label in self.kept + self.contracted)
         if self.contracted and union > FUSED_CONTRACTION and not self._selects(outer, inner, finite, union):
             return self._contraction(outer, inner, finite)
+        if (taken := self._taken(outer, inner, finite)) is not None:
+            return taken
         wanted = self.kept + self.contracted
         outer = expand(outer, self.outer.axes, wanted)
         inner = expand(inner, self.inner.axes, wanted)
         return summed(multiplied(outer, inner, finite), range(len(self.kept), len(wanted)))
+
+    def _taken(self, outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
+        """The product with a static array that has no two numbers to add up; None where there is none.
+
+        What these few numbers are multiplied by is taken from the other side.
+        """
+        sides = [(outer, self.outer.axes), (inner, self.inner.axes)]
+        known = 0 if isinstance(outer, np.ndarray) else 1
+        (static, axes), (other, others) = sides[known], sides[1 - known]
+        own, rest = ([label for label in labels if label not in self.contracted] for labels in (axes, others))
+        if not self.contracted or not isinstance(static, np.ndarray) or not set(own).isdisjoint(rest):
+            return None
+        rows = static.transpose([axes.index(label) for label in (*own, *self.contracted)])
+        shape = rows.shape[: len(own)]
+        rows = rows.reshape(math.prod(shape), -1)
+        if other.dtype == bool or isinstance(other, np.ndarray) or (np.count_nonzero(rows, 1) > 1).any():
+            return None
+        places = np.argmax(rows != 0, 1)
+        merged = tuple(others.index(label) for label in self.contracted)
+        taken = run_steps([Gather(merged, Table(places), shape)], other)
+        factors = rows[np.arange(len(rows)), places].reshape(*shape, *[1] * len(rest))
+        product = multiplied(factors, taken, (True, finite[1 - known]))
+        return transpose(product, [[*own, *rest].index(label) for label in self.kept])
 
     def _selects(self, outer: Value, inner: Value, finite: tuple[bool, bool], union: int) -> bool:
         """Whether zeros of a structure or an order are selected product by product."""

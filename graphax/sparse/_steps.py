@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -84,13 +85,26 @@ class Place(NamedTuple):
             total = np.zeros(shape, value.dtype)
             total[_along(self.axis, self.start, self.step, count)] = value
             return total
-        low = min(self.start, self.start + self.step * (count - 1))
-        interior = abs(self.step) - 1
         if self.step < 0:
             value = lax.rev(value, (self.axis,))
-        config = [(0, 0, 0)] * value.ndim
-        config[self.axis] = (low, self.size - low - count - interior * (count - 1), interior)
-        return lax.pad(value, np.zeros((), value.dtype), config)
+        return _padded(value, {self.axis: self.padding(count)})
+
+    def padding(self, count: int) -> tuple[int, int, int]:
+        """How many zeros stand before, after and between so many entries."""
+        low = min(self.start, self.start + self.step * (count - 1))
+        interior = abs(self.step) - 1
+        return low, self.size - low - count - interior * (count - 1), interior
+
+
+class Places(NamedTuple):
+    """Several axes are spread out, none of them backwards."""
+
+    steps: tuple[Place, ...]
+
+    def __call__(self, value: Value) -> Value:
+        if isinstance(value, np.ndarray):
+            return functools.reduce(lambda array, step: step(array), self.steps, value)
+        return _padded(value, {step.axis: step.padding(value.shape[step.axis]) for step in self.steps})
 
 
 class Scatter(NamedTuple):
@@ -129,15 +143,43 @@ class Untie(NamedTuple):
         return lax.select(np.broadcast_to(mask, shape), value, lax.full_like(value, 0))
 
 
-DIGGING = Place | Scatter | Untie  # they write zeros
-Step = Reshape | Slice | Gather | Broadcast | Place | Scatter | Untie
+DIGGING = Place | Places | Scatter | Untie  # they write zeros
+Step = Reshape | Slice | Gather | Broadcast | Place | Places | Scatter | Untie
 
 
 def run_steps(steps: Sequence[Step], value: Value) -> Value:
     """The array after the steps."""
-    for step in steps:
+    for step in _joined(tuple(steps), tuple(map(type, steps))):
         value = step(value) if isinstance(step, Reshape) else _after(step, value)
     return value
+
+
+@functools.lru_cache(maxsize=4096)
+def _joined(steps: tuple[Step, ...], kinds: tuple[type, ...]) -> tuple[Step, ...]:
+    """The same steps, with axes that are spread out one after another spread out at once.
+
+    Their kinds tell apart, in the cache, what are equal as tuples.
+    """
+    found: list[Step] = []
+    for step in steps:
+        last = found[-1] if found else None
+        if isinstance(last, Places):
+            if isinstance(step, Broadcast) and set(step.shape) <= {1}:  # it may as well come before
+                found.insert(-1, step)
+                continue
+            if isinstance(step, Place) and step.step > 0 and all(step.axis != one.axis for one in last.steps):
+                found[-1] = Places((*last.steps, step))
+                continue
+        found.append(Places((step,)) if isinstance(step, Place) and step.step > 0 else step)
+    return tuple(found)
+
+
+def _padded(value: Value, by_axis: dict[int, tuple[int, int, int]]) -> Value:
+    """An array with zeros before, after and between its entries along some axes."""
+    if not any(map(any, by_axis.values())):
+        return value
+    config = [by_axis.get(axis, (0, 0, 0)) for axis in range(value.ndim)]
+    return lax.pad(value, np.zeros((), value.dtype), config)
 
 
 def _along(axis: int, start: int, step: int, size: int) -> tuple[Any, ...]:
