@@ -81,8 +81,8 @@ def _is_short_or_busy(kernel: Kernel, batch: int) -> bool:
     return _computes(kernel, batch) and (length <= _SHORT or bool(program.bodies) or batch * length >= _BUSY)
 
 
-#: So many rows fill vectors, and so many cycles are few beside those of a call.
-_ROWS, _QUICK = 8, 30_000
+#: So many rows fill vectors, and so many cycles pass while XLA begins a few dozen loops.
+_ROWS, _QUICK = 8, 200_000
 #: So many operations and entries of results take Triton no longer than some of XLA's fusions, and so many
 #: of all rows together repay seconds.
 _SHORT, _BUSY = 800, 1 << 27
