@@ -210,7 +210,7 @@ def work(pipe: Connection, here: str, parts: Sequence[str], rounds: int, seconds
     jax.config.update("jax_enable_compilation_cache", False)
     cases = all_cases(parts)
     warm = type(next(iter(cases.values())))("", lambda x: jnp.sin(x) * x[0], (jnp.ones(3),))
-    measured(warm, ["kernel='auto'"], 1, 1e-3)  # what is imported and started once
+    measured(warm, ["kernel=False"], 1, 1e-3)  # what is imported and started once
     while (asked := pipe.recv()) is not None:
         name, also = asked
         try:
@@ -386,7 +386,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", help="a regular expression that names have to match")
     parser.add_argument("--share", default="1/1", help="I/N: every N-th function, from the I-th on")
     parser.add_argument(
-        "--also", action="append", help="keywords of a further contender (default kernel='auto')"
+        "--also", action="append", help="keywords of a further contender (default kernel=False: by arrays)"
     )
     parser.add_argument("--rounds", type=int, default=7, help="of runs (default 7)")
     parser.add_argument("--seconds", type=float, default=0.02, help="of calls a round (default 0.02)")
@@ -399,7 +399,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--show", nargs="+", type=Path, help="JSON files: measure nothing, show what they hold"
     )
     options = parser.parse_args(argv)
-    options.also = ["kernel='auto'"] if options.also is None else [text for text in options.also if text]
+    options.also = ["kernel=False"] if options.also is None else [text for text in options.also if text]
     sys.path.insert(0, str(Path(__file__).parent))
     rows: dict[str, Row] = {}
     if options.show:
