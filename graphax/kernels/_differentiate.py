@@ -31,12 +31,12 @@ from .expand import NoKernel, expand
 
 #: Of so many expressions a kernel may be made; longer programs are compiled slowly and spill registers.
 LIMIT = 20_000
-# A kernel that nobody insists on has so many operations and entries of results at most, and so many more for
-# every operation on arrays: LLVM compiles them in the time that XLA takes for these.
-_SHORT, _PER_EQUATION = 2_000, 10
+# A kernel that nobody insists on has so many operations at most, and so many more for every operation on
+# arrays: LLVM compiles them in the time that XLA takes for these. An entry of a result counts for so many.
+_SHORT, _PER_EQUATION, _PER_ENTRY = 2_300, 10, 2
 # The function itself may have half as many; and how many expressions may come into being for each one that
 # such a kernel may have, as orders are tried.
-_ON_THE_WAY = 2
+_ON_THE_WAY = 4
 
 
 def jacobians_by_kernel(
@@ -76,7 +76,7 @@ def jacobians_by_kernel(
     wanted = range(0 if with_values else num_outputs, len(program.outputs))
     if not insist:
         limit = min(limit, _SHORT + _PER_EQUATION * len(program.equations))
-        _check_length(_entries(numbering, num_outputs, wanted), limit)
+        _check_length(_PER_ENTRY * _entries(numbering, num_outputs, wanted), limit)
     scalars = Scalars()
     scalars.most = math.inf if insist else _ON_THE_WAY * limit
     try:
@@ -87,7 +87,7 @@ def jacobians_by_kernel(
         raise NoKernel(_TOO_LONG) from None
     if not insist:
         entries = sum(len(result.entries) for result in scalar_program.results)
-        _check_length(scalar_program.operations + entries, limit)
+        _check_length(scalar_program.operations + _PER_ENTRY * entries, limit)
     kernel = Kernel(
         scalar_program,
         functools.partial(_plain, numbering, num_outputs, order, body_order, tuple(wanted), tuple(places)),
