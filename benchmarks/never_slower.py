@@ -32,14 +32,18 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-Row = dict[str, Any]
-#: What is wanted: of run time at least, of trace + compile and of memory at most; of gradients at least.
-_RUN, _COMPILE, _MEMORY, _GRADIENT = 0.95, 1.3, 1.1, 1 / 1.2
-#: The largest difference from JAX's modes, in parts of the largest entry, in float32.
-_ERROR = 2e-3
-#: So few bytes nobody counts.
-_SMALL = 1 << 16
-_OURS = "nothing said"
+import jax
+import jax.numpy as jnp
+import numpy as np
+from everyday import CHOSEN, EXAMPLES, LOSSES, Case
+from kernel_suite import LOOPS, SUITE
+from measure import calls_for, run_seconds, save, seconds_of_calls
+from ratios import OURS, Row, faults, figures, joined, misses, report
+
+import graphax
+from alphagrad import tasks
+from graphax.choose import _store
+
 _PARTS = ("tasks", "suite", "chosen", "examples", "losses")
 #: Functions that are quickly compiled, of several kinds.
 _SMOKE = (
@@ -53,12 +57,8 @@ _SMOKE = (
 )
 
 
-def all_cases(parts: Sequence[str] = _PARTS) -> dict[str, Any]:
+def all_cases(parts: Sequence[str] = _PARTS) -> dict[str, Case]:
     """The functions by name: those of some parts of the collection."""
-    from everyday import CHOSEN, EXAMPLES, LOSSES, Case
-    from kernel_suite import LOOPS, SUITE
-
-    from alphagrad import tasks
 
     def of_task(name: str) -> Case:
         task = tasks.load(name)
@@ -76,12 +76,8 @@ def all_cases(parts: Sequence[str] = _PARTS) -> dict[str, Any]:
 # ---- measuring, in a process of its own
 
 
-def contenders(case: Any, also: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def contenders(case: Case, also: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The derivatives to be timed: JAX's, and those by elimination."""
-    import jax
-
-    import graphax
-
     fun, argnums = case.fun, case.argnums
     if case.kind == "gradient":
         modes = {"grad": jax.grad(fun, argnums)}
@@ -91,7 +87,7 @@ def contenders(case: Any, also: Sequence[str]) -> tuple[dict[str, Any], dict[str
     else:
         modes = {"jacfwd": jax.jacfwd(fun, argnums), "jacrev": jax.jacrev(fun, argnums)}
     derivative = graphax.hessve if case.kind == "hessian" else graphax.jacve
-    ours = {_OURS: derivative(fun, argnums)}
+    ours = {OURS: derivative(fun, argnums)}
     for text in also:
         ours[text] = derivative(fun, argnums, **keywords(text))
     if case.batch is not None:
@@ -108,10 +104,6 @@ def keywords(text: str) -> dict[str, Any]:
 
 def forget() -> None:
     """Empty what JAX and graphax remember of earlier programs; machine code of kernels stays."""
-    import jax
-
-    from graphax.choose import _store
-
     jax.clear_caches()
     _store.forget()
     for name, module in list(sys.modules.items()):
@@ -123,10 +115,6 @@ def forget() -> None:
 
 def compiled_cold(fun: Any, args: Sequence[Any]) -> tuple[Any, Row]:
     """The executable, and the seconds and bytes that it takes."""
-    import jax
-
-    from graphax import FallbackWarning
-
     forget()
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -138,15 +126,12 @@ def compiled_cold(fun: Any, args: Sequence[Any]) -> tuple[Any, Row]:
     memory = compiled.memory_analysis()
     parts = ("temp", "output", "argument")
     held = sum(getattr(memory, f"{part}_size_in_bytes") for part in parts) if memory else 0
-    by_mode = any(issubclass(found.category, FallbackWarning) for found in warned)
+    by_mode = any(issubclass(found.category, graphax.FallbackWarning) for found in warned)
     return compiled, {"trace": [middle - start], "compile": [end - middle], "bytes": held, "by mode": by_mode}
 
 
 def difference(found: Any, wanted: Any) -> float:
     """The largest difference of any leaf, in parts of its largest entry."""
-    import jax
-    import numpy as np
-
     worst = 0.0
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
         one, other = np.asarray(one), np.asarray(other)
@@ -156,16 +141,13 @@ def difference(found: Any, wanted: Any) -> float:
     return worst
 
 
-def measured(case: Any, also: Sequence[str], rounds: int, seconds: float) -> Row:
+def measured(case: Case, also: Sequence[str], rounds: int, seconds: float) -> Row:
     """Time all contenders on one function.
 
     Returns:
         under `contenders` for every one seconds to trace, to compile and of a call in every round, bytes, and
         its difference from the nearest of JAX's modes; under `refused` those of these that cannot be applied.
     """
-    import numpy as np
-    from measure import calls_for, run_seconds, seconds_of_calls
-
     args = case.sample()
     modes, ours = contenders(case, also)
     table: dict[str, Row] = {}
@@ -200,17 +182,13 @@ def measured(case: Any, also: Sequence[str], rounds: int, seconds: float) -> Row
     }
 
 
-def work(pipe: Connection, here: str, parts: Sequence[str], rounds: int, seconds: float) -> None:
+def work(pipe: Connection, parts: Sequence[str], rounds: int, seconds: float) -> None:
     """Measure what is asked for, a name and the contenders besides, until nothing is."""
     os.environ["GRAPHAX_ORDER_STORE"] = "off"
-    sys.path.insert(0, here)
-    import jax
-    import jax.numpy as jnp
-
     jax.config.update("jax_enable_compilation_cache", False)
     cases = all_cases(parts)
-    warm = type(next(iter(cases.values())))("", lambda x: jnp.sin(x) * x[0], (jnp.ones(3),))
-    measured(warm, ["kernel='auto'"], 1, 1e-3)  # what is imported and started once
+    warm = Case("", lambda x: jnp.sin(x) * x[0], (jnp.ones(3),))
+    measured(warm, ["kernel=False"], 1, 1e-3)  # what is imported and started once
     while (asked := pipe.recv()) is not None:
         name, also = asked
         try:
@@ -230,12 +208,11 @@ def rows_of(wanted: dict[str, Sequence[str]], options: argparse.Namespace) -> It
         options: of the command.
     """
     context = multiprocessing.get_context("spawn")
-    here = str(Path(__file__).parent)
     process = pipe = None
     for name, also in wanted.items():
         if process is None or not process.is_alive():
             pipe, end = context.Pipe()
-            settings = (end, here, options.parts, options.rounds, options.seconds)
+            settings = (end, options.parts, options.rounds, options.seconds)
             process = context.Process(target=work, args=settings, daemon=True)
             process.start()
             end.close()
@@ -257,126 +234,6 @@ def rows_of(wanted: dict[str, Sequence[str]], options: argparse.Namespace) -> It
         process.join()
 
 
-# ---- what the figures say
-
-
-def joined(one: Row, other: Row | None) -> Row:
-    """What was found in two processes, as one."""
-    if other is None or "failed" in other:
-        return one
-    if "failed" in one:
-        return other
-    table = {}
-    for key, row in one["contenders"].items():
-        more = other["contenders"].get(key)
-        table[key] = row if more is None else row | {part: row[part] + more[part] for part in _TIMES}
-    return one | {"contenders": other["contenders"] | table}
-
-
-_TIMES = ("trace", "compile", "run")
-
-
-def figures(row: Row, key: str = _OURS) -> Row:
-    """The ratios of a contender to the better of JAX's modes, and whether its values are theirs."""
-    import numpy as np
-
-    table = row["contenders"]
-    mine, modes = table[key], {mode: table[mode] for mode in row["modes"]}
-
-    def building(found: Row) -> float:
-        return min(map(sum, zip(found["trace"], found["compile"], strict=True)))
-
-    better = min(modes, key=lambda mode: float(np.median(modes[mode]["run"])))
-    quicker = min(modes, key=lambda mode: building(modes[mode]))
-    theirs, own = modes[better]["run"], mine["run"]
-    same = len(theirs) == len(own)
-    run = np.median(np.divide(theirs, own)) if same else np.median(theirs) / np.median(own)
-    return {
-        "mode": better,
-        "theirs": float(np.median(theirs)),
-        "ours": float(np.median(own)),
-        "run": float(run),
-        "building": building(mine),
-        "built": building(mine) / building(modes[quicker]),
-        "traced": min(mine["trace"]) / min(modes[quicker]["trace"]),
-        "compiled": min(mine["compile"]) / min(modes[quicker]["compile"]),
-        "memory": max(mine["bytes"], _SMALL) / max(min(found["bytes"] for found in modes.values()), _SMALL),
-        "error": mine["error"],
-        "wrong": not mine["error"] <= _ERROR,
-    }
-
-
-def least(row: Row, allowed: float) -> float:
-    """The ratio of run times that is asked of a function."""
-    return min(allowed, _GRADIENT) if row["kind"] == "gradient" else allowed
-
-
-def misses(row: Row) -> bool:
-    """Whether a function misses one of the goals, and had better be measured again."""
-    if "failed" in row:
-        return True
-    found = figures(row)
-    missed = found["run"] < least(row, _RUN) or found["built"] > _COMPILE
-    return missed or found["memory"] > _MEMORY or found["wrong"]
-
-
-def report(rows: dict[str, Row]) -> str:
-    """A table in Markdown, the slowest first, and what it comes to."""
-    from measure import geometric_mean
-
-    measured = {name: row for name, row in rows.items() if "failed" not in row}
-    found = {name: figures(row) for name, row in measured.items()}
-    others = sorted(
-        {key for row in measured.values() for key in row["contenders"] if key not in row["modes"]} - {_OURS}
-    )
-    head = ["function", "JAX's better", "it takes", "jacve takes", "times as fast", "memory"]
-    head += ["trace + compile", "(trace, compile)", "seconds", "error", *others]
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    for name, row in sorted(found.items(), key=lambda item: item[1]["run"]):
-        mode = row["mode"] + (" (chosen)" if measured[name]["contenders"][_OURS]["by mode"] else "")
-        cells = [name, mode, f"{row['theirs'] * 1e6:.1f} us", f"{row['ours'] * 1e6:.1f} us"]
-        cells += [f"{row['run']:.2f}", f"{row['memory']:.2f}", f"{row['built']:.2f}"]
-        cells += [f"{row['traced']:.2f}, {row['compiled']:.2f}", f"{row['building']:.2f}"]
-        cells += [f"{row['error']:.0e}{' WRONG' if row['wrong'] else ''}"]
-        for key in others:
-            other = figures(measured[name], key) if key in measured[name]["contenders"] else None
-            cells.append(f"{other['run']:.2f}, {other['built']:.2f}" if other else "")
-        lines.append("| " + " | ".join(cells) + " |")
-    lines += [f"| {name} | {row['failed']} |" for name, row in rows.items() if "failed" in row]
-    if not found:
-        return "\n".join(lines)
-    by_mode = sum(row["contenders"][_OURS]["by mode"] for row in measured.values())
-    lines += ["", f"{len(found)} functions; {by_mode} by JAX's own mode."]
-    goals = (
-        ("times as fast", "run", lambda row, kind: row["run"] < (_GRADIENT if kind == "gradient" else _RUN)),
-        ("trace + compile", "built", lambda row, kind: row["built"] > _COMPILE),
-        ("memory", "memory", lambda row, kind: row["memory"] > _MEMORY),
-    )
-    for title, key, missed in goals:
-        values = [row[key] for row in found.values()]
-        beyond = sum(missed(row, measured[name]["kind"]) for name, row in found.items())
-        lines.append(
-            f"- {title}: geometric mean {geometric_mean(values):.2f}, least {min(values):.2f}, "
-            f"most {max(values):.2f}; {beyond} miss the goal"
-        )
-    return "\n".join(lines)
-
-
-def faults(rows: dict[str, Row], allowed: float) -> list[str]:
-    """What is not allowed, a sentence each."""
-    found = []
-    for name, row in rows.items():
-        if "failed" in row:
-            found.append(f"{name}: {row['failed']}")
-            continue
-        its = figures(row)
-        if its["wrong"]:
-            found.append(f"{name}: values differ by {its['error']:.0e}")
-        if its["run"] < least(row, allowed):
-            found.append(f"{name}: {its['run']:.2f} times as fast as {its['mode']}")
-    return found
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark; ends with status 1 when a function is slower than allowed."""
     parser = argparse.ArgumentParser(
@@ -386,7 +243,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", help="a regular expression that names have to match")
     parser.add_argument("--share", default="1/1", help="I/N: every N-th function, from the I-th on")
     parser.add_argument(
-        "--also", action="append", help="keywords of a further contender (default kernel='auto')"
+        "--also", action="append", help="keywords of a further contender (default kernel=False: by arrays)"
     )
     parser.add_argument("--rounds", type=int, default=7, help="of runs (default 7)")
     parser.add_argument("--seconds", type=float, default=0.02, help="of calls a round (default 0.02)")
@@ -399,8 +256,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--show", nargs="+", type=Path, help="JSON files: measure nothing, show what they hold"
     )
     options = parser.parse_args(argv)
-    options.also = ["kernel='auto'"] if options.also is None else [text for text in options.also if text]
-    sys.path.insert(0, str(Path(__file__).parent))
+    options.also = ["kernel=False"] if options.also is None else [text for text in options.also if text]
     rows: dict[str, Row] = {}
     if options.show:
         for path in options.show:
@@ -419,10 +275,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def measure_all(rows: dict[str, Row], options: argparse.Namespace) -> None:
     """Measure the functions that are asked for, and those that miss a goal again."""
-    from measure import save
-
     at, of = map(int, options.share.split("/"))
     names = [name for name in all_cases(options.parts) if re.search(options.only or "", name)][at - 1 :: of]
+    besides: Sequence[str] = options.also
 
     def measure(wanted: dict[str, Sequence[str]]) -> None:
         for name, row in rows_of(wanted, options):
@@ -439,11 +294,11 @@ def measure_all(rows: dict[str, Row], options: argparse.Namespace) -> None:
             if options.out:
                 save(options.out, {"rounds": options.rounds, "rows": rows})
 
-    measure(dict.fromkeys(names, options.also))
+    measure({name: besides for name in names})
     if not options.once:
         # Whatever failed may have failed for what was to be measured besides.
         again: dict[str, Sequence[str]] = {
-            name: [] if "failed" in rows[name] else options.also for name in names if misses(rows[name])
+            name: [] if "failed" in rows[name] else besides for name in names if misses(rows[name])
         }
         measure(again)
 

@@ -8,8 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from ._known import KnownValues
 from ._numbering import Edge, Numbering
-from ._trace import Constant, Equation, KnownValues, Variable, communicates, read
+from ._trace import Constant, Equation, Variable, communicates, read
 from .rules import (
     Blocks,
     Call,

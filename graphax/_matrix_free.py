@@ -113,6 +113,8 @@ def _pulled(
     rows = accumulate(edges, outputs, sorted(reachable(returned, edges) - returned, reverse=True))
     found = _edges(rows, without_sources=returned)
     reached = [at for at in outputs if at in returned or not returned.isdisjoint(rows.get(at, {}))]
+    if not reached:  # structures leave nothing of what follows
+        return found
     sizes = [math.prod(outputs[target]) for target in reached]
 
     def cotangents(atom: Variable) -> Any:
@@ -146,12 +148,14 @@ def _pushed(
     read = {number[atom] for atom in one.wanted}
     before = reachable(read, [(target, source) for source, target in edges])
     columns = accumulate(edges, {*outputs, *read}, sorted(at for at in before if at > 0))
-    found = _edges(columns, without_targets=read - outputs.keys())
+    found = _edges(columns)  # other equations may read the same operands
     inputs = {
         node: numbering.program.inputs[at].aval
         for node, at in zip(numbering.inputs, numbering.wrt, strict=True)
     }
     reached = [at for at in inputs if at in read or any(at in columns.get(node, {}) for node in read)]
+    if not reached:  # structures leave nothing of what precedes
+        return found
     shapes = [view_shape(inputs[source]) for source in reached]
     sizes = list(map(math.prod, shapes))
 
@@ -179,16 +183,12 @@ def _pushed(
     return found
 
 
-def _edges(
-    rows: Mapping[int, Mapping[int, Block]],
-    without_sources: Iterable[int] = (),
-    without_targets: Iterable[int] = (),
-) -> dict[Edge, Block]:
+def _edges(rows: Mapping[int, Mapping[int, Block]], without_sources: Iterable[int] = ()) -> dict[Edge, Block]:
     return {
         (source, target): block
         for target, row in rows.items()
         for source, block in row.items()
-        if source not in without_sources and target not in without_targets
+        if source not in without_sources
     }
 
 

@@ -6,14 +6,12 @@ import os
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from jax import lax
-from jax.core import Tracer
 from jax.extend import core, source_info_util
 
 # Operations that this package adds to a program have, as JAX's own do, the user's line that asked for them.
@@ -217,61 +215,6 @@ def opened(program: Program, moving: Container[Atom]) -> Program:
 
 def _opens(equation: Equation, moving: Container[Atom]) -> bool:
     return equation.primitive.name in _STANDING_FOR and any(atom in moving for atom in equation.inputs)
-
-
-class KnownValues:
-    """The values of a program that depend on none of its inputs, worked out when asked for."""
-
-    def __init__(self, program: Program) -> None:
-        # None stands for what is not known; what is missing has not been asked for.
-        self._values: dict[Variable, Any] = dict.fromkeys(program.inputs)
-        self._values.update(
-            (variable, None if isinstance(value, Tracer) else value) for variable, value in program.constants
-        )
-        self._program = program
-
-    @cached_property
-    def _definitions(self) -> dict[Variable, Equation]:
-        return {output: equation for equation in self._program.equations for output in equation.outputs}
-
-    def __call__(self, atom: Atom) -> np.ndarray | None:
-        """The value of an atom, or None where it depends on an input."""
-        if isinstance(atom, Constant):
-            return np.asarray(atom.value)
-        pending = [atom]
-        while pending:  # a stack of our own: programs may be longer than Python's is deep
-            variable = pending[-1]
-            if variable in self._values:
-                pending.pop()
-                continue
-            equation = self._definitions[variable]
-            inputs = [other for other in equation.inputs if isinstance(other, Variable)]
-            missing = [other for other in inputs if other not in self._values]
-            if any(self._values.get(other, 0) is None for other in inputs):
-                self._values.update(dict.fromkeys(equation.outputs))
-            elif missing:
-                pending.append(missing[0])
-            else:
-                self._evaluate(equation)
-        value = self._values[atom]
-        return None if value is None else np.asarray(value)
-
-    def _evaluate(self, equation: Equation) -> None:
-        values = [
-            np.asarray(atom.value, atom.aval.dtype) if isinstance(atom, Constant) else self._values[atom]
-            for atom in equation.inputs
-        ]
-        results: list[Any] = [None] * len(equation.outputs)
-        if not equation.has_effects and "callback" not in equation.primitive.name:
-            try:
-                with jax.ensure_compile_time_eval():
-                    results = equation.evaluate(values)
-            except (TypeError, ValueError, NotImplementedError, RuntimeError):
-                pass  # what can be run under `jit` alone is not known while tracing
-        self._values.update(
-            (output, None if isinstance(result, Tracer) else result)
-            for output, result in zip(equation.outputs, results, strict=True)
-        )
 
 
 def bind(primitive: core.Primitive, params: dict[str, Any], values: Sequence[Any]) -> list[Any]:

@@ -47,14 +47,16 @@ def auto(graph: ComputationalGraph) -> tuple[int, ...]:
     What is known of the graph in this process or in the order store (see :func:`remember`) is taken, unless
     an order in the store is costlier than a classical one. Else :func:`forward`, :func:`reverse`,
     :func:`markowitz` and a few other heuristics are tried, and a short search starts from one of them; graphs
-    of more than 2000 vertices are not searched. The result is remembered.
+    of more than 2000 vertices are not searched, nor those of derivatives of one number or by one number. The
+    result is remembered.
 
     Cost is the number of multiplications that are executed. The order is never costlier than the best of
     forward, reverse and Markowitz; it is one of these (in doubt reverse) unless the search saves 3 %. The
     search is deterministic and limited by a count of its work, not by a clock, so that every process finds
-    the same order. (Where it takes longer than the search may to work out what the classical orders cost,
-    because edges are sums of dozens of terms or hold tables of many thousand indices, those that are not
-    priced in time are left out, reverse never.)
+    the same order; the limit is in proportion to what the order costs to compile and run. (Where it takes
+    longer than the search may to work out what the classical orders cost, because edges are sums of dozens
+    of terms or hold tables of many thousand indices, those that are not priced in time are left out, reverse
+    never.)
 
     Args:
         graph: the graph; one that is counted is taken for the graph that is executed.

@@ -31,11 +31,12 @@ from .expand import NoKernel, expand
 
 #: Of so many expressions a kernel may be made; longer programs are compiled slowly and spill registers.
 LIMIT = 20_000
-# A kernel that nobody insists on has so many operations and entries of results at most, and so many more for
-# every operation on arrays: LLVM compiles them in the time that XLA takes for these.
-_SHORT, _PER_EQUATION = 2_000, 10
-# How many expressions there may be on the way to each one that such a kernel may have.
-_ON_THE_WAY = 8
+# A kernel that nobody insists on has so many operations at most, and so many more for every operation on
+# arrays: LLVM compiles them in the time that XLA takes for these. An entry of a result counts for so many.
+_SHORT, _PER_EQUATION, _PER_ENTRY = 2_300, 10, 2
+# The function itself may have half as many; and how many expressions may come into being for each one that
+# such a kernel may have, as orders are tried.
+_ON_THE_WAY = 4
 
 
 def jacobians_by_kernel(
@@ -75,17 +76,18 @@ def jacobians_by_kernel(
     wanted = range(0 if with_values else num_outputs, len(program.outputs))
     if not insist:
         limit = min(limit, _SHORT + _PER_EQUATION * len(program.equations))
+        _check_length(_PER_ENTRY * _entries(numbering, num_outputs, wanted), limit)
     scalars = Scalars()
     scalars.most = math.inf if insist else _ON_THE_WAY * limit
     try:
         scalar_program, places = _differentiated(
-            scalars, numbering, num_outputs, order, body_order, wanted, limit
+            scalars, numbering, num_outputs, order, body_order, wanted, limit if insist else limit // 2
         )
     except TooManyScalars:
         raise NoKernel(_TOO_LONG) from None
-    entries = sum(len(result.entries) for result in scalar_program.results)
-    if not insist and scalar_program.operations + entries > limit:
-        raise NoKernel(_TOO_LONG)
+    if not insist:
+        entries = sum(len(result.entries) for result in scalar_program.results)
+        _check_length(scalar_program.operations + _PER_ENTRY * entries, limit)
     kernel = Kernel(
         scalar_program,
         functools.partial(_plain, numbering, num_outputs, order, body_order, tuple(wanted), tuple(places)),
@@ -100,6 +102,20 @@ def jacobians_by_kernel(
 
 
 _TOO_LONG = "it would take longer to compile than operations on arrays"
+
+
+def _check_length(length: int, limit: int) -> None:
+    if length > limit:
+        raise NoKernel(_TOO_LONG)
+
+
+def _entries(numbering: Numbering, num_outputs: int, wanted: range) -> int:
+    """How many numbers the wanted outputs and all Jacobians hold."""
+    outputs = [atom.aval.size for atom in numbering.program.outputs]
+    inputs = sum(numbering.program.inputs[at].aval.size for at in numbering.wrt)
+    return sum(outputs[at] for at in wanted) + sum(outputs[:num_outputs]) * inputs
+
+
 #: The named orders that scalars are eliminated in; others are orders of arrays.
 _OF_SCALARS = {
     "auto": None,

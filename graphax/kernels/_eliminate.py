@@ -10,7 +10,7 @@ from .._elimination import Costing
 from ..choose import cheapest_first, sweeps
 from ._derivatives import of_kind, plus, times, vanishes
 from ._partials import Partials, partials
-from ._scalars import LEAVES, Scalars, operands, operands_first, outside_of, reads
+from ._scalars import LEAVES, Scalars, TooManyScalars, operands, operands_first, outside_of, reads
 
 #: Sinks are numbered from here on, beyond all expressions.
 _SINKS = 1 << 40
@@ -199,7 +199,11 @@ def _kind_of_edge(scalars: Scalars, x: int) -> int:
 
 
 def _orders(graph: ScalarGraph, order: str | None) -> list[Sequence[int]]:
-    """The orders worth trying: the one that is named, or a few cheap ones, the cheapest first."""
+    """The orders worth trying: the one that is named, or a few cheap ones, the cheapest first.
+
+    Raises:
+        TooManyScalars: when all of them take more multiplications than there may be expressions.
+    """
     if order == "forward":
         return [graph.inner]
     if order == "reverse":
@@ -214,11 +218,17 @@ def _orders(graph: ScalarGraph, order: str | None) -> list[Sequence[int]]:
         found[tuple(candidate)] = costing.mults + costing.adds
         costing.rewind()
 
+    most = graph.scalars.most
     for candidate in (graph.inner, graph.inner[::-1]):
-        costing.run(candidate)
-        price(candidate)
+        if costing.run(candidate, most):
+            price(candidate)
+        costing.rewind()
     for ties in ("first", "last"):
-        price(cheapest_first(costing, view, ties) or ())
+        if (cheapest := cheapest_first(costing, view, ties, most)) is not None:
+            price(cheapest)
+        costing.rewind()
+    if not found:
+        raise TooManyScalars(most)
     work = min(_WORK, 40 * len(graph.inner) ** 2)
     if len(graph.inner) > 1:
         best, _ = sweeps(costing, min(found, key=lambda each: found[each]), work)

@@ -16,11 +16,11 @@ import numpy as np
 from jax import lax
 from jax.extend import core
 
+from .._known import KnownValues
 from .._trace import (
     Atom,
     Constant,
     Equation,
-    KnownValues,
     Program,
     bind,
     inline,
