@@ -25,7 +25,7 @@ def recurrent(w, slices=SLICES):
 
 
 def convolved(x):
-    return lax.conv_general_dilated(jnp.sin(x)[None, None], KERNEL, (1, 1), "SAME")
+    return lax.conv_general_dilated(jnp.sin(x)[None, None], jnp.asarray(KERNEL), (1, 1), "SAME")
 
 
 WHOLE = {

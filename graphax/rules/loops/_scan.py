@@ -5,11 +5,15 @@ of a step. With ``A, B, X`` the Jacobians of ``c'`` with respect to ``c``, ``the
 ways, of which the cheapest is taken:
 
 - *map*: no derivative is carried. The steps are independent, and the body is eliminated for all at once;
+- *stepwise by blocks*, where the Jacobian of what is carried holds few of its entries: diagonals stay so;
 - *products*, for few carried numbers: the steps are evaluated one after another, the body is eliminated for
   many of them at a time (every operation of the elimination then works on long arrays), and the products
   follow in a loop of their own: ``S' = A S + B`` forward, or ``R <- R A`` backward;
 - *stepwise*: for large bodies ``S`` is carried along, by blocks, as ``while_loop`` does;
-- *pulled*: for large bodies and few results ``R c'`` is differentiated instead of ``c'``.
+- *pulled*: for few results ``R c'`` is differentiated instead of ``c'``.
+
+Where the whole function has far fewer results, or arguments, than the loop has numbers, it has no Jacobian:
+see ``_matrix_free.py``.
 """
 
 from __future__ import annotations
@@ -39,7 +43,7 @@ from ._stepwise import Carried, final_blocks, numbers_in, settled, stepwise
 
 #: How many numbers the Jacobians of all steps may hold together for them to be computed before the products.
 _STORED = 2**24
-#: Of more carried numbers the Jacobian may be sparse, and blocks know.
+#: Of more carried numbers the matrices of all steps are too much to be read again for their products.
 _FEW = 64
 #: Blocks of so many times fewer numbers than there are entries are carried step by step.
 _THIN = 4

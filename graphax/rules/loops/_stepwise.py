@@ -101,7 +101,7 @@ def _keys(flow: Flow) -> list[tuple[int, int]]:
 def settled(loop: Loop) -> Carried:
     """Structures of carried Jacobians that a step reproduces.
 
-    None where they do not settle soon, hold no fewer numbers than arrays do, or are of few numbers anyway.
+    There are none where they do not settle soon, hold no fewer numbers than arrays do, or are small anyway.
     """
     flow, keys = loop.flow, _keys(loop.flow)
     entries = sum(flow.packing([carry]).size * flow.packing([column]).size for carry, column in keys)
