@@ -93,6 +93,7 @@ def jacobians_by_kernel(
         functools.partial(_plain, numbering, num_outputs, order, body_order, tuple(wanted), tuple(places)),
         insist,
         weak=tuple(program.outputs[at].aval.weak_type for at in wanted) + (False,) * len(places),
+        equations=len(program.equations),
     )
     found = kernel(*values)
     rows: list[list[Any]] = [[None] * len(numbering.wrt) for _ in range(num_outputs)]

@@ -75,17 +75,18 @@ def _is_quick_or_wide(kernel: Kernel, batch: int) -> bool:
 
 
 def _is_short_or_busy(kernel: Kernel, batch: int) -> bool:
-    """Triton compiles long programs slowly, which many rows repay."""
+    """Triton compiles long programs slowly, beside XLA that of a few operations, which many rows repay."""
     program = kernel.program
     length = program.operations + sum(len(result.entries) for result in program.results)
-    return _computes(kernel, batch) and (length <= _SHORT or bool(program.bodies) or batch * length >= _BUSY)
+    short = length <= max(_SHORT, _PER_EQUATION * kernel.equations) or bool(program.bodies)
+    return _computes(kernel, batch) and (short or batch * length >= _BUSY)
 
 
 #: So many rows fill vectors, and so many cycles pass while XLA begins a few dozen loops.
 _ROWS, _QUICK = 8, 200_000
-#: So many operations and entries of results take Triton no longer than some of XLA's fusions, and so many
-#: of all rows together repay seconds.
-_SHORT, _BUSY = 800, 1 << 27
+#: So many operations and entries of results, for each operation on arrays, Triton compiles in XLA's time; and
+#: so many of all rows together repay seconds.
+_SHORT, _PER_EQUATION, _BUSY = 60, 8, 1 << 27
 
 # A form is a function of the operands, or of parts of them along the batch, to the results; with it come 32
 # bytes that name all that it is made of.

@@ -29,12 +29,14 @@ class Kernel:
         plain: the same as a function of arrays, for wherever the program is not compiled.
         insist: whether a kernel is compiled wherever one can be, be it faster or not.
         weak: for every result whether its dtype gives way to those of others; none does if left out.
+        equations: of how many operations on arrays the differentiated function consists, if it is known.
     """
 
     program: ScalarProgram
     plain: Callable[..., Sequence[Any]]
     insist: bool = False
     weak: tuple[bool, ...] = ()
+    equations: int = 0
 
     def __repr__(self) -> str:
         return f"<{self.program.identity[:8]}, {len(self.program)} instructions>"
