@@ -51,7 +51,8 @@ def auto(graph: ComputationalGraph) -> tuple[int, ...]:
     result is remembered.
 
     Cost is the number of multiplications that are executed. The order is never costlier than the best of
-    forward, reverse and Markowitz; it is one of these (in doubt reverse) unless the search saves 3 %. The
+    forward, reverse and Markowitz; it is one of these (in doubt reverse) unless the search saves 3 %, of
+    multiplications alone and of multiplications and additions together. The
     search is deterministic and limited by a count of its work, not by a clock, so that every process finds
     the same order; the limit is in proportion to what the order costs to compile and run. (Where it takes
     longer than the search may to work out what the classical orders cost, because edges are sums of dozens
@@ -126,7 +127,24 @@ def _search(graph: ComputationalGraph) -> Found:
         for best in _ever_cheaper(graph):
             if best.method in ("reverse", "forward", "markowitz"):
                 classical = best
-    return best if best.cost <= (1 - _MARGIN) * classical.cost else classical
+    worth = best.cost <= (1 - _MARGIN) * classical.cost and _saves_additions_too(graph, best, classical)
+    return best if worth else classical
+
+
+def _saves_additions_too(graph: ComputationalGraph, found: Found, classical: Found) -> bool:
+    """Whether an order costs so much less than another with additions counted, as far as that can be told."""
+    costing = _costing(graph)
+
+    def total(order: Sequence[int]) -> int:
+        costing.run(order)
+        both = costing.mults + costing.adds
+        costing.rewind()
+        return both
+
+    try:
+        return total(found.order) <= (1 - _MARGIN) * total(classical.order)
+    except OutOfWork:
+        return True
 
 
 def _ever_cheaper(graph: ComputationalGraph) -> Iterator[Found]:
