@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -91,9 +91,15 @@ def jacobians_without_matrices(
     spoilt = zeros_are_spoilt(replace(numbering.program, outputs=tuple(outputs)), numbering.active)
     holes = Zeros.OF_SELECTION if spoilt else None
     nodes = {numbering.number[x]: view_shape(x.aval) for x in outputs if isinstance(x, Variable)}
-    for one in reversed(every) if backward else every:
-        edges = (_pulled if backward else _pushed)(numbering, nodes, edges, one, holes)
-    return accumulated(numbering, num_outputs, results, edges, "reverse" if backward else "forward")
+    if backward:
+        for one in reversed(every):
+            edges = _pulled(numbering, nodes, edges, one, holes)
+        return accumulated(numbering, num_outputs, results, edges, "reverse")
+    # What is before one equation may be read by another.
+    kept = {*nodes, *(numbering.number[atom] for one in every for atom in one.wanted)}
+    for one in every:
+        edges = _pushed(numbering, kept, edges, one, holes)
+    return accumulated(numbering, num_outputs, results, edges, "forward")
 
 
 def _numbers(atoms: Iterable[Atom]) -> int:
@@ -138,7 +144,7 @@ def _pulled(
 
 def _pushed(
     numbering: Numbering,
-    outputs: Mapping[int, tuple[int, ...]],
+    kept: Collection[int],
     edges: Edges,
     one: _Apart,
     holes: Zeros | None,
@@ -147,8 +153,8 @@ def _pushed(
     number = numbering.number
     read = {number[atom] for atom in one.wanted}
     before = reachable(read, [(target, source) for source, target in edges])
-    columns = accumulate(edges, {*outputs, *read}, sorted(at for at in before if at > 0))
-    found = _edges(columns)  # other equations may read the same operands
+    columns = accumulate(edges, kept, sorted(at for at in before if at > 0))
+    found = _edges(columns)
     inputs = {
         node: numbering.program.inputs[at].aval
         for node, at in zip(numbering.inputs, numbering.wrt, strict=True)

@@ -13,9 +13,13 @@ Y = np.sin(X)
 P = np.array([0.2, -0.4])
 
 
-def factor(p):
+def matrix(p):
     kernel = jnp.exp(p[1] - 0.5 * (X[:, None] - X) ** 2 * jnp.exp(p[0]))
-    return linalg.cho_factor(kernel + jnp.exp(p[1]) * jnp.eye(12), lower=True)
+    return kernel + jnp.exp(p[1]) * jnp.eye(12)
+
+
+def factor(p):
+    return linalg.cho_factor(matrix(p), lower=True)
 
 
 def solved(p):
@@ -27,6 +31,12 @@ def solved_and_factor(p):
     return linalg.cho_solve((found, lower), Y), jnp.log(jnp.diagonal(found)) * p[0]
 
 
+def factored_before_and_after(p):
+    after = matrix(p)
+    before = jnp.linalg.cholesky(after * after)
+    return before @ Y, jnp.linalg.cholesky(after) @ Y
+
+
 def likelihood(p):
     found, lower = factor(p)
     return 0.5 * Y @ linalg.cho_solve((found, lower), Y) + jnp.sum(jnp.log(jnp.diagonal(found)))
@@ -36,7 +46,7 @@ def same(found, wanted):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-11), found, wanted)
 
 
-@pytest.mark.parametrize("fun", [solved, solved_and_factor, likelihood])
+@pytest.mark.parametrize("fun", [solved, solved_and_factor, factored_before_and_after, likelihood])
 def test_derivatives_pass_through_every_reader_of_a_factor(fun, monkeypatch):
     apart = []
     for way in ("_pushed", "_pulled"):
