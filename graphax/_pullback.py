@@ -37,9 +37,10 @@ from .rules import (
     follow_loop,
     real_type,
     real_view,
+    worth_pulling,
     zeros_are_spoilt,
 )
-from .sparse import Block, dense_block
+from .sparse import Block, Zeros, dense_block, with_holes
 
 #: What JAX raises where it cannot pull back: through `while_loop`, and rules that are not linear.
 NO_PULLBACK = (ValueError, NotImplementedError, AssertionError)
@@ -69,7 +70,7 @@ def pulled_back(
     pulls: dict[Equation, Pull] = {}
 
     def apart(call: Call, equation: Equation) -> Sequence[Any] | None:
-        if equation.primitive.name != "scan":
+        if equation.primitive.name != "scan" and not worth_pulling(call, len(several)):
             return None
         results, pulls[equation] = pullback_of(equation, call.operands, call.wanted)
         return results
@@ -106,8 +107,10 @@ def _sweep(
         if equation in pulls:
             arrays = [_cotangent(arrived.get(output), output.aval) for output in equation.outputs]
             sources = itertools.compress(equation.inputs, wanted)
+            # Zeros of what is pulled through a whole matrix may be what a selection has left out.
+            holes = None if equation.primitive.name == "scan" else Zeros.OF_SELECTION
             for atom, array in zip(sources, pulls[equation](arrays), strict=True):
-                add(atom, _row(array))
+                add(atom, _row(array, holes))
             continue
         for atom in dict.fromkeys(itertools.compress(equation.inputs, wanted)):
             for output, row in arrived.items():
@@ -118,9 +121,9 @@ def _sweep(
     return [_cotangent(rows.get(node(variable)), variable.aval) for variable in inputs]
 
 
-def _row(cotangent: Any) -> Block:
+def _row(cotangent: Any, holes: Zeros | None = None) -> Block:
     view = view_of_cotangent(cotangent)
-    return dense_block(view, (), view.shape)
+    return dense_block(with_holes(view, holes), (), view.shape)
 
 
 def _cotangent(row: Block | None, aval: Any) -> Any:
