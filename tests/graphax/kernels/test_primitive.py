@@ -330,6 +330,7 @@ def test_threads_trace_and_call_at_once():
         assert_same(one, expected[k % 3][0])
 
 
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="vectors are of CPUs")
 def test_single_rows_of_long_loops_are_left_to_xla():
     def long(x):
         return lax.fori_loop(0, 1000, lambda i, s: jnp.sin(s * x), x)

@@ -63,7 +63,7 @@ def test_long_programs_are_compiled_for_many_rows_alone():
     def called(rows, kernel):
         x = jax.ShapeDtypeStruct((rows, 3), np.float32)
         traced = jax.jit(jax.vmap(jacve(fun, kernel=kernel))).trace(x)
-        return "__gpu$xla.gpu.triton" in traced.lower(lowering_platforms=("cuda",)).as_text()
+        return "triton" in traced.lower(lowering_platforms=("cuda",)).as_text()
 
     assert not called(8, "auto")
     assert called(8, True)
