@@ -63,7 +63,7 @@ def _kernel(jaxpr: core.ClosedJaxpr, values: list[Any]) -> list[Any]:
         raise NoKernel(reason)
     program, values = closed_over(inline(jaxpr), values)
     weak = tuple(aval.weak_type for aval in jaxpr.out_avals)
-    return Kernel(_scalar_program(program), program, weak=weak)(*values)
+    return Kernel(_scalar_program(program), program, insist=True, weak=weak)(*values)
 
 
 def _scalar_program(program: Program) -> ScalarProgram:
