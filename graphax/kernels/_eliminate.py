@@ -238,7 +238,7 @@ def _orders(graph: ScalarGraph, order: str | None) -> list[Sequence[int]]:
 
 
 #: The work of a search for an order, and how many of the orders are carried out to be compared.
-_WORK, _TRIED = 60_000, 2
+_WORK, _TRIED = 30_000, 2
 
 
 def jacobian(
