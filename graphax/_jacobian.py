@@ -9,18 +9,18 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 
-from ._accumulate import abstract_graph, jacobians_of
+from ._accumulate import abstract_graph
 from ._application import NEEDS_VALUE, Application, Traced, as_array
 from ._arguments import Argnums, check_callable, check_has_aux, order_may_come_second
 from ._assemble import assemble
 from ._elimination import OpCount
 from ._fallback import differentiate, refusing, warn_of_fallback, with_one_warning
 from ._graph import ComputationalGraph, order_cost
-from ._matrix_free import jacobians_without_matrices
+from ._matrix_free import jacobians_by_arrays
 from ._pullback import NO_PULLBACK
 from ._reverse_mode import by_reverse_mode, suits_reverse_mode
 from ._trace import is_differentiable, usual_promotion
-from .choose import OrderLike, is_candidate, resolve_order
+from .choose import OrderLike, are_left_open, is_candidate, resolve_order
 from .kernels import NoKernel, jacobians_by_kernel
 from .rules import Inexpressible
 
@@ -217,21 +217,10 @@ _Found = tuple[list[Any], Any]
 
 
 def _eliminate(application: Application, traced: Traced, order: OrderLike, options: Options) -> Any:
-    found = _by_kernel(traced, order, options)
-    if found is None and _nothing_said(order, options):
-        found = _by_reverse_mode(application, traced, options) or jacobians_without_matrices(
-            traced.numbering, traced.num_outputs, traced.values
-        )
-    elif found is None:
-        found = jacobians_of(
-            traced.numbering,
-            traced.num_outputs,
-            traced.values,
-            order,
-            body_order=options.body_order,
-            sparse=options.sparse,
-        )
-    results, rows = found
+    found = _by_kernel(traced, order, options) or _by_reverse_mode(application, traced, order, options)
+    results, rows = found or jacobians_by_arrays(
+        *_asked(traced, order), body_order=options.body_order, sparse=options.sparse
+    )
     rows = itertools.compress(rows, map(is_differentiable, traced.out_types))
     jacobian = assemble(
         application, traced.out_tree, traced.out_types, rows, options.as_hessian, options.sparse
@@ -243,15 +232,17 @@ def _eliminate(application: Application, traced: Traced, order: OrderLike, optio
     return value, jacobian
 
 
-def _nothing_said(order: OrderLike, options: Options) -> bool:
-    """Whether any way to the arrays of a Jacobian will do."""
-    orders = (order, options.body_order)
-    return not options.sparse and all(isinstance(name, str) and name == "auto" for name in orders)
+def _asked(traced: Traced, order: OrderLike) -> tuple[Any, int, list[Any], OrderLike]:
+    """What all ways to a Jacobian take first."""
+    return traced.numbering, traced.num_outputs, traced.values, order
 
 
-def _by_reverse_mode(application: Application, traced: Traced, options: Options) -> _Found | None:
+def _by_reverse_mode(
+    application: Application, traced: Traced, order: OrderLike, options: Options
+) -> _Found | None:
     """The gradient of a number as JAX takes it; None for other functions, and where it may not be finite."""
-    if options.has_aux or not is_candidate("modes") or not suits_reverse_mode(application, traced):
+    asked_otherwise = options.sparse or options.has_aux or not are_left_open(order, options.body_order)
+    if asked_otherwise or not is_candidate("modes") or not suits_reverse_mode(application, traced):
         return None
     try:
         result, rows, _ = by_reverse_mode(application)
@@ -266,10 +257,7 @@ def _by_kernel(traced: Traced, order: OrderLike, options: Options) -> _Found | N
         return None
     try:
         return jacobians_by_kernel(
-            traced.numbering,
-            traced.num_outputs,
-            traced.values,
-            order,
+            *_asked(traced, order),
             body_order=options.body_order,
             with_values=options.value,
             insist=options.kernel is True,

@@ -19,13 +19,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._accumulate import InnerJacobians, accumulated
+from ._accumulate import InnerJacobians, accumulated, jacobians_of
 from ._elimination import accumulate
 from ._graph import reachable
 from ._linearize import linearize
 from ._numbering import Edge, Numbering
 from ._pullback import NO_PULLBACK, cotangent_of, pullback_of, view_of_cotangent
 from ._trace import Atom, Equation, Variable, is_differentiable, is_split, varying_as, with_moving
+from .choose import OrderLike, are_left_open
 from .rules import (
     Blocks,
     Call,
@@ -58,6 +59,21 @@ class _Apart:
     equation: Equation
     wanted: tuple[Variable, ...]
     move: Callable[[Sequence[Any]], Sequence[Any]]
+
+
+def jacobians_by_arrays(
+    numbering: Numbering,
+    num_outputs: int,
+    values: Sequence[Any],
+    order: OrderLike,
+    *,
+    body_order: OrderLike,
+    sparse: bool = False,
+) -> tuple[list[Any], Blocks]:
+    """As :func:`graphax._accumulate.jacobians_of`, without matrices where arrays in any order will do."""
+    if are_left_open(order, body_order) and not sparse:
+        return jacobians_without_matrices(numbering, num_outputs, values)
+    return jacobians_of(numbering, num_outputs, values, order, body_order=body_order, sparse=sparse)
 
 
 def jacobians_without_matrices(

@@ -4,12 +4,13 @@ from ._auto import auto, remember
 from ._candidates import is_candidate
 from ._heuristics import cheapest_first, forward, lookahead, markowitz, relative_markowitz, reverse
 from ._order_file import Order, load_order, save_order
-from ._resolve import OrderLike, check_name, resolve_order
+from ._resolve import OrderLike, are_left_open, check_name, resolve_order
 from ._sweeps import sweeps
 
 __all__ = [
     "Order",
     "OrderLike",
+    "are_left_open",
     "auto",
     "cheapest_first",
     "check_name",

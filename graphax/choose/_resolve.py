@@ -50,3 +50,8 @@ def check_name(order: str) -> None:
             f"unknown order {order!r}; {did_you_mean(order, _NAMED)}Named orders are "
             + ", ".join(map(repr, _NAMED))
         )
+
+
+def are_left_open(*orders: OrderLike) -> bool:
+    """Whether all of some orders are ``"auto"``, so that any way to a Jacobian will do."""
+    return all(isinstance(order, str) and order == "auto" for order in orders)

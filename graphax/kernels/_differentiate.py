@@ -16,8 +16,7 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from .._accumulate import jacobians_of
-from .._matrix_free import jacobians_without_matrices
+from .._matrix_free import jacobians_by_arrays
 from .._numbering import Numbering
 from .._trace import Atom, Program, Variable, trace_program
 from ..choose import OrderLike, check_name
@@ -207,10 +206,7 @@ def _plain(
     *values: Any,
 ) -> list[Any]:
     """What the kernel computes, as operations on arrays."""
-    if isinstance(order, str) and order == "auto" and isinstance(body_order, str) and body_order == "auto":
-        results, rows = jacobians_without_matrices(numbering, num_outputs, values)
-    else:
-        results, rows = jacobians_of(numbering, num_outputs, values, order, body_order=body_order)
+    results, rows = jacobians_by_arrays(numbering, num_outputs, values, order, body_order=body_order)
     arrays = [jax.numpy.asarray(results[at]) for at in wanted]
     for i, j in places:
         out, arg = numbering.program.outputs[i].aval, numbering.program.inputs[numbering.wrt[j]].aval

@@ -178,32 +178,27 @@ def register_rule(*primitives: core.Primitive | str) -> Callable[[R], R]:
 
 def register_dependence(*names: str) -> Callable[[Dependence], Dependence]:
     """Say which results of primitives that have a rule depend on which operands; without it, all on all."""
-
-    def register(dependence: Dependence) -> Dependence:
-        _DEPENDENCES.update(dict.fromkeys(names, dependence))
-        return dependence
-
-    return register
+    return _noted(_DEPENDENCES, names)
 
 
 def register_pulling(*names: str) -> Callable[[Moving], Moving]:
     """Say when rows are better pulled back through primitives, by JAX, than multiplied by their Jacobians."""
-
-    def register(worth: Moving) -> Moving:
-        _PULLING.update(dict.fromkeys(names, worth))
-        return worth
-
-    return register
+    return _noted(_PULLING, names)
 
 
 def register_pushing(*names: str) -> Callable[[Moving], Moving]:
     """Say when columns are better pushed forward through primitives, by JAX, than multiplied by Jacobians."""
+    return _noted(_PUSHING, names)
 
-    def register(worth: Moving) -> Moving:
-        _PUSHING.update(dict.fromkeys(names, worth))
-        return worth
 
-    return register
+def _noted(table: dict[str, T], names: Sequence[str]) -> Callable[[T], T]:
+    """A decorator of what a table is to hold for primitives."""
+
+    def note(what: T) -> T:
+        table.update(dict.fromkeys(names, what))
+        return what
+
+    return note
 
 
 def worth_pulling(call: Call, rows: int) -> bool:
