@@ -45,6 +45,7 @@ from ..sparse import (
     with_holes,
 )
 from ._poleless import is_poleless
+from ._ranges import Ranges
 from ._registry import Call, T, register_rule
 
 ELEMENTWISE = tuple(
@@ -143,7 +144,8 @@ def elementwise(call: Call, program: Program | None = None) -> tuple[list[Any], 
     """
     program = program or derivative_program(call)
     results, tangents = partial_derivatives(program, call.operands, call.static, call.num_results)
-    finite = all(map(is_poleless, program.equations))
+    ranges = Ranges(program)
+    finite = all(is_poleless(equation, ranges) for equation in program.equations)
     moving = call.moving
     blocks: list[list[Block | None]] = []
     for result, partials in zip(results, tangents, strict=True):

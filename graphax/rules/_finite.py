@@ -21,6 +21,7 @@ from ..sparse import Block
 from ._carried import through_steps
 from ._linearity import coefficients
 from ._poleless import is_poleless
+from ._ranges import Ranges
 from ._registry import Blocks
 
 # What leaves entries of its operands out: going backwards, it writes zeros.
@@ -43,6 +44,7 @@ class FiniteValues:
     def __init__(self, program: Program, inputs: Sequence[bool] | None = None) -> None:
         known = program.inputs if inputs is None else itertools.compress(program.inputs, inputs)
         self._variables = {*known, *(variable for variable, _ in program.constants)}
+        self._ranges = Ranges(program)
 
     def note(self, equation: Equation) -> None:
         """Note that the results of an equation are finite."""
@@ -50,7 +52,7 @@ class FiniteValues:
 
     def of(self, equation: Equation) -> list[bool]:
         """For every operand of an equation whether it is known to be finite."""
-        return [self.holds(atom) for atom in equation.inputs]
+        return [self.holds(atom) or _never_taken(atom, equation) for atom in equation.inputs]
 
     def holds(self, atom: Constant | Variable) -> bool:
         """Whether an atom is known to be finite."""
@@ -66,7 +68,7 @@ class FiniteValues:
             blocks: its blocks, as far as they are wanted; marked already where they are finite at finite
                 operands.
         """
-        operands, poleless = self.of(equation), is_poleless(equation)
+        operands, poleless = self.of(equation), is_poleless(equation, self._ranges)
 
         def marked(block: Block, at: int) -> Block:
             finite = (poleless or block.finite) and all(operands[k] for k in coefficients(equation, at))
@@ -128,7 +130,7 @@ def _followed(program: Program, finite: bool, active: Container[Variable] | None
     values = FiniteValues(program, [finite] * len(program.inputs))
     readers = collections.defaultdict(list)
     for equation in program.equations:
-        known = all(map(values.holds, equation.inputs))
+        known = all(values.of(equation))
         found = [_through(inner, known) for inner in core.jaxprs_in_params(equation.params)]
         if any(spoilt for spoilt, _ in found):
             return True, False
@@ -149,6 +151,12 @@ def _through(jaxpr: core.Jaxpr, finite: bool) -> tuple[bool, bool]:
     program = inline(jaxpr)
     spoilt, results = _followed(program, finite)
     return _followed(program, False) if finite and not (spoilt or results) else (spoilt, results)
+
+
+def _never_taken(atom: Constant | Variable, equation: Equation) -> bool:
+    """Whether an operand is less than everything, and the maximum is taken; or the reverse."""
+    least = {"max": -np.inf, "min": np.inf}.get(equation.primitive.name)
+    return least is not None and isinstance(atom, Constant) and atom.value == least
 
 
 def _leave_out(atom: Variable, readers: Sequence[Equation]) -> bool:
