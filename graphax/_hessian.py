@@ -49,9 +49,16 @@ def hessve(
     Raises:
         TypeError, ValueError: as :func:`jacve`; complex arguments take ``holomorphic=True``.
     """
-    fun = check_callable(fun)
     kernel = check_kernel(kernel, sparse)
     options = Options(has_aux, holomorphic, False, sparse, body_order, kernel, value=False, as_hessian=True)
+    return hessian_of(check_callable(fun), argnums, order, options)
+
+
+def hessian_of(
+    fun: Callable[..., Any], argnums: Argnums, order: OrderLike, options: Options
+) -> Callable[..., Any]:
+    """As :func:`hessve`, with options that have been checked."""
+    has_aux, holomorphic = options.has_aux, options.holomorphic
     of_gradient = expressible_gradient(fun, argnums, has_aux, holomorphic)
     plain = argnums if not isinstance(argnums, Iterable) else tuple(argnums)
     for_jax = jax.jacrev(fun, plain, has_aux, holomorphic)

@@ -17,9 +17,12 @@ from ._elimination import OpCount
 from ._fallback import differentiate, refusing, warn_of_fallback, with_one_warning
 from ._graph import ComputationalGraph, order_cost
 from ._matrix_free import jacobians_by_arrays
+from ._modes import jacobians_by_estimate, jacobians_by_mode
+from ._numbering import Numbering
 from ._pullback import NO_PULLBACK
 from ._reverse_mode import by_reverse_mode, suits_reverse_mode
 from ._trace import is_differentiable, usual_promotion
+from ._tuned import NoWay, Trial, Way, fastest_way, place_of
 from .choose import OrderLike, are_left_open, is_candidate, resolve_order
 from .kernels import NoKernel, jacobians_by_kernel
 from .rules import Inexpressible
@@ -144,6 +147,7 @@ class Options(NamedTuple):
     kernel: UseKernel = False
     value: bool = True  # whether the value of the function is wanted, too
     as_hessian: bool = False  # dtypes of leaves and the mode to fall back to are those of jax.jacfwd
+    trial: Trial | None = None  # of somebody who wants to know
 
 
 def check_kernel(kernel: UseKernel, sparse: bool) -> UseKernel:
@@ -217,10 +221,7 @@ _Found = tuple[list[Any], Any]
 
 
 def _eliminate(application: Application, traced: Traced, order: OrderLike, options: Options) -> Any:
-    found = _by_kernel(traced, order, options) or _by_reverse_mode(application, traced, order, options)
-    results, rows = found or jacobians_by_arrays(
-        *_asked(traced, order), body_order=options.body_order, sparse=options.sparse
-    )
+    results, rows = _by_known_way(traced, order, options) or _by_best(application, traced, order, options)
     rows = itertools.compress(rows, map(is_differentiable, traced.out_types))
     jacobian = assemble(
         application, traced.out_tree, traced.out_types, rows, options.as_hessian, options.sparse
@@ -230,6 +231,55 @@ def _eliminate(application: Application, traced: Traced, order: OrderLike, optio
     if options.has_aux:
         value = (value, traced.aux.joined(leaves[traced.num_outputs :]))
     return value, jacobian
+
+
+def _by_known_way(traced: Traced, order: OrderLike, options: Options) -> _Found | None:
+    """The way that somebody tries, or that was measured to be the fastest where nothing is said."""
+    trial = options.trial
+    asked = traced.numbering, traced.num_outputs, traced.values
+    if trial is not None:
+        trial.place = place_of(*asked)
+        return None if trial.way is None else _by_way(trial.way, asked, options)
+    if options.kernel != "auto" or options.sparse or not are_left_open(order, options.body_order):
+        return None
+    way = fastest_way(*asked)
+    try:
+        return None if way is None else _by_way(way, asked, options)
+    except NoWay:  # what was found once holds no more
+        return None
+
+
+def _by_way(way: Way, asked: tuple[Numbering, int, list[Any]], options: Options) -> _Found:
+    """One of the ways to a Jacobian; raises NoWay where it is none."""
+    if way == "kernel":
+        try:
+            return jacobians_by_kernel(*asked, "auto", with_values=options.value, insist=True)
+        except NoKernel as reason:
+            raise NoWay(f"there is no kernel: {reason}") from reason
+    if way in ("jacfwd", "jacrev"):
+        return jacobians_by_mode(way, *asked)
+    return jacobians_by_arrays(*asked, way, body_order="auto")
+
+
+def _by_best(application: Application, traced: Traced, order: OrderLike, options: Options) -> _Found:
+    """The way that is taken to be the best one of those that are not excluded."""
+    for name, by in (("kernel", _by_kernel), ("jacrev", _by_reverse_mode)):
+        found = by(application, traced, order, options)
+        if found is not None:
+            return _noted(name, found, options)
+    if options.sparse or not are_left_open(order, options.body_order) or not is_candidate("modes"):
+        found = jacobians_by_arrays(
+            *_asked(traced, order), body_order=options.body_order, sparse=options.sparse
+        )
+        return _noted("arrays", found, options)
+    name, found = jacobians_by_estimate(traced.numbering, traced.num_outputs, traced.values)
+    return _noted(name, found, options)
+
+
+def _noted(name: str, found: _Found, options: Options) -> _Found:
+    if options.trial is not None:
+        options.trial.taken = name
+    return found
 
 
 def _asked(traced: Traced, order: OrderLike) -> tuple[Any, int, list[Any], OrderLike]:
@@ -251,7 +301,7 @@ def _by_reverse_mode(
     return jax.tree.leaves(result), rows
 
 
-def _by_kernel(traced: Traced, order: OrderLike, options: Options) -> _Found | None:
+def _by_kernel(application: Application, traced: Traced, order: OrderLike, options: Options) -> _Found | None:
     """None where there is no kernel; values of outputs that nobody asked for may be None."""
     if options.kernel is False or options.sparse:
         return None

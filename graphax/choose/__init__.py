@@ -5,6 +5,7 @@ from ._candidates import is_candidate
 from ._heuristics import cheapest_first, forward, lookahead, markowitz, relative_markowitz, reverse
 from ._order_file import Order, load_order, save_order
 from ._resolve import OrderLike, are_left_open, check_name, resolve_order
+from ._store import store_folder
 from ._sweeps import sweeps
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "resolve_order",
     "reverse",
     "save_order",
+    "store_folder",
     "sweeps",
 ]

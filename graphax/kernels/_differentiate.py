@@ -32,7 +32,7 @@ from .expand import NoKernel, expand
 LIMIT = 20_000
 # A kernel that nobody insists on has so many operations at most, and so many more for every operation on
 # arrays: LLVM compiles them in the time that XLA takes for these. An entry of a result counts for so many.
-_SHORT, _PER_EQUATION, _PER_ENTRY = 2_300, 10, 2
+_SHORT, _PER_EQUATION, _PER_ENTRY = 2_400, 10, 2
 # The function itself may have half as many; and how many expressions may come into being for each one that
 # such a kernel may have, as orders are tried.
 _ON_THE_WAY = 4

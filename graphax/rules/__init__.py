@@ -20,7 +20,7 @@ from ._custom import as_differentiated
 from ._dense import dense_rule, of_real_view, real_type, real_view, view_shape
 from ._dependence import follow
 from ._elementwise import NotElementwise, array_type, elementwise_as_found, jvp_program, static_number
-from ._finite import FiniteValues, finite_in_every_step, zeros_are_spoilt
+from ._finite import FiniteValues, finite_in_every_step, has_no_poles, zeros_are_spoilt
 from ._registry import (
     Blocks,
     Call,
@@ -54,6 +54,7 @@ __all__ = [
     "finite_in_every_step",
     "follow",
     "follow_loop",
+    "has_no_poles",
     "jvp_program",
     "of_real_view",
     "real_type",

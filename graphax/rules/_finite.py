@@ -11,12 +11,15 @@ import itertools
 import math
 import operator
 from collections.abc import Container, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from typing import Any
 
+import jax
 import numpy as np
 from jax.extend import core
 
-from .._trace import Constant, Equation, Program, Variable, inline, is_differentiable
+from .._trace import Constant, Equation, Program, Variable, inline, is_differentiable, with_moving
 from ..sparse import Block
 from ._carried import through_steps
 from ._linearity import coefficients
@@ -144,6 +147,53 @@ def _followed(program: Program, finite: bool, active: Container[Variable] | None
                     readers[atom].append(equation)
     spoilt = any(atom not in program.outputs and _leave_out(atom, found) for atom, found in readers.items())
     return spoilt, all(map(values.holds, program.outputs))
+
+
+def has_no_poles(
+    program: Program, active: AbstractSet[Variable] | None = None, *, within_rule: bool = False
+) -> bool:
+    """Whether all derivatives inside a program are finite, so that zeros that are moved stay zeros.
+
+    Args:
+        program: the program; its inputs are finite.
+        active: the variables that a derivative passes through; all that can carry one if left out.
+        within_rule: whether it is that of a derivative rule, which may well call the function itself.
+    """
+    ranges = Ranges(program)
+    for equation in program.equations:
+        carrying = {output for output in equation.outputs if is_differentiable(output.aval)}
+        if not (carrying if active is None else carrying & active):
+            continue
+        of_rule = equation.primitive.name == "custom_jvp_call" and not within_rule
+        if of_rule:
+            inner = [_rule_of(equation)]
+        elif equation.primitive.name in _HOLDING_PROGRAMS:
+            inner = [inline(jaxpr) for jaxpr in core.jaxprs_in_params(equation.params)]
+        elif is_poleless(equation, ranges):
+            continue
+        else:
+            return False
+        if not all(has_no_poles(found, within_rule=within_rule or of_rule) for found in inner):
+            return False
+    return True
+
+
+#: Primitives with no more poles than the programs that they hold.
+_HOLDING_PROGRAMS = frozenset(("cond", "custom_jvp_call", "scan", "while"))
+
+
+def _rule_of(equation: Equation) -> Program:
+    """The program of a function and its own rule, as a function of operands and their tangents."""
+    wanted = [is_differentiable(atom.aval) for atom in equation.inputs]
+
+    def derivative(operands: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        def of_moving(*moving: Any) -> list[Any]:
+            return equation.evaluate(with_moving(operands, wanted, moving))
+
+        return jax.jvp(of_moving, list(itertools.compress(operands, wanted)), tangents)
+
+    types = [jax.ShapeDtypeStruct(atom.aval.shape, atom.aval.dtype) for atom in equation.inputs]
+    return inline(jax.make_jaxpr(derivative)(types, list(itertools.compress(types, wanted))))
 
 
 def _through(jaxpr: core.Jaxpr, finite: bool) -> tuple[bool, bool]:

@@ -1,0 +1,141 @@
+"""JAX's own modes where elimination is estimated to take longer than they do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+from jax.core import Tracer
+from jax.extend import core
+
+from ._matrix_free import jacobians_without_matrices
+from ._numbering import Numbering
+from ._reverse_mode import has_reverse_mode
+from ._trace import is_split, varying_axes
+from ._tuned import NoWay
+from .rules import Blocks, has_no_poles
+from .timing import estimated_seconds
+
+# A mode is taken where it is so much faster; estimates are no better than that.
+_MARGIN = 0.9
+# Where one of the sides has so many times fewer numbers, the other one's mode is not looked at.
+_FAR_FEWER = 3
+# As good as nothing: so many times what the function itself takes.
+_NEAR_THE_VALUE = 1.2
+
+
+_Found = tuple[list[Any], Sequence[Sequence[Any]]]
+
+
+def jacobians_by_estimate(
+    numbering: Numbering, num_outputs: int, values: Sequence[Any]
+) -> tuple[str, _Found]:
+    """As :func:`graphax._matrix_free.jacobians_without_matrices`, or by one of JAX's modes if that is faster.
+
+    Modes are looked at where the Jacobian is traced to be compiled, and where they give the same; see
+    :func:`jacobians_by_mode`.
+
+    Returns:
+        what was taken, ``"arrays"`` or the name of the mode, and what it gives.
+    """
+    compiled = any(isinstance(value, Tracer) for value in values)
+    if not compiled or _why_not(numbering, num_outputs, values) is not None:
+        return "arrays", jacobians_without_matrices(numbering, num_outputs, values)
+
+    def eliminated(*values: Any) -> _Found:
+        results, blocks = jacobians_without_matrices(numbering, num_outputs, values)
+        return results, _arrays(numbering, blocks)
+
+    ways = {"arrays": _Candidate(eliminated, values)}
+    best = "arrays"
+    longest = _MARGIN * ways[best].seconds
+    if ways[best].seconds > _NEAR_THE_VALUE * _Candidate(numbering.program, values).seconds:
+        for name in _modes(numbering, num_outputs):
+            ways[name] = _Candidate(_by_mode(name, numbering, num_outputs), values)
+            if ways[name].seconds < min(longest, ways[best].seconds):
+                best = name
+    return best, ways[best].evaluate()
+
+
+def jacobians_by_mode(name: str, numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> _Found:
+    """Evaluate a program, and its Jacobians by ``jax.jacfwd`` or ``jax.jacrev``, whichever is named.
+
+    Raises:
+        NoWay: where elimination gives something else: where arrays are complex or of several dtypes, and where
+            zeros that a mode multiplies by may meet what is not finite.
+    """
+    reason = _why_not(numbering, num_outputs, values)
+    if reason is None and name == "jacrev" and not has_reverse_mode(numbering):
+        reason = "a derivative goes through a while_loop, which JAX cannot pull back"
+    if reason is not None:
+        raise NoWay(reason)
+    return _by_mode(name, numbering, num_outputs)(*values)
+
+
+class _Candidate:
+    """A way to the Jacobian, traced at some values."""
+
+    def __init__(self, fun: Callable[..., Any], values: Sequence[Any]) -> None:
+        self._values = values
+        self._jaxpr, self._shape = jax.make_jaxpr(fun, return_shape=True)(*values)
+        self.seconds = estimated_seconds(self._jaxpr)
+
+    def evaluate(self) -> Any:
+        leaves = core.jaxpr_as_fun(self._jaxpr)(*self._values)
+        return jax.tree.unflatten(jax.tree.structure(self._shape), leaves)
+
+
+def _why_not(numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> str | None:
+    """Why JAX's modes may give something else than elimination; None if they do not."""
+    program = numbering.program
+    outputs = program.outputs[:num_outputs]
+    types = {atom.aval.dtype for atom in (*outputs, *(program.inputs[at] for at in numbering.wrt))}
+    if len(types) != 1 or not jax.numpy.issubdtype(types.pop(), np.floating):
+        return "arguments and results are not real, of one dtype"
+    if any(is_split(value.aval) or varying_axes(value.aval) for value in values if isinstance(value, Tracer)):
+        return "arrays are split among devices"
+    if any(equation.has_effects for equation in program.equations):
+        return "the function has effects"
+    if not has_no_poles(replace(program, outputs=outputs), numbering.active):
+        return "a derivative inside need not be finite, and JAX's mode multiplies it by zeros"
+    return None
+
+
+def _modes(numbering: Numbering, num_outputs: int) -> list[str]:
+    """The modes that may be the better one, by the numbers of results and of differentiated arguments."""
+    outputs = numbering.program.outputs[:num_outputs]
+    rows = sum(math.prod(atom.aval.shape) for atom in dict.fromkeys(outputs))
+    columns = sum(math.prod(numbering.program.inputs[at].aval.shape) for at in numbering.wrt)
+    found = ["jacfwd"] if columns < _FAR_FEWER * rows else []
+    if rows < _FAR_FEWER * columns and has_reverse_mode(numbering):
+        found.append("jacrev")
+    return found
+
+
+def _by_mode(name: str, numbering: Numbering, num_outputs: int) -> Callable[..., _Found]:
+    program = numbering.program.anywhere()
+    mode: Callable[..., Any] = {"jacfwd": jax.jacfwd, "jacrev": jax.jacrev}[name]
+
+    def differentiated(*values: Any) -> _Found:
+        def of_moving(moving: Sequence[Any]) -> Any:
+            given = list(values)
+            for place, value in zip(numbering.wrt, moving, strict=True):
+                given[place] = value
+            results = program(*given)
+            return results[:num_outputs], results
+
+        rows, results = mode(of_moving, has_aux=True)([values[place] for place in numbering.wrt])
+        return results, rows
+
+    return differentiated
+
+
+def _arrays(numbering: Numbering, blocks: Blocks) -> list[list[Any]]:
+    dtypes = [numbering.program.inputs[at].aval.dtype for at in numbering.wrt]
+    return [
+        [block and block.todense(dtype) for block, dtype in zip(row, dtypes, strict=True)] for row in blocks
+    ]

@@ -1,0 +1,151 @@
+"""What is known to be fastest for a function on a device, because somebody measured it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import jax
+from jax.core import Tracer
+
+from ._fingerprint import fingerprint
+from ._numbering import Numbering
+from ._trace import Variable
+from .choose import store_folder
+from .files import read_json, write_atomically
+from .timing import kind_of
+
+#: Ways to a Jacobian: a compiled kernel, operations on arrays in an order of elimination, one of JAX's modes.
+Way = Literal["kernel", "auto", "forward", "reverse", "markowitz", "jacfwd", "jacrev"]
+WAYS: tuple[Way, ...] = get_args(Way)
+_MEMORY = 1024
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a measurement holds for.
+
+    Attributes:
+        key: names the program with its types, the kind of device, and whether there is a batch.
+        device: the kind of device.
+        batched: whether the Jacobian is that of every element of a batch, under ``jax.vmap``.
+    """
+
+    key: str
+    device: str
+    batched: bool
+
+
+@dataclass
+class Trial:
+    """A Jacobian that is traced for somebody who wants to know about it.
+
+    Attributes:
+        way: the way to go; None for the one that is taken with nothing said.
+        taken: the way that was gone, in words.
+        place: what a measurement of it holds for.
+    """
+
+    way: Way | None = None
+    taken: str = ""
+    place: Place | None = None
+
+
+class NoWay(Exception):
+    """A Jacobian cannot be had, or need not be finite where it should, in a way; the text says why."""
+
+
+_known: OrderedDict[str, Way] = OrderedDict()
+_lock = threading.Lock()
+
+
+def fastest_way(numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> Way | None:
+    """The way that was found to be fastest for a program on this device; None where nobody looked."""
+    if jax.process_count() > 1 or not _may_know():  # all processes have to run one program
+        return None
+    return _recalled(place_of(numbering, num_outputs, values).key)
+
+
+def keep_fastest(place: Place, way: Way, seconds: Mapping[Way, float]) -> Path | None:
+    """Remember what is fastest, in this process and in the order store.
+
+    Args:
+        place: what for.
+        way: the way.
+        seconds: of a call, for all that were measured.
+
+    Returns:
+        the file that says so; None where there is no order store.
+
+    Raises:
+        OSError: where it cannot be written.
+    """
+    with _lock:
+        _known[place.key] = way
+        while len(_known) > _MEMORY:
+            _known.popitem(last=False)
+    path = _path(place.key)
+    if path is not None:
+        content = {"way": way, **asdict(place), "seconds": dict(seconds), "jax": jax.__version__}
+        write_atomically(path, json.dumps(content, indent=1) + "\n")
+    return path
+
+
+def forget() -> None:
+    """Forget what this process remembers; the store stays."""
+    with _lock:
+        _known.clear()
+
+
+def _may_know() -> bool:
+    folder = _folder()
+    return bool(_known) or (folder is not None and folder.is_dir())
+
+
+def _recalled(key: str) -> Way | None:
+    with _lock:
+        if key in _known:
+            _known.move_to_end(key)
+            return _known[key]
+    path = _path(key)
+    if path is None or not path.is_file():
+        return None
+    try:
+        found = read_json(path, "a file of measured run times").get("way")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return found if found in WAYS else None
+
+
+def place_of(numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> Place:
+    """What a measurement of the Jacobian of a program holds for."""
+    program = numbering.program
+    outputs = [
+        numbering.number.get(atom) if isinstance(atom, Variable) else None
+        for atom in program.outputs[:num_outputs]
+    ]
+    types = [str(atom.aval.dtype) for atom in (*program.inputs, *program.outputs)]
+    device, batched = kind_of(), any(map(_is_batched, values))
+    content = repr((fingerprint(numbering, outputs), types, device, batched))
+    return Place(sha256(content.encode()).hexdigest(), device, batched)
+
+
+def _is_batched(value: Any) -> bool:
+    """Whether a value stands for a batch of them; JAX has no public name for what it is then."""
+    return isinstance(value, Tracer) and type(value).__name__ == "BatchTracer"
+
+
+def _folder() -> Path | None:
+    folder = store_folder()
+    return folder and folder / "tuned"
+
+
+def _path(key: str) -> Path | None:
+    folder = _folder()
+    return folder and folder / f"{key}.json"

@@ -1,0 +1,196 @@
+"""Measure the ways to a Jacobian on this device, and remember the fastest."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._arguments import Argnums
+from .._tuned import WAYS, NoWay, Trial, Way, keep_fastest
+from ._derivative import Derivative, Kind
+from ._table import table
+
+# A way that is preferred for being simple is left for one that is so much faster.
+_MARGIN = 0.97
+# So often everything is run at least.
+_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of one way to a derivative.
+
+    Attributes:
+        seconds: of a call, the median; NaN where the way is none.
+        compile_seconds: to trace and compile it.
+        difference: of results from those by arrays, in parts of their largest entry.
+        why_not: why it is not taken, whatever it takes.
+    """
+
+    seconds: float = np.nan
+    compile_seconds: float = np.nan
+    difference: float = np.nan
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What :func:`tune` measured.
+
+    Attributes:
+        function: the call that was tuned.
+        device: the kind of device.
+        ways: for every way to the derivative what was measured.
+        fastest: the way that is taken from now on.
+        path: the file that says so; None where there is no order store.
+    """
+
+    function: str
+    device: str
+    ways: dict[Way, Measured]
+    fastest: Way
+    path: Path | None = field(repr=False)
+
+    def __str__(self) -> str:
+        rows = []
+        for name, found in sorted(
+            self.ways.items(), key=lambda item: (np.isnan(item[1].seconds), item[1].seconds)
+        ):
+            mark = "<- taken" if name == self.fastest else found.why_not
+            rows.append((name, _time(found.seconds), _time(found.compile_seconds), mark))
+        head = f"{self.function} on {self.device}"
+        return f"{head}\n{table(('way', 'a call', 'trace + compile', ''), rows)}"
+
+
+def tune(
+    fun: Callable[..., Any],
+    argnums: Argnums = 0,
+    *,
+    derivative: Kind = "jacobian",
+    in_axes: Any = None,
+    seconds: float = 2.0,
+) -> Callable[..., Tuning]:
+    """Measure which way to a Jacobian is fastest on this device, and take it from now on.
+
+    The ways are a compiled kernel, operations on arrays in the orders that :func:`graphax.jacve` knows by
+    name, and JAX's own modes. ``jacve(fun)`` (``hessve(fun)``) with nothing said takes the fastest of them for the
+    same program with the same shapes and dtypes on this kind of device, in this process and, by the order
+    store, in later ones. Under ``jax.vmap`` it takes what was tuned with ``in_axes``, else what was tuned
+    without. In a program of several processes nothing that was measured is taken, so that all run one program.
+
+    Args:
+        fun: the function.
+        argnums: the differentiated arguments.
+        derivative: ``"jacobian"`` for :func:`graphax.jacve`, ``"hessian"`` for :func:`graphax.hessve`.
+        in_axes: for the derivative at every element of a batch, where arguments have it, as for ``jax.vmap``.
+        seconds: how long to measure, compiling aside.
+
+    Returns:
+        a function with the arguments of ``fun`` (of a batch, with ``in_axes``) that measures, prints a table
+        and returns what it measured, a :class:`graphax.tuning.Tuning`.
+
+    Raises:
+        TypeError, ValueError: as for :func:`graphax.jacve`; when ``seconds`` is not positive.
+
+    Example:
+        >>> graphax.tune(residual, in_axes=(0, None))(states, parameters)
+        >>> jacobians = jax.jit(jax.vmap(graphax.jacve(residual), (0, None)))
+    """
+    asked = Derivative(fun, argnums, derivative, in_axes)
+    if not seconds > 0:
+        raise ValueError(f"seconds={seconds!r} must be positive")
+
+    def tuned(*args: Any, **kwargs: Any) -> Tuning:
+        found: dict[Way, Measured] = {}
+        compiled: dict[Way, Callable[..., Any]] = {}
+        trial = Trial()
+        for way in WAYS:
+            trial.way, why_not = way, ""
+            try:
+                compiled[way], taken = _compiled(asked.by(trial), args, kwargs)
+            except NoWay as reason:
+                why_not, taken = str(reason), np.nan
+                if way in ("jacfwd", "jacrev"):  # nobody takes it, everybody wants to know
+                    with contextlib.suppress(Exception):
+                        compiled[way], taken = _compiled(asked.by_jax(way), args, kwargs)
+            found[way] = Measured(compile_seconds=taken, why_not=why_not)
+        assert trial.place is not None
+        first = compiled["auto"](*args, **kwargs)
+        for way, times in _interleaved(compiled, args, kwargs, seconds).items():
+            apart = _difference(compiled[way](*args, **kwargs), first)
+            found[way] = replace(found[way], seconds=statistics.median(times), difference=apart)
+        fastest = _fastest(found)
+        measured = {way: one.seconds for way, one in found.items() if way in compiled}
+        path = keep_fastest(trial.place, fastest, measured)
+        result = Tuning(asked.name, trial.place.device, found, fastest, path)
+        print(result)
+        return result
+
+    return tuned
+
+
+def _compiled(fun: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> tuple[Callable[..., Any], float]:
+    start = time.perf_counter()
+    compiled = jax.jit(lambda *args, **kwargs: fun(*args, **kwargs)).lower(*args, **kwargs).compile()
+    return compiled, time.perf_counter() - start
+
+
+def _interleaved(
+    compiled: dict[Way, Callable[..., Any]], args: Sequence[Any], kwargs: Any, seconds: float
+) -> dict[Way, list[float]]:
+    """Seconds of a call in every round; in turns, so that a busy machine slows all alike."""
+    once = {name: min(_seconds(fun, args, kwargs, 1) for _ in range(3)) for name, fun in compiled.items()}
+    share = seconds / len(compiled) / (2 * _ROUNDS)
+    calls = {name: max(1, round(share / max(taken, 1e-7))) for name, taken in once.items()}
+    times: dict[Way, list[float]] = {name: [] for name in compiled}
+    end = time.perf_counter() + seconds
+    while len(times["auto"]) < _ROUNDS or time.perf_counter() < end:
+        for name, fun in compiled.items():
+            times[name].append(_seconds(fun, args, kwargs, calls[name]))
+    return times
+
+
+def _seconds(fun: Callable[..., Any], args: Sequence[Any], kwargs: Any, calls: int) -> float:
+    """Seconds a call takes: on a GPU when so many are queued and waited for once."""
+    queued = jax.default_backend() != "cpu"
+    start = time.perf_counter()
+    for _ in range(calls):
+        result = fun(*args, **kwargs)
+        if not queued:
+            jax.block_until_ready(result)
+    jax.block_until_ready(result)
+    return (time.perf_counter() - start) / calls
+
+
+def _fastest(found: dict[Way, Measured]) -> Way:
+    """The fastest way that is right; of those that are as fast the one that is named first."""
+    right = [way for way in WAYS if not found[way].why_not]
+    least = min(found[way].seconds for way in right)
+    return next(way for way in right if _MARGIN * found[way].seconds <= least)
+
+
+def _difference(found: Any, wanted: Any) -> float:
+    """The largest difference of any leaf, in parts of its largest entry."""
+    worst = 0.0
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        one, other = np.asarray(one), np.asarray(other)
+        largest = float(np.abs(other).max(initial=0.0))
+        worst = max(worst, float(np.abs(one - other).max(initial=0.0)) / (largest or 1.0))
+    return worst
+
+
+def _time(seconds: float) -> str:
+    if np.isnan(seconds):
+        return ""
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} us"
