@@ -20,7 +20,7 @@ from ..files import kept_folder, read_json, write_atomically
 class Constants:
     """How long a kind of device takes for what programs consist of.
 
-    All are in nanoseconds, and of numbers of 32 bits, but for `inline` and `wide`.
+    All are in nanoseconds, and of numbers of 32 bits, but for `inline`, `quick_bytes`, `cache` and `wide`.
 
     Attributes:
         call: a call of a compiled program, to its end.
@@ -28,21 +28,25 @@ class Constants:
         handover: beside a call, what it takes to hand the program to another thread and to hear from it.
         inline: programs of fewer floating-point operations than that are not handed over.
         kernel: to start a kernel: a loop over the entries of an array, a product, a reduction.
-        step: a step of a loop, beside what is in it.
+        step: a step of a loop, beside the kernels in it.
+        quick_step: a step of a loop that is one kernel by itself, as all is that it does.
+        quick_bytes: loops are of that kind whose steps read and write no more bytes than that.
         branch: to choose a branch.
-        byte: a byte that is written.
+        byte: a byte that is written, or read by a product, of an array in a cache.
+        far_byte: one of a larger array.
+        cache: how many bytes an array may have to be in a cache.
         entry: an operation on an entry within a kernel.
         division: a division or a square root.
         function: an elementary function.
-        moved: an entry that is read at another place than the one before it.
+        moved: an entry that is read far from the one before it.
         reduced: an entry that a reduction reads.
         cumulated: an entry of a running sum or product.
         gathered: an entry that is read at an index.
         scattered: an index at which entries are written.
-        small: a multiplication, with its addition, of products whose rows and columns are short.
-        large: one of products of matrices that fill the device.
+        product: a product of matrices among many in a batch, beside its multiplications.
+        multiply: a multiplication of a product, with its addition.
         convolved: one of a convolution.
-        library: a call of a routine for factorisations.
+        library: a call of a routine for factorisations or transforms.
         factored: a multiplication of a factorisation.
         fourier: an entry of a Fourier transform, for each doubling of its length.
         sorted: an entry that is sorted, for each doubling.
@@ -56,8 +60,12 @@ class Constants:
     inline: float
     kernel: float
     step: float
+    quick_step: float
+    quick_bytes: float
     branch: float
     byte: float
+    far_byte: float
+    cache: float
     entry: float
     division: float
     function: float
@@ -66,8 +74,8 @@ class Constants:
     cumulated: float
     gathered: float
     scattered: float
-    small: float
-    large: float
+    product: float
+    multiply: float
     convolved: float
     library: float
     factored: float
@@ -140,7 +148,7 @@ def write_constants(path: Path, kind: str, constants: Constants) -> None:
     Raises:
         OSError: when it cannot be written.
     """
-    content = {"version": _VERSION, "device": kind, "nanoseconds": asdict(constants)}
+    content = {"version": _VERSION, "device": kind, "constants": asdict(constants)}
     write_atomically(path, json.dumps(content, indent=1) + "\n")
 
 
@@ -152,13 +160,13 @@ def read_constants(path: Path, kind: str) -> Constants:
         ValueError: when it is not one of constants, or of another kind of device.
     """
     content = read_json(path, "a file of constants")
-    if not isinstance(content, dict) or not isinstance(content.get("nanoseconds"), dict):
-        raise ValueError(f"{path} is not a file of constants: it has no 'nanoseconds'")
+    if not isinstance(content, dict) or not isinstance(content.get("constants"), dict):
+        raise ValueError(f"{path} is not a file of constants: it has no 'constants'")
     if content.get("version") != _VERSION:
         raise ValueError(f"{path} has version {content.get('version')!r}, and this graphax reads {_VERSION}")
     if content.get("device") != kind:
         raise ValueError(f"{path} holds the constants of {content.get('device')!r}, not of {kind!r}")
-    found = content["nanoseconds"]
+    found = content["constants"]
     names = {field.name for field in fields(Constants)}
     if found.keys() != names:
         raise ValueError(f"{path} misses, or has besides, {sorted(found.keys() ^ names)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -16,14 +17,16 @@ class Work(NamedTuple):
     Attributes:
         nanoseconds: how long it takes.
         operations: how many floating-point operations it is, elementary functions aside.
+        bytes: how many bytes are read and written.
     """
 
     nanoseconds: float = 0.0
     operations: float = 0.0
+    bytes: float = 0.0
 
     def plus(self, other: Work) -> Work:
         """Both, one after the other."""
-        return Work(self.nanoseconds + other.nanoseconds, self.operations + other.operations)
+        return Work(*map(operator.add, self, other))
 
 
 Estimate = Callable[[Equation, Constants], Work]
@@ -44,9 +47,14 @@ def register_estimate(names: str | Iterable[str], estimate: Estimate) -> None:
 
 # ---- what is fused: computed entry by entry within the kernel that reads it
 
-#: Entries that are found elsewhere: where, is worked out for each.
-PLACED = frozenset("reshape squeeze expand_dims broadcast_in_dim iota bitcast_convert_type full_like".split())
-MOVED = frozenset("transpose slice rev pad concatenate dynamic_slice".split())
+#: Operations that are no work: where an entry is to be found is known.
+PLACED = frozenset(
+    "reshape squeeze expand_dims broadcast_in_dim iota bitcast_convert_type slice split full_like".split()
+)
+#: What of these leaves the entries of an array where they are.
+RENAMED = frozenset("reshape squeeze expand_dims bitcast_convert_type".split())
+_MOVED = frozenset("transpose rev".split())
+_GATHERED = frozenset("gather dynamic_slice".split())
 _DIVISIONS = frozenset("div rem sqrt".split())
 _FUNCTIONS = frozenset(
     "exp exp2 log log1p expm1 sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh logistic pow "
@@ -56,11 +64,14 @@ _FUNCTIONS = frozenset(
 _SIMPLE = frozenset(
     "add sub mul neg abs sign max min floor ceil round clamp select_n and or xor not eq ne lt le gt ge "
     "is_finite convert_element_type integer_pow square add_any real imag conj complex nextafter shift_left "
-    "shift_right_logical shift_right_arithmetic reduce_precision population_count clz copysign".split()
+    "shift_right_logical shift_right_arithmetic reduce_precision population_count clz copysign "
+    "pad concatenate stack".split()
 )
-FUSED = PLACED | MOVED | _DIVISIONS | _FUNCTIONS | _SIMPLE
+FUSED = PLACED | _MOVED | _GATHERED | _DIVISIONS | _FUNCTIONS | _SIMPLE
 #: Computed once, and written, if several kernels read it.
 EXPENSIVE = _DIVISIONS | _FUNCTIONS
+#: Not counted among the operations.
+_UNCOUNTED = frozenset("pad concatenate stack real imag complex".split())
 
 
 def fused(equation: Equation, constants: Constants) -> Work:
@@ -68,8 +79,10 @@ def fused(equation: Equation, constants: Constants) -> Work:
     name, size = equation.name, equation.size
     if name in PLACED:
         return Work()
-    if name in MOVED:
+    if name in _MOVED:
         return Work(size * constants.moved)
+    if name in _GATHERED:
+        return Work(size * constants.gathered)
     wide = width(equation.outputs[0], constants)
     if name in _FUNCTIONS:
         return Work(size * wide * constants.function)
@@ -78,19 +91,24 @@ def fused(equation: Equation, constants: Constants) -> Work:
     times = 1
     if name == "integer_pow":
         times = max(1, math.ceil(math.log2(max(1, abs(equation.params["y"])))))
-    return Work(size * wide * times * constants.entry, size * times)
+    return Work(size * wide * times * constants.entry, 0 if name in _UNCOUNTED else size * times)
 
 
 def width(value: Value, constants: Constants) -> float:
     """How many times as long operations on these numbers take as on those of 32 bits."""
     kind = getattr(value.dtype, "kind", "f")
-    wide = constants.wide if value.bytes == (16 if kind == "c" else 8) else 1
+    wide = constants.wide if value.itemsize == (16 if kind == "c" else 8) else 1
     return 3 * wide if kind == "c" else wide
 
 
-def written(value: Value, constants: Constants) -> Work:
-    """What it takes to have an array written by a kernel of its own."""
-    return Work(constants.kernel + value.size * value.bytes * constants.byte)
+def passed(values: Iterable[Value], constants: Constants) -> Work:
+    """What it takes to read or write arrays."""
+    time = total = 0.0
+    for value in values:
+        size = value.size * value.itemsize
+        time += size * (constants.byte if size <= constants.cache else constants.far_byte)
+        total += size
+    return Work(time, 0, total)
 
 
 # ---- what is a kernel of its own
@@ -115,15 +133,12 @@ def _read(equation: Equation) -> int:
 
 def _product(equation: Equation, constants: Constants) -> Work:
     (contracted, _), (batched, _) = equation.params["dimension_numbers"]
-    left, right = (value.shape for value in equation.inputs[:2])
-    inner = math.prod(left[axis] for axis in contracted)
+    left = equation.inputs[0].shape
+    count = equation.size * math.prod(left[axis] for axis in contracted)
     batch = math.prod(left[axis] for axis in batched)
-    count = equation.size * inner
-    rows, columns = (math.prod(shape) // max(1, inner * batch) for shape in (left, right))
-    large = min(rows, columns, inner) >= 8 and count >= 4096
-    rate = constants.large if large and batch == 1 else constants.small
-    time = constants.kernel + count * rate * width(equation.outputs[0], constants)
-    return Work(time, 2 * count)
+    wide = width(equation.outputs[0], constants)
+    time = constants.kernel + batch * constants.product + count * constants.multiply * wide
+    return Work(time, 2 * count).plus(passed((*equation.inputs, *equation.outputs), constants))
 
 
 def _convolution(equation: Equation, constants: Constants) -> Work:
@@ -137,27 +152,23 @@ def _convolution(equation: Equation, constants: Constants) -> Work:
 def _reduction(equation: Equation, constants: Constants) -> Work:
     read = _read(equation)
     wide = width(equation.outputs[0], constants)
-    return Work(constants.kernel + read * wide * constants.reduced, max(0, read - equation.size))
+    time = constants.kernel + read * wide * constants.reduced
+    return Work(time, max(0, read - equation.size)).plus(passed(equation.outputs, constants))
 
 
 def _cumulation(equation: Equation, constants: Constants) -> Work:
     return Work(constants.kernel + _read(equation) * constants.cumulated, equation.size)
 
 
-def _gather(equation: Equation, constants: Constants) -> Work:
-    return Work(constants.kernel + equation.size * constants.gathered)
-
-
 def _scatter(equation: Equation, constants: Constants) -> Work:
     operand, indices, updates = equation.inputs[0], equation.inputs[1], equation.inputs[-1]
     places = indices.size // max(1, indices.shape[-1] if indices.shape else 1)
-    copied = operand.size * operand.bytes * constants.byte
-    entries = updates.size * (constants.moved + constants.entry)
-    return Work(2 * constants.kernel + copied + entries + places * constants.scattered, updates.size)
+    time = 2 * constants.kernel + places * constants.scattered + updates.size * constants.moved
+    return Work(time, updates.size).plus(passed((operand, operand), constants))
 
 
 def _update_slice(equation: Equation, constants: Constants) -> Work:
-    return Work(constants.kernel + equation.inputs[1].size * constants.moved)
+    return Work(constants.kernel).plus(passed(equation.inputs[1:2], constants))
 
 
 def _sort(equation: Equation, constants: Constants) -> Work:
@@ -183,7 +194,6 @@ def _factorisation(equation: Equation, constants: Constants) -> Work:
 
 register_estimate("dot_general", _product)
 register_estimate("conv_general_dilated", _convolution)
-register_estimate("gather", _gather)
 register_estimate("dynamic_update_slice", _update_slice)
 register_estimate("sort", _sort)
 register_estimate("top_k", _sort)

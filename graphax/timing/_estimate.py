@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ._constants import Constants, constants_for
-from ._equations import EXPENSIVE, FUSED, PLACED, Work, fused, of_kernel, register_estimate, written
+from ._equations import EXPENSIVE, FUSED, RENAMED, Work, fused, of_kernel, passed, register_estimate
 from ._flat import Equation, Flat, Value, flat, programs_in, scanned
 
 #: How many steps a loop takes of which that is not known.
@@ -44,40 +46,87 @@ def estimated_seconds(program: Any, constants: Constants | None = None) -> float
 
 def work_of(program: Flat, constants: Constants) -> Work:
     """What a program takes, without the call."""
+    kernels = _Kernels(program, constants)
     total = Work()
-    for value in _written(program):
-        total = total.plus(written(value, constants))
+    for value in kernels.written:
+        total = total.plus(Work(constants.kernel)).plus(passed([value], constants))
+        total = total.plus(kernels.behind([value]))
     for equation in program.equations:
-        cost = fused if equation.name in FUSED else of_kernel
-        total = total.plus(cost(equation, constants))
+        if equation.name not in FUSED:
+            total = total.plus(of_kernel(equation, constants))
+            if _fuses(equation):
+                total = total.plus(kernels.behind(equation.inputs))
     return total
 
 
-def _written(program: Flat) -> list[Value]:
-    """The results of fused operations that are written: those that a kernel reads, and results."""
-    readers: dict[int, int] = {}
-    wanted = set(map(id, program.outputs))
-    for equation in program.equations:
-        for value in equation.inputs:
-            readers[id(value)] = readers.get(id(value), 0) + 1
+def _fuses(equation: Equation) -> bool:
+    """Whether a kernel computes what it reads by itself."""
+    return equation.name.startswith(("reduce_", "arg"))
+
+
+class _Kernels:
+    """Which results of fused operations are written, and what is computed anew by every kernel.
+
+    Attributes:
+        written: those that a kernel reads which does not fuse, and the results of the program; expensive ones
+            also if several kernels read them, or one reads them repeatedly.
+    """
+
+    def __init__(self, program: Flat, constants: Constants) -> None:
+        self._constants = constants
+        self._maker = {
+            id(value): equation
+            for equation in program.equations
+            if equation.name in FUSED
+            for value in equation.outputs
+        }
+        self.written = self._find_written(program)
+        self._stops = set(map(id, self.written))
+        self._left = _MOST_STEPS
+
+    def _find_written(self, program: Flat) -> list[Value]:
+        readers: dict[int, int] = {}
+        wanted = set(map(id, program.outputs))
+        for equation in program.equations:
+            repeats = equation.name == "broadcast_in_dim" and equation.size > equation.inputs[0].size
+            for value in equation.inputs:
+                readers[id(value)] = readers.get(id(value), 0) + (2 if repeats else 1)
+                if equation.name not in FUSED and not _fuses(equation):
+                    wanted.add(id(value))
+        found: list[Value] = []
+        for equation in reversed(program.equations):
             if equation.name not in FUSED:
-                wanted.add(id(value))
-    found: list[Value] = []
-    for equation in reversed(program.equations):
-        if equation.name not in FUSED:
-            continue
-        for value in equation.outputs:
-            if id(value) in wanted:
-                if equation.name in _RENAMED:  # the same entries in the same places
+                continue
+            for value in equation.outputs:
+                if id(value) in wanted and equation.name in RENAMED:
                     wanted.add(id(equation.inputs[0]))
-                else:
+                elif id(value) in wanted or (equation.name in EXPENSIVE and readers.get(id(value), 0) > 1):
                     found.append(value)
-            elif equation.name in EXPENSIVE and readers.get(id(value), 0) > 1:
-                found.append(value)
-    return found
+        return found
+
+    def behind(self, roots: Iterable[Value]) -> Work:
+        """What a kernel computes on the way to certain values, from what is written."""
+        total = Work()
+        ahead = [self._maker[id(value)] for value in roots if id(value) in self._maker]
+        seen = set(map(id, ahead))
+        while ahead:
+            equation = ahead.pop()
+            total = total.plus(fused(equation, self._constants))
+            for value in equation.inputs:
+                maker = self._maker.get(id(value))
+                if maker is None or id(value) in self._stops:
+                    total = total.plus(Work(0, 0, value.size * value.itemsize))
+                elif id(maker) not in seen:
+                    seen.add(id(maker))
+                    ahead.append(maker)
+            self._left -= 1
+            if self._left < 0:  # from here on everything counts once
+                self._stops.update(id(value) for value in equation.outputs)
+        return total
 
 
-_RENAMED = PLACED - {"broadcast_in_dim", "iota", "full_like"}
+#: So many operations are looked at in kernels that compute them anew.
+_MOST_STEPS = 50_000
 
 
 # ---- programs inside
@@ -85,32 +134,34 @@ _RENAMED = PLACED - {"broadcast_in_dim", "iota", "full_like"}
 
 def _scan(equation: Equation, constants: Constants) -> Work:
     body, _ = scanned(equation)
-    step = work_of(body, constants)
-    length = equation.params["length"]
-    return Work(constants.kernel + length * (constants.step + step.nanoseconds), step.operations)
+    return _repeated(equation.params["length"], [body], constants)
 
 
 def _while(equation: Equation, constants: Constants) -> Work:
-    step = _together([work_of(flat(program), constants) for program in programs_in(equation.params)])
-    return Work(constants.kernel + _STEPS * (constants.step + step.nanoseconds), step.operations)
+    return _repeated(_STEPS, [flat(program) for program in programs_in(equation.params)], constants)
+
+
+def _repeated(length: int, programs: Sequence[Flat], constants: Constants) -> Work:
+    """What a loop takes."""
+
+    def step(each: float, constants: Constants) -> Work:
+        return functools.reduce(Work.plus, (work_of(program, constants) for program in programs), Work(each))
+
+    once = step(constants.step, constants)
+    if once.bytes <= constants.quick_bytes:
+        once = step(constants.quick_step, replace(constants, kernel=0.0))
+    return once._replace(nanoseconds=constants.kernel + length * once.nanoseconds)
 
 
 def _cond(equation: Equation, constants: Constants) -> Work:
     branches = [work_of(flat(branch, equation.needed), constants) for branch in equation.params["branches"]]
     longest = max(branches, key=lambda work: work.nanoseconds, default=Work())
-    return Work(constants.branch + longest.nanoseconds, max(work.operations for work in branches))
+    return longest.plus(Work(constants.branch))
 
 
 def _linear_solve(equation: Equation, constants: Constants) -> Work:
     solve = equation.params["jaxprs"].solve
     return work_of(flat(solve), constants)
-
-
-def _together(works: Sequence[Work]) -> Work:
-    total = Work()
-    for work in works:
-        total = total.plus(work)
-    return total
 
 
 register_estimate("scan", _scan)

@@ -1,4 +1,4 @@
-"""Programs as compilers see them: calls inlined, equal equations once, what is known or not needed left out."""
+"""Programs as compilers see them: inlined, equal equations once, nothing that is known or not needed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Value:
         return math.prod(self.shape)
 
     @property
-    def bytes(self) -> int:
+    def itemsize(self) -> int:
         """How many bytes an entry has."""
         return getattr(self.dtype, "itemsize", 4)
 
