@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -123,3 +124,27 @@ def write_atomically(path: Path, content: str | Callable[[BinaryIO], object]) ->
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def kept_folder(name: str, variable: str) -> Path | None:
+    """A folder in which graphax keeps something for later processes; it need not exist.
+
+    Args:
+        name: of the folder, in the folder ``graphax`` of the user's cache directory.
+        variable: the environment variable that names another place; ``off`` and nothing are none.
+
+    Returns:
+        None where it is disabled, or there is no home.
+    """
+    named = os.environ.get(variable)
+    if named is not None:
+        return None if named.strip().lower() in ("", "off") else Path(named).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    if sys.platform == "win32":
+        cache = os.environ.get("LOCALAPPDATA", "")
+    elif sys.platform == "darwin":
+        cache = "~/Library/Caches"
+    elif not os.path.isabs(cache):
+        cache = "~/.cache"
+    folder = os.path.expanduser(cache)
+    return Path(folder, "graphax", name) if os.path.isabs(folder) else None

@@ -15,7 +15,18 @@ from .choose import (
     reverse,
     save_order,
 )
-from .search import Objective, Progress, Proof, anneal, evaluate, exact, fastest, lower_bound, measure
+from .search import (
+    Objective,
+    Progress,
+    Proof,
+    anneal,
+    estimate,
+    evaluate,
+    exact,
+    fastest,
+    lower_bound,
+    measure,
+)
 
 __all__ = [
     "Objective",
@@ -26,6 +37,7 @@ __all__ = [
     "anneal",
     "auto",
     "check_order",
+    "estimate",
     "evaluate",
     "exact",
     "fastest",

@@ -16,7 +16,9 @@ from ..run.page import Cells, Picture, Section, Text, as_table, figure, picture
 CAPTION = "counted: unit edges hold ones, as in published tables; free: what is executed"
 
 _MANY = 2_000  # vertices from which on a further Markowitz order would take its time
-_HEADS = {"flops": "flops", "memory": "numbers held", "runtime": "run time"}
+_HEADS = {"flops": "flops", "memory": "numbers held", "time": "estimated", "runtime": "run time"}
+#: The objectives that are seconds.
+SECONDS = ("time", "runtime")
 
 
 class Row(NamedTuple):
@@ -122,7 +124,7 @@ def order_page(
 
 def write_value(value: float | None, objective: str = "mults") -> str:
     """What an order is worth, as text."""
-    if value is None or objective != "runtime":
+    if value is None or objective not in SECONDS:
         return _number(value)
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if value >= size:

@@ -22,6 +22,7 @@ from ..run.command import Kind, Run
 from ..run.folder import read_metrics
 from ..run.settings import ConfigError, check_counts, nearest
 from .report import (
+    SECONDS,
     Row,
     cost_cells,
     cost_rows,
@@ -45,6 +46,7 @@ _NAMES = {
     "mults": "multiplications",
     "flops": "multiplications and additions",
     "memory": "numbers held at once",
+    "time": "a run, as estimated",
     "runtime": "a run",
 }
 
@@ -57,7 +59,7 @@ class OrderSearchConfig(OrderConfig):
         default="mults",
         metadata={
             "help": "what is to be small: 'mults' multiplications, 'flops' these and additions, 'memory' the "
-            "most numbers held at once, 'runtime' seconds on this device"
+            "most numbers held at once, 'time' seconds on this device as estimated, 'runtime' as measured"
         },
     )
     workers: int = field(default=2, metadata={"help": "how many searches go on side by side"})
@@ -87,7 +89,7 @@ def search(config: OrderSearchConfig, start: float, console: Console) -> bool:
     with run.working("stopping"):
         found.search()
     cells = cost_cells(found.rows(), config.objective)
-    if config.objective == "runtime":
+    if config.objective in SECONDS:
         picture = run_times({name: cost for name, cost in found.costs.items() if name != "found"})
     else:
         picture = search_curve(read_metrics(run.folder.path), found.costs, found.bound, found.quantity)
@@ -143,7 +145,7 @@ class _OrderSearch:
             "reverse": orders.reverse(graph),
             "markowitz": orders.markowitz(graph),
         }
-        if self._objective == "runtime":
+        if self._objective in SECONDS:
             self._run_times()
         else:
             for name, order in self._candidates.items():
@@ -172,9 +174,9 @@ class _OrderSearch:
             self._offer(order, orders.evaluate(graph, order, self._objective))
 
     def _run_times(self) -> None:
-        """Run the classical orders and those of least cost, each in its way, and take the fastest.
+        """Take the fastest of the classical orders and those of least cost, each in its way.
 
-        A run is compiled, which takes seconds: there is no time to try many orders.
+        A run that is measured is compiled, which takes seconds: there is no time to try many orders.
         """
         candidates = self._candidates
         self._offer(candidates["markowitz"], math.inf)
@@ -183,7 +185,10 @@ class _OrderSearch:
             if not self._run.asked:
                 seconds = self._config.seconds / 6  # two thirds of the time are for the runs
                 candidates[name] = self._anneal(objective, seconds)
-        taken = orders.measure(self._graph, list(candidates.values()))
+        if self._objective == "runtime":
+            taken = orders.measure(self._graph, list(candidates.values()))
+        else:
+            taken = [orders.estimate(self._graph, order) for order in candidates.values()]
         self.costs |= zip(candidates, taken, strict=True)
         for name, order in candidates.items():
             self._offer(order, self.costs[name])
@@ -261,7 +266,7 @@ class _OrderSearch:
     def quantity(self) -> str:
         """What costs are of."""
         name = _NAMES[self._objective]
-        return name if self._objective == "runtime" else f"{name} ({self._config.unit_edges})"
+        return name if self._objective in SECONDS else f"{name} ({self._config.unit_edges})"
 
     @property
     def verdict(self) -> str:

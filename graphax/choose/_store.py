@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 import warnings
 from collections import OrderedDict
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .._graph import ComputationalGraph, order_cost
-from ..files import write_atomically
+from ..files import kept_folder, write_atomically
 from ._order_file import Order, load_order
 
 # How many graphs a process remembers.
@@ -145,15 +144,4 @@ def _path(fingerprint: str) -> Path | None:
 
 def store_folder() -> Path | None:
     """The folder of the order store, which need not exist; None where it is disabled, or there is no home."""
-    named = os.environ.get(_VARIABLE)
-    if named is not None:
-        return None if named.strip().lower() in ("", "off") else Path(named).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    if sys.platform == "win32":
-        cache = os.environ.get("LOCALAPPDATA", "")
-    elif sys.platform == "darwin":
-        cache = "~/Library/Caches"
-    elif not os.path.isabs(cache):
-        cache = "~/.cache"
-    folder = os.path.expanduser(cache)
-    return Path(folder, "graphax", "orders") if os.path.isabs(folder) else None
+    return kept_folder("orders", _VARIABLE)

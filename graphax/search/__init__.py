@@ -1,15 +1,16 @@
-"""Orders that are searched for: annealing, bounds, proofs, and measured run times."""
+"""Orders that are searched for: annealing, bounds, proofs, and run times, estimated and measured."""
 
 from ._anneal import Progress, anneal
 from ._bound import lower_bound
 from ._exact import Proof, exact
-from ._objective import Objective, evaluate, fastest, measure
+from ._objective import Objective, estimate, evaluate, fastest, measure
 
 __all__ = [
     "Objective",
     "Progress",
     "Proof",
     "anneal",
+    "estimate",
     "evaluate",
     "exact",
     "fastest",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import threading
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._graph import ComputationalGraph, check_order
 from ..choose import forward, markowitz, reverse
-from ._objective import Objective, check_objective, fastest
+from ._objective import Objective, check_objective, estimate, fastest
 
 if TYPE_CHECKING:
     from ._walk import Walk
@@ -26,7 +27,7 @@ _HOT, _COLD = 0.5, 0.03
 _QUENCH = 100  # orders for every vertex in the descent that comes before all rounds
 _ROUNDS = (1_000, 2_000, 4_000, 8_000)  # the same in rounds, again and again
 
-_RUNTIME_SHARE = 0.5  # of the time, to search for candidates whose run time is then measured
+_SHARE = 0.5  # of the time, to search for candidates that are then measured, or estimated
 
 
 class Progress(NamedTuple):
@@ -68,8 +69,9 @@ def anneal(
         steps: how many orders every worker evaluates; a million if ``seconds`` is not given either. With
             ``steps`` alone the result depends on the seed and the number of workers only.
         seed: of the random moves.
-        objective: what is to be small, see :func:`graphax.orders.evaluate`. For ``"runtime"`` some
-            candidates with few operations are searched for, and the fastest of them is returned.
+        objective: what is to be small, see :func:`graphax.orders.evaluate`. For ``"time"`` and
+            ``"runtime"`` some candidates with few operations are searched for, and that of them is returned
+            which is estimated, or measured, to be the fastest.
         start: the order to begin with; by default the best of forward, reverse and Markowitz.
         workers: threads that search independently; one for each core, if you like.
         progress: called about five times a second with a :class:`Progress`; the search ends when it returns
@@ -99,13 +101,16 @@ def anneal(
     )
     if len(graph.eliminable) < 2:
         return starts[0]
-    if objective == "runtime":
-        return _anneal_runtime(graph, starts, seconds, steps, seed, workers, progress)
+    if objective in ("time", "runtime"):
+        candidates = _of_few_operations(graph, starts, seconds, steps, seed, workers, progress)
+        if objective == "runtime":
+            return fastest(graph, candidates)
+        return min(candidates, key=functools.partial(estimate, graph))
     search = _Search(graph, starts, objective, seed, workers)
     return search.run(seconds, steps, progress)
 
 
-def _anneal_runtime(
+def _of_few_operations(
     graph: ComputationalGraph,
     starts: list[tuple[int, ...]],
     seconds: float | None,
@@ -113,14 +118,14 @@ def _anneal_runtime(
     seed: int,
     workers: int,
     progress: Callable[[Progress], Any] | None,
-) -> tuple[int, ...]:
-    """Search by operations, then measure."""
+) -> list[tuple[int, ...]]:
+    """The orders that a search starts with, and those that it finds by operations."""
     candidates = list(starts)
-    share = None if seconds is None else _RUNTIME_SHARE * seconds / 2
+    share = None if seconds is None else _SHARE * seconds / 2
     for objective in ("mults", "flops"):
         search = _Search(graph, starts, objective, seed, workers)
         candidates.append(search.run(share, steps, progress))
-    return fastest(graph, list(dict.fromkeys(candidates)))
+    return list(dict.fromkeys(candidates))
 
 
 class _Search:

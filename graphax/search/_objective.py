@@ -1,4 +1,4 @@
-"""What an order is judged by: operations, numbers held at once, seconds on this device."""
+"""What an order is judged by: operations, numbers held at once, seconds estimated, seconds measured."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from .._trace import Variable
 from ..rules import real_type
 from ..sparse import ZERO
 from ..spelling import did_you_mean
+from ..timing import Constants, estimated_seconds
 
-Objective = Literal["mults", "flops", "memory", "runtime"]
+Objective = Literal["mults", "flops", "memory", "time", "runtime"]
 
 _RUN_SECONDS = 1e-3  # what a run on a batch should take, well above the cost of starting it
 _PROBE = 256  # the batch whose run is timed to choose the batch
@@ -32,7 +33,7 @@ def evaluate(graph: ComputationalGraph, order: Sequence[int], objective: Objecti
     """What an order is worth; less is better.
 
     Args:
-        graph: the graph. Operations and numbers held are those of its convention; run times have none.
+        graph: the graph. Operations and numbers held are those of its convention; seconds have none.
         order: vertex numbers.
         objective: what is asked for:
 
@@ -44,6 +45,7 @@ def evaluate(graph: ComputationalGraph, order: Sequence[int], objective: Objecti
               sums of the vertex are in and its edges have not been dropped yet. The peak is the largest such
               count, or what the graph holds to begin with if that is more. The in-edges of an output stay as
               they are and count once;
+            - ``"time"``: seconds of a compiled run on one input on this device, as :func:`estimate` has them;
             - ``"runtime"``: seconds of a compiled run on this device, as :func:`measure` finds them.
 
     Raises:
@@ -53,6 +55,8 @@ def evaluate(graph: ComputationalGraph, order: Sequence[int], objective: Objecti
     vertices = check_order(graph, order)
     if objective == "runtime":
         return measure(graph, [vertices])[0]
+    if objective == "time":
+        return estimate(graph, vertices)
     if objective == "memory":
         return _peak(graph, vertices)
     cost = order_cost(graph, vertices)
@@ -105,6 +109,29 @@ def _peak(graph: ComputationalGraph, order: Sequence[int]) -> int:
         peak = max(peak, held)
         held -= sum(map(numbers, dropped))
     return peak
+
+
+def estimate(graph: ComputationalGraph, order: Sequence[int], constants: Constants | None = None) -> float:
+    """About how long the Jacobian takes in an order, compiled, on JAX's default device; nothing is compiled.
+
+    Args:
+        graph: the graph; its program is traced, in whatever convention it is.
+        order: vertex numbers.
+        constants: those of a device, by default of this one; see :func:`graphax.calibrate`.
+
+    Returns:
+        seconds for one input, as :func:`graphax.timing.estimated_seconds` estimates those of a program.
+
+    Raises:
+        ValueError: when the order does not fit the graph.
+    """
+    vertices = check_order(graph, order)
+    inputs = [
+        jax.ShapeDtypeStruct(variable.aval.shape, variable.aval.dtype)
+        for variable in graph.numbering.program.inputs
+    ]
+    with _precision_of(graph):
+        return estimated_seconds(jax.make_jaxpr(_jacobian(graph, vertices))(*inputs), constants)
 
 
 def fastest(
@@ -207,6 +234,12 @@ def _fitting_batch(graph: ComputationalGraph, orders: Sequence[tuple[int, ...]])
 
 def _compiled(graph: ComputationalGraph, order: tuple[int, ...], batch: int) -> Callable[..., Any]:
     """The Jacobian of a graph in this order, as a function of its inputs; compiled when first called."""
+    jacobian = _jacobian(graph, order)
+    return jax.jit(jacobian if batch == 1 else jax.vmap(jacobian))
+
+
+def _jacobian(graph: ComputationalGraph, order: tuple[int, ...]) -> Callable[..., list[jax.Array]]:
+    """The Jacobian of a graph in this order, as a function of its inputs."""
     numbering = graph.numbering
     types = [numbering.program.inputs[at].aval for at in numbering.wrt]
 
@@ -219,7 +252,7 @@ def _compiled(graph: ComputationalGraph, order: tuple[int, ...], batch: int) -> 
             if block is not None
         ]
 
-    return jax.jit(jacobian if batch == 1 else jax.vmap(jacobian))
+    return jacobian
 
 
 def _inputs(graph: ComputationalGraph, batch: int) -> list[jax.Array]:

@@ -6,9 +6,9 @@ from import_graph import circles, import_graph
 # From the ground up; a file imports from its own floor and those beneath.
 FLOORS = """
 _trace sparse files compiled spelling
-_known
+_known timing
 rules
-_numbering _tables _fingerprint _describe _graph _linearize _elimination
+_numbering _tables _fingerprint _describe _graph _linearize _elimination _elimination_time
 choose
 _accumulate
 search orders

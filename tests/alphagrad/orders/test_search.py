@@ -201,7 +201,7 @@ def test_nothing_is_overwritten(finished, capsys):
         (["search", "task=RoeFlux_1"], "did you mean 'RoeFlux_1d'"),
         (["search", "task=Simple", "objectiv=mults"], "did you mean 'objective'"),
         (["search", "task=Simple", "objective=multz"], "unknown objective 'multz'; did you mean 'mults'"),
-        (["search", "task=Simple", "objective=qqq"], "known are mults, flops, memory, runtime"),
+        (["search", "task=Simple", "objective=qqq"], "known are mults, flops, memory, time, runtime"),
         (["search", "task=Simple", "unit_edges=none"], "must be 'counted' or 'free'"),
         (["search", "task=Simple", "seconds=-1"], "seconds=-1.0 must be positive"),
         (["search", "task=Simple", "workers=0"], "workers=0 must be at least 1"),

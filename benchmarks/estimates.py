@@ -1,0 +1,149 @@
+"""Holds the estimates of run times against run times, on the functions of `never_slower.py`.
+
+    python benchmarks/estimates.py --out results/estimates.json
+
+For every function there are several programs for its derivative: elimination by operations on arrays in the
+default order, in reverse and in forward order, and JAX's own modes. Each is estimated from its jaxpr
+(`graphax.timing.estimated_seconds`), compiled, and run in turns of about 20 milliseconds. What an estimate is
+good for is to choose among programs: the summary says how often the one with the least estimate takes no more
+than a tenth longer than the fastest, and what it costs where it does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from everyday import Case
+from measure import calls_for, geometric_mean, save, seconds_of_calls
+from never_slower import all_cases
+
+import graphax
+from graphax.timing import Constants, constants_for, estimated_seconds
+
+_ORDERS = ("auto", "reverse", "forward")
+_NEAR = 1.1
+
+
+def candidates(case: Case) -> dict[str, Any]:
+    """The programs for the derivative of a function, by name."""
+    fun, argnums = case.fun, case.argnums
+    if case.kind == "gradient":
+        found = {"grad": jax.grad(fun, argnums)}
+    elif case.kind == "hessian":
+        twice = jax.jacrev(jax.jacrev(fun, argnums), argnums)
+        found = {"hessian": jax.hessian(fun, argnums), "jacrev(jacrev)": twice}
+    else:
+        found = {"jacfwd": jax.jacfwd(fun, argnums), "jacrev": jax.jacrev(fun, argnums)}
+    derivative = graphax.hessve if case.kind == "hessian" else graphax.jacve
+    found |= {order: derivative(fun, argnums, order=order, kernel=False) for order in _ORDERS}
+    return found if case.batch is None else {key: jax.vmap(f, case.axes) for key, f in found.items()}
+
+
+def estimated(case: Case, constants: Constants) -> tuple[dict[str, Any], dict[str, float], dict[str, float]]:
+    """Every candidate traced, its estimate, and how long the estimate took."""
+    args = case.sample()
+    traced: dict[str, Any] = {}
+    estimates: dict[str, float] = {}
+    taken: dict[str, float] = {}
+    for name, fun in candidates(case).items():
+        try:
+            traced[name] = jax.jit(lambda *inputs, fun=fun: fun(*inputs)).trace(*args)
+        except (TypeError, ValueError):  # not every mode goes through every loop
+            continue
+        start = time.perf_counter()
+        estimates[name] = estimated_seconds(traced[name].jaxpr, constants)
+        taken[name] = time.perf_counter() - start
+    return traced, estimates, taken
+
+
+def measured(case: Case, traced: dict[str, Any], rounds: int, seconds: float) -> dict[str, float]:
+    """The run time of every candidate."""
+    args = case.sample()
+    runs = {name: program.lower().compile() for name, program in traced.items()}
+    once = {name: min(seconds_of_calls(fun, args, 1) for _ in range(2)) for name, fun in runs.items()}
+    # One look is enough at what is out of the question.
+    racing = {name: fun for name, fun in runs.items() if once[name] < max(20 * min(once.values()), 1e-4)}
+    calls = {name: calls_for(fun, args, seconds) for name, fun in racing.items()}
+    times = {name: [] if name in racing else [once[name]] for name in runs}
+    for _ in range(rounds):
+        for name, fun in racing.items():
+            times[name].append(seconds_of_calls(fun, args, calls[name]))
+    return {name: statistics.median(found) for name, found in times.items()}
+
+
+def loss(row: dict[str, Any]) -> float:
+    """How many times as long as the fastest the program with the least estimate takes."""
+    chosen = min(row["estimated"], key=row["estimated"].__getitem__)
+    return row["measured"][chosen] / min(row["measured"].values())
+
+
+def line(name: str, row: dict[str, Any]) -> str:
+    """A function's times in microseconds, measured / estimated."""
+    times = "  ".join(
+        f"{key} {1e6 * seconds:.0f}/{1e6 * row['estimated'][key]:.0f}"
+        for key, seconds in row["measured"].items()
+    )
+    return f"{name:40} {loss(row):5.2f}  {times}"
+
+
+def summary(rows: dict[str, Any]) -> str:
+    """How good the choices are, and the misses, the worst first."""
+    losses = {name: loss(row) for name, row in rows.items()}
+    near = sum(found <= _NEAR for found in losses.values())
+    off = [
+        max(row["estimated"][key] / seconds, seconds / row["estimated"][key])
+        for row in rows.values()
+        for key, seconds in row["measured"].items()
+    ]
+    parts = [
+        f"within {_NEAR:.2f} of the fastest: {near} of {len(rows)}",
+        f"time of what is chosen, in units of the fastest: {geometric_mean(list(losses.values())):.3f}",
+        f"an estimate is off by a factor of {geometric_mean(off):.2f}",
+    ]
+    misses = sorted((name for name in losses if losses[name] > _NEAR), key=losses.__getitem__, reverse=True)
+    return "\n".join([*parts, *(line(name, rows[name]) for name in misses)])
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--functions", help="a regular expression that names have to match")
+    parser.add_argument("--share", default="1/1", help="I/N: every N-th function, from the I-th on")
+    parser.add_argument("--rounds", type=int, default=7, help="of runs (default 7)")
+    parser.add_argument("--seconds", type=float, default=0.02, help="of calls a round (default 0.02)")
+    parser.add_argument("--measured", nargs="+", type=Path, help="JSON files whose run times are taken")
+    parser.add_argument("--out", type=Path, help="a JSON file, written after every function")
+    options = parser.parse_args(argv)
+    os.environ["GRAPHAX_CANDIDATES"] = ""
+    os.environ["GRAPHAX_ORDER_STORE"] = "off"
+    at, of = map(int, options.share.split("/"))
+    constants = constants_for()
+    names = [name for name in all_cases() if re.search(options.functions or "", name)][at - 1 :: of]
+    cases = all_cases()
+    known = [json.loads(path.read_text())["rows"] for path in options.measured or ()]
+    rows: dict[str, Any] = {}
+    for name in names:
+        found = next((table[name]["measured"] for table in known if name in table), None)
+        if known and found is None:
+            continue
+        traced, estimates, taken = estimated(cases[name], constants)
+        found = found or measured(cases[name], traced, options.rounds, options.seconds)
+        rows[name] = {"measured": found, "estimated": estimates, "estimating": taken}
+        print(line(name, rows[name]), flush=True)
+        if options.out:
+            save(options.out, {"rounds": options.rounds, "rows": rows})
+    print(summary(rows))
+
+
+if __name__ == "__main__":
+    main()

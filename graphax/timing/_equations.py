@@ -1,0 +1,211 @@
+"""What the equations of a program take, family by family."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from ._constants import Constants
+from ._flat import Equation, Value
+
+
+class Work(NamedTuple):
+    """What a device has to do.
+
+    Attributes:
+        nanoseconds: how long it takes.
+        operations: how many floating-point operations it is, elementary functions aside.
+        bytes: how many bytes are read and written.
+    """
+
+    nanoseconds: float = 0.0
+    operations: float = 0.0
+    bytes: float = 0.0
+
+    def plus(self, other: Work) -> Work:
+        """Both, one after the other."""
+        return Work(*map(operator.add, self, other))
+
+
+Estimate = Callable[[Equation, Constants], Work]
+
+_ESTIMATES: dict[str, Estimate] = {}
+
+
+def register_estimate(names: str | Iterable[str], estimate: Estimate) -> None:
+    """Say what primitives take that are a kernel of their own.
+
+    Args:
+        names: of the primitives.
+        estimate: a function of an equation and the constants of a device.
+    """
+    for name in (names,) if isinstance(names, str) else names:
+        _ESTIMATES[name] = estimate
+
+
+# ---- what is fused: computed entry by entry within the kernel that reads it
+
+#: Operations that are no work: where an entry is to be found is known.
+PLACED = frozenset(
+    "reshape squeeze expand_dims broadcast_in_dim iota bitcast_convert_type slice split full_like".split()
+)
+#: What of these leaves the entries of an array where they are.
+RENAMED = frozenset("reshape squeeze expand_dims bitcast_convert_type".split())
+_MOVED = frozenset("transpose rev".split())
+_GATHERED = frozenset("gather dynamic_slice".split())
+_DIVISIONS = frozenset("div rem sqrt".split())
+_FUNCTIONS = frozenset(
+    "exp exp2 log log1p expm1 sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh logistic pow "
+    "erf erfc erf_inv lgamma digamma cbrt rsqrt bessel_i0e bessel_i1e igamma igammac "
+    "regularized_incomplete_beta random_bits threefry2x32 polygamma zeta".split()
+)
+_SIMPLE = frozenset(
+    "add sub mul neg abs sign max min floor ceil round clamp select_n and or xor not eq ne lt le gt ge "
+    "is_finite convert_element_type integer_pow square add_any real imag conj complex nextafter shift_left "
+    "shift_right_logical shift_right_arithmetic reduce_precision population_count clz copysign "
+    "pad concatenate stack".split()
+)
+FUSED = PLACED | _MOVED | _GATHERED | _DIVISIONS | _FUNCTIONS | _SIMPLE
+#: Computed once, and written, if several kernels read it.
+EXPENSIVE = _DIVISIONS | _FUNCTIONS
+#: Not counted among the operations.
+_UNCOUNTED = frozenset("pad concatenate stack real imag complex".split())
+
+
+def fused(equation: Equation, constants: Constants) -> Work:
+    """What an equation takes within a kernel."""
+    name, size = equation.name, equation.size
+    if name in PLACED:
+        return Work()
+    if name in _MOVED:
+        return Work(size * constants.moved)
+    if name in _GATHERED:
+        return Work(size * constants.gathered)
+    wide = width(equation.outputs[0], constants)
+    if name in _FUNCTIONS:
+        return Work(size * wide * constants.function)
+    if name in _DIVISIONS:
+        return Work(size * wide * constants.division, size)
+    times = 1
+    if name == "integer_pow":
+        times = max(1, math.ceil(math.log2(max(1, abs(equation.params["y"])))))
+    return Work(size * wide * times * constants.entry, 0 if name in _UNCOUNTED else size * times)
+
+
+def width(value: Value, constants: Constants) -> float:
+    """How many times as long operations on these numbers take as on those of 32 bits."""
+    kind = getattr(value.dtype, "kind", "f")
+    wide = constants.wide if value.itemsize == (16 if kind == "c" else 8) else 1
+    return 3 * wide if kind == "c" else wide
+
+
+def passed(values: Iterable[Value], constants: Constants) -> Work:
+    """What it takes to read or write arrays."""
+    time = total = 0.0
+    for value in values:
+        size = value.size * value.itemsize
+        time += size * (constants.byte if size <= constants.cache else constants.far_byte)
+        total += size
+    return Work(time, 0, total)
+
+
+# ---- what is a kernel of its own
+
+
+def of_kernel(equation: Equation, constants: Constants) -> Work:
+    """What an equation takes that is a kernel of its own."""
+    name = equation.name
+    estimate = _ESTIMATES.get(name)
+    if estimate is not None:
+        return estimate(equation, constants)
+    for prefix, other in _PREFIXES.items():
+        if name.startswith(prefix):
+            return other(equation, constants)
+    return Work(constants.kernel + _read(equation) * constants.moved + equation.size * constants.function)
+
+
+def _read(equation: Equation) -> int:
+    """How many entries its operands have."""
+    return sum(value.size for value in equation.inputs)
+
+
+def _product(equation: Equation, constants: Constants) -> Work:
+    (contracted, _), (batched, _) = equation.params["dimension_numbers"]
+    left = equation.inputs[0].shape
+    count = equation.size * math.prod(left[axis] for axis in contracted)
+    batch = math.prod(left[axis] for axis in batched)
+    wide = width(equation.outputs[0], constants)
+    time = constants.kernel + batch * constants.product + count * constants.multiply * wide
+    return Work(time, 2 * count).plus(passed((*equation.inputs, *equation.outputs), constants))
+
+
+def _convolution(equation: Equation, constants: Constants) -> Work:
+    kernel = equation.inputs[1]
+    channels = kernel.shape[equation.params["dimension_numbers"].rhs_spec[0]]
+    count = equation.size * kernel.size / max(1, channels)
+    time = constants.kernel + count * constants.convolved * width(equation.outputs[0], constants)
+    return Work(time, 2 * count)
+
+
+def _reduction(equation: Equation, constants: Constants) -> Work:
+    read = _read(equation)
+    wide = width(equation.outputs[0], constants)
+    time = constants.kernel + read * wide * constants.reduced
+    return Work(time, max(0, read - equation.size)).plus(passed(equation.outputs, constants))
+
+
+def _cumulation(equation: Equation, constants: Constants) -> Work:
+    return Work(constants.kernel + _read(equation) * constants.cumulated, equation.size)
+
+
+def _scatter(equation: Equation, constants: Constants) -> Work:
+    operand, indices, updates = equation.inputs[0], equation.inputs[1], equation.inputs[-1]
+    places = indices.size // max(1, indices.shape[-1] if indices.shape else 1)
+    time = 2 * constants.kernel + places * constants.scattered + updates.size * constants.moved
+    return Work(time, updates.size).plus(passed((operand, operand), constants))
+
+
+def _update_slice(equation: Equation, constants: Constants) -> Work:
+    return Work(constants.kernel).plus(passed(equation.inputs[1:2], constants))
+
+
+def _sort(equation: Equation, constants: Constants) -> Work:
+    read = _read(equation)
+    dimension = equation.params.get("dimension", -1)
+    length = max(2, equation.inputs[0].shape[dimension]) if equation.inputs[0].shape else 2
+    return Work(constants.kernel + read * math.log2(length) * constants.sorted, read)
+
+
+def _transform(equation: Equation, constants: Constants) -> Work:
+    lengths = math.prod(equation.params.get("fft_lengths", (2,)))
+    size = max(equation.size, _read(equation))
+    return Work(constants.library + size * math.log2(max(2, lengths)) * constants.fourier)
+
+
+def _factorisation(equation: Equation, constants: Constants) -> Work:
+    shape = equation.inputs[0].shape
+    batch = math.prod(shape[:-2])
+    count = max(equation.size, _read(equation)) * (shape[-1] if shape else 1)
+    wide = width(equation.inputs[0], constants)
+    return Work(batch * constants.library + count * constants.factored * wide)
+
+
+register_estimate("dot_general", _product)
+register_estimate("conv_general_dilated", _convolution)
+register_estimate("dynamic_update_slice", _update_slice)
+register_estimate("sort", _sort)
+register_estimate("top_k", _sort)
+register_estimate("fft", _transform)
+register_estimate(
+    "lu cholesky triangular_solve eigh eig qr svd householder_product geqrf geqp3 hessenberg schur "
+    "tridiagonal_solve tridiagonal lu_pivots_to_permutation".split(),
+    _factorisation,
+)
+_PREFIXES: dict[str, Estimate] = {
+    "scatter": _scatter,
+    "reduce": _reduction,
+    "arg": _reduction,
+    "cum": _cumulation,
+}

@@ -1,0 +1,170 @@
+"""How long a program takes: what its equations take, as a compiler fuses them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ._constants import Constants, constants_for
+from ._equations import EXPENSIVE, FUSED, RENAMED, Work, fused, of_kernel, passed, register_estimate
+from ._flat import Equation, Flat, Value, flat, programs_in, scanned
+
+#: How many steps a loop takes of which that is not known.
+_STEPS = 10
+
+
+def estimated_seconds(program: Any, constants: Constants | None = None) -> float:
+    """About how long a compiled program runs; what it is good for is to compare programs.
+
+    The estimate is that of a model of what XLA makes of a program. What is not needed is left out, and what
+    depends on no argument. Operations entry by entry are fused into the kernel that reads them, and cost
+    little; products, reductions, scatters, factorisations and the like are a kernel each, which takes time
+    to start. Bodies of loops count for every step, ten times where their number is not known; of branches
+    the longest counts.
+
+    Args:
+        program: what ``jax.make_jaxpr`` returns, a ``jax.extend.core.ClosedJaxpr``, or an open one.
+        constants: those of the device; by default of JAX's default device, see :func:`constants_for`.
+
+    Returns:
+        seconds of a call, to its end.
+
+    Example:
+        >>> by_rows, by_columns = (jax.make_jaxpr(mode(f))(x) for mode in (jax.jacrev, jax.jacfwd))
+        >>> estimated_seconds(by_rows) < estimated_seconds(by_columns)
+    """
+    constants = constants or constants_for()
+    found = flat(program)
+    work = work_of(found, constants)
+    time = constants.call + len(found.outputs) * constants.result + work.nanoseconds
+    if work.operations >= constants.inline:
+        time += constants.handover
+    return time * 1e-9
+
+
+def work_of(program: Flat, constants: Constants) -> Work:
+    """What a program takes, without the call."""
+    kernels = _Kernels(program, constants)
+    total = Work()
+    for value in kernels.written:
+        total = total.plus(Work(constants.kernel)).plus(passed([value], constants))
+        total = total.plus(kernels.behind([value]))
+    for equation in program.equations:
+        if equation.name not in FUSED:
+            total = total.plus(of_kernel(equation, constants))
+            if _fuses(equation):
+                total = total.plus(kernels.behind(equation.inputs))
+    return total
+
+
+def _fuses(equation: Equation) -> bool:
+    """Whether a kernel computes what it reads by itself."""
+    return equation.name.startswith(("reduce_", "arg"))
+
+
+class _Kernels:
+    """Which results of fused operations are written, and what is computed anew by every kernel.
+
+    Attributes:
+        written: those that a kernel reads which does not fuse, and the results of the program; expensive ones
+            also if several kernels read them, or one reads them repeatedly.
+    """
+
+    def __init__(self, program: Flat, constants: Constants) -> None:
+        self._constants = constants
+        self._maker = {
+            id(value): equation
+            for equation in program.equations
+            if equation.name in FUSED
+            for value in equation.outputs
+        }
+        self.written = self._find_written(program)
+        self._stops = set(map(id, self.written))
+        self._left = _MOST_STEPS
+
+    def _find_written(self, program: Flat) -> list[Value]:
+        readers: dict[int, int] = {}
+        wanted = set(map(id, program.outputs))
+        for equation in program.equations:
+            repeats = equation.name == "broadcast_in_dim" and equation.size > equation.inputs[0].size
+            for value in equation.inputs:
+                readers[id(value)] = readers.get(id(value), 0) + (2 if repeats else 1)
+                if equation.name not in FUSED and not _fuses(equation):
+                    wanted.add(id(value))
+        found: list[Value] = []
+        for equation in reversed(program.equations):
+            if equation.name not in FUSED:
+                continue
+            for value in equation.outputs:
+                if id(value) in wanted and equation.name in RENAMED:
+                    wanted.add(id(equation.inputs[0]))
+                elif id(value) in wanted or (equation.name in EXPENSIVE and readers.get(id(value), 0) > 1):
+                    found.append(value)
+        return found
+
+    def behind(self, roots: Iterable[Value]) -> Work:
+        """What a kernel computes on the way to certain values, from what is written."""
+        total = Work()
+        ahead = [self._maker[id(value)] for value in roots if id(value) in self._maker]
+        seen = set(map(id, ahead))
+        while ahead:
+            equation = ahead.pop()
+            total = total.plus(fused(equation, self._constants))
+            for value in equation.inputs:
+                maker = self._maker.get(id(value))
+                if maker is None or id(value) in self._stops:
+                    total = total.plus(Work(0, 0, value.size * value.itemsize))
+                elif id(maker) not in seen:
+                    seen.add(id(maker))
+                    ahead.append(maker)
+            self._left -= 1
+            if self._left < 0:  # from here on everything counts once
+                self._stops.update(id(value) for value in equation.outputs)
+        return total
+
+
+#: So many operations are looked at in kernels that compute them anew.
+_MOST_STEPS = 50_000
+
+
+# ---- programs inside
+
+
+def _scan(equation: Equation, constants: Constants) -> Work:
+    body, _ = scanned(equation)
+    return _repeated(equation.params["length"], [body], constants)
+
+
+def _while(equation: Equation, constants: Constants) -> Work:
+    return _repeated(_STEPS, [flat(program) for program in programs_in(equation.params)], constants)
+
+
+def _repeated(length: int, programs: Sequence[Flat], constants: Constants) -> Work:
+    """What a loop takes."""
+
+    def step(each: float, constants: Constants) -> Work:
+        return functools.reduce(Work.plus, (work_of(program, constants) for program in programs), Work(each))
+
+    once = step(constants.step, constants)
+    if once.bytes <= constants.quick_bytes:
+        once = step(constants.quick_step, replace(constants, kernel=0.0))
+    return once._replace(nanoseconds=constants.kernel + length * once.nanoseconds)
+
+
+def _cond(equation: Equation, constants: Constants) -> Work:
+    branches = [work_of(flat(branch, equation.needed), constants) for branch in equation.params["branches"]]
+    longest = max(branches, key=lambda work: work.nanoseconds, default=Work())
+    return longest.plus(Work(constants.branch))
+
+
+def _linear_solve(equation: Equation, constants: Constants) -> Work:
+    solve = equation.params["jaxprs"].solve
+    return work_of(flat(solve), constants)
+
+
+register_estimate("scan", _scan)
+register_estimate("while", _while)
+register_estimate("cond", _cond)
+register_estimate("custom_linear_solve", _linear_solve)
