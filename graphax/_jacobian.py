@@ -249,11 +249,17 @@ def _by_known_way(traced: Traced, order: OrderLike, options: Options) -> _Found 
         return None
 
 
+#: Longer kernels, in expressions, take too long to compile to be tried unless one asks for them.
+_WORTH_TRYING = 6_000
+
+
 def _by_way(way: Way, asked: tuple[Numbering, int, list[Any]], options: Options) -> _Found:
     """One of the ways to a Jacobian; raises NoWay where it is none."""
     if way == "kernel":
         try:
-            return jacobians_by_kernel(*asked, "auto", with_values=options.value, insist=True)
+            return jacobians_by_kernel(
+                *asked, "auto", with_values=options.value, insist=True, limit=_WORTH_TRYING
+            )
         except NoKernel as reason:
             raise NoWay(f"there is no kernel: {reason}") from reason
     if way in ("jacfwd", "jacrev"):

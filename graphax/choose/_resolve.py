@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from .._graph import ComputationalGraph, check_order
 from ..spelling import did_you_mean
-from ._auto import auto
 from ._heuristics import forward, markowitz, reverse
 from ._order_file import Order
+from ._time import quickest
 
 OrderLike = str | Sequence[int] | Order
 
@@ -16,7 +16,7 @@ _NAMED: dict[str, Callable[[ComputationalGraph], tuple[int, ...]]] = {
     "forward": forward,
     "reverse": reverse,
     "markowitz": markowitz,
-    "auto": auto,
+    "auto": quickest,
     "fwd": forward,
     "rev": reverse,
 }

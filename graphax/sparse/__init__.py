@@ -16,6 +16,7 @@ from ._block import Block, arranged_block, dense_block, identity_block, unit_blo
 from ._compose import compose
 from ._counted import counted
 from ._draft import common_factors
+from ._execution import Execution, execution_of_product, execution_of_sum
 from ._holes import Mask, Zeros, chosen, spared, with_holes
 from ._scaled import Scaled, expand
 from ._steps import reshape
@@ -38,6 +39,7 @@ __all__ = [
     "Block",
     "ClosedTable",
     "Digit",
+    "Execution",
     "Kind",
     "Mask",
     "Scaled",
@@ -57,6 +59,8 @@ __all__ = [
     "dense",
     "dense_block",
     "digit_table",
+    "execution_of_product",
+    "execution_of_sum",
     "expand",
     "identity",
     "identity_block",

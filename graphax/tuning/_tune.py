@@ -128,7 +128,7 @@ def tune(
             apart = _difference(compiled[way](*args, **kwargs), first)
             found[way] = replace(found[way], seconds=statistics.median(times), difference=apart)
         fastest = _fastest(found)
-        measured = {way: one.seconds for way, one in found.items() if way in compiled}
+        measured: dict[Way, float] = {way: one.seconds for way, one in found.items() if way in compiled}
         path = keep_fastest(trial.place, fastest, measured)
         result = Tuning(asked.name, trial.place.device, found, fastest, path)
         print(result)
@@ -172,7 +172,7 @@ def _seconds(fun: Callable[..., Any], args: Sequence[Any], kwargs: Any, calls: i
 
 def _fastest(found: dict[Way, Measured]) -> Way:
     """The fastest way that is right; of those that are as fast the one that is named first."""
-    right = [way for way in WAYS if not found[way].why_not]
+    right: list[Way] = [way for way in WAYS if not found[way].why_not]
     least = min(found[way].seconds for way in right)
     return next(way for way in right if _MARGIN * found[way].seconds <= least)
 
