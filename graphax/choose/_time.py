@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from .._elimination import Costing, Elimination, OutOfWork
 from .._graph import ComputationalGraph
-from ..sparse import ZERO, Execution, execution_of_product, execution_of_sum
+from ..sparse import ZERO, Execution, Structure, execution_of_product, execution_of_sum
 from ..timing import Constants, constants_for
 from ._auto import auto
 from ._heuristics import forward, reverse
@@ -35,16 +37,14 @@ def quickest(graph: ComputationalGraph) -> tuple[int, ...]:
     found = auto(graph)
     if len(found) < 2:
         return found
-    constants = constants_for()
-    try:
-        limit = _MARGIN * (elimination_nanoseconds(graph, found, constants) + _CALL)
-        most = _TIMES * sum(graph.cost(found))
+    pricing = _Pricing(graph, constants_for())
+    with contextlib.suppress(OutOfWork):
+        first = pricing.of(found)
+        limit = _MARGIN * (first.nanoseconds + _CALL)
         for other in (reverse(graph), forward(graph)):
-            taken = _CALL + elimination_nanoseconds(graph, other, constants)
-            if taken < limit and sum(graph.cost(other)) <= most:
-                found, limit = other, taken
-    except OutOfWork:
-        pass
+            price = pricing.of(other)
+            if price.nanoseconds + _CALL < limit and price.operations <= _TIMES * first.operations:
+                found, limit = other, price.nanoseconds + _CALL
     return found
 
 
@@ -61,30 +61,50 @@ def elimination_nanoseconds(
     Raises:
         OutOfWork: when it takes long to work out what the products are.
     """
-    graph = graph.executed()
-    constants = constants or constants_for()
-    table, edges = graph.interned()
-    costing = Costing(table, edges, graph.output_vertices)
-    costing.allowance = _PRICING
-    costing.run(order)  # now all products and sums are known
-    structures = table.structures
-    spent = 0.0
+    return _Pricing(graph.executed(), constants or constants_for()).of(order).nanoseconds
 
-    def compose(outer: int, inner: int) -> int | None:
-        nonlocal spent
-        spent += _nanoseconds(execution_of_product(structures[outer], structures[inner]), constants)
-        found = table.compose(outer, inner)[0]
+
+class _Price(NamedTuple):
+    nanoseconds: float
+    operations: int
+
+
+class _Pricing:
+    """What orders of a graph take on a device; products and sums that they share are looked at once."""
+
+    def __init__(self, graph: ComputationalGraph, constants: Constants) -> None:
+        self._table, self._edges = graph.interned()
+        self._outputs = graph.output_vertices
+        self._constants = constants
+        self._known: dict[tuple[bool, int, int], float] = {}
+        self._spent = 0.0
+
+    def of(self, order: Sequence[int]) -> _Price:
+        """What an order takes; may raise OutOfWork."""
+        costing = Costing(self._table, self._edges, self._outputs)
+        costing.allowance = _PRICING
+        costing.run(order)  # now all products and sums are known
+        self._spent = 0.0
+        elimination = Elimination(self._edges, self._outputs)
+        for vertex in order:
+            elimination.eliminate(vertex, self._compose, self._add)
+        return _Price(self._spent, costing.mults + costing.adds)
+
+    def _compose(self, outer: int, inner: int) -> int | None:
+        self._spent += self._time_of(execution_of_product, outer, inner)
+        found = self._table.compose(outer, inner)[0]
         return None if found == ZERO else found
 
-    def add(left: int, right: int) -> int:
-        nonlocal spent
-        spent += _nanoseconds(execution_of_sum(structures[left], structures[right]), constants)
-        return table.add(left, right)[0]
+    def _add(self, left: int, right: int) -> int:
+        self._spent += self._time_of(execution_of_sum, left, right)
+        return self._table.add(left, right)[0]
 
-    elimination = Elimination(edges, graph.output_vertices)
-    for vertex in order:
-        elimination.eliminate(vertex, compose, add)
-    return spent
+    def _time_of(self, execution: Callable[[Structure, Structure], Execution], one: int, other: int) -> float:
+        key = execution is execution_of_sum, one, other
+        if key not in self._known:
+            structures = self._table.structures
+            self._known[key] = _nanoseconds(execution(structures[one], structures[other]), self._constants)
+        return self._known[key]
 
 
 def _nanoseconds(found: Execution, constants: Constants) -> float:
