@@ -1,8 +1,17 @@
 """How long programs run: an estimate from what they consist of, and the constants of a device."""
 
+from ._calibrate import calibrate
 from ._constants import Constants, constants_for
 from ._equations import Work, register_estimate
 from ._estimate import estimated_seconds
 from ._flat import Equation
 
-__all__ = ["Constants", "Equation", "Work", "constants_for", "estimated_seconds", "register_estimate"]
+__all__ = [
+    "Constants",
+    "Equation",
+    "Work",
+    "calibrate",
+    "constants_for",
+    "estimated_seconds",
+    "register_estimate",
+]
