@@ -11,6 +11,7 @@ from .drawing import Drawing, draw
 from .kernels import fuse, show_kernel
 from .orders import Order, load_order, save_order
 from .rules import register_rule
+from .timing import calibrate
 
 __all__ = [
     "ComputationalGraph",
@@ -18,6 +19,7 @@ __all__ = [
     "FallbackWarning",
     "OpCount",
     "Order",
+    "calibrate",
     "count_ops",
     "draw",
     "fuse",

@@ -20,7 +20,7 @@ from ..files import kept_folder, read_json, write_atomically
 class Constants:
     """How long a kind of device takes for what programs consist of.
 
-    All are in nanoseconds, and of numbers of 32 bits, but for `inline`, `quick_bytes`, `cache` and `wide`.
+    All are in nanoseconds, and of numbers of 32 bits, but for `inline`, `quick_bytes`, `fresh` and `wide`.
 
     Attributes:
         call: a call of a compiled program, to its end.
@@ -32,13 +32,14 @@ class Constants:
         quick_step: a step of a loop that is one kernel by itself, as all is that it does.
         quick_bytes: loops are of that kind whose steps read and write no more bytes than that.
         branch: to choose a branch.
-        byte: a byte that is written, or read by a product, of an array in a cache.
-        far_byte: one of a larger array.
-        cache: how many bytes an array may have to be in a cache.
+        byte: a byte that is written, or read by a product.
+        fresh_byte: a byte that is written of an array so large that its memory was not there before.
+        fresh: arrays of more bytes than that are so large.
         entry: an operation on an entry within a kernel.
         division: a division or a square root.
         function: an elementary function.
         moved: an entry that is read far from the one before it.
+        chosen: an entry that is padded, or read from one of several arrays.
         reduced: an entry that a reduction reads.
         cumulated: an entry of a running sum or product.
         gathered: an entry that is read at an index.
@@ -64,12 +65,13 @@ class Constants:
     quick_bytes: float
     branch: float
     byte: float
-    far_byte: float
-    cache: float
+    fresh_byte: float
+    fresh: float
     entry: float
     division: float
     function: float
     moved: float
+    chosen: float
     reduced: float
     cumulated: float
     gathered: float
@@ -104,7 +106,7 @@ def constants_for(device: Any = None) -> Constants:
         device: a device of JAX, or its platform, as in ``jax.devices()``; the default one if left out.
     """
     kind = kind_of(device)
-    shipped = _shipped(kind)
+    shipped = shipped_constants(kind)
     if jax.process_count() > 1:
         return shipped
     path = calibrated_file(kind)
@@ -187,7 +189,8 @@ def _calibrated(path: Path, stamp: int, kind: str) -> Constants | None:
 
 
 @functools.cache
-def _shipped(kind: str) -> Constants:
+def shipped_constants(kind: str) -> Constants:
+    """The constants that ship for a kind of device."""
     path = _SHIPPED / _file_name(kind)
     return (
         read_constants(path, kind) if path.exists() else read_constants(_SHIPPED / f"{_GUESS}.json", _GUESS)

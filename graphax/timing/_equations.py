@@ -48,12 +48,13 @@ def register_estimate(names: str | Iterable[str], estimate: Estimate) -> None:
 # ---- what is fused: computed entry by entry within the kernel that reads it
 
 #: Operations that are no work: where an entry is to be found is known.
-PLACED = frozenset(
+_PLACED = frozenset(
     "reshape squeeze expand_dims broadcast_in_dim iota bitcast_convert_type slice split full_like".split()
 )
 #: What of these leaves the entries of an array where they are.
 RENAMED = frozenset("reshape squeeze expand_dims bitcast_convert_type".split())
 _MOVED = frozenset("transpose rev".split())
+_CHOSEN = frozenset("pad concatenate stack".split())
 _GATHERED = frozenset("gather dynamic_slice".split())
 _DIVISIONS = frozenset("div rem sqrt".split())
 _FUNCTIONS = frozenset(
@@ -64,23 +65,34 @@ _FUNCTIONS = frozenset(
 _SIMPLE = frozenset(
     "add sub mul neg abs sign max min floor ceil round clamp select_n and or xor not eq ne lt le gt ge "
     "is_finite convert_element_type integer_pow square add_any real imag conj complex nextafter shift_left "
-    "shift_right_logical shift_right_arithmetic reduce_precision population_count clz copysign "
-    "pad concatenate stack".split()
+    "shift_right_logical shift_right_arithmetic reduce_precision population_count clz copysign".split()
 )
-FUSED = PLACED | _MOVED | _GATHERED | _DIVISIONS | _FUNCTIONS | _SIMPLE
+_FUSED = _PLACED | _MOVED | _CHOSEN | _GATHERED | _DIVISIONS | _FUNCTIONS | _SIMPLE
 #: Computed once, and written, if several kernels read it.
 EXPENSIVE = _DIVISIONS | _FUNCTIONS
+#: Arrays are chosen among by so many comparisons as long as a padded one takes.
+_SEVERAL = 5
 #: Not counted among the operations.
-_UNCOUNTED = frozenset("pad concatenate stack real imag complex".split())
+_UNCOUNTED = frozenset("real imag complex".split())
+
+
+def is_fused(equation: Equation) -> bool:
+    """Whether what reads the results computes them by itself."""
+    if equation.name == "dot_general":  # without a sum
+        (contracted, _), _ = equation.params["dimension_numbers"]
+        return all(equation.inputs[0].shape[axis] == 1 for axis in contracted)
+    return equation.name in _FUSED
 
 
 def fused(equation: Equation, constants: Constants) -> Work:
     """What an equation takes within a kernel."""
     name, size = equation.name, equation.size
-    if name in PLACED:
+    if name in _PLACED:
         return Work()
     if name in _MOVED:
         return Work(size * constants.moved)
+    if name in _CHOSEN:
+        return Work(size * constants.chosen * max(1.0, len(equation.inputs) / _SEVERAL))
     if name in _GATHERED:
         return Work(size * constants.gathered)
     wide = width(equation.outputs[0], constants)
@@ -101,12 +113,18 @@ def width(value: Value, constants: Constants) -> float:
     return 3 * wide if kind == "c" else wide
 
 
-def passed(values: Iterable[Value], constants: Constants) -> Work:
-    """What it takes to read or write arrays."""
+def read(values: Iterable[Value], constants: Constants) -> Work:
+    """What it takes to read arrays."""
+    total = sum(value.size * value.itemsize for value in values)
+    return Work(total * constants.byte, 0, total)
+
+
+def written(values: Iterable[Value], constants: Constants) -> Work:
+    """What it takes to write arrays."""
     time = total = 0.0
     for value in values:
         size = value.size * value.itemsize
-        time += size * (constants.byte if size <= constants.cache else constants.far_byte)
+        time += size * (constants.byte if size <= constants.fresh else constants.fresh_byte)
         total += size
     return Work(time, 0, total)
 
@@ -123,10 +141,10 @@ def of_kernel(equation: Equation, constants: Constants) -> Work:
     for prefix, other in _PREFIXES.items():
         if name.startswith(prefix):
             return other(equation, constants)
-    return Work(constants.kernel + _read(equation) * constants.moved + equation.size * constants.function)
+    return Work(constants.kernel + _entries(equation) * constants.moved + equation.size * constants.function)
 
 
-def _read(equation: Equation) -> int:
+def _entries(equation: Equation) -> int:
     """How many entries its operands have."""
     return sum(value.size for value in equation.inputs)
 
@@ -138,7 +156,8 @@ def _product(equation: Equation, constants: Constants) -> Work:
     batch = math.prod(left[axis] for axis in batched)
     wide = width(equation.outputs[0], constants)
     time = constants.kernel + batch * constants.product + count * constants.multiply * wide
-    return Work(time, 2 * count).plus(passed((*equation.inputs, *equation.outputs), constants))
+    passed = read(equation.inputs, constants).plus(written(equation.outputs, constants))
+    return Work(time, 2 * count).plus(passed)
 
 
 def _convolution(equation: Equation, constants: Constants) -> Work:
@@ -150,44 +169,44 @@ def _convolution(equation: Equation, constants: Constants) -> Work:
 
 
 def _reduction(equation: Equation, constants: Constants) -> Work:
-    read = _read(equation)
+    entries = _entries(equation)
     wide = width(equation.outputs[0], constants)
-    time = constants.kernel + read * wide * constants.reduced
-    return Work(time, max(0, read - equation.size)).plus(passed(equation.outputs, constants))
+    time = constants.kernel + entries * wide * constants.reduced
+    return Work(time, max(0, entries - equation.size)).plus(written(equation.outputs, constants))
 
 
 def _cumulation(equation: Equation, constants: Constants) -> Work:
-    return Work(constants.kernel + _read(equation) * constants.cumulated, equation.size)
+    return Work(constants.kernel + _entries(equation) * constants.cumulated, equation.size)
 
 
 def _scatter(equation: Equation, constants: Constants) -> Work:
     operand, indices, updates = equation.inputs[0], equation.inputs[1], equation.inputs[-1]
     places = indices.size // max(1, indices.shape[-1] if indices.shape else 1)
     time = 2 * constants.kernel + places * constants.scattered + updates.size * constants.moved
-    return Work(time, updates.size).plus(passed((operand, operand), constants))
+    return Work(time, updates.size).plus(read([operand], constants)).plus(written([operand], constants))
 
 
 def _update_slice(equation: Equation, constants: Constants) -> Work:
-    return Work(constants.kernel).plus(passed(equation.inputs[1:2], constants))
+    return Work(constants.kernel).plus(read(equation.inputs[1:2], constants))
 
 
 def _sort(equation: Equation, constants: Constants) -> Work:
-    read = _read(equation)
+    entries = _entries(equation)
     dimension = equation.params.get("dimension", -1)
     length = max(2, equation.inputs[0].shape[dimension]) if equation.inputs[0].shape else 2
-    return Work(constants.kernel + read * math.log2(length) * constants.sorted, read)
+    return Work(constants.kernel + entries * math.log2(length) * constants.sorted, entries)
 
 
 def _transform(equation: Equation, constants: Constants) -> Work:
     lengths = math.prod(equation.params.get("fft_lengths", (2,)))
-    size = max(equation.size, _read(equation))
+    size = max(equation.size, _entries(equation))
     return Work(constants.library + size * math.log2(max(2, lengths)) * constants.fourier)
 
 
 def _factorisation(equation: Equation, constants: Constants) -> Work:
     shape = equation.inputs[0].shape
     batch = math.prod(shape[:-2])
-    count = max(equation.size, _read(equation)) * (shape[-1] if shape else 1)
+    count = max(equation.size, _entries(equation)) * (shape[-1] if shape else 1)
     wide = width(equation.inputs[0], constants)
     return Work(batch * constants.library + count * constants.factored * wide)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ._constants import Constants, constants_for
-from ._equations import EXPENSIVE, FUSED, RENAMED, Work, fused, of_kernel, passed, register_estimate
+from ._equations import EXPENSIVE, RENAMED, Work, fused, is_fused, of_kernel, register_estimate, written
 from ._flat import Equation, Flat, Value, flat, programs_in, scanned
 
 #: How many steps a loop takes of which that is not known.
@@ -49,10 +49,10 @@ def work_of(program: Flat, constants: Constants) -> Work:
     kernels = _Kernels(program, constants)
     total = Work()
     for value in kernels.written:
-        total = total.plus(Work(constants.kernel)).plus(passed([value], constants))
+        total = total.plus(Work(constants.kernel)).plus(written([value], constants))
         total = total.plus(kernels.behind([value]))
     for equation in program.equations:
-        if equation.name not in FUSED:
+        if not is_fused(equation):
             total = total.plus(of_kernel(equation, constants))
             if _fuses(equation):
                 total = total.plus(kernels.behind(equation.inputs))
@@ -77,7 +77,7 @@ class _Kernels:
         self._maker = {
             id(value): equation
             for equation in program.equations
-            if equation.name in FUSED
+            if is_fused(equation)
             for value in equation.outputs
         }
         self.written = self._find_written(program)
@@ -91,11 +91,11 @@ class _Kernels:
             repeats = equation.name == "broadcast_in_dim" and equation.size > equation.inputs[0].size
             for value in equation.inputs:
                 readers[id(value)] = readers.get(id(value), 0) + (2 if repeats else 1)
-                if equation.name not in FUSED and not _fuses(equation):
+                if not is_fused(equation) and not _fuses(equation):
                     wanted.add(id(value))
         found: list[Value] = []
         for equation in reversed(program.equations):
-            if equation.name not in FUSED:
+            if not is_fused(equation):
                 continue
             for value in equation.outputs:
                 if id(value) in wanted and equation.name in RENAMED:
@@ -134,7 +134,9 @@ _MOST_STEPS = 50_000
 
 def _scan(equation: Equation, constants: Constants) -> Work:
     body, _ = scanned(equation)
-    return _repeated(equation.params["length"], [body], constants)
+    stacked = written(equation.outputs[equation.params["num_carry"] :], constants)
+    steps = _repeated(equation.params["length"], [body], constants)
+    return steps._replace(nanoseconds=steps.nanoseconds + stacked.nanoseconds)
 
 
 def _while(equation: Equation, constants: Constants) -> Work:

@@ -1,0 +1,180 @@
+"""Measure what a device takes for the parts of programs, and keep it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ._constants import Constants, calibrated_file, kind_of, shipped_constants, write_constants
+from ._estimate import estimated_seconds
+from ._probes import Probe, probes, wide_probes
+
+#: What is no time, and is not measured by these programs.
+_GIVEN = frozenset({"inline", "quick_bytes", "fresh", "cycle", "wide"})
+#: How long the calls of a turn take together, and for how many turns there should be time.
+_TURN_SECONDS, _TURNS = 4e-3, 5
+#: What it costs a constant to be another than the one that ships, in relative errors of a probe; and by what
+#: factor it may be.
+_ATTACHMENT, _FARTHEST = 0.02, 50.0
+
+
+def calibrate(device: Any = None, seconds: float = 30.0, out: Path | str | None = None) -> Constants:
+    """Measure what a kind of device takes for the parts of programs, and keep it for estimates of run time.
+
+    A few dozen small programs are compiled and take turns to run; the constants are those with which the
+    estimates come closest to the medians. Constants that no program was in time for stay those that ship. On
+    a GPU calls are queued and waited for once. Let nothing else run on the device meanwhile.
+
+    Estimates take the constants from then on, in this process and in later ones, for all devices of the
+    kind: see :func:`graphax.timing.constants_for`.
+
+    Args:
+        device: a device of JAX, or its platform, as in ``jax.devices()``; the default one if left out.
+        seconds: how long to go on, compiling included.
+        out: the file to write instead of the one in the user's cache directory.
+
+    Returns:
+        the constants, in nanoseconds.
+
+    Raises:
+        ValueError: when ``seconds`` is not positive, or no file is named and there is no folder for it.
+        RuntimeError: when there is no such device.
+        OSError: when the file cannot be written.
+
+    Example:
+        >>> graphax.calibrate(seconds=20).kernel
+        64.2
+    """
+    if not seconds > 0:
+        raise ValueError(f"seconds={seconds!r} must be positive")
+    kind = kind_of(device)
+    path = Path(out) if out is not None else calibrated_file(kind)
+    if path is None:
+        raise ValueError(
+            "there is no folder to keep constants in: GRAPHAX_CONSTANTS disables it, or there is no home; "
+            "let GRAPHAX_CONSTANTS name a folder, or name a file with out="
+        )
+    before = shipped_constants(kind)
+    if isinstance(device, str):
+        device = jax.devices(device)[0]
+    with jax.default_device(device), jax.enable_x64(False):
+        end = time.monotonic() + seconds
+        found = _fitted(before, _timed(probes(), end))
+        if time.monotonic() < end:
+            found = replace(found, wide=_width(end))
+    write_constants(path, kind, found)
+    return found
+
+
+@dataclass
+class _Timed:
+    """A compiled probe.
+
+    Attributes:
+        program: its jaxpr.
+        run: a call, to its end.
+        calls: of a turn.
+        seconds: a call's in every turn.
+    """
+
+    program: Any
+    run: Callable[[int], float]
+    calls: int
+    seconds: list[float] = field(default_factory=list)
+
+
+def _timed(programs: Iterable[Probe], end: float) -> list[_Timed]:
+    """Compile programs, and let them take turns, while there is time; the first of them in any case."""
+    start = time.monotonic()
+    found: list[_Timed] = []
+    for probe in programs:
+        # The other half of the time is for the runs.
+        if found and time.monotonic() > (start + end) / 2:
+            break
+        found.append(_compiled(probe))
+    turns = 0
+    while turns == 0 or time.monotonic() < end:
+        for one in found:
+            one.seconds.append(one.run(one.calls))
+            if turns and time.monotonic() > end:
+                break
+        turns += 1
+    return found
+
+
+def _compiled(probe: Probe) -> _Timed:
+    traced = jax.jit(probe.fun).trace(*probe.args)
+    compiled = traced.lower().compile()
+    queued = jax.tree.leaves(probe.args)[0].devices().pop().platform != "cpu"
+
+    def run(calls: int) -> float:
+        begun = time.perf_counter()
+        result = None
+        for _ in range(calls):
+            result = compiled(*probe.args)
+            if not queued:
+                jax.block_until_ready(result)
+        jax.block_until_ready(result)
+        return (time.perf_counter() - begun) / calls
+
+    run(1)
+    return _Timed(traced.jaxpr, run, int(np.clip(_TURN_SECONDS / min(run(1), run(1)), 1, 1000)))
+
+
+def _fitted(before: Constants, timed: list[_Timed]) -> Constants:
+    """The constants with which estimates come closest to what was measured.
+
+    Estimates are linear in all that is fitted. Sought are factors of the constants of before, for which the
+    sum of the squared relative errors is least, and what it costs that they are not one.
+    """
+    names = [name for name, value in asdict(before).items() if name not in _GIVEN and value]
+    nothing = {name: 0.0 for name in names}
+    measured = [statistics.median(one.seconds) for one in timed]
+    shares = np.array(
+        [
+            [
+                estimated_seconds(one.program, replace(before, **nothing | {name: getattr(before, name)}))
+                / seconds
+                for name in names
+            ]
+            for one, seconds in zip(timed, measured, strict=True)
+        ]
+    )
+    factors = _least_errors(shares)
+    return replace(
+        before,
+        **{name: float(getattr(before, name) * factor) for name, factor in zip(names, factors, strict=True)},
+    )
+
+
+def _least_errors(shares: np.ndarray) -> np.ndarray:
+    """Factors of columns for which the rows sum to about one, found one after another, again and again."""
+    factors = np.ones(shares.shape[1])
+    weights = _ATTACHMENT + (shares**2).sum(0)
+    for _ in range(2000):
+        for at in range(len(factors)):
+            errors = 1 - shares @ factors
+            step = (shares[:, at] @ errors + _ATTACHMENT * (1 - factors[at])) / weights[at]
+            factors[at] = np.clip(factors[at] + step, 1 / _FARTHEST, _FARTHEST)
+    return factors
+
+
+def _width(end: float) -> float:
+    """How many times as long operations on 64 bits take."""
+    narrow, wide = wide_probes()
+    with jax.enable_x64(True):
+        slow = _compiled(wide)
+    fast = _compiled(narrow)
+    for turn in range(_TURNS):
+        if turn and time.monotonic() > end + 1:
+            break
+        for one in (slow, fast):
+            one.seconds.append(one.run(one.calls))
+    return max(1.0, statistics.median(slow.seconds) / statistics.median(fast.seconds))

@@ -1,0 +1,133 @@
+"""Small programs that tell what a device takes for the parts of programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+
+class Probe(NamedTuple):
+    """A program to be timed.
+
+    Attributes:
+        fun: a function of arrays.
+        args: its arguments, of 32 bits.
+    """
+
+    fun: Callable[..., Any]
+    args: tuple[Any, ...]
+
+
+def probes() -> Iterator[Probe]:
+    """Programs in each of which something takes most of the time; those that matter most come first."""
+    yield Probe(lambda x: x + 1, (_drawn(16),))
+    yield Probe(_polynomial(1000), (_drawn(4),))
+    yield Probe(lambda x: [x * k for k in range(30)], (_drawn(16),))
+    for size, length in ((3, 400), (8, 100), (40, 40), (300, 4)):
+        yield Probe(_products(length), (_drawn(size, size), _drawn(size)))
+        yield Probe(_products(length), (_drawn(size, size), _drawn(size, size)))
+    yield Probe(_branching(60), (_drawn(8, 8), _drawn(8)))
+    yield Probe(lambda x: sum(jnp.pad(x, ((0, 0), (k, 9 - k))) for k in range(10)), (_drawn(2000, 4),))
+    yield Probe(lambda x: jnp.concatenate([x * k for k in range(5)], 1), (_drawn(5000, 4),))
+    for shapes in (((4000, 3, 3), (4000, 3, 1)), ((1000, 8, 8), (1000, 8, 8)), ((200, 64, 64), (200, 64, 1))):
+        yield Probe(jnp.matmul, (_drawn(*shapes[0]), _drawn(*shapes[1])))
+    yield Probe(jnp.matmul, (_drawn(4096, 16), _drawn(16, 16)))
+    for size in (1000, 100_000):
+        yield Probe(_polynomial(2), (_drawn(size),))
+        yield Probe(_polynomial(60), (_drawn(size),))
+        yield Probe(_divisions, (_drawn(size),))
+        yield Probe(lambda x: jnp.tanh(jnp.exp(-x)) + jnp.log(x) * jnp.sin(x), (_drawn(size),))
+        yield Probe(_reversals, (_drawn(size),))
+        yield Probe(lambda x: x[:, None] * x[None, :300], (_drawn(size // 10),))
+        yield Probe(lambda x: x - x.sum(), (_drawn(size),))
+        yield Probe(lambda x: jnp.cumsum(x), (_drawn(size),))
+        yield Probe(lambda x, places: x[places] * 2, (_drawn(size), _places(size)))
+        yield Probe(lambda x, places: x.at[places].add(x), (_drawn(size), _places(size)))
+        yield Probe(lambda x: jnp.sort(x), (_drawn(size),))
+        yield Probe(lambda x: jnp.sum(x.reshape(-1, 20) ** 2, 1), (_drawn(size),))
+        yield Probe(lambda x: jnp.sum(x.reshape(-1, 20) ** 2, 0), (_drawn(size),))
+    yield Probe(_steps(500, lambda x: x * 0.9 + 0.1), (_drawn(8),))
+    yield Probe(_steps(200, lambda x: (x - x[::-1] * x.sum()) * 0.1), (_drawn(400),))
+    yield Probe(_steps(200, _either), (_drawn(400),))
+    for size in (4, 60):
+        matrix = np.asarray(_drawn(size, size)) + size * np.eye(size, dtype=np.float32)
+        yield Probe(jnp.linalg.solve, (jnp.asarray(matrix), _drawn(size)))
+        yield Probe(jnp.linalg.cholesky, (jnp.asarray(matrix + matrix.T),))
+    for size in (64, 4096):
+        yield Probe(lambda x: jnp.abs(jnp.fft.fft(x)), (_drawn(size),))
+    yield Probe(_convolved, (_drawn(2, 4, 20, 20), _drawn(8, 4, 3, 3)))
+    yield Probe(_convolved, (_drawn(4, 16, 32, 32), _drawn(16, 16, 3, 3)))
+
+
+def wide_probes() -> tuple[Probe, Probe]:
+    """A program that computes, on numbers of 32 bits, and the same on numbers of 64 bits."""
+    with jax.enable_x64(True):
+        wide = jnp.asarray(_drawn(200_000), "float64")
+    return Probe(_polynomial(200), (_drawn(200_000),)), Probe(_polynomial(200), (wide,))
+
+
+def _drawn(*shape: int) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(0).uniform(0.1, 0.9, shape), "float32")
+
+
+def _places(size: int) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(1).permutation(size), "int32")
+
+
+def _polynomial(degree: int) -> Callable[..., Any]:
+    def fun(x: jax.Array) -> jax.Array:
+        total = x
+        for _ in range(degree):
+            total = total * x + x
+        return total
+
+    return fun
+
+
+def _products(length: int) -> Callable[..., Any]:
+    def fun(matrix: jax.Array, x: jax.Array) -> jax.Array:
+        for _ in range(length):
+            x = matrix @ x
+        return x
+
+    return fun
+
+
+def _branching(length: int) -> Callable[..., Any]:
+    def fun(matrix: jax.Array, x: jax.Array) -> jax.Array:
+        total = x.sum()
+        for _ in range(length):
+            x = matrix @ x
+            total += jnp.tanh(x) @ (x * 2)
+        return total
+
+    return fun
+
+
+def _divisions(x: jax.Array) -> jax.Array:
+    total = x
+    for _ in range(20):
+        total = x / (total + 1)
+    return total
+
+
+def _reversals(x: jax.Array) -> jax.Array:
+    rows = x.reshape(-1, 10)
+    return (rows.T * 2).reshape(-1, 10)[::-1].T + 1
+
+
+def _steps(length: int, step: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x: lax.scan(lambda x, _: (step(x), x[0]), x, None, length)
+
+
+def _either(x: jax.Array) -> jax.Array:
+    return lax.cond(x[0] > 0.5, lambda x: x[::-1] * 0.9, lambda x: x[::-1] * 1.1, x)
+
+
+def _convolved(images: jax.Array, kernel: jax.Array) -> jax.Array:
+    return lax.conv(images, kernel, (1, 1), "SAME")
