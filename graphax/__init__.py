@@ -12,6 +12,7 @@ from .kernels import fuse, show_kernel
 from .orders import Order, load_order, save_order
 from .rules import register_rule
 from .timing import calibrate
+from .tuning import explain, tune
 
 __all__ = [
     "ComputationalGraph",
@@ -22,6 +23,7 @@ __all__ = [
     "calibrate",
     "count_ops",
     "draw",
+    "explain",
     "fuse",
     "gradient",
     "hessve",
@@ -33,6 +35,7 @@ __all__ = [
     "show_kernel",
     "sparse",
     "trace",
+    "tune",
     "value_and_jacve",
 ]
 

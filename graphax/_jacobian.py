@@ -235,18 +235,19 @@ def _eliminate(application: Application, traced: Traced, order: OrderLike, optio
 
 def _by_known_way(traced: Traced, order: OrderLike, options: Options) -> _Found | None:
     """The way that somebody tries, or that was measured to be the fastest where nothing is said."""
-    trial = options.trial
     asked = traced.numbering, traced.num_outputs, traced.values
-    if trial is not None:
-        trial.place = place_of(*asked)
-        return None if trial.way is None else _by_way(trial.way, asked, options)
+    if options.trial is not None:
+        options.trial.place = place_of(*asked)
+        if options.trial.way is not None:
+            return _by_way(options.trial.way, asked, options)
     if options.kernel != "auto" or options.sparse or not are_left_open(order, options.body_order):
         return None
     way = fastest_way(*asked)
     try:
-        return None if way is None else _by_way(way, asked, options)
+        found = None if way is None else _by_way(way, asked, options)
     except NoWay:  # what was found once holds no more
         return None
+    return found and _noted(str(way), "It was measured to be the fastest.", found, options)
 
 
 #: Longer kernels, in expressions, take too long to compile to be tried unless one asks for them.
@@ -269,22 +270,24 @@ def _by_way(way: Way, asked: tuple[Numbering, int, list[Any]], options: Options)
 
 def _by_best(application: Application, traced: Traced, order: OrderLike, options: Options) -> _Found:
     """The way that is taken to be the best one of those that are not excluded."""
-    for name, by in (("kernel", _by_kernel), ("jacrev", _by_reverse_mode)):
-        found = by(application, traced, order, options)
-        if found is not None:
-            return _noted(name, found, options)
+    found = _by_kernel(traced, order, options)
+    if found is not None:
+        return _noted("kernel", "It compiles no slower than operations on arrays.", found, options)
+    found = _by_reverse_mode(application, traced, order, options)
+    if found is not None:
+        return _noted("jacrev", "It is the gradient of a number.", found, options)
     if options.sparse or not are_left_open(order, options.body_order) or not is_candidate("modes"):
-        found = jacobians_by_arrays(
+        return jacobians_by_arrays(
             *_asked(traced, order), body_order=options.body_order, sparse=options.sparse
         )
-        return _noted("arrays", found, options)
-    name, found = jacobians_by_estimate(traced.numbering, traced.num_outputs, traced.values)
-    return _noted(name, found, options)
+    name, why, found = jacobians_by_estimate(traced.numbering, traced.num_outputs, traced.values)
+    return _noted(name, why, found, options)
 
 
-def _noted(name: str, found: _Found, options: Options) -> _Found:
+def _noted(name: str, why: str, found: _Found, options: Options) -> _Found:
     if options.trial is not None:
         options.trial.taken = name
+        options.trial.reasons.append(why)
     return found
 
 
@@ -307,7 +310,7 @@ def _by_reverse_mode(
     return jax.tree.leaves(result), rows
 
 
-def _by_kernel(application: Application, traced: Traced, order: OrderLike, options: Options) -> _Found | None:
+def _by_kernel(traced: Traced, order: OrderLike, options: Options) -> _Found | None:
     """None where there is no kernel; values of outputs that nobody asked for may be None."""
     if options.kernel is False or options.sparse:
         return None
@@ -319,6 +322,8 @@ def _by_kernel(application: Application, traced: Traced, order: OrderLike, optio
             insist=options.kernel is True,
         )
     except NoKernel as reason:
+        if options.trial is not None:
+            options.trial.reasons.append(f"There is no kernel: {reason}.")
         if options.kernel is not True:
             return None
         raise TypeError(

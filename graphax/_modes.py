@@ -33,40 +33,43 @@ _Found = tuple[list[Any], Sequence[Sequence[Any]]]
 
 def jacobians_by_estimate(
     numbering: Numbering, num_outputs: int, values: Sequence[Any]
-) -> tuple[str, _Found]:
+) -> tuple[str, str, _Found]:
     """As :func:`graphax._matrix_free.jacobians_without_matrices`, or by one of JAX's modes if that is faster.
 
     Modes are looked at where the Jacobian is traced to be compiled, and where they give the same; see
     :func:`jacobians_by_mode`.
 
     Returns:
-        what was taken, ``"arrays"`` or the name of the mode, and what it gives.
+        what was taken, ``"auto"`` or the name of the mode, why, and what it gives.
     """
-    compiled = any(isinstance(value, Tracer) for value in values)
-    if not compiled or _why_not(numbering, num_outputs, values) is not None:
-        return "arrays", jacobians_without_matrices(numbering, num_outputs, values)
+    if not any(isinstance(value, Tracer) for value in values):
+        return "auto", "Nothing is compiled.", jacobians_without_matrices(numbering, num_outputs, values)
+    reason = _why_not(numbering, num_outputs, values)
+    if reason is not None:
+        why = f"JAX's modes may give something else: {reason}."
+        return "auto", why, jacobians_without_matrices(numbering, num_outputs, values)
 
     def eliminated(*values: Any) -> _Found:
         results, blocks = jacobians_without_matrices(numbering, num_outputs, values)
         return results, _arrays(numbering, blocks)
 
-    ways = {"arrays": _Candidate(eliminated, values)}
-    best = "arrays"
+    ways = {"auto": _Candidate(eliminated, values)}
+    best = "auto"
     longest = _MARGIN * ways[best].seconds
     if ways[best].seconds > _NEAR_THE_VALUE * _Candidate(numbering.program, values).seconds:
         for name in _modes(numbering, num_outputs):
             ways[name] = _Candidate(_by_mode(name, numbering, num_outputs), values)
             if ways[name].seconds < min(longest, ways[best].seconds):
                 best = name
-    return best, ways[best].evaluate()
+    return best, "It is estimated to be the fastest.", ways[best].evaluate()
 
 
 def jacobians_by_mode(name: str, numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> _Found:
     """Evaluate a program, and its Jacobians by ``jax.jacfwd`` or ``jax.jacrev``, whichever is named.
 
     Raises:
-        NoWay: where elimination gives something else: where arrays are complex or of several dtypes, and where
-            zeros that a mode multiplies by may meet what is not finite.
+        NoWay: where elimination gives something else: where arrays are complex or of several dtypes, and
+            where zeros that a mode multiplies by may meet what is not finite.
     """
     reason = _why_not(numbering, num_outputs, values)
     if reason is None and name == "jacrev" and not has_reverse_mode(numbering):
@@ -117,7 +120,7 @@ def _modes(numbering: Numbering, num_outputs: int) -> list[str]:
 
 
 def _by_mode(name: str, numbering: Numbering, num_outputs: int) -> Callable[..., _Found]:
-    program = numbering.program.anywhere()
+    program = numbering.program
     mode: Callable[..., Any] = {"jacfwd": jax.jacfwd, "jacrev": jax.jacrev}[name]
 
     def differentiated(*values: Any) -> _Found:

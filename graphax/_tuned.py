@@ -6,7 +6,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -48,13 +48,15 @@ class Trial:
 
     Attributes:
         way: the way to go; None for the one that is taken with nothing said.
-        taken: the way that was gone, in words.
         place: what a measurement of it holds for.
+        taken: what was taken.
+        reasons: sentences that say why.
     """
 
     way: Way | None = None
-    taken: str = ""
     place: Place | None = None
+    taken: str = ""
+    reasons: list[str] = field(default_factory=list)
 
 
 class NoWay(Exception):
@@ -113,14 +115,28 @@ def _recalled(key: str) -> Way | None:
         if key in _known:
             _known.move_to_end(key)
             return _known[key]
+    found = _read(key).get("way")
+    return found if found in WAYS else None
+
+
+def _read(key: str) -> dict[str, Any]:
+    """What the store says; nothing where it says nothing that makes sense."""
     path = _path(key)
     if path is None or not path.is_file():
-        return None
+        return {}
     try:
-        found = read_json(path, "a file of measured run times").get("way")
-    except (OSError, ValueError, AttributeError):
-        return None
-    return found if found in WAYS else None
+        found = read_json(path, "a file of measured run times")
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def known_seconds(place: Place) -> dict[str, float]:
+    """The seconds of a call that the store holds for ways that were measured."""
+    found = _read(place.key).get("seconds")
+    if not isinstance(found, dict):
+        return {}
+    return {way: float(found[way]) for way in WAYS if isinstance(found.get(way), float)}
 
 
 def place_of(numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> Place:

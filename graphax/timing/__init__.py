@@ -3,7 +3,7 @@
 from ._calibrate import calibrate
 from ._constants import Constants, constants_for, kind_of
 from ._equations import Work, register_estimate
-from ._estimate import estimated_seconds
+from ._estimate import estimated_seconds, seconds_by_line
 from ._flat import Equation
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "estimated_seconds",
     "kind_of",
     "register_estimate",
+    "seconds_by_line",
 ]

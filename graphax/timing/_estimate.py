@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
+
+from jax.extend import source_info_util
 
 from ._constants import Constants, constants_for
 from ._equations import EXPENSIVE, RENAMED, Work, fused, is_fused, of_kernel, register_estimate, written
@@ -46,17 +49,37 @@ def estimated_seconds(program: Any, constants: Constants | None = None) -> float
 
 def work_of(program: Flat, constants: Constants) -> Work:
     """What a program takes, without the call."""
+    return functools.reduce(Work.plus, (work for _, work in kernels_of(program, constants)), Work())
+
+
+def kernels_of(program: Flat, constants: Constants) -> Iterator[tuple[Equation, Work]]:
+    """The kernels of a program, each by the last of its equations, and what they take."""
     kernels = _Kernels(program, constants)
-    total = Work()
     for value in kernels.written:
-        total = total.plus(Work(constants.kernel)).plus(written([value], constants))
-        total = total.plus(kernels.behind([value]))
+        work = Work(constants.kernel).plus(written([value], constants)).plus(kernels.behind([value]))
+        yield kernels.maker(value), work
     for equation in program.equations:
         if not is_fused(equation):
-            total = total.plus(of_kernel(equation, constants))
-            if _fuses(equation):
-                total = total.plus(kernels.behind(equation.inputs))
-    return total
+            work = of_kernel(equation, constants)
+            yield equation, work.plus(kernels.behind(equation.inputs)) if _fuses(equation) else work
+
+
+def seconds_by_line(program: Any, constants: Constants | None = None) -> dict[str, float]:
+    """About how long a compiled program is busy with what lines of the user's code asked for.
+
+    Args:
+        program, constants: as for :func:`estimated_seconds`.
+
+    Returns:
+        seconds for every line, as ``file.py:line (function)``, the longest first; those of the call are under
+        no line.
+    """
+    constants = constants or constants_for()
+    found: collections.defaultdict[str, float] = collections.defaultdict(float)
+    for equation, work in kernels_of(flat(program), constants):
+        line = source_info_util.summarize(equation.source_info) if equation.source_info else ""
+        found[line] += work.nanoseconds * 1e-9
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 def _fuses(equation: Equation) -> bool:
@@ -103,6 +126,10 @@ class _Kernels:
                 elif id(value) in wanted or (equation.name in EXPENSIVE and readers.get(id(value), 0) > 1):
                     found.append(value)
         return found
+
+    def maker(self, value: Value) -> Equation:
+        """The equation whose result a value is that is written."""
+        return self._maker[id(value)]
 
     def behind(self, roots: Iterable[Value]) -> Work:
         """What a kernel computes on the way to certain values, from what is written."""

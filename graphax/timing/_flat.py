@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,7 @@ class Equation:
         params: as JAX has them.
         inputs, outputs: its arrays.
         needed: which of the outputs somebody reads.
+        source_info: where it comes from, as JAX has it.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Equation:
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     needed: tuple[bool, ...]
+    source_info: Any = None
 
     @property
     def size(self) -> int:
@@ -134,7 +136,10 @@ class _Builder:
         known = all(value.known for value in inputs) and not any(programs_in(params))
         outputs = tuple(_value(variable, known) for variable in equation.outvars)
         if not known:
-            self.equations.append(Equation(name, params, tuple(inputs), outputs, (True,) * len(outputs)))
+            needed = (True,) * len(outputs)
+            self.equations.append(
+                Equation(name, params, tuple(inputs), outputs, needed, equation.source_info)
+            )
         if key is not None and not equation.effects:
             self._found[key] = outputs
         return outputs
@@ -199,8 +204,7 @@ def _alive(equations: Sequence[Equation], outputs: Sequence[Value]) -> list[Equa
     for equation in reversed(equations):
         read = tuple(id(value) in needed for value in equation.outputs)
         if any(read):
-            equation = Equation(equation.name, equation.params, equation.inputs, equation.outputs, read)
-            kept.append(equation)
+            kept.append(replace(equation, needed=read))
             needed.update(map(id, read_by(equation)))
     return kept[::-1]
 

@@ -1,5 +1,6 @@
 """Which way to a Jacobian is fastest: measured, and explained."""
 
-from ._tune import Tuning, tune
+from ._explain import Candidate, Explanation, explain
+from ._tune import Measured, Tuning, tune
 
-__all__ = ["Tuning", "tune"]
+__all__ = ["Candidate", "Explanation", "Measured", "Tuning", "explain", "tune"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,11 @@ import numpy as np
 from .._arguments import Argnums
 from .._tuned import WAYS, NoWay, Trial, Way, keep_fastest
 from ._derivative import Derivative, Kind
-from ._table import table
+from ._measure import Arguments, compiled_with_seconds, interleaved
+from ._table import in_words, table
 
 # A way that is preferred for being simple is left for one that is so much faster.
 _MARGIN = 0.97
-# So often everything is run at least.
-_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class Tuning:
             self.ways.items(), key=lambda item: (np.isnan(item[1].seconds), item[1].seconds)
         ):
             mark = "<- taken" if name == self.fastest else found.why_not
-            rows.append((name, _time(found.seconds), _time(found.compile_seconds), mark))
+            rows.append((name, in_words(found.seconds), in_words(found.compile_seconds), mark))
         head = f"{self.function} on {self.device}"
         return f"{head}\n{table(('way', 'a call', 'trace + compile', ''), rows)}"
 
@@ -81,10 +79,11 @@ def tune(
     """Measure which way to a Jacobian is fastest on this device, and take it from now on.
 
     The ways are a compiled kernel, operations on arrays in the orders that :func:`graphax.jacve` knows by
-    name, and JAX's own modes. ``jacve(fun)`` (``hessve(fun)``) with nothing said takes the fastest of them for the
-    same program with the same shapes and dtypes on this kind of device, in this process and, by the order
-    store, in later ones. Under ``jax.vmap`` it takes what was tuned with ``in_axes``, else what was tuned
-    without. In a program of several processes nothing that was measured is taken, so that all run one program.
+    name, and JAX's own modes. ``jacve(fun)`` (``hessve(fun)``) with nothing said takes the fastest of them
+    for the same program with the same shapes and dtypes on this kind of device, in this process and, by the
+    order store, in later ones; under ``jax.vmap`` what was tuned with ``in_axes``. Modes are measured
+    everywhere, and taken where they give the same: not where a zero may meet what is not finite. In a program
+    of several processes nothing that was measured is taken, so that all run one program.
 
     Args:
         fun: the function.
@@ -109,22 +108,23 @@ def tune(
         raise ValueError(f"seconds={seconds!r} must be positive")
 
     def tuned(*args: Any, **kwargs: Any) -> Tuning:
+        given = Arguments(args, kwargs)
         found: dict[Way, Measured] = {}
         compiled: dict[Way, Callable[..., Any]] = {}
         trial = Trial()
         for way in WAYS:
             trial.way, why_not = way, ""
             try:
-                compiled[way], taken = _compiled(asked.by(trial), args, kwargs)
+                compiled[way], taken = compiled_with_seconds(asked.by(trial), given)
             except NoWay as reason:
                 why_not, taken = str(reason), np.nan
                 if way in ("jacfwd", "jacrev"):  # nobody takes it, everybody wants to know
                     with contextlib.suppress(Exception):
-                        compiled[way], taken = _compiled(asked.by_jax(way), args, kwargs)
+                        compiled[way], taken = compiled_with_seconds(asked.by_jax(way), given)
             found[way] = Measured(compile_seconds=taken, why_not=why_not)
         assert trial.place is not None
         first = compiled["auto"](*args, **kwargs)
-        for way, times in _interleaved(compiled, args, kwargs, seconds).items():
+        for way, times in interleaved(compiled, given, seconds).items():
             apart = _difference(compiled[way](*args, **kwargs), first)
             found[way] = replace(found[way], seconds=statistics.median(times), difference=apart)
         fastest = _fastest(found)
@@ -135,39 +135,6 @@ def tune(
         return result
 
     return tuned
-
-
-def _compiled(fun: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> tuple[Callable[..., Any], float]:
-    start = time.perf_counter()
-    compiled = jax.jit(lambda *args, **kwargs: fun(*args, **kwargs)).lower(*args, **kwargs).compile()
-    return compiled, time.perf_counter() - start
-
-
-def _interleaved(
-    compiled: dict[Way, Callable[..., Any]], args: Sequence[Any], kwargs: Any, seconds: float
-) -> dict[Way, list[float]]:
-    """Seconds of a call in every round; in turns, so that a busy machine slows all alike."""
-    once = {name: min(_seconds(fun, args, kwargs, 1) for _ in range(3)) for name, fun in compiled.items()}
-    share = seconds / len(compiled) / (2 * _ROUNDS)
-    calls = {name: max(1, round(share / max(taken, 1e-7))) for name, taken in once.items()}
-    times: dict[Way, list[float]] = {name: [] for name in compiled}
-    end = time.perf_counter() + seconds
-    while len(times["auto"]) < _ROUNDS or time.perf_counter() < end:
-        for name, fun in compiled.items():
-            times[name].append(_seconds(fun, args, kwargs, calls[name]))
-    return times
-
-
-def _seconds(fun: Callable[..., Any], args: Sequence[Any], kwargs: Any, calls: int) -> float:
-    """Seconds a call takes: on a GPU when so many are queued and waited for once."""
-    queued = jax.default_backend() != "cpu"
-    start = time.perf_counter()
-    for _ in range(calls):
-        result = fun(*args, **kwargs)
-        if not queued:
-            jax.block_until_ready(result)
-    jax.block_until_ready(result)
-    return (time.perf_counter() - start) / calls
 
 
 def _fastest(found: dict[Way, Measured]) -> Way:
@@ -185,12 +152,3 @@ def _difference(found: Any, wanted: Any) -> float:
         largest = float(np.abs(other).max(initial=0.0))
         worst = max(worst, float(np.abs(one - other).max(initial=0.0)) / (largest or 1.0))
     return worst
-
-
-def _time(seconds: float) -> str:
-    if np.isnan(seconds):
-        return ""
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e6:.3g} us"
