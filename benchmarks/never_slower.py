@@ -4,7 +4,8 @@
 
 The functions are those of `everyday/`, the tasks and the kernel suite; the contenders `jax.jacfwd` and
 `jax.jacrev`, for Hessians `jax.hessian` and `jacrev(jacrev)`, for losses `jax.grad`; `jacve` (`hessve`) with
-nothing said; and it again with every set of keywords that `--also` names. Every one is compiled cold, without
+nothing said; and it again with every set of keywords, or every setting of the environment, that `--also`
+names: by default by arrays alone, and without JAX's own modes. Every one is compiled cold, without
 the persistent cache, the order store and what the process remembers; then runs take turns, of about 20
 milliseconds each. On a CPU every call is waited for; on a GPU they are queued and waited for once.
 
@@ -26,8 +27,8 @@ import re
 import sys
 import time
 import traceback
-import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,13 @@ from ratios import OURS, Row, faults, figures, joined, misses, report
 
 import graphax
 from alphagrad import tasks
+from graphax import _tuned
 from graphax.choose import _store
+from graphax.tuning._derivative import Derivative
 
 _PARTS = ("tasks", "suite", "chosen", "examples", "losses")
+#: What is measured besides: elimination by arrays alone, and without JAX's modes.
+_ALSO = ("kernel=False", "GRAPHAX_CANDIDATES=kernels")
 #: Functions that are quickly compiled, of several kinds.
 _SMOKE = (
     "michaelis_menten",
@@ -89,7 +94,7 @@ def contenders(case: Case, also: Sequence[str]) -> tuple[dict[str, Any], dict[st
     derivative = graphax.hessve if case.kind == "hessian" else graphax.jacve
     ours = {OURS: derivative(fun, argnums)}
     for text in also:
-        ours[text] = derivative(fun, argnums, **keywords(text))
+        ours[text] = derivative(fun, argnums, **({} if is_setting(text) else keywords(text)))
     if case.batch is not None:
         modes, ours = ({key: jax.vmap(f, case.axes) for key, f in some.items()} for some in (modes, ours))
     return modes, ours
@@ -102,10 +107,42 @@ def keywords(text: str) -> dict[str, Any]:
     return {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
 
 
+def is_setting(text: str) -> bool:
+    """Whether a contender differs in a variable of the environment, not in keywords."""
+    return text.startswith("GRAPHAX_")
+
+
+@contextmanager
+def setting(text: str) -> Iterator[None]:
+    """The environment that a contender is traced in."""
+    if not is_setting(text):
+        yield
+        return
+    variable, _, value = text.partition("=")
+    before = os.environ.get(variable)
+    os.environ[variable] = value
+    try:
+        yield
+    finally:
+        del os.environ[variable]
+        if before is not None:
+            os.environ[variable] = before
+
+
+def way_taken(case: Case) -> str:
+    """Which way `jacve` goes with nothing said."""
+    trial = _tuned.Trial()
+    axes = None if case.batch is None else case.axes
+    of = Derivative(case.fun, case.argnums, "hessian" if case.kind == "hessian" else "jacobian", axes)
+    jax.eval_shape(of.by(trial), *case.sample())
+    return trial.taken
+
+
 def forget() -> None:
     """Empty what JAX and graphax remember of earlier programs; machine code of kernels stays."""
     jax.clear_caches()
     _store.forget()
+    _tuned.forget()
     for name, module in list(sys.modules.items()):
         if name.startswith("graphax.") and not name.startswith("graphax.kernels.cpu"):
             for value in list(vars(module).values()):
@@ -116,18 +153,15 @@ def forget() -> None:
 def compiled_cold(fun: Any, args: Sequence[Any]) -> tuple[Any, Row]:
     """The executable, and the seconds and bytes that it takes."""
     forget()
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
-        start = time.perf_counter()
-        lowered = jax.jit(lambda *inputs: fun(*inputs)).lower(*args)
-        middle = time.perf_counter()
-        compiled = lowered.compile()
-        end = time.perf_counter()
+    start = time.perf_counter()
+    lowered = jax.jit(lambda *inputs: fun(*inputs)).lower(*args)
+    middle = time.perf_counter()
+    compiled = lowered.compile()
+    end = time.perf_counter()
     memory = compiled.memory_analysis()
     parts = ("temp", "output", "argument")
     held = sum(getattr(memory, f"{part}_size_in_bytes") for part in parts) if memory else 0
-    by_mode = any(issubclass(found.category, graphax.FallbackWarning) for found in warned)
-    return compiled, {"trace": [middle - start], "compile": [end - middle], "bytes": held, "by mode": by_mode}
+    return compiled, {"trace": [middle - start], "compile": [end - middle], "bytes": held}
 
 
 def difference(found: Any, wanted: Any) -> float:
@@ -155,7 +189,8 @@ def measured(case: Case, also: Sequence[str], rounds: int, seconds: float) -> Ro
     refused: dict[str, str] = {}
     for key, fun in (modes | ours).items():
         try:
-            funs[key], table[key] = compiled_cold(fun, args)
+            with setting(key):
+                funs[key], table[key] = compiled_cold(fun, args)
         except (TypeError, ValueError) as error:
             if key not in modes:
                 raise
@@ -176,6 +211,7 @@ def measured(case: Case, also: Sequence[str], rounds: int, seconds: float) -> Ro
     return {
         "field": case.field,
         "kind": case.kind,
+        "way": way_taken(case),
         "modes": [mode for mode in modes if mode in funs],
         "contenders": table,
         "refused": refused,
@@ -243,7 +279,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", help="a regular expression that names have to match")
     parser.add_argument("--share", default="1/1", help="I/N: every N-th function, from the I-th on")
     parser.add_argument(
-        "--also", action="append", help="keywords of a further contender (default kernel=False: by arrays)"
+        "--also",
+        action="append",
+        help=f"keywords or a setting of a further contender (default {', '.join(_ALSO)}); '' is none",
     )
     parser.add_argument("--rounds", type=int, default=7, help="of runs (default 7)")
     parser.add_argument("--seconds", type=float, default=0.02, help="of calls a round (default 0.02)")
@@ -256,7 +294,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--show", nargs="+", type=Path, help="JSON files: measure nothing, show what they hold"
     )
     options = parser.parse_args(argv)
-    options.also = ["kernel=False"] if options.also is None else [text for text in options.also if text]
+    options.also = list(_ALSO) if options.also is None else [text for text in options.also if text]
     rows: dict[str, Row] = {}
     if options.show:
         for path in options.show:
