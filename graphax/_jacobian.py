@@ -22,7 +22,7 @@ from ._numbering import Numbering
 from ._pullback import NO_PULLBACK
 from ._reverse_mode import by_reverse_mode, suits_reverse_mode
 from ._trace import is_differentiable, usual_promotion
-from ._tuned import NoWay, Trial, Way, fastest_way, place_of
+from ._tuned import Chosen, NoWay, Trial, fastest_way, place_of
 from .choose import OrderLike, are_left_open, is_candidate, resolve_order
 from .kernels import NoKernel, jacobians_by_kernel
 from .rules import Inexpressible
@@ -245,16 +245,17 @@ def _by_known_way(traced: Traced, order: OrderLike, options: Options) -> _Found 
     way = fastest_way(*asked)
     try:
         found = None if way is None else _by_way(way, asked, options)
-    except NoWay:  # what was found once holds no more
+    except (NoWay, ValueError):  # what was found once holds no more
         return None
-    return found and _noted(str(way), "It was measured to be the fastest.", found, options)
+    name = way if isinstance(way, str) else "order"
+    return found and _noted(str(name), "It was measured to be the fastest.", found, options)
 
 
 #: Longer kernels, in expressions, take too long to compile to be tried unless one asks for them.
 _WORTH_TRYING = 6_000
 
 
-def _by_way(way: Way, asked: tuple[Numbering, int, list[Any]], options: Options) -> _Found:
+def _by_way(way: Chosen, asked: tuple[Numbering, int, list[Any]], options: Options) -> _Found:
     """One of the ways to a Jacobian; raises NoWay where it is none."""
     if way == "kernel":
         try:

@@ -24,6 +24,8 @@ from .timing import kind_of
 #: Ways to a Jacobian: a compiled kernel, operations on arrays in an order of elimination, one of JAX's modes.
 Way = Literal["kernel", "auto", "forward", "reverse", "markowitz", "jacfwd", "jacrev"]
 WAYS: tuple[Way, ...] = get_args(Way)
+#: A way, or operations on arrays in an order of these vertex numbers.
+Chosen = Way | tuple[int, ...]
 _MEMORY = 1024
 
 
@@ -53,7 +55,7 @@ class Trial:
         reasons: sentences that say why.
     """
 
-    way: Way | None = None
+    way: Chosen | None = None
     place: Place | None = None
     taken: str = ""
     reasons: list[str] = field(default_factory=list)
@@ -63,18 +65,18 @@ class NoWay(Exception):
     """A Jacobian cannot be had, or need not be finite where it should, in a way; the text says why."""
 
 
-_known: OrderedDict[str, Way] = OrderedDict()
+_known: OrderedDict[str, Chosen] = OrderedDict()
 _lock = threading.Lock()
 
 
-def fastest_way(numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> Way | None:
+def fastest_way(numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> Chosen | None:
     """The way that was found to be fastest for a program on this device; None where nobody looked."""
     if jax.process_count() > 1 or not _may_know():  # all processes have to run one program
         return None
     return _recalled(place_of(numbering, num_outputs, values).key)
 
 
-def keep_fastest(place: Place, way: Way, seconds: Mapping[Way, float]) -> Path | None:
+def keep_fastest(place: Place, way: Chosen, seconds: Mapping[str, float]) -> Path | None:
     """Remember what is fastest, in this process and in the order store.
 
     Args:
@@ -94,7 +96,12 @@ def keep_fastest(place: Place, way: Way, seconds: Mapping[Way, float]) -> Path |
             _known.popitem(last=False)
     path = _path(place.key)
     if path is not None:
-        content = {"way": way, **asdict(place), "seconds": dict(seconds), "jax": jax.__version__}
+        content = {
+            "way": list(way) if isinstance(way, tuple) else way,
+            **asdict(place),
+            "seconds": dict(seconds),
+            "jax": jax.__version__,
+        }
         write_atomically(path, json.dumps(content, indent=1) + "\n")
     return path
 
@@ -110,12 +117,14 @@ def _may_know() -> bool:
     return bool(_known) or (folder is not None and folder.is_dir())
 
 
-def _recalled(key: str) -> Way | None:
+def _recalled(key: str) -> Chosen | None:
     with _lock:
         if key in _known:
             _known.move_to_end(key)
             return _known[key]
     found = _read(key).get("way")
+    if isinstance(found, list):
+        return tuple(found) if all(type(vertex) is int for vertex in found) else None
     return found if found in WAYS else None
 
 

@@ -166,7 +166,7 @@ def explain(
             measured = measured or known_seconds(trial.place)
             ways[way] = _candidate(programs[way], measured.get(way, math.nan))
         taken, why = _taken(asked, args, kwargs)
-        lines = seconds_by_line(programs[taken]) if taken != "kernel" else {}
+        lines = seconds_by_line(programs[taken]) if taken in programs and taken != "kernel" else {}
         return Explanation(asked.name, kind_of(), ways, taken, why, lines)
 
     return explained

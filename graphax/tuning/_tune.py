@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from .._arguments import Argnums
-from .._tuned import WAYS, NoWay, Trial, Way, keep_fastest
+from .._tuned import WAYS, Chosen, NoWay, Trial, keep_fastest
 from ._derivative import Derivative, Kind
 from ._measure import Arguments, compiled_with_seconds, interleaved
 from ._table import in_words, table
@@ -46,15 +46,15 @@ class Tuning:
     Attributes:
         function: the call that was tuned.
         device: the kind of device.
-        ways: for every way to the derivative what was measured.
-        fastest: the way that is taken from now on.
+        ways: for every way to the derivative what was measured, by its name.
+        fastest: the name of the way that is taken from now on.
         path: the file that says so; None where there is no order store.
     """
 
     function: str
     device: str
-    ways: dict[Way, Measured]
-    fastest: Way
+    ways: dict[str, Measured]
+    fastest: str
     path: Path | None = field(repr=False)
 
     def __str__(self) -> str:
@@ -75,6 +75,7 @@ def tune(
     derivative: Kind = "jacobian",
     in_axes: Any = None,
     seconds: float = 2.0,
+    orders: Mapping[str, Sequence[int]] | None = None,
 ) -> Callable[..., Tuning]:
     """Measure which way to a Jacobian is fastest on this device, and take it from now on.
 
@@ -91,6 +92,7 @@ def tune(
         derivative: ``"jacobian"`` for :func:`graphax.jacve`, ``"hessian"`` for :func:`graphax.hessve`.
         in_axes: for the derivative at every element of a batch, where arguments have it, as for ``jax.vmap``.
         seconds: how long to measure, compiling aside.
+        orders: further orders of elimination, by name: vertex numbers as :func:`graphax.trace` prints them.
 
     Returns:
         a function with the arguments of ``fun`` (of a batch, with ``in_axes``) that measures, prints a table
@@ -106,30 +108,35 @@ def tune(
     asked = Derivative(fun, argnums, derivative, in_axes)
     if not seconds > 0:
         raise ValueError(f"seconds={seconds!r} must be positive")
+    ways: dict[str, Chosen] = {way: way for way in WAYS}
+    for name, order in (orders or {}).items():
+        if name in ways:
+            raise ValueError(f"orders has {name!r}, which is the name of a way that is measured anyway")
+        ways[name] = tuple(order)
 
     def tuned(*args: Any, **kwargs: Any) -> Tuning:
         given = Arguments(args, kwargs)
-        found: dict[Way, Measured] = {}
-        compiled: dict[Way, Callable[..., Any]] = {}
+        found: dict[str, Measured] = {}
+        compiled: dict[str, Callable[..., Any]] = {}
         trial = Trial()
-        for way in WAYS:
+        for name, way in ways.items():
             trial.way, why_not = way, ""
             try:
-                compiled[way], taken = compiled_with_seconds(asked.by(trial), given)
+                compiled[name], taken = compiled_with_seconds(asked.by(trial), given)
             except NoWay as reason:
                 why_not, taken = str(reason), np.nan
                 if way in ("jacfwd", "jacrev"):  # nobody takes it, everybody wants to know
                     with contextlib.suppress(Exception):
-                        compiled[way], taken = compiled_with_seconds(asked.by_jax(way), given)
-            found[way] = Measured(compile_seconds=taken, why_not=why_not)
+                        compiled[name], taken = compiled_with_seconds(asked.by_jax(way), given)
+            found[name] = Measured(compile_seconds=taken, why_not=why_not)
         assert trial.place is not None
         first = compiled["auto"](*args, **kwargs)
-        for way, times in interleaved(compiled, given, seconds).items():
-            apart = _difference(compiled[way](*args, **kwargs), first)
-            found[way] = replace(found[way], seconds=statistics.median(times), difference=apart)
+        for name, times in interleaved(compiled, given, seconds).items():
+            apart = _difference(compiled[name](*args, **kwargs), first)
+            found[name] = replace(found[name], seconds=statistics.median(times), difference=apart)
         fastest = _fastest(found)
-        measured: dict[Way, float] = {way: one.seconds for way, one in found.items() if way in compiled}
-        path = keep_fastest(trial.place, fastest, measured)
+        measured = {name: found[name].seconds for name in compiled}
+        path = keep_fastest(trial.place, ways[fastest], measured)
         result = Tuning(asked.name, trial.place.device, found, fastest, path)
         print(result)
         return result
@@ -137,11 +144,11 @@ def tune(
     return tuned
 
 
-def _fastest(found: dict[Way, Measured]) -> Way:
+def _fastest(found: Mapping[str, Measured]) -> str:
     """The fastest way that is right; of those that are as fast the one that is named first."""
-    right: list[Way] = [way for way in WAYS if not found[way].why_not]
-    least = min(found[way].seconds for way in right)
-    return next(way for way in right if _MARGIN * found[way].seconds <= least)
+    right = [name for name, one in found.items() if not one.why_not]
+    least = min(found[name].seconds for name in right)
+    return next(name for name in right if _MARGIN * found[name].seconds <= least)
 
 
 def _difference(found: Any, wanted: Any) -> float:

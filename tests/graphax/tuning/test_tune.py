@@ -136,3 +136,24 @@ def test_what_makes_no_sense_is_refused(keywords, error, text):
 def test_no_function_is_refused():
     with pytest.raises(TypeError, match="differentiates a function, got int"):
         graphax.tune(3)  # type: ignore[arg-type]
+
+
+def test_an_order_of_ones_own_is_measured_and_taken(store, monkeypatch):
+    x = jnp.arange(3.0)
+    order = graphax.trace(chain)(x).eliminable
+    tuning = graphax.tune(chain, seconds=_SECONDS, orders={"mine": order})(x)
+    assert tuning.ways["mine"].seconds > 0
+    (path,) = store.glob("tuned/*.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"way": list(order)}))
+    for way in (list(order), [99], [], ["1"]):  # those that fit nothing are left alone
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"way": way}))
+        _tuned.forget()
+        np.testing.assert_allclose(jax.jit(graphax.jacve(chain))(x), jax.jacfwd(chain)(x), rtol=1e-12)
+        assert (graphax.explain(chain)(x).taken == "order") == (way == list(order))
+
+
+def test_an_order_that_fits_nothing_is_refused():
+    with pytest.raises(ValueError, match="vertex"):
+        graphax.tune(chain, orders={"mine": [99]})(jnp.arange(3.0))
+    with pytest.raises(ValueError, match="'reverse', which is the name of a way"):
+        graphax.tune(chain, orders={"reverse": [1]})
