@@ -28,7 +28,7 @@ class Measured:
 
     Attributes:
         seconds: of a call, the median; NaN where the way is none.
-        compile_seconds: to trace and compile it.
+        compile_seconds: of the first call, in which it is traced and compiled.
         difference: of results from those by arrays, in parts of their largest entry.
         why_not: why it is not taken, whatever it takes.
     """
@@ -65,7 +65,7 @@ class Tuning:
             mark = "<- taken" if name == self.fastest else found.why_not
             rows.append((name, in_words(found.seconds), in_words(found.compile_seconds), mark))
         head = f"{self.function} on {self.device}"
-        return f"{head}\n{table(('way', 'a call', 'trace + compile', ''), rows)}"
+        return f"{head}\n{table(('way', 'a call', 'first call', ''), rows)}"
 
 
 def tune(
