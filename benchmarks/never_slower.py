@@ -44,7 +44,7 @@ from ratios import OURS, Row, faults, figures, joined, misses, report
 import graphax
 from alphagrad import tasks
 from graphax import _tuned
-from graphax.choose import _store
+from graphax.choose import _store, _time
 from graphax.tuning._derivative import Derivative
 
 _PARTS = ("tasks", "suite", "chosen", "examples", "losses")
@@ -142,6 +142,7 @@ def forget() -> None:
     """Empty what JAX and graphax remember of earlier programs; machine code of kernels stays."""
     jax.clear_caches()
     _store.forget()
+    _time.forget()
     _tuned.forget()
     for name, module in list(sys.modules.items()):
         if name.startswith("graphax.") and not name.startswith("graphax.kernels.cpu"):

@@ -18,14 +18,14 @@ from ._reverse_mode import has_reverse_mode
 from ._trace import is_split, varying_axes
 from ._tuned import NoWay
 from .rules import Blocks, has_no_poles
-from .timing import estimated_seconds
+from .timing import constants_for, estimated_seconds
 
 # A mode is taken where it is so much faster; estimates are no better than that.
 _MARGIN = 0.9
 # Where one of the sides has so many times fewer numbers, the other one's mode is not looked at.
 _FAR_FEWER = 3
-# As good as nothing: so many times what the function itself takes.
-_NEAR_THE_VALUE = 1.2
+# A tangent takes no less than so many times what the function takes in additions and multiplications.
+_AT_LEAST = 0.5
 
 
 _Found = tuple[list[Any], Sequence[Sequence[Any]]]
@@ -56,8 +56,9 @@ def jacobians_by_estimate(
     ways = {"auto": _Candidate(eliminated, values)}
     best = "auto"
     longest = _MARGIN * ways[best].seconds
-    if ways[best].seconds > _NEAR_THE_VALUE * _Candidate(numbering.program, values).seconds:
-        for name in _modes(numbering, num_outputs):
+    value = _Candidate(numbering.program, values)
+    for name, moved in _modes(numbering, num_outputs).items():
+        if value.least_seconds_to_move(moved) < min(longest, ways[best].seconds):
             ways[name] = _Candidate(_by_mode(name, numbering, num_outputs), values)
             if ways[name].seconds < min(longest, ways[best].seconds):
                 best = name
@@ -87,6 +88,14 @@ class _Candidate:
         self._jaxpr, self._shape = jax.make_jaxpr(fun, return_shape=True)(*values)
         self.seconds = estimated_seconds(self._jaxpr)
 
+    def least_seconds_to_move(self, count: int) -> float:
+        """About what it takes at least to evaluate it and to move so many tangents or cotangents along."""
+        constants = constants_for()
+        entry = constants.entry
+        starting = dict.fromkeys(("call", "result", "handover", "kernel", "product", "library"), 0.0)
+        light = replace(constants, function=entry, division=entry, **starting)
+        return self.seconds + _AT_LEAST * count * estimated_seconds(self._jaxpr, light)
+
     def evaluate(self) -> Any:
         leaves = core.jaxpr_as_fun(self._jaxpr)(*self._values)
         return jax.tree.unflatten(jax.tree.structure(self._shape), leaves)
@@ -108,14 +117,14 @@ def _why_not(numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> s
     return None
 
 
-def _modes(numbering: Numbering, num_outputs: int) -> list[str]:
-    """The modes that may be the better one, by the numbers of results and of differentiated arguments."""
+def _modes(numbering: Numbering, num_outputs: int) -> dict[str, int]:
+    """The modes that may be the better one, and how many tangents or cotangents they move."""
     outputs = numbering.program.outputs[:num_outputs]
     rows = sum(math.prod(atom.aval.shape) for atom in dict.fromkeys(outputs))
     columns = sum(math.prod(numbering.program.inputs[at].aval.shape) for at in numbering.wrt)
-    found = ["jacfwd"] if columns < _FAR_FEWER * rows else []
+    found = {"jacfwd": columns} if columns < _FAR_FEWER * rows else {}
     if rows < _FAR_FEWER * columns and has_reverse_mode(numbering):
-        found.append("jacrev")
+        found["jacrev"] = rows
     return found
 
 

@@ -120,15 +120,25 @@ def remember(
     return keep(graph, Found(vertices, cost, method), file, insist=True).order == vertices
 
 
-def _search(graph: ComputationalGraph) -> Found:
-    """A cheap order, found without looking anything up."""
+def known_or_found(graph: ComputationalGraph, worth: Callable[[Found], int]) -> tuple[int, ...]:
+    """What :func:`auto` knows of a graph, or what a search finds that takes no more work than it is worth.
+
+    Args:
+        graph: the graph that is executed.
+        worth: of the cheapest classical order, how much work it is worth to look for a cheaper one.
+    """
+    return (recall(graph, lambda cost: _is_beaten(graph, cost)) or _search(graph, worth)).order
+
+
+def _search(graph: ComputationalGraph, worth: Callable[[Found], int] | None = None) -> Found:
+    """A cheap order, found without looking anything up; ``worth`` is as for :func:`known_or_found`."""
     best = classical = Found(reverse(graph), math.inf, "reverse")
     with contextlib.suppress(OutOfWork):
-        for best in _ever_cheaper(graph):
+        for best in _ever_cheaper(graph, worth):
             if best.method in ("reverse", "forward", "markowitz"):
                 classical = best
-    worth = best.cost <= (1 - _MARGIN) * classical.cost and _saves_additions_too(graph, best, classical)
-    return best if worth else classical
+    saves = best.cost <= (1 - _MARGIN) * classical.cost and _saves_additions_too(graph, best, classical)
+    return best if saves else classical
 
 
 def _saves_additions_too(graph: ComputationalGraph, found: Found, classical: Found) -> bool:
@@ -147,7 +157,7 @@ def _saves_additions_too(graph: ComputationalGraph, found: Found, classical: Fou
         return True
 
 
-def _ever_cheaper(graph: ComputationalGraph) -> Iterator[Found]:
+def _ever_cheaper(graph: ComputationalGraph, worth: Callable[[Found], int] | None = None) -> Iterator[Found]:
     """Orders, each cheaper than the one before: the classical ones come first, reverse first of all.
 
     Raises:
@@ -163,6 +173,8 @@ def _ever_cheaper(graph: ComputationalGraph) -> Iterator[Found]:
     longest, total = (_SEARCH_SMALL, _TOTAL_SMALL) if length <= _SMALL else (_SEARCH_LARGE, _TOTAL_LARGE)
     start = costing.work
     end = min(total, start + _worthwhile(costing, best))
+    if worth is not None:
+        end = min(end, start + worth(best))
     # A quick look at a graph that is priced quickly.
     work = min(100 * length**2 + 4 * costing.work, longest)
     if length <= _FEW:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -10,18 +12,24 @@ from .._elimination import Costing, Elimination, OutOfWork
 from .._graph import ComputationalGraph
 from ..sparse import ZERO, Execution, Structure, execution_of_product, execution_of_sum
 from ..timing import Constants, constants_for
-from ._auto import auto
+from ._auto import known_or_found
 from ._heuristics import forward, reverse
+from ._store import Found
 
 # Another order is taken where it is estimated to take so much less time, on top of what calls take at least,
 # for no more than so many times the operations: in a batch they are what counts.
 _MARGIN, _CALL, _TIMES = 0.9, 3000.0, 2
+# For every nanosecond so much work, as Costing counts it, is worth a search: the time of 3000 runs.
+_WORK = 8
 # Pricing a classical order may take so much work.
 _PRICING = 2_500_000
 
 
 def quickest(graph: ComputationalGraph) -> tuple[int, ...]:
-    """The order that ``"auto"`` is: :func:`auto`, unless a classical one is estimated to run faster.
+    """The order that ``"auto"`` is: of few multiplications, or classical if that is estimated to be faster.
+
+    It is the one that :func:`graphax.orders.auto` knows, or what a shorter search finds: it takes no longer
+    than 3000 runs of what is eliminated.
 
     Multiplications are not what a device takes most time for where there are few: a product that sums over
     many numbers is a kernel of its own, entries that are multiplied one by one are computed within others.
@@ -34,10 +42,38 @@ def quickest(graph: ComputationalGraph) -> tuple[int, ...]:
         vertex numbers.
     """
     graph = graph.executed()
-    found = auto(graph)
-    if len(found) < 2:
-        return found
-    pricing = _Pricing(graph, constants_for())
+    if len(graph.eliminable) < 2:
+        return graph.eliminable
+    constants = constants_for()
+    key = graph.fingerprint, constants
+    with _lock:
+        if key in _known:
+            _known.move_to_end(key)
+            return _known[key]
+    found = _quickest(graph, _Pricing(graph, constants))
+    with _lock:
+        _known[key] = found
+        while len(_known) > _MEMORY:
+            _known.popitem(last=False)
+    return found
+
+
+def forget() -> None:
+    """Forget what this process found."""
+    with _lock:
+        _known.clear()
+
+
+_known: OrderedDict[tuple[str, Constants], tuple[int, ...]] = OrderedDict()
+_lock = threading.Lock()
+_MEMORY = 1024
+
+
+def _quickest(graph: ComputationalGraph, pricing: _Pricing) -> tuple[int, ...]:
+    def worth(found: Found) -> int:
+        return int(_WORK * pricing.of(found.order).nanoseconds)
+
+    found = known_or_found(graph, worth)
     with contextlib.suppress(OutOfWork):
         first = pricing.of(found)
         limit = _MARGIN * (first.nanoseconds + _CALL)
