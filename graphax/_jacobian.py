@@ -17,7 +17,7 @@ from ._elimination import OpCount
 from ._fallback import differentiate, refusing, warn_of_fallback, with_one_warning
 from ._graph import ComputationalGraph, order_cost
 from ._matrix_free import jacobians_by_arrays
-from ._modes import jacobians_by_estimate, jacobians_by_mode
+from ._modes import jacobians_by_mode, jacobians_without_kernel
 from ._numbering import Numbering
 from ._pullback import NO_PULLBACK
 from ._reverse_mode import by_reverse_mode, suits_reverse_mode
@@ -277,11 +277,9 @@ def _by_best(application: Application, traced: Traced, order: OrderLike, options
     found = _by_reverse_mode(application, traced, order, options)
     if found is not None:
         return _noted("jacrev", "It is the gradient of a number.", found, options)
-    if options.sparse or not are_left_open(order, options.body_order) or not is_candidate("modes"):
-        return jacobians_by_arrays(
-            *_asked(traced, order), body_order=options.body_order, sparse=options.sparse
-        )
-    name, why, found = jacobians_by_estimate(traced.numbering, traced.num_outputs, traced.values)
+    name, why, found = jacobians_without_kernel(
+        *_asked(traced, order), body_order=options.body_order, sparse=options.sparse
+    )
     return _noted(name, why, found, options)
 
 

@@ -12,11 +12,12 @@ import numpy as np
 from jax.core import Tracer
 from jax.extend import core
 
-from ._matrix_free import jacobians_without_matrices
+from ._matrix_free import jacobians_by_arrays, jacobians_without_matrices
 from ._numbering import Numbering
 from ._reverse_mode import has_reverse_mode
 from ._trace import is_split, varying_axes
 from ._tuned import NoWay
+from .choose import OrderLike, are_left_open, is_candidate
 from .rules import Blocks, has_no_poles
 from .timing import constants_for, estimated_seconds
 
@@ -29,6 +30,24 @@ _AT_LEAST = 0.5
 
 
 _Found = tuple[list[Any], Sequence[Sequence[Any]]]
+
+
+def jacobians_without_kernel(
+    numbering: Numbering,
+    num_outputs: int,
+    values: Sequence[Any],
+    order: OrderLike,
+    *,
+    body_order: OrderLike,
+    sparse: bool = False,
+) -> tuple[str, str, _Found]:
+    """As :func:`graphax._matrix_free.jacobians_by_arrays`, or where any way will do as
+    :func:`jacobians_by_estimate`, and returns what that does.
+    """
+    if not sparse and are_left_open(order, body_order) and is_candidate("modes"):
+        return jacobians_by_estimate(numbering, num_outputs, values)
+    found = jacobians_by_arrays(numbering, num_outputs, values, order, body_order=body_order, sparse=sparse)
+    return "auto", "Nothing else is asked for.", found
 
 
 def jacobians_by_estimate(

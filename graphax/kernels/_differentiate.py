@@ -16,10 +16,11 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from .._matrix_free import jacobians_by_arrays
+from .._modes import jacobians_without_kernel
 from .._numbering import Numbering
 from .._trace import Atom, Program, Variable, trace_program
 from ..choose import OrderLike, check_name
+from ..sparse import Block
 from ._eliminate import jacobian
 from ._lowering import unavailable
 from ._primitive import Kernel, kind_of
@@ -206,16 +207,16 @@ def _plain(
     *values: Any,
 ) -> list[Any]:
     """What the kernel computes, as operations on arrays."""
-    results, rows = jacobians_by_arrays(numbering, num_outputs, values, order, body_order=body_order)
+    *_, (results, rows) = jacobians_without_kernel(
+        numbering, num_outputs, values, order, body_order=body_order
+    )
     arrays = [jax.numpy.asarray(results[at]) for at in wanted]
     for i, j in places:
         out, arg = numbering.program.outputs[i].aval, numbering.program.inputs[numbering.wrt[j]].aval
         block = rows[i][j]
-        arrays.append(
-            jax.numpy.zeros((*out.shape, *arg.shape), arg.dtype)
-            if block is None
-            else block.todense(arg.dtype)
-        )
+        if block is None:
+            block = jax.numpy.zeros((*out.shape, *arg.shape), arg.dtype)
+        arrays.append(block.todense(arg.dtype) if isinstance(block, Block) else block)
     return arrays
 
 
