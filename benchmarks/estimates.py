@@ -4,7 +4,7 @@
 
 For every function there are several programs for its derivative: elimination by operations on arrays in the
 default order, in reverse and in forward order, and JAX's own modes. Each is estimated from its jaxpr
-(`graphax.timing.estimated_seconds`), compiled, and run in turns of about 20 milliseconds. What an estimate is
+(`graphax.timing.estimated_seconds`), compiled, and run in turns of about 10 milliseconds. What an estimate is
 good for is to choose among programs: the summary says how often the one with the least estimate takes no more
 than a tenth longer than the fastest, and what it costs where it does not.
 """
@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import re
-import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,18 +65,23 @@ def estimated(case: Case, constants: Constants) -> tuple[dict[str, Any], dict[st
 
 
 def measured(case: Case, traced: dict[str, Any], rounds: int, seconds: float) -> dict[str, float]:
-    """The run time of every candidate."""
+    """The run time of every candidate: the least of several rounds, as all else makes a run longer.
+
+    Those that are one program, because two orders are one, are run as one.
+    """
     args = case.sample()
-    runs = {name: program.lower().compile() for name, program in traced.items()}
-    once = {name: min(seconds_of_calls(fun, args, 1) for _ in range(2)) for name, fun in runs.items()}
+    same = {name: str(program.jaxpr) for name, program in traced.items()}
+    first = {text: name for name, text in reversed(same.items())}
+    runs = {name: traced[name].lower().compile() for name in first.values()}
+    once = {name: min(seconds_of_calls(fun, args, 1) for _ in range(5)) for name, fun in runs.items()}
     # One look is enough at what is out of the question.
-    racing = {name: fun for name, fun in runs.items() if once[name] < max(20 * min(once.values()), 1e-4)}
+    racing = {name: fun for name, fun in runs.items() if once[name] < max(10 * min(once.values()), 1e-4)}
     calls = {name: calls_for(fun, args, seconds) for name, fun in racing.items()}
-    times = {name: [] if name in racing else [once[name]] for name in runs}
+    least = dict(once)
     for _ in range(rounds):
         for name, fun in racing.items():
-            times[name].append(seconds_of_calls(fun, args, calls[name]))
-    return {name: statistics.median(found) for name, found in times.items()}
+            least[name] = min(least[name], seconds_of_calls(fun, args, calls[name]))
+    return {name: least[first[text]] for name, text in same.items()}
 
 
 def loss(row: dict[str, Any]) -> float:
@@ -119,8 +123,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--functions", help="a regular expression that names have to match")
     parser.add_argument("--share", default="1/1", help="I/N: every N-th function, from the I-th on")
-    parser.add_argument("--rounds", type=int, default=7, help="of runs (default 7)")
-    parser.add_argument("--seconds", type=float, default=0.02, help="of calls a round (default 0.02)")
+    parser.add_argument("--rounds", type=int, default=9, help="of runs (default 9)")
+    parser.add_argument("--seconds", type=float, default=0.01, help="of calls a round (default 0.01)")
     parser.add_argument("--measured", nargs="+", type=Path, help="JSON files whose run times are taken")
     parser.add_argument("--out", type=Path, help="a JSON file, written after every function")
     options = parser.parse_args(argv)

@@ -198,9 +198,12 @@ def _sort(equation: Equation, constants: Constants) -> Work:
 
 
 def _transform(equation: Equation, constants: Constants) -> Work:
-    lengths = math.prod(equation.params.get("fft_lengths", (2,)))
+    lengths = max(2, math.prod(equation.params["fft_lengths"]))
     size = max(equation.size, _entries(equation))
-    return Work(constants.library + size * math.log2(max(2, lengths)) * constants.fourier)
+    batch = size // lengths
+    doublings = size * math.log2(lengths)
+    time = constants.library + batch * constants.matrix + doublings * constants.fourier
+    return Work(time, 5 * doublings)
 
 
 def _factorisation(equation: Equation, constants: Constants) -> Work:
@@ -208,7 +211,8 @@ def _factorisation(equation: Equation, constants: Constants) -> Work:
     batch = math.prod(shape[:-2])
     count = max(equation.size, _entries(equation)) * (shape[-1] if shape else 1)
     wide = width(equation.inputs[0], constants)
-    return Work(batch * constants.library + count * constants.factored * wide)
+    time = constants.library + batch * constants.matrix + count * constants.factored * wide
+    return Work(time)
 
 
 register_estimate("dot_general", _product)

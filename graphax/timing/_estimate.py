@@ -55,7 +55,7 @@ def work_of(program: Flat, constants: Constants) -> Work:
         if not is_fused(equation):
             total = total.plus(of_kernel(equation, constants))
             if _fuses(equation):
-                total = total.plus(kernels.behind(equation.inputs))
+                total = total.plus(kernels.behind(equation.inputs, reducing=True))
     return total
 
 
@@ -104,14 +104,15 @@ class _Kernels:
                     found.append(value)
         return found
 
-    def behind(self, roots: Iterable[Value]) -> Work:
+    def behind(self, roots: Iterable[Value], reducing: bool = False) -> Work:
         """What a kernel computes on the way to certain values, from what is written."""
+        constants = replace(self._constants, entry=self._constants.inner) if reducing else self._constants
         total = Work()
         ahead = [self._maker[id(value)] for value in roots if id(value) in self._maker]
         seen = set(map(id, ahead))
         while ahead:
             equation = ahead.pop()
-            total = total.plus(fused(equation, self._constants))
+            total = total.plus(fused(equation, constants))
             for value in equation.inputs:
                 maker = self._maker.get(id(value))
                 if maker is None or id(value) in self._stops:
