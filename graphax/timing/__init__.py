@@ -2,16 +2,20 @@
 
 from ._calibrate import calibrate
 from ._constants import Constants, constants_for
-from ._equations import Work, register_estimate
-from ._estimate import estimated_seconds
-from ._flat import Equation
+from ._equations import Work, read, register_estimate, written
+from ._estimate import estimated_seconds, work_of
+from ._flat import Equation, Value
 
 __all__ = [
     "Constants",
     "Equation",
+    "Value",
     "Work",
     "calibrate",
     "constants_for",
     "estimated_seconds",
+    "read",
     "register_estimate",
+    "work_of",
+    "written",
 ]

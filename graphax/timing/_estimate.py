@@ -37,15 +37,19 @@ def estimated_seconds(program: Any, constants: Constants | None = None) -> float
     """
     constants = constants or constants_for()
     found = flat(program)
-    work = work_of(found, constants)
+    work = _work(found, constants)
     time = constants.call + len(found.outputs) * constants.result + work.nanoseconds
     if work.operations >= constants.inline:
         time += constants.handover
     return time * 1e-9
 
 
-def work_of(program: Flat, constants: Constants) -> Work:
-    """What a program takes, without the call."""
+def work_of(program: Any, constants: Constants) -> Work:
+    """What a program takes as a part of another one; arguments as for :func:`estimated_seconds`."""
+    return _work(flat(program), constants)
+
+
+def _work(program: Flat, constants: Constants) -> Work:
     kernels = _Kernels(program, constants)
     total = Work()
     for value in kernels.written:
@@ -89,7 +93,7 @@ class _Kernels:
         wanted = set(map(id, program.outputs))
         for equation in program.equations:
             repeats = equation.name == "broadcast_in_dim" and equation.size > equation.inputs[0].size
-            for value in equation.inputs:
+            for value in set(equation.inputs):
                 readers[id(value)] = readers.get(id(value), 0) + (2 if repeats else 1)
                 if not is_fused(equation) and not _fuses(equation):
                     wanted.add(id(value))
@@ -148,7 +152,7 @@ def _repeated(length: int, programs: Sequence[Flat], constants: Constants) -> Wo
     """What a loop takes."""
 
     def step(each: float, constants: Constants) -> Work:
-        return functools.reduce(Work.plus, (work_of(program, constants) for program in programs), Work(each))
+        return functools.reduce(Work.plus, (_work(program, constants) for program in programs), Work(each))
 
     once = step(constants.step, constants)
     if once.bytes <= constants.quick_bytes:
@@ -157,14 +161,13 @@ def _repeated(length: int, programs: Sequence[Flat], constants: Constants) -> Wo
 
 
 def _cond(equation: Equation, constants: Constants) -> Work:
-    branches = [work_of(flat(branch, equation.needed), constants) for branch in equation.params["branches"]]
+    branches = [_work(flat(branch, equation.needed), constants) for branch in equation.params["branches"]]
     longest = max(branches, key=lambda work: work.nanoseconds, default=Work())
     return longest.plus(Work(constants.branch))
 
 
 def _linear_solve(equation: Equation, constants: Constants) -> Work:
-    solve = equation.params["jaxprs"].solve
-    return work_of(flat(solve), constants)
+    return work_of(equation.params["jaxprs"].solve, constants)
 
 
 register_estimate("scan", _scan)
