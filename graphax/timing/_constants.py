@@ -37,6 +37,7 @@ class Constants:
         fresh: arrays of more bytes than that are so large.
         entry: an operation on an entry within a kernel.
         inner: one within a kernel that reduces.
+        branched: one of an entry that is padded, or joined to those of other arrays.
         division: a division or a square root.
         function: an elementary function.
         moved: an entry that is read far from the one before it.
@@ -71,6 +72,7 @@ class Constants:
     fresh: float
     entry: float
     inner: float
+    branched: float
     division: float
     function: float
     moved: float

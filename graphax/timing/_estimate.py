@@ -5,10 +5,22 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._constants import Constants, constants_for
-from ._equations import EXPENSIVE, RENAMED, Work, fused, is_fused, of_kernel, register_estimate, written
+from ._equations import (
+    CHOSEN,
+    EXPENSIVE,
+    RENAMED,
+    Work,
+    entries_read,
+    fused,
+    is_fused,
+    of_kernel,
+    operations,
+    register_estimate,
+    written,
+)
 from ._flat import Equation, Flat, Value, flat, programs_in, scanned
 
 #: How many steps a loop takes of which that is not known.
@@ -54,12 +66,12 @@ def _work(program: Flat, constants: Constants) -> Work:
     total = Work()
     for value in kernels.written:
         total = total.plus(Work(constants.kernel)).plus(written([value], constants))
-        total = total.plus(kernels.behind([value]))
+        total = total.plus(kernels.of_written(value))
     for equation in program.equations:
         if not is_fused(equation):
             total = total.plus(of_kernel(equation, constants))
             if _fuses(equation):
-                total = total.plus(kernels.behind(equation.inputs, reducing=True))
+                total = total.plus(kernels.of_read(equation.inputs))
     return total
 
 
@@ -86,6 +98,7 @@ class _Kernels:
         }
         self.written = self._find_written(program)
         self._stops = set(map(id, self.written))
+        self._branched = replace(constants, entry=constants.branched)
         self._left = _MOST_STEPS
 
     def _find_written(self, program: Flat) -> list[Value]:
@@ -108,26 +121,60 @@ class _Kernels:
                     found.append(value)
         return found
 
-    def behind(self, roots: Iterable[Value], reducing: bool = False) -> Work:
-        """What a kernel computes on the way to certain values, from what is written."""
-        constants = replace(self._constants, entry=self._constants.inner) if reducing else self._constants
-        total = Work()
-        ahead = [self._maker[id(value)] for value in roots if id(value) in self._maker]
-        seen = set(map(id, ahead))
+    def of_written(self, value: Value) -> Work:
+        """What the kernel computes that writes a value."""
+        return self._computed([_Made(self._maker[id(value)], value.size, self._constants, set())])
+
+    def of_read(self, values: Iterable[Value]) -> Work:
+        """What a kernel computes that reduces values which are not written."""
+        constants = replace(self._constants, entry=self._constants.inner)
+        makers = {id(maker): (maker, value.size) for value in values if (maker := self._fused_maker(value))}
+        beside = set(makers)
+        return self._computed([_Made(maker, size, constants, beside) for maker, size in makers.values()])
+
+    def _fused_maker(self, value: Value) -> Equation | None:
+        """What makes a value that is not written."""
+        return None if id(value) in self._stops else self._maker.get(id(value))
+
+    def _computed(self, ahead: list[_Made]) -> Work:
+        """What equations take within a kernel, and those that make what they read."""
+        time = total = 0.0
+        counted = {id(made.equation): made.equation for made in ahead}
         while ahead:
-            equation = ahead.pop()
-            total = total.plus(fused(equation, constants))
-            for value in equation.inputs:
-                maker = self._maker.get(id(value))
-                if maker is None or id(value) in self._stops:
-                    total = total.plus(Work(0, 0, value.size * value.itemsize))
-                elif id(maker) not in seen:
-                    seen.add(id(maker))
-                    ahead.append(maker)
+            equation, entries, constants, beside = ahead.pop()
+            time += fused(equation, entries, constants)
+            counted[id(equation)] = equation
+            if equation.name in CHOSEN:
+                constants, beside = self._branched, set()
+            for operand in equation.inputs:
+                maker = self._fused_maker(operand)
+                if maker is None:
+                    total += operand.size * operand.itemsize
+                elif id(maker) not in beside:
+                    beside.add(id(maker))
+                    ahead.append(_Made(maker, entries_read(equation, operand, entries), constants, beside))
+                if equation.name in CHOSEN:
+                    beside = set()
             self._left -= 1
             if self._left < 0:  # from here on everything counts once
                 self._stops.update(id(value) for value in equation.outputs)
-        return total
+        return Work(time, sum(map(operations, counted.values())), total)
+
+
+class _Made(NamedTuple):
+    """An equation that is carried out within a kernel.
+
+    Attributes:
+        equation: the equation.
+        entries: for how many entries of its result.
+        constants: those of the device, where it is carried out.
+        beside: what is carried out beside it for the same entries, and not again.
+    """
+
+    equation: Equation
+    entries: float
+    constants: Constants
+    beside: set[int]
 
 
 #: So many operations are looked at in kernels that compute them anew.

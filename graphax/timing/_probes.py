@@ -34,6 +34,7 @@ def probes() -> Iterator[Probe]:
     yield Probe(_branching(40), (_drawn(8, 8), _drawn(8)))
     yield Probe(lambda x: sum(jnp.pad(x, ((0, 0), (k, 9 - k))) for k in range(10)), (_drawn(2000, 4),))
     yield Probe(lambda x: jnp.concatenate([x * k for k in range(5)], 1), (_drawn(5000, 4),))
+    yield Probe(_joined, (_drawn(10_000, 4),))
     for shapes in (((4000, 3, 3), (4000, 3, 1)), ((1000, 8, 8), (1000, 8, 8)), ((200, 64, 64), (200, 64, 1))):
         yield Probe(jnp.matmul, (_drawn(*shapes[0]), _drawn(*shapes[1])))
     yield Probe(jnp.matmul, (_drawn(4096, 16), _drawn(16, 16)))
@@ -112,6 +113,11 @@ def _branching(length: int) -> Callable[..., Any]:
         return total
 
     return fun
+
+
+def _joined(x: jax.Array) -> jax.Array:
+    left, right = _polynomial(10)(x), _polynomial(10)(x * 2)
+    return jnp.concatenate([left * right, left + right], 1)
 
 
 def _divisions(x: jax.Array) -> jax.Array:

@@ -79,10 +79,11 @@ def test_operations_on_entries_are_fused_and_products_are_not():
 
 def test_what_is_not_needed_or_known_or_computed_already_takes_no_time():
     x = of_size(50, 50)
+    numbers = np.arange(2500, dtype=np.float32)
 
     def with_more(x):
         jnp.linalg.inv(x)  # nobody reads it
-        known = jnp.sin(jnp.arange(2500, dtype=x.dtype)).reshape(50, 50)
+        known = jnp.sin(jnp.asarray(numbers)).reshape(50, 50)
         y = jnp.tanh(x @ x)
         again = jnp.tanh(x @ x)
         return y + again + known
