@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.interpreters import mlir
 
+from ..timing import Constants, Equation, Work, read, register_estimate, work_of, written
 from . import _triton
 from ._partition import partitioned
 from ._primitive import Kernel, kernel_p, plain_form
@@ -159,3 +160,19 @@ def _unrolled(kernel: Kernel, results: Sequence[Any], batch: tuple[int, ...]) ->
 mlir.register_lowering(kernel_p, _lower_plain)
 mlir.register_lowering(kernel_p, _lower_by(_on_cpu, _is_quick_or_wide), platform="cpu")
 mlir.register_lowering(kernel_p, _lower_by(_on_gpu, _is_short_or_busy), platform="cuda")
+
+
+def _estimate(equation: Equation, constants: Constants) -> Work:
+    """What a kernel takes, in the form that runs on the default platform."""
+    kernel, batch, mapped = (equation.params[name] for name in ("kernel", "batch", "mapped"))
+    rows = math.prod(batch)
+    repays = _is_short_or_busy if jax.default_backend() == "gpu" else _is_quick_or_wide
+    if unavailable() is not None or not (kernel.insist or repays(kernel, rows)):
+        types = [jax.ShapeDtypeStruct(value.shape, value.dtype) for value in equation.inputs]
+        return work_of(jax.make_jaxpr(plain_form(kernel, batch, mapped))(*types), constants)
+    lanes = _ROWS if rows >= _ROWS else 1
+    time = constants.kernel + constants.cycle * cycles(kernel.program) * rows / lanes
+    return Work(time).plus(read(equation.inputs, constants)).plus(written(equation.outputs, constants))
+
+
+register_estimate(kernel_p.name, _estimate)

@@ -2,18 +2,22 @@
 
 from ._calibrate import calibrate
 from ._constants import Constants, constants_for, kind_of
-from ._equations import Work, register_estimate
-from ._estimate import estimated_seconds, seconds_by_line
-from ._flat import Equation
+from ._equations import Work, read, register_estimate, written
+from ._estimate import estimated_seconds, seconds_by_line, work_of
+from ._flat import Equation, Value
 
 __all__ = [
     "Constants",
     "Equation",
+    "Value",
     "Work",
     "calibrate",
     "constants_for",
     "estimated_seconds",
     "kind_of",
+    "read",
     "register_estimate",
     "seconds_by_line",
+    "work_of",
+    "written",
 ]

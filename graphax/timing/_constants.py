@@ -36,6 +36,8 @@ class Constants:
         fresh_byte: a byte that is written of an array so large that its memory was not there before.
         fresh: arrays of more bytes than that are so large.
         entry: an operation on an entry within a kernel.
+        inner: one within a kernel that reduces.
+        branched: one of an entry that is padded, or joined to those of other arrays.
         division: a division or a square root.
         function: an elementary function.
         moved: an entry that is read far from the one before it.
@@ -48,6 +50,7 @@ class Constants:
         multiply: a multiplication of a product, with its addition.
         convolved: one of a convolution.
         library: a call of a routine for factorisations or transforms.
+        matrix: a matrix of a batch in such a call.
         factored: a multiplication of a factorisation.
         fourier: an entry of a Fourier transform, for each doubling of its length.
         sorted: an entry that is sorted, for each doubling.
@@ -68,6 +71,8 @@ class Constants:
     fresh_byte: float
     fresh: float
     entry: float
+    inner: float
+    branched: float
     division: float
     function: float
     moved: float
@@ -80,6 +85,7 @@ class Constants:
     multiply: float
     convolved: float
     library: float
+    matrix: float
     factored: float
     fourier: float
     sorted: float

@@ -49,12 +49,14 @@ def register_estimate(names: str | Iterable[str], estimate: Estimate) -> None:
 
 #: Operations that are no work: where an entry is to be found is known.
 _PLACED = frozenset(
-    "reshape squeeze expand_dims broadcast_in_dim iota bitcast_convert_type slice split full_like".split()
+    "reshape squeeze expand_dims broadcast_in_dim iota bitcast_convert_type slice split unstack full_like "
+    "real imag complex".split()
 )
 #: What of these leaves the entries of an array where they are.
 RENAMED = frozenset("reshape squeeze expand_dims bitcast_convert_type".split())
 _MOVED = frozenset("transpose rev".split())
-_CHOSEN = frozenset("pad concatenate stack".split())
+#: Entries that are computed in branches, each by itself.
+CHOSEN = frozenset("pad concatenate stack".split())
 _GATHERED = frozenset("gather dynamic_slice".split())
 _DIVISIONS = frozenset("div rem sqrt".split())
 _FUNCTIONS = frozenset(
@@ -64,16 +66,14 @@ _FUNCTIONS = frozenset(
 )
 _SIMPLE = frozenset(
     "add sub mul neg abs sign max min floor ceil round clamp select_n and or xor not eq ne lt le gt ge "
-    "is_finite convert_element_type integer_pow square add_any real imag conj complex nextafter shift_left "
+    "is_finite convert_element_type integer_pow square add_any conj nextafter shift_left "
     "shift_right_logical shift_right_arithmetic reduce_precision population_count clz copysign".split()
 )
-_FUSED = _PLACED | _MOVED | _CHOSEN | _GATHERED | _DIVISIONS | _FUNCTIONS | _SIMPLE
+_FUSED = _PLACED | _MOVED | CHOSEN | _GATHERED | _DIVISIONS | _FUNCTIONS | _SIMPLE
 #: Computed once, and written, if several kernels read it.
 EXPENSIVE = _DIVISIONS | _FUNCTIONS
 #: Arrays are chosen among by so many comparisons as long as a padded one takes.
 _SEVERAL = 5
-#: Not counted among the operations.
-_UNCOUNTED = frozenset("real imag complex".split())
 
 
 def is_fused(equation: Equation) -> bool:
@@ -84,26 +84,50 @@ def is_fused(equation: Equation) -> bool:
     return equation.name in _FUSED
 
 
-def fused(equation: Equation, constants: Constants) -> Work:
-    """What an equation takes within a kernel."""
-    name, size = equation.name, equation.size
+def fused(equation: Equation, entries: float, constants: Constants) -> float:
+    """Nanoseconds that an equation takes within a kernel, for so many entries of its result."""
+    name = equation.name
     if name in _PLACED:
-        return Work()
+        return 0.0
     if name in _MOVED:
-        return Work(size * constants.moved)
-    if name in _CHOSEN:
-        return Work(size * constants.chosen * max(1.0, len(equation.inputs) / _SEVERAL))
+        return entries * constants.moved
+    if name in CHOSEN:
+        return entries * constants.chosen * max(1.0, len(equation.inputs) / _SEVERAL)
     if name in _GATHERED:
-        return Work(size * constants.gathered)
-    wide = width(equation.outputs[0], constants)
+        return entries * constants.gathered
+    each = constants.entry * _operations(equation)
     if name in _FUNCTIONS:
-        return Work(size * wide * constants.function)
+        each = constants.function
     if name in _DIVISIONS:
-        return Work(size * wide * constants.division, size)
-    times = 1
-    if name == "integer_pow":
-        times = max(1, math.ceil(math.log2(max(1, abs(equation.params["y"])))))
-    return Work(size * wide * times * constants.entry, 0 if name in _UNCOUNTED else size * times)
+        each = constants.division
+    return entries * each * width(equation.outputs[0], constants)
+
+
+def operations(equation: Equation) -> int:
+    """How many floating-point operations an equation is that is fused."""
+    counted = equation.name in _SIMPLE | _DIVISIONS | {"dot_general"}
+    return equation.size * _operations(equation) if counted else 0
+
+
+def _operations(equation: Equation) -> int:
+    """How many an entry takes."""
+    if equation.name != "integer_pow":
+        return 1
+    return max(1, math.ceil(math.log2(max(1, abs(equation.params["y"])))))
+
+
+def entries_read(equation: Equation, operand: Value, entries: float) -> float:
+    """How many entries of an operand are computed for so many of the result."""
+    name = equation.name
+    if name in CHOSEN:
+        return entries * min(1.0, operand.size / max(1, equation.size))
+    if name == "broadcast_in_dim" and equation.outputs[0].shape:
+        # What does not change along the last axis is computed once for all of it.
+        last = len(equation.outputs[0].shape) - 1
+        kept = equation.params["broadcast_dimensions"]
+        if last not in kept or operand.shape[kept.index(last)] == 1:
+            return max(operand.size, entries / max(1, equation.outputs[0].shape[last]))
+    return entries
 
 
 def width(value: Value, constants: Constants) -> float:
@@ -198,9 +222,12 @@ def _sort(equation: Equation, constants: Constants) -> Work:
 
 
 def _transform(equation: Equation, constants: Constants) -> Work:
-    lengths = math.prod(equation.params.get("fft_lengths", (2,)))
+    lengths = max(2, math.prod(equation.params["fft_lengths"]))
     size = max(equation.size, _entries(equation))
-    return Work(constants.library + size * math.log2(max(2, lengths)) * constants.fourier)
+    batch = size // lengths
+    doublings = size * math.log2(lengths)
+    time = constants.library + batch * constants.matrix + doublings * constants.fourier
+    return Work(time, 5 * doublings)
 
 
 def _factorisation(equation: Equation, constants: Constants) -> Work:
@@ -208,7 +235,8 @@ def _factorisation(equation: Equation, constants: Constants) -> Work:
     batch = math.prod(shape[:-2])
     count = max(equation.size, _entries(equation)) * (shape[-1] if shape else 1)
     wide = width(equation.inputs[0], constants)
-    return Work(batch * constants.library + count * constants.factored * wide)
+    time = constants.library + batch * constants.matrix + count * constants.factored * wide
+    return Work(time)
 
 
 register_estimate("dot_general", _product)

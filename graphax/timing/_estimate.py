@@ -6,12 +6,24 @@ import collections
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from jax.extend import source_info_util
 
 from ._constants import Constants, constants_for
-from ._equations import EXPENSIVE, RENAMED, Work, fused, is_fused, of_kernel, register_estimate, written
+from ._equations import (
+    CHOSEN,
+    EXPENSIVE,
+    RENAMED,
+    Work,
+    entries_read,
+    fused,
+    is_fused,
+    of_kernel,
+    operations,
+    register_estimate,
+    written,
+)
 from ._flat import Equation, Flat, Value, flat, programs_in, scanned
 
 #: How many steps a loop takes of which that is not known.
@@ -40,28 +52,16 @@ def estimated_seconds(program: Any, constants: Constants | None = None) -> float
     """
     constants = constants or constants_for()
     found = flat(program)
-    work = work_of(found, constants)
+    work = _work(found, constants)
     time = constants.call + len(found.outputs) * constants.result + work.nanoseconds
     if work.operations >= constants.inline:
         time += constants.handover
     return time * 1e-9
 
 
-def work_of(program: Flat, constants: Constants) -> Work:
-    """What a program takes, without the call."""
-    return functools.reduce(Work.plus, (work for _, work in kernels_of(program, constants)), Work())
-
-
-def kernels_of(program: Flat, constants: Constants) -> Iterator[tuple[Equation, Work]]:
-    """The kernels of a program, each by the last of its equations, and what they take."""
-    kernels = _Kernels(program, constants)
-    for value in kernels.written:
-        work = Work(constants.kernel).plus(written([value], constants)).plus(kernels.behind([value]))
-        yield kernels.maker(value), work
-    for equation in program.equations:
-        if not is_fused(equation):
-            work = of_kernel(equation, constants)
-            yield equation, work.plus(kernels.behind(equation.inputs)) if _fuses(equation) else work
+def work_of(program: Any, constants: Constants) -> Work:
+    """What a program takes as a part of another one; arguments as for :func:`estimated_seconds`."""
+    return _work(flat(program), constants)
 
 
 def seconds_by_line(program: Any, constants: Constants | None = None) -> dict[str, float]:
@@ -71,15 +71,31 @@ def seconds_by_line(program: Any, constants: Constants | None = None) -> dict[st
         program, constants: as for :func:`estimated_seconds`.
 
     Returns:
-        seconds for every line, as ``file.py:line (function)``, the longest first; those of the call are under
-        no line.
+        seconds for every line, as ``file.py:line (function)``, the longest first; what is of no line is under
+        an empty one.
     """
     constants = constants or constants_for()
     found: collections.defaultdict[str, float] = collections.defaultdict(float)
-    for equation, work in kernels_of(flat(program), constants):
+    for equation, work in _kernels_of(flat(program), constants):
         line = source_info_util.summarize(equation.source_info) if equation.source_info else ""
         found[line] += work.nanoseconds * 1e-9
     return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def _work(program: Flat, constants: Constants) -> Work:
+    return functools.reduce(Work.plus, (work for _, work in _kernels_of(program, constants)), Work())
+
+
+def _kernels_of(program: Flat, constants: Constants) -> Iterator[tuple[Equation, Work]]:
+    """The kernels of a program, each by the last of its equations, and what they take."""
+    kernels = _Kernels(program, constants)
+    for value in kernels.written:
+        work = Work(constants.kernel).plus(written([value], constants)).plus(kernels.of_written(value))
+        yield kernels.maker(value), work
+    for equation in program.equations:
+        if not is_fused(equation):
+            work = of_kernel(equation, constants)
+            yield equation, work.plus(kernels.of_read(equation.inputs)) if _fuses(equation) else work
 
 
 def _fuses(equation: Equation) -> bool:
@@ -105,6 +121,7 @@ class _Kernels:
         }
         self.written = self._find_written(program)
         self._stops = set(map(id, self.written))
+        self._branched = replace(constants, entry=constants.branched)
         self._left = _MOST_STEPS
 
     def _find_written(self, program: Flat) -> list[Value]:
@@ -112,7 +129,7 @@ class _Kernels:
         wanted = set(map(id, program.outputs))
         for equation in program.equations:
             repeats = equation.name == "broadcast_in_dim" and equation.size > equation.inputs[0].size
-            for value in equation.inputs:
+            for value in set(equation.inputs):
                 readers[id(value)] = readers.get(id(value), 0) + (2 if repeats else 1)
                 if not is_fused(equation) and not _fuses(equation):
                     wanted.add(id(value))
@@ -131,25 +148,60 @@ class _Kernels:
         """The equation whose result a value is that is written."""
         return self._maker[id(value)]
 
-    def behind(self, roots: Iterable[Value]) -> Work:
-        """What a kernel computes on the way to certain values, from what is written."""
-        total = Work()
-        ahead = [self._maker[id(value)] for value in roots if id(value) in self._maker]
-        seen = set(map(id, ahead))
+    def of_written(self, value: Value) -> Work:
+        """What the kernel computes that writes a value."""
+        return self._computed([_Made(self._maker[id(value)], value.size, self._constants, set())])
+
+    def of_read(self, values: Iterable[Value]) -> Work:
+        """What a kernel computes that reduces values which are not written."""
+        constants = replace(self._constants, entry=self._constants.inner)
+        makers = {id(maker): (maker, value.size) for value in values if (maker := self._fused_maker(value))}
+        beside = set(makers)
+        return self._computed([_Made(maker, size, constants, beside) for maker, size in makers.values()])
+
+    def _fused_maker(self, value: Value) -> Equation | None:
+        """What makes a value that is not written."""
+        return None if id(value) in self._stops else self._maker.get(id(value))
+
+    def _computed(self, ahead: list[_Made]) -> Work:
+        """What equations take within a kernel, and those that make what they read."""
+        time = total = 0.0
+        counted = {id(made.equation): made.equation for made in ahead}
         while ahead:
-            equation = ahead.pop()
-            total = total.plus(fused(equation, self._constants))
-            for value in equation.inputs:
-                maker = self._maker.get(id(value))
-                if maker is None or id(value) in self._stops:
-                    total = total.plus(Work(0, 0, value.size * value.itemsize))
-                elif id(maker) not in seen:
-                    seen.add(id(maker))
-                    ahead.append(maker)
+            equation, entries, constants, beside = ahead.pop()
+            time += fused(equation, entries, constants)
+            counted[id(equation)] = equation
+            if equation.name in CHOSEN:
+                constants, beside = self._branched, set()
+            for operand in equation.inputs:
+                maker = self._fused_maker(operand)
+                if maker is None:
+                    total += operand.size * operand.itemsize
+                elif id(maker) not in beside:
+                    beside.add(id(maker))
+                    ahead.append(_Made(maker, entries_read(equation, operand, entries), constants, beside))
+                if equation.name in CHOSEN:
+                    beside = set()
             self._left -= 1
             if self._left < 0:  # from here on everything counts once
                 self._stops.update(id(value) for value in equation.outputs)
-        return total
+        return Work(time, sum(map(operations, counted.values())), total)
+
+
+class _Made(NamedTuple):
+    """An equation that is carried out within a kernel.
+
+    Attributes:
+        equation: the equation.
+        entries: for how many entries of its result.
+        constants: those of the device, where it is carried out.
+        beside: what is carried out beside it for the same entries, and not again.
+    """
+
+    equation: Equation
+    entries: float
+    constants: Constants
+    beside: set[int]
 
 
 #: So many operations are looked at in kernels that compute them anew.
@@ -174,7 +226,7 @@ def _repeated(length: int, programs: Sequence[Flat], constants: Constants) -> Wo
     """What a loop takes."""
 
     def step(each: float, constants: Constants) -> Work:
-        return functools.reduce(Work.plus, (work_of(program, constants) for program in programs), Work(each))
+        return functools.reduce(Work.plus, (_work(program, constants) for program in programs), Work(each))
 
     once = step(constants.step, constants)
     if once.bytes <= constants.quick_bytes:
@@ -183,14 +235,13 @@ def _repeated(length: int, programs: Sequence[Flat], constants: Constants) -> Wo
 
 
 def _cond(equation: Equation, constants: Constants) -> Work:
-    branches = [work_of(flat(branch, equation.needed), constants) for branch in equation.params["branches"]]
+    branches = [_work(flat(branch, equation.needed), constants) for branch in equation.params["branches"]]
     longest = max(branches, key=lambda work: work.nanoseconds, default=Work())
     return longest.plus(Work(constants.branch))
 
 
 def _linear_solve(equation: Equation, constants: Constants) -> Work:
-    solve = equation.params["jaxprs"].solve
-    return work_of(flat(solve), constants)
+    return work_of(equation.params["jaxprs"].solve, constants)
 
 
 register_estimate("scan", _scan)

@@ -18,7 +18,8 @@ class Value:
     Attributes:
         shape: its shape.
         dtype: its type.
-        known: whether it depends on no argument, so that it is computed when the program is compiled.
+        known: whether it is computed when the program is compiled: it depends on no argument, and on nothing
+            that compilers rather compute again than keep.
     """
 
     shape: tuple[int, ...]
@@ -133,7 +134,7 @@ class _Builder:
         key = _key(name, params, inputs)
         if key is not None and key in self._found:
             return self._found[key]
-        known = all(value.known for value in inputs) and not any(programs_in(params))
+        known = all(value.known for value in inputs) and not (name in _UNFOLDED or any(programs_in(params)))
         outputs = tuple(_value(variable, known) for variable in equation.outvars)
         if not known:
             needed = (True,) * len(outputs)
@@ -154,6 +155,8 @@ class _Builder:
 
 #: What does nothing to an array.
 _SAME = frozenset({"stop_gradient", "copy", "copy_p", "optimization_barrier", "sharding_constraint"})
+#: What compilers do not compute once and for all, of small arguments as it is.
+_UNFOLDED = frozenset({"iota", "pad"})
 #: Primitives that hold a program and do more with it than to call it.
 _NOT_CALLS = frozenset(
     "scan while cond scatter reduce reduce_window reduce_precision sort select_and_scatter "

@@ -26,14 +26,15 @@ class Probe(NamedTuple):
 def probes() -> Iterator[Probe]:
     """Programs in each of which something takes most of the time; those that matter most come first."""
     yield Probe(lambda x: x + 1, (_drawn(16),))
-    yield Probe(_polynomial(1000), (_drawn(4),))
+    yield Probe(_polynomial(10), (_drawn(100),))
     yield Probe(lambda x: [x * k for k in range(30)], (_drawn(16),))
-    for size, length in ((3, 400), (8, 100), (40, 40), (300, 4)):
+    for size, length in ((3, 50), (8, 50), (40, 20), (300, 2)):
         yield Probe(_products(length), (_drawn(size, size), _drawn(size)))
         yield Probe(_products(length), (_drawn(size, size), _drawn(size, size)))
-    yield Probe(_branching(60), (_drawn(8, 8), _drawn(8)))
+    yield Probe(_branching(40), (_drawn(8, 8), _drawn(8)))
     yield Probe(lambda x: sum(jnp.pad(x, ((0, 0), (k, 9 - k))) for k in range(10)), (_drawn(2000, 4),))
     yield Probe(lambda x: jnp.concatenate([x * k for k in range(5)], 1), (_drawn(5000, 4),))
+    yield Probe(_joined, (_drawn(10_000, 4),))
     for shapes in (((4000, 3, 3), (4000, 3, 1)), ((1000, 8, 8), (1000, 8, 8)), ((200, 64, 64), (200, 64, 1))):
         yield Probe(jnp.matmul, (_drawn(*shapes[0]), _drawn(*shapes[1])))
     yield Probe(jnp.matmul, (_drawn(4096, 16), _drawn(16, 16)))
@@ -51,13 +52,18 @@ def probes() -> Iterator[Probe]:
         yield Probe(lambda x: jnp.sort(x), (_drawn(size),))
         yield Probe(lambda x: jnp.sum(x.reshape(-1, 20) ** 2, 1), (_drawn(size),))
         yield Probe(lambda x: jnp.sum(x.reshape(-1, 20) ** 2, 0), (_drawn(size),))
+    yield Probe(lambda x: jnp.sum(_polynomial(30)(x.reshape(-1, 20)), 1), (_drawn(100_000),))
     yield Probe(_steps(500, lambda x: x * 0.9 + 0.1), (_drawn(8),))
+    yield Probe(_steps(200, _several_products), (_drawn(20, 20),))
+    yield Probe(_steps(200, lambda x: x * 0.9 + 0.1), (_drawn(400),))
     yield Probe(_steps(200, lambda x: (x - x[::-1] * x.sum()) * 0.1), (_drawn(400),))
     yield Probe(_steps(200, _either), (_drawn(400),))
     for size in (4, 60):
         matrix = np.asarray(_drawn(size, size)) + size * np.eye(size, dtype=np.float32)
         yield Probe(jnp.linalg.solve, (jnp.asarray(matrix), _drawn(size)))
         yield Probe(jnp.linalg.cholesky, (jnp.asarray(matrix + matrix.T),))
+    many = np.asarray(_drawn(1000, 4, 4)) + 4 * np.eye(4, dtype=np.float32)
+    yield Probe(jnp.linalg.solve, (jnp.asarray(many), _drawn(1000, 4, 1)))
     for size in (64, 4096):
         yield Probe(lambda x: jnp.abs(jnp.fft.fft(x)), (_drawn(size),))
     yield Probe(_convolved, (_drawn(2, 4, 20, 20), _drawn(8, 4, 3, 3)))
@@ -109,6 +115,11 @@ def _branching(length: int) -> Callable[..., Any]:
     return fun
 
 
+def _joined(x: jax.Array) -> jax.Array:
+    left, right = _polynomial(10)(x), _polynomial(10)(x * 2)
+    return jnp.concatenate([left * right, left + right], 1)
+
+
 def _divisions(x: jax.Array) -> jax.Array:
     total = x
     for _ in range(20):
@@ -123,6 +134,13 @@ def _reversals(x: jax.Array) -> jax.Array:
 
 def _steps(length: int, step: Callable[..., Any]) -> Callable[..., Any]:
     return lambda x: lax.scan(lambda x, _: (step(x), x[0]), x, None, length)
+
+
+def _several_products(x: jax.Array) -> jax.Array:
+    vector = x[0]
+    for _ in range(10):
+        vector = x @ vector
+    return x + vector
 
 
 def _either(x: jax.Array) -> jax.Array:
