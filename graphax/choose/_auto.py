@@ -68,9 +68,9 @@ def auto(graph: ComputationalGraph) -> tuple[int, ...]:
     graph = graph.executed()
     if len(graph.eliminable) < 2:
         return graph.eliminable
-    known = recall(graph, lambda cost: _is_beaten(graph, cost))
+    known = known_order(graph)
     if known is None:
-        found = _search(graph)
+        found = search_briefly(graph)
         worth = len(found.order) >= _WORTH_KEEPING and found.cost < math.inf
         file = record(graph, found.order, method=found.method) if worth else None
         known = keep(graph, found, file)
@@ -113,25 +113,26 @@ def remember(
     if len(vertices) < 2:
         return False
     cost = graph.cost(vertices).mults
-    before = recall(graph, lambda cost: _is_beaten(graph, cost))
-    if cost >= (before or _search(graph)).cost:
+    before = known_order(graph)
+    if cost >= (before or search_briefly(graph)).cost:
         return False
     file = record(graph, vertices, method=method, seed=seed, seconds=seconds, task=task)
     return keep(graph, Found(vertices, cost, method), file, insist=True).order == vertices
 
 
-def known_or_found(graph: ComputationalGraph, worth: Callable[[Found], int]) -> tuple[int, ...]:
-    """What :func:`auto` knows of a graph, or what a search finds that takes no more work than it is worth.
+def known_order(graph: ComputationalGraph) -> Found | None:
+    """What :func:`auto` knows of a graph that is executed, in this process or by the order store."""
+    return recall(graph, lambda cost: _is_beaten(graph, cost))
+
+
+def search_briefly(graph: ComputationalGraph, worth: Callable[[Found], int] | None = None) -> Found:
+    """A cheap order, found without looking anything up.
 
     Args:
         graph: the graph that is executed.
-        worth: of the cheapest classical order, how much work it is worth to look for a cheaper one.
+        worth: of the cheapest classical order, how much work it is worth to look for a cheaper one; if left
+            out, in proportion to what it takes to compile and to run.
     """
-    return (recall(graph, lambda cost: _is_beaten(graph, cost)) or _search(graph, worth)).order
-
-
-def _search(graph: ComputationalGraph, worth: Callable[[Found], int] | None = None) -> Found:
-    """A cheap order, found without looking anything up; ``worth`` is as for :func:`known_or_found`."""
     best = classical = Found(reverse(graph), math.inf, "reverse")
     with contextlib.suppress(OutOfWork):
         for best in _ever_cheaper(graph, worth):

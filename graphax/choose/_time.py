@@ -12,15 +12,16 @@ from .._elimination import Costing, Elimination, OutOfWork
 from .._graph import ComputationalGraph
 from ..sparse import ZERO, Execution, Structure, execution_of_product, execution_of_sum
 from ..timing import Constants, constants_for
-from ._auto import known_or_found
+from ._auto import known_order, search_briefly
 from ._heuristics import forward, reverse
 from ._store import Found
 
 # Another order is taken where it is estimated to take so much less time, on top of what calls take at least,
 # for no more than so many times the operations: in a batch they are what counts.
 _MARGIN, _CALL, _TIMES = 0.9, 3000.0, 2
-# For every nanosecond so much work, as Costing counts it, is worth a search: the time of 3000 runs.
-_WORK = 8
+# So much work, as Costing counts it, is worth a search for every nanosecond, the time of 3000 runs; and for
+# every vertex, well below the time in which it is traced and compiled.
+_WORK, _PER_VERTEX = 8, 200
 # Pricing a classical order may take so much work.
 _PRICING = 2_500_000
 
@@ -45,12 +46,13 @@ def quickest(graph: ComputationalGraph) -> tuple[int, ...]:
     if len(graph.eliminable) < 2:
         return graph.eliminable
     constants = constants_for()
-    key = graph.fingerprint, constants
+    known = known_order(graph)
+    key = graph.fingerprint, known and known.order, constants
     with _lock:
         if key in _known:
             _known.move_to_end(key)
             return _known[key]
-    found = _quickest(graph, _Pricing(graph, constants))
+    found = _quickest(graph, known, _Pricing(graph, constants))
     with _lock:
         _known[key] = found
         while len(_known) > _MEMORY:
@@ -64,16 +66,16 @@ def forget() -> None:
         _known.clear()
 
 
-_known: OrderedDict[tuple[str, Constants], tuple[int, ...]] = OrderedDict()
+_known: OrderedDict[tuple[str, tuple[int, ...] | None, Constants], tuple[int, ...]] = OrderedDict()
 _lock = threading.Lock()
 _MEMORY = 1024
 
 
-def _quickest(graph: ComputationalGraph, pricing: _Pricing) -> tuple[int, ...]:
+def _quickest(graph: ComputationalGraph, known: Found | None, pricing: _Pricing) -> tuple[int, ...]:
     def worth(found: Found) -> int:
-        return int(_WORK * pricing.of(found.order).nanoseconds)
+        return int(_WORK * pricing.of(found.order).nanoseconds + _PER_VERTEX * len(found.order))
 
-    found = known_or_found(graph, worth)
+    found = (known or search_briefly(graph, worth)).order
     with contextlib.suppress(OutOfWork):
         first = pricing.of(found)
         limit = _MARGIN * (first.nanoseconds + _CALL)

@@ -76,11 +76,10 @@ class Ranges:
 
 
 def _range_of_array(value: Any) -> Range:
-    if isinstance(value, Tracer) or np.size(value) > _LARGEST or not np.size(value):
+    kind = getattr(np.result_type(value) if np.isscalar(value) else value.dtype, "kind", "")
+    if isinstance(value, Tracer) or kind not in "biuf" or not 0 < np.size(value) <= _LARGEST:
         return EVERYTHING
     array = np.asarray(value)
-    if array.dtype.kind not in "biuf":
-        return EVERYTHING
     return _without_nan(Range(float(array.min()), float(array.max())))
 
 

@@ -12,10 +12,10 @@ _numbering _tables _fingerprint _describe _graph _linearize _elimination _elimin
 choose
 _accumulate
 search orders
-_arguments _application _assemble _fallback _pullback _reverse_mode _matrix_free
+_arguments _application _assemble _fallback _pullback _reverse_mode _matrix_free _modes _tuned
 kernels
 _jacobian _gradient _hessian
-drawing equinox
+drawing equinox tuning
 """
 
 

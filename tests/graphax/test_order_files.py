@@ -344,8 +344,8 @@ def cost_in(graph):
 def test_remembering_in_a_folder_that_cannot_be_written_to_warns_each_time(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("text")
     graph = graph_of("KerrSen")
-    order, dear = _auto._search(graph).order, orders.forward(graph)
-    monkeypatch.setattr(_auto, "_search", lambda graph: _auto.Found(dear, 1e9, "forward"))
+    order, dear = _auto.search_briefly(graph).order, orders.forward(graph)
+    monkeypatch.setattr(_auto, "search_briefly", lambda graph: _auto.Found(dear, 1e9, "forward"))
     for environment in (
         {"GRAPHAX_ORDER_STORE": str(tmp_path / "file")},
         {"XDG_CACHE_HOME": str(tmp_path / "file")},
@@ -366,8 +366,8 @@ def test_remembering_in_a_folder_that_cannot_be_written_to_warns_each_time(tmp_p
 
 def test_remembering_without_a_store_warns_unless_it_is_switched_off(monkeypatch):
     graph = graph_of("KerrSen")
-    order, dear = _auto._search(graph).order, orders.forward(graph)
-    monkeypatch.setattr(_auto, "_search", lambda graph: _auto.Found(dear, 1e9, "forward"))
+    order, dear = _auto.search_briefly(graph).order, orders.forward(graph)
+    monkeypatch.setattr(_auto, "search_briefly", lambda graph: _auto.Found(dear, 1e9, "forward"))
     _store.forget()
     monkeypatch.setenv("GRAPHAX_ORDER_STORE", "off")
     with warnings.catch_warnings():
