@@ -61,13 +61,16 @@ def jacve(
             the function has no derivative.
         order: ``"auto"``, ``"forward"`` or ``"fwd"``, ``"reverse"`` or ``"rev"``, ``"markowitz"``, a sequence
             of vertex numbers as :func:`graphax.trace` prints them, or an order from
-            :func:`graphax.load_order`. ``"auto"`` is the order that :func:`graphax.orders.auto` remembers or
-            finds: never of more multiplications than the other three, unless these take too long to count. Of
-            a function with few results, or few arguments, scans, factorisations, convolutions and the like
-            then have no Jacobian: rows are pulled back through them, or columns pushed forward. The
-            gradient of a number that has no kernel is that of ``jax.grad``, unless entries are left out that
-            need not be finite. The environment variable ``GRAPHAX_CANDIDATES`` names which of ``kernels`` and
-            ``modes`` (JAX's own) ``"auto"`` may take, beside elimination on arrays; both unless it is set.
+            :func:`graphax.load_order`. ``"auto"`` is the order that :func:`graphax.orders.auto` knows, or that
+            a shorter search finds, or reverse or forward order, if that is estimated to run faster. With
+            ``"auto"`` there need be no elimination: what :func:`graphax.tune` found to be fastest is taken;
+            the gradient of a number that has no kernel is that of ``jax.grad``, unless entries are left out
+            that need not be finite; under ``jit``, ``jax.jacfwd`` or ``jax.jacrev`` is taken where it is
+            estimated to run faster and all derivatives inside are finite; and of a function with few results,
+            or few arguments, scans, factorisations, convolutions and the like have no Jacobian: rows are
+            pulled back through them, or columns pushed forward. :func:`graphax.explain` tells what is taken.
+            The environment variable ``GRAPHAX_CANDIDATES`` names which of ``kernels`` and ``modes`` (JAX's
+            own) may be taken beside elimination on arrays; both unless it is set.
             A name or a loaded order may also stand in second place, before the argnums:
             ``jacve(fun, "reverse", (0, 1))``.
         sparse: whether leaves of the Jacobian are :class:`graphax.sparse.Block`, which hold the structural
