@@ -13,9 +13,10 @@ from jax import lax
 from ._application import Application, Traced
 from ._arguments import Argnums, check_callable
 from ._fallback import refusing
-from ._jacobian import Options, by_elimination
+from ._jacobian import by_elimination
 from ._pullback import NO_PULLBACK, pulled_back
 from ._reverse_mode import by_reverse_mode, differentiated, has_reverse_mode
+from ._ways import Options
 from .rules import Inexpressible, zeros_are_spoilt
 
 

@@ -10,7 +10,8 @@ import jax
 
 from ._arguments import Argnums, check_callable, order_may_come_second
 from ._gradient import expressible_gradient
-from ._jacobian import Options, UseKernel, check_kernel, with_value, without_value
+from ._jacobian import with_value, without_value
+from ._ways import Options, UseKernel, check_kernel
 from .choose import OrderLike
 
 

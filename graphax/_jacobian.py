@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import jax
 
@@ -16,19 +16,12 @@ from ._assemble import assemble
 from ._elimination import OpCount
 from ._fallback import differentiate, refusing, warn_of_fallback, with_one_warning
 from ._graph import ComputationalGraph, order_cost
-from ._matrix_free import jacobians_by_arrays
-from ._modes import jacobians_by_mode, jacobians_without_kernel
-from ._numbering import Numbering
-from ._pullback import NO_PULLBACK
-from ._reverse_mode import by_reverse_mode, suits_reverse_mode
 from ._trace import is_differentiable, usual_promotion
-from ._tuned import Chosen, NoWay, Trial, fastest_way, place_of
-from .choose import OrderLike, are_left_open, is_candidate, resolve_order
-from .kernels import NoKernel, jacobians_by_kernel
+from ._ways import Options, UseKernel, by_some_way, check_kernel
+from .choose import OrderLike, resolve_order
 from .rules import Inexpressible
 
 UnitEdges = Literal["free", "counted"]
-UseKernel = Literal["auto"] | bool
 
 
 @order_may_come_second
@@ -61,8 +54,8 @@ def jacve(
             the function has no derivative.
         order: ``"auto"``, ``"forward"`` or ``"fwd"``, ``"reverse"`` or ``"rev"``, ``"markowitz"``, a sequence
             of vertex numbers as :func:`graphax.trace` prints them, or an order from
-            :func:`graphax.load_order`. ``"auto"`` is the order that :func:`graphax.orders.auto` knows, or that
-            a shorter search finds, or reverse or forward order, if that is estimated to run faster. With
+            :func:`graphax.load_order`. ``"auto"`` is the order that :func:`graphax.orders.auto` knows or a
+            shorter search finds, or reverse or forward order, if that is estimated to run faster. With
             ``"auto"`` there need be no elimination: what :func:`graphax.tune` found to be fastest is taken;
             the gradient of a number that has no kernel is that of ``jax.grad``, unless entries are left out
             that need not be finite; under ``jit``, ``jax.jacfwd`` or ``jax.jacrev`` is taken where it is
@@ -139,29 +132,6 @@ def value_and_jacve(
     return with_value(fun, argnums, order, options)
 
 
-class Options(NamedTuple):
-    """What may be asked of a Jacobian; see :func:`jacve`."""
-
-    has_aux: bool
-    holomorphic: bool
-    allow_int: bool
-    sparse: bool
-    body_order: OrderLike
-    kernel: UseKernel = False
-    value: bool = True  # whether the value of the function is wanted, too
-    as_hessian: bool = False  # dtypes of leaves and the mode to fall back to are those of jax.jacfwd
-    trial: Trial | None = None  # of somebody who wants to know
-
-
-def check_kernel(kernel: UseKernel, sparse: bool) -> UseKernel:
-    """The choice, as the environment has it; ValueError for none of them, or a kernel of sparse blocks."""
-    if not isinstance(kernel, bool) and not (isinstance(kernel, str) and kernel == "auto"):
-        raise ValueError(f"kernel must be True, False or 'auto', got {kernel!r}")
-    if kernel is True and sparse:
-        raise ValueError("kernel=True gives arrays, and sparse=True blocks; leave one of them out")
-    return False if kernel == "auto" and not is_candidate("kernels") else kernel
-
-
 def with_value(
     fun: Callable[..., Any] | None,
     argnums: Argnums,
@@ -219,12 +189,8 @@ def by_elimination(application: Application, traced: Traced, order: OrderLike, o
         ) from error
 
 
-#: The values of outputs, and their rows of blocks or arrays.
-_Found = tuple[list[Any], Any]
-
-
 def _eliminate(application: Application, traced: Traced, order: OrderLike, options: Options) -> Any:
-    results, rows = _by_known_way(traced, order, options) or _by_best(application, traced, order, options)
+    results, rows = by_some_way(application, traced, order, options)
     rows = itertools.compress(rows, map(is_differentiable, traced.out_types))
     jacobian = assemble(
         application, traced.out_tree, traced.out_types, rows, options.as_hessian, options.sparse
@@ -234,103 +200,6 @@ def _eliminate(application: Application, traced: Traced, order: OrderLike, optio
     if options.has_aux:
         value = (value, traced.aux.joined(leaves[traced.num_outputs :]))
     return value, jacobian
-
-
-def _by_known_way(traced: Traced, order: OrderLike, options: Options) -> _Found | None:
-    """The way that somebody tries, or that was measured to be the fastest where nothing is said."""
-    asked = traced.numbering, traced.num_outputs, traced.values
-    if options.trial is not None:
-        options.trial.place = place_of(*asked)
-        if options.trial.way is not None:
-            return _by_way(options.trial.way, asked, options)
-    if options.kernel != "auto" or options.sparse or not are_left_open(order, options.body_order):
-        return None
-    way = fastest_way(*asked)
-    try:
-        found = None if way is None else _by_way(way, asked, options)
-    except (NoWay, ValueError):  # what was found once holds no more
-        return None
-    name = way if isinstance(way, str) else "order"
-    return found and _noted(str(name), "It was measured to be the fastest.", found, options)
-
-
-#: Longer kernels, in expressions, take too long to compile to be tried unless one asks for them.
-_WORTH_TRYING = 6_000
-
-
-def _by_way(way: Chosen, asked: tuple[Numbering, int, list[Any]], options: Options) -> _Found:
-    """One of the ways to a Jacobian; raises NoWay where it is none."""
-    if way == "kernel":
-        try:
-            return jacobians_by_kernel(
-                *asked, "auto", with_values=options.value, insist=True, limit=_WORTH_TRYING
-            )
-        except NoKernel as reason:
-            raise NoWay(f"there is no kernel: {reason}") from reason
-    if way in ("jacfwd", "jacrev"):
-        return jacobians_by_mode(way, *asked)
-    return jacobians_by_arrays(*asked, way, body_order="auto")
-
-
-def _by_best(application: Application, traced: Traced, order: OrderLike, options: Options) -> _Found:
-    """The way that is taken to be the best one of those that are not excluded."""
-    found = _by_kernel(traced, order, options)
-    if found is not None:
-        return _noted("kernel", "It compiles no slower than operations on arrays.", found, options)
-    found = _by_reverse_mode(application, traced, order, options)
-    if found is not None:
-        return _noted("jacrev", "It is the gradient of a number.", found, options)
-    name, why, found = jacobians_without_kernel(
-        *_asked(traced, order), body_order=options.body_order, sparse=options.sparse
-    )
-    return _noted(name, why, found, options)
-
-
-def _noted(name: str, why: str, found: _Found, options: Options) -> _Found:
-    if options.trial is not None:
-        options.trial.taken = name
-        options.trial.reasons.append(why)
-    return found
-
-
-def _asked(traced: Traced, order: OrderLike) -> tuple[Any, int, list[Any], OrderLike]:
-    """What all ways to a Jacobian take first."""
-    return traced.numbering, traced.num_outputs, traced.values, order
-
-
-def _by_reverse_mode(
-    application: Application, traced: Traced, order: OrderLike, options: Options
-) -> _Found | None:
-    """The gradient of a number as JAX takes it; None for other functions, and where it may not be finite."""
-    asked_otherwise = options.sparse or options.has_aux or not are_left_open(order, options.body_order)
-    if asked_otherwise or not is_candidate("modes") or not suits_reverse_mode(application, traced):
-        return None
-    try:
-        result, rows, _ = by_reverse_mode(application)
-    except NO_PULLBACK:
-        return None
-    return jax.tree.leaves(result), rows
-
-
-def _by_kernel(traced: Traced, order: OrderLike, options: Options) -> _Found | None:
-    """None where there is no kernel; values of outputs that nobody asked for may be None."""
-    if options.kernel is False or options.sparse:
-        return None
-    try:
-        return jacobians_by_kernel(
-            *_asked(traced, order),
-            body_order=options.body_order,
-            with_values=options.value,
-            insist=options.kernel is True,
-        )
-    except NoKernel as reason:
-        if options.trial is not None:
-            options.trial.reasons.append(f"There is no kernel: {reason}.")
-        if options.kernel is not True:
-            return None
-        raise TypeError(
-            f"there is no kernel for this Jacobian: {reason}; kernel='auto' does without if need be"
-        ) from reason
 
 
 def _by_mode(application: Application, options: Options) -> Any:

@@ -9,7 +9,8 @@ from typing import Any
 import jax
 
 from ._arguments import as_pair, check_has_aux, order_may_come_second
-from ._jacobian import UseKernel, check_kernel, jacve
+from ._jacobian import jacve
+from ._ways import UseKernel, check_kernel
 from .choose import OrderLike
 
 try:

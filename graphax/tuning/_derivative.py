@@ -10,8 +10,9 @@ import jax
 
 from .._arguments import Argnums, check_callable
 from .._hessian import hessian_of
-from .._jacobian import Options, with_value, without_value
+from .._jacobian import with_value, without_value
 from .._tuned import Trial
+from .._ways import Options
 
 Kind = Literal["jacobian", "hessian"]
 

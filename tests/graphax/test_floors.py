@@ -14,6 +14,7 @@ _accumulate
 search orders
 _arguments _application _assemble _fallback _pullback _reverse_mode _matrix_free _modes _tuned
 kernels
+_ways
 _jacobian _gradient _hessian
 drawing equinox tuning
 """
