@@ -43,6 +43,7 @@ class Constants:
         moved: an entry that is read far from the one before it.
         chosen: an entry that is padded, or read from one of several arrays.
         reduced: an entry that a reduction reads.
+        sum: a result of a reduction.
         cumulated: an entry of a running sum or product.
         gathered: an entry that is read at an index.
         scattered: an index at which entries are written.
@@ -78,6 +79,7 @@ class Constants:
     moved: float
     chosen: float
     reduced: float
+    sum: float
     cumulated: float
     gathered: float
     scattered: float
