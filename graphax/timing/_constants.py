@@ -47,6 +47,7 @@ class Constants:
         cumulated: an entry of a running sum or product.
         gathered: an entry that is read at an index.
         scattered: an index at which entries are written.
+        contraction: to start a product of matrices, beside the kernel.
         product: a product of matrices among many in a batch, beside its multiplications.
         multiply: a multiplication of a product, with its addition.
         convolved: one of a convolution.
@@ -83,6 +84,7 @@ class Constants:
     cumulated: float
     gathered: float
     scattered: float
+    contraction: float
     product: float
     multiply: float
     convolved: float

@@ -180,7 +180,8 @@ def _product(equation: Equation, constants: Constants) -> Work:
     count = equation.size * math.prod(left[axis] for axis in contracted)
     batch = math.prod(left[axis] for axis in batched)
     wide = width(equation.outputs[0], constants)
-    time = constants.kernel + batch * constants.product + count * constants.multiply * wide
+    start = constants.kernel + constants.contraction
+    time = start + batch * constants.product + count * constants.multiply * wide
     passed = read(equation.inputs, constants).plus(written(equation.outputs, constants))
     return Work(time, 2 * count).plus(passed)
 
