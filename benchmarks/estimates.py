@@ -78,7 +78,7 @@ def measured(case: Case, traced: dict[str, Any], rounds: int, seconds: float) ->
     runs = {name: traced[name].lower().compile() for name in first.values()}
     once = {name: _least(fun, args, 0.1) for name, fun in runs.items()}
     # One look is enough at what is out of the question.
-    racing = {name: fun for name, fun in runs.items() if once[name] < max(10 * min(once.values()), 1e-4)}
+    racing = {name: fun for name, fun in runs.items() if once[name] < max(10 * min(once.values()), 1e-2)}
     calls = {name: round(np.clip(seconds / once[name], 1, 1000)) for name in racing}
     least = dict(once)
     end = time.perf_counter() + _MOST_SECONDS

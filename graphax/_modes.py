@@ -27,7 +27,8 @@ _MARGIN = 0.9
 _FAR_FEWER = 3
 # A tangent takes no less than so many times what the function takes in additions and multiplications.
 _AT_LEAST = 0.5
-
+# What it takes to start, not to compute.
+_STARTING = ("call", "result", "handover", "kernel", "contraction", "product", "sum", "library", "matrix")
 
 _Found = tuple[list[Any], Sequence[Sequence[Any]]]
 
@@ -111,7 +112,7 @@ class _Candidate:
         """About what it takes at least to evaluate it and to move so many tangents or cotangents along."""
         constants = constants_for()
         entry = constants.entry
-        starting = dict.fromkeys(("call", "result", "handover", "kernel", "product", "library"), 0.0)
+        starting = dict.fromkeys(_STARTING, 0.0)
         light = replace(constants, function=entry, division=entry, **starting)
         return self.seconds + _AT_LEAST * count * estimated_seconds(self._jaxpr, light)
 

@@ -150,7 +150,7 @@ def _nanoseconds(found: Execution, constants: Constants) -> float:
     return (
         kernels * constants.kernel
         + found.entries * constants.entry
-        + found.products * constants.product
+        + found.products * (constants.contraction + constants.product)
         + found.multiplied * constants.multiply
         + found.reduced * constants.reduced
         + found.gathered * constants.gathered

@@ -43,9 +43,11 @@ class Constants:
         moved: an entry that is read far from the one before it.
         chosen: an entry that is padded, or read from one of several arrays.
         reduced: an entry that a reduction reads.
+        sum: a result of a reduction.
         cumulated: an entry of a running sum or product.
         gathered: an entry that is read at an index.
         scattered: an index at which entries are written.
+        contraction: to start a product of matrices, beside the kernel.
         product: a product of matrices among many in a batch, beside its multiplications.
         multiply: a multiplication of a product, with its addition.
         convolved: one of a convolution.
@@ -78,9 +80,11 @@ class Constants:
     moved: float
     chosen: float
     reduced: float
+    sum: float
     cumulated: float
     gathered: float
     scattered: float
+    contraction: float
     product: float
     multiply: float
     convolved: float

@@ -70,6 +70,7 @@ _SIMPLE = frozenset(
     "shift_right_logical shift_right_arithmetic reduce_precision population_count clz copysign".split()
 )
 _FUSED = _PLACED | _MOVED | CHOSEN | _GATHERED | _DIVISIONS | _FUNCTIONS | _SIMPLE
+_COUNTED = (_SIMPLE | _DIVISIONS | {"dot_general"}) - {"convert_element_type"}
 #: Computed once, and written, if several kernels read it.
 EXPENSIVE = _DIVISIONS | _FUNCTIONS
 #: Arrays are chosen among by so many comparisons as long as a padded one takes.
@@ -105,7 +106,7 @@ def fused(equation: Equation, entries: float, constants: Constants) -> float:
 
 def operations(equation: Equation) -> int:
     """How many floating-point operations an equation is that is fused."""
-    counted = equation.name in _SIMPLE | _DIVISIONS | {"dot_general"}
+    counted = equation.name in _COUNTED
     return equation.size * _operations(equation) if counted else 0
 
 
@@ -179,7 +180,8 @@ def _product(equation: Equation, constants: Constants) -> Work:
     count = equation.size * math.prod(left[axis] for axis in contracted)
     batch = math.prod(left[axis] for axis in batched)
     wide = width(equation.outputs[0], constants)
-    time = constants.kernel + batch * constants.product + count * constants.multiply * wide
+    start = constants.kernel + constants.contraction
+    time = start + batch * constants.product + count * constants.multiply * wide
     passed = read(equation.inputs, constants).plus(written(equation.outputs, constants))
     return Work(time, 2 * count).plus(passed)
 
@@ -195,7 +197,7 @@ def _convolution(equation: Equation, constants: Constants) -> Work:
 def _reduction(equation: Equation, constants: Constants) -> Work:
     entries = _entries(equation)
     wide = width(equation.outputs[0], constants)
-    time = constants.kernel + entries * wide * constants.reduced
+    time = constants.kernel + entries * wide * constants.reduced + equation.size * constants.sum
     return Work(time, max(0, entries - equation.size)).plus(written(equation.outputs, constants))
 
 

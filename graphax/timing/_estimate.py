@@ -122,7 +122,7 @@ class _Kernels:
         self.written = self._find_written(program)
         self._stops = set(map(id, self.written))
         self._branched = replace(constants, entry=constants.branched)
-        self._left = _MOST_STEPS
+        self._left = _LOOKS * len(program.equations) + 1000
 
     def _find_written(self, program: Flat) -> list[Value]:
         readers: dict[int, int] = {}
@@ -204,8 +204,8 @@ class _Made(NamedTuple):
     beside: set[int]
 
 
-#: So many operations are looked at in kernels that compute them anew.
-_MOST_STEPS = 50_000
+#: How often an equation is looked at, on average, that kernels compute anew.
+_LOOKS = 10
 
 
 # ---- programs inside

@@ -131,6 +131,10 @@ class _Builder:
             return self.run(jaxpr, [_value(variable, known=True) for variable in jaxpr.constvars], inputs)
         if name in _SAME:
             return inputs
+        if name in _NEUTRAL and any(_is(_NEUTRAL[name], atom) for atom in equation.invars):
+            kept = inputs[0] if _is(_NEUTRAL[name], equation.invars[-1]) else inputs[-1]
+            if kept.shape == equation.outvars[0].aval.shape:
+                return [kept]
         key = _key(name, params, inputs)
         if key is not None and key in self._found:
             return self._found[key]
@@ -155,6 +159,8 @@ class _Builder:
 
 #: What does nothing to an array.
 _SAME = frozenset({"stop_gradient", "copy", "copy_p", "optimization_barrier", "sharding_constraint"})
+#: Numbers with which an operation does nothing, on either side.
+_NEUTRAL = {"add": 0, "mul": 1}
 #: What compilers do not compute once and for all, of small arguments as it is.
 _UNFOLDED = frozenset({"iota", "pad"})
 #: Primitives that hold a program and do more with it than to call it.
@@ -162,6 +168,10 @@ _NOT_CALLS = frozenset(
     "scan while cond scatter reduce reduce_window reduce_precision sort select_and_scatter "
     "select_and_gather_add custom_linear_solve pallas_call".split()
 )
+
+
+def _is(number: int, atom: Any) -> bool:
+    return isinstance(atom, core.Literal) and np.ndim(atom.val) == 0 and bool(atom.val == number)
 
 
 def _called(name: str, params: Mapping[str, Any], count: int) -> Any:

@@ -53,6 +53,8 @@ def probes() -> Iterator[Probe]:
         yield Probe(lambda x: jnp.sum(x.reshape(-1, 20) ** 2, 1), (_drawn(size),))
         yield Probe(lambda x: jnp.sum(x.reshape(-1, 20) ** 2, 0), (_drawn(size),))
     yield Probe(lambda x: jnp.sum(_polynomial(30)(x.reshape(-1, 20)), 1), (_drawn(100_000),))
+    yield Probe(lambda x: jnp.sum(x.reshape(-1, 2, 2), 1), (_drawn(100_000),))
+    yield Probe(lambda x: jnp.sum(x.reshape(-1, 3), 1), (_drawn(30_000),))
     yield Probe(_steps(500, lambda x: x * 0.9 + 0.1), (_drawn(8),))
     yield Probe(_steps(200, _several_products), (_drawn(20, 20),))
     yield Probe(_steps(200, lambda x: x * 0.9 + 0.1), (_drawn(400),))
