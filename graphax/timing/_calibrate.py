@@ -20,6 +20,8 @@ from ._probes import Probe, probes, wide_probes
 _GIVEN = frozenset({"inline", "quick_bytes", "fresh", "cycle", "wide"})
 #: How long the calls of a turn take together, and for how many turns there should be time.
 _TURN_SECONDS, _TURNS = 4e-3, 5
+#: What counts of the turns: what else runs makes some of them longer.
+_QUANTILE = 0.25
 #: What it costs a constant to be another than the one that ships, in relative errors of a probe; and by what
 #: factor it may be.
 _ATTACHMENT, _FARTHEST = 0.02, 50.0
@@ -29,8 +31,9 @@ def calibrate(device: Any = None, seconds: float = 30.0, out: Path | str | None 
     """Measure what a kind of device takes for the parts of programs, and keep it for estimates of run time.
 
     A few dozen small programs are compiled and take turns to run; the constants are those with which the
-    estimates come closest to the medians. Constants that no program was in time for stay those that ship. On
-    a GPU calls are queued and waited for once. Let nothing else run on the device meanwhile.
+    estimates come closest to the lower quartiles of the run times. Constants that no program was in time for
+    stay those that ship. On a GPU calls are queued and waited for once. Let nothing else run on the device
+    meanwhile.
 
     Estimates take the constants from then on, in this process and in later ones, for all devices of the
     kind: see :func:`graphax.timing.constants_for`.
@@ -136,7 +139,7 @@ def _fitted(before: Constants, timed: list[_Timed]) -> Constants:
     """
     names = [name for name, value in asdict(before).items() if name not in _GIVEN and value]
     nothing = {name: 0.0 for name in names}
-    measured = [statistics.median(one.seconds) for one in timed]
+    measured = [float(np.quantile(one.seconds, _QUANTILE)) for one in timed]
     shares = np.array(
         [
             [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -54,9 +54,13 @@ def estimated_seconds(program: Any, constants: Constants | None = None) -> float
     found = flat(program)
     work = _work(found, constants)
     time = constants.call + len(found.outputs) * constants.result + work.nanoseconds
-    if work.operations >= constants.inline:
-        time += constants.handover
+    time += constants.handover * _chance(work.operations, constants.inline)
     return time * 1e-9
+
+
+def _chance(operations: float, inline: float) -> float:
+    """How likely it is that a program is handed over, as compilers do not count just like that."""
+    return min(1.0, max(0.0, operations / inline - 0.5)) if inline else 1.0
 
 
 def work_of(program: Any, constants: Constants) -> Work:
@@ -152,12 +156,14 @@ class _Kernels:
         """What the kernel computes that writes a value."""
         return self._computed([_Made(self._maker[id(value)], value.size, self._constants, set())])
 
-    def of_read(self, values: Iterable[Value]) -> Work:
-        """What a kernel computes that reduces values which are not written."""
+    def of_read(self, values: Sequence[Value]) -> Work:
+        """What a kernel reads, and computes, that reduces values."""
         constants = replace(self._constants, entry=self._constants.inner)
         makers = {id(maker): (maker, value.size) for value in values if (maker := self._fused_maker(value))}
         beside = set(makers)
-        return self._computed([_Made(maker, size, constants, beside) for maker, size in makers.values()])
+        work = self._computed([_Made(maker, size, constants, beside) for maker, size in makers.values()])
+        stored = sum(value.size * value.itemsize for value in values if self._fused_maker(value) is None)
+        return work.plus(Work(bytes=stored))
 
     def _fused_maker(self, value: Value) -> Equation | None:
         """What makes a value that is not written."""

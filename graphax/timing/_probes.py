@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -28,35 +29,39 @@ def probes() -> Iterator[Probe]:
     yield Probe(lambda x: x + 1, (_drawn(16),))
     yield Probe(_polynomial(10), (_drawn(100),))
     yield Probe(lambda x: [x * k for k in range(30)], (_drawn(16),))
-    for size, length in ((3, 50), (8, 50), (40, 20), (300, 2)):
+    for size, length in ((3, 27), (40, 20), (300, 2)):
         yield Probe(_products(length), (_drawn(size, size), _drawn(size)))
         yield Probe(_products(length), (_drawn(size, size), _drawn(size, size)))
     yield Probe(_branching(40), (_drawn(8, 8), _drawn(8)))
     yield Probe(lambda x: sum(jnp.pad(x, ((0, 0), (k, 9 - k))) for k in range(10)), (_drawn(2000, 4),))
     yield Probe(lambda x: jnp.concatenate([x * k for k in range(5)], 1), (_drawn(5000, 4),))
     yield Probe(_joined, (_drawn(10_000, 4),))
+    yield Probe(_assembled, (_drawn(4000, 6),))
     for shapes in (((4000, 3, 3), (4000, 3, 1)), ((1000, 8, 8), (1000, 8, 8)), ((200, 64, 64), (200, 64, 1))):
         yield Probe(jnp.matmul, (_drawn(*shapes[0]), _drawn(*shapes[1])))
     yield Probe(jnp.matmul, (_drawn(4096, 16), _drawn(16, 16)))
-    for size in (1000, 100_000):
-        yield Probe(_polynomial(2), (_drawn(size),))
-        yield Probe(_polynomial(60), (_drawn(size),))
-        yield Probe(_divisions, (_drawn(size),))
-        yield Probe(lambda x: jnp.tanh(jnp.exp(-x)) + jnp.log(x) * jnp.sin(x), (_drawn(size),))
-        yield Probe(_reversals, (_drawn(size),))
-        yield Probe(lambda x: x[:, None] * x[None, :300], (_drawn(size // 10),))
-        yield Probe(lambda x: x - x.sum(), (_drawn(size),))
-        yield Probe(lambda x: jnp.cumsum(x), (_drawn(size),))
-        yield Probe(lambda x, places: x[places] * 2, (_drawn(size), _places(size)))
-        yield Probe(lambda x, places: x.at[places].add(x), (_drawn(size), _places(size)))
-        yield Probe(lambda x: jnp.sort(x), (_drawn(size),))
-        yield Probe(lambda x: jnp.sum(x.reshape(-1, 20) ** 2, 1), (_drawn(size),))
-        yield Probe(lambda x: jnp.sum(x.reshape(-1, 20) ** 2, 0), (_drawn(size),))
+    size = 100_000
+    yield Probe(_polynomial(2), (_drawn(size),))
+    yield Probe(_polynomial(60), (_drawn(size),))
+    yield Probe(_divisions, (_drawn(size),))
+    yield Probe(lambda x: jnp.tanh(jnp.exp(-x)) + jnp.log(x) * jnp.sin(x), (_drawn(size),))
+    yield Probe(_reversals, (_drawn(size),))
+    yield Probe(lambda x: x[:, None] * x[None, :300], (_drawn(size // 10),))
+    yield Probe(lambda x: x - x.sum(), (_drawn(size),))
+    yield Probe(lambda x: jnp.cumsum(x), (_drawn(size),))
+    yield Probe(lambda x, places: x[places] * 2, (_drawn(size), _places(size)))
+    yield Probe(lambda x, places: x.at[places].add(x), (_drawn(size), _places(size)))
+    yield Probe(lambda x: jnp.sort(x), (_drawn(size),))
+    yield Probe(lambda x: jnp.sum(x.reshape(-1, 20) ** 2, 1), (_drawn(size),))
+    yield Probe(lambda x: jnp.sum(x.reshape(-1, 20) ** 2, 0), (_drawn(size),))
     yield Probe(lambda x: jnp.sum(_polynomial(30)(x.reshape(-1, 20)), 1), (_drawn(100_000),))
     yield Probe(lambda x: jnp.sum(x.reshape(-1, 2, 2), 1), (_drawn(100_000),))
     yield Probe(lambda x: jnp.sum(x.reshape(-1, 3), 1), (_drawn(30_000),))
     yield Probe(_steps(500, lambda x: x * 0.9 + 0.1), (_drawn(8),))
-    yield Probe(_steps(200, _several_products), (_drawn(20, 20),))
+    for size in (6, 20):
+        yield Probe(_steps(200, _several_products), (_drawn(size, size),))
+    for size in (10, 100):
+        yield Probe(_steps(200, _several_sums), (_drawn(size),))
     yield Probe(_steps(200, lambda x: x * 0.9 + 0.1), (_drawn(400),))
     yield Probe(_steps(200, lambda x: (x - x[::-1] * x.sum()) * 0.1), (_drawn(400),))
     yield Probe(_steps(200, _either), (_drawn(400),))
@@ -122,6 +127,18 @@ def _joined(x: jax.Array) -> jax.Array:
     return jnp.concatenate([left * right, left + right], 1)
 
 
+def _assembled(x: jax.Array) -> jax.Array:
+    """Columns of products put together by sums of padded ones, as Jacobians are."""
+    columns = [x[:, k : k + 1] for k in range(6)]
+    shared = columns[0] * columns[1] + columns[2]
+    parts = [
+        shared * y - z * x
+        for x, y, z in zip(columns, columns[1:] + columns[:1], columns[2:] + columns[:2], strict=True)
+    ]
+    rows = [jnp.pad(part, ((0, 0), (k, 5 - k))) for k, part in enumerate(parts)]
+    return functools.reduce(jnp.add, rows) * functools.reduce(jnp.add, reversed(rows))
+
+
 def _divisions(x: jax.Array) -> jax.Array:
     total = x
     for _ in range(20):
@@ -143,6 +160,12 @@ def _several_products(x: jax.Array) -> jax.Array:
     for _ in range(10):
         vector = x @ vector
     return x + vector
+
+
+def _several_sums(x: jax.Array) -> jax.Array:
+    for _ in range(10):
+        x = jnp.tanh(x - 0.1 * x.sum())
+    return x
 
 
 def _either(x: jax.Array) -> jax.Array:
