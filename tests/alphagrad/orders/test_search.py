@@ -127,7 +127,12 @@ def test_the_found_order_is_remembered_unless_told_otherwise(tmp_path, capsys, m
 
 @pytest.mark.parametrize(
     ("objective", "column", "bounded"),
-    [("flops", "flops", True), ("memory", "numbers held", False), ("runtime", "run time", False)],
+    [
+        ("flops", "flops", True),
+        ("memory", "numbers held", False),
+        ("time", "estimated", False),
+        ("runtime", "run time", False),
+    ],
 )
 def test_other_objectives_have_a_column_of_their_own(tmp_path, capsys, objective, column, bounded):
     path = tmp_path / "run"
