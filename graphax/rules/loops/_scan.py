@@ -12,8 +12,8 @@ ways, of which the cheapest is taken:
 - *stepwise*: for large bodies, and tiny ones, ``S`` is carried along, by blocks, as ``while_loop`` does;
 - *pulled*: for few results ``R c'`` is differentiated instead of ``c'``.
 
-Where the whole function has far fewer results, or arguments, than the loop has numbers, it has no Jacobian:
-see ``_matrix_free.py``.
+Where the whole function has far fewer results, or arguments, than the loop has numbers, or where columns are
+pushed through it in less time, it has no Jacobian: see ``_matrix_free.py`` and ``_pushed_columns.py``.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from .._registry import (
     far_fewer,
     register_dependence,
     register_pulling,
+    register_pushable,
     register_pushing,
     register_rule,
 )
@@ -94,10 +95,19 @@ def _pushing(call: Call, columns: int) -> bool:
 
 def _moving(loop: Loop, moved: int, numbers: int) -> bool:
     """Whether so many rows or columns are better moved through a loop that has so many numbers there."""
-    flow = loop.flow
-    if numbers < _MANY or not far_fewer(moved, numbers) or not flow.carries or not flow.length:
+    if numbers < _MANY or not far_fewer(moved, numbers) or not _may_be_moved_through(loop):
         return False
-    return not flow.body.effects and not _is_thin(flow, settled(loop))
+    return not _is_thin(loop.flow, settled(loop))
+
+
+@register_pushable("scan")
+def _pushable(call: Call) -> bool:
+    return _may_be_moved_through(_loop_of(call))
+
+
+def _may_be_moved_through(loop: Loop) -> bool:
+    flow = loop.flow
+    return bool(flow.carries) and flow.length > 0 and not flow.body.effects
 
 
 def _is_thin(flow: Flow, form: Carried) -> bool:
