@@ -27,13 +27,23 @@ from .rules import (
 )
 from .sparse import Block
 
+#: From an equation of which Jacobians are wanted to its results and its blocks. What is done without blocks
+#: may add to the edges so far, which come last, and take some away.
+Way = Callable[[Call, Equation, dict[Edge, Block]], tuple[Sequence[Any], Blocks]]
+
+
+def by_rule(call: Call, equation: Equation, _: object = None) -> tuple[list[Any], Blocks]:
+    """The results of an equation and its blocks, as the rule of its primitive has them."""
+    with equation.surroundings.entered():
+        return _apply_rule(call, equation)
+
 
 def linearize(
     numbering: Numbering,
     values: Sequence[Any],
     jacobians: Jacobians,
     *,
-    apart: Callable[[Call, Equation], Sequence[Any] | None] = lambda call, equation: None,
+    way: Way = by_rule,
     finite: Sequence[bool] | None = None,
 ) -> tuple[list[Any], dict[Edge, Block]]:
     """Evaluate a program together with the local Jacobians of its equations.
@@ -42,8 +52,7 @@ def linearize(
         numbering: the numbered program.
         values: one array for every input of the program.
         jacobians: of programs inside this one, the bodies of loops and branches.
-        apart: from an equation of which Jacobians are wanted to its results, if these shall have no edges to
-            its operands; else to None.
+        way: taken through every equation of which Jacobians are wanted.
         finite: for every input whether it is known to be finite; all of them if left out.
 
     Returns:
@@ -57,15 +66,11 @@ def linearize(
     finite_values = FiniteValues(program, finite)
     for equation, wanted in zip(program.equations, numbering.wanted, strict=True):
         operands = [read(env, atom) for atom in equation.inputs]
-        results, blocks = None, []
         if any(wanted):
             call = _call(numbering, equation, operands, wanted, known, finite_values, jacobians)
-            results = apart(call, equation)
-            if results is None:
-                with equation.surroundings.entered():
-                    results, blocks = _apply_rule(call, equation)
+            results, blocks = way(call, equation, edges)
         else:
-            results = equation.evaluate(operands)
+            results, blocks = equation.evaluate(operands), []
         blocks = finite_values.after(equation, blocks)
         if blocks:
             _collect(numbering, equation, wanted, blocks, edges)

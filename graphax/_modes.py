@@ -28,7 +28,7 @@ _FAR_FEWER = 3
 # A tangent takes no less than so many times what the function takes in additions and multiplications.
 _AT_LEAST = 0.5
 # What it takes to start, not to compute.
-_STARTING = ("call", "result", "handover", "kernel", "contraction", "product", "sum", "library", "matrix")
+_STARTING = "call result handover kernel contraction multiplication product sum library matrix".split()
 
 _Found = tuple[list[Any], Sequence[Sequence[Any]]]
 

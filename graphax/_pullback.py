@@ -16,7 +16,7 @@ import jax
 from jax import lax
 
 from ._accumulate import InnerJacobians
-from ._linearize import linearize
+from ._linearize import by_rule, linearize
 from ._numbering import Edge, Numbering, number_vertices
 from ._trace import (
     Atom,
@@ -30,6 +30,7 @@ from ._trace import (
     with_moving,
 )
 from .rules import (
+    Blocks,
     Call,
     Inexpressible,
     as_differentiated,
@@ -69,13 +70,13 @@ def pulled_back(
     """
     pulls: dict[Equation, Pull] = {}
 
-    def apart(call: Call, equation: Equation) -> Sequence[Any] | None:
+    def way(call: Call, equation: Equation, _: object) -> tuple[Sequence[Any], Blocks]:
         if equation.primitive.name != "scan" and not worth_pulling(call, len(several)):
-            return None
+            return by_rule(call, equation)
         results, pulls[equation] = pullback_of(equation, call.operands, call.wanted)
-        return results
+        return results, []
 
-    results, edges = linearize(numbering, values, InnerJacobians("reverse"), apart=apart, finite=finite)
+    results, edges = linearize(numbering, values, InnerJacobians("reverse"), way=way, finite=finite)
     return results, [_sweep(numbering, edges, pulls, cotangents) for cotangents in several]
 
 

@@ -18,9 +18,11 @@ from ._common_structure import array_of
 from ._complex import complex_rule, touches_complex
 from ._custom import as_differentiated
 from ._dense import dense_rule, of_real_view, real_type, real_view, view_shape
-from ._dependence import follow
+from ._dependence import follow, results_of
 from ._elementwise import NotElementwise, array_type, elementwise_as_found, jvp_program, static_number
+from ._entry_dependence import Dependent
 from ._finite import FiniteValues, finite_in_every_step, has_no_poles, zeros_are_spoilt
+from ._pole_exposure import State, zeros_meet_poles
 from ._registry import (
     Blocks,
     Call,
@@ -28,6 +30,7 @@ from ._registry import (
     Jacobians,
     Rule,
     find_rule,
+    is_pushable,
     register_rule,
     worth_pulling,
     worth_pushing,
@@ -39,11 +42,13 @@ __all__ = [
     "COPYING",
     "Blocks",
     "Call",
+    "Dependent",
     "FiniteValues",
     "Inexpressible",
     "Jacobians",
     "NotElementwise",
     "Rule",
+    "State",
     "array_of",
     "array_type",
     "as_differentiated",
@@ -55,15 +60,18 @@ __all__ = [
     "follow",
     "follow_loop",
     "has_no_poles",
+    "is_pushable",
     "jvp_program",
     "of_real_view",
     "real_type",
     "real_view",
     "register_rule",
+    "results_of",
     "static_number",
     "touches_complex",
     "view_shape",
     "worth_pulling",
     "worth_pushing",
     "zeros_are_spoilt",
+    "zeros_meet_poles",
 ]

@@ -37,7 +37,7 @@ def follow(
     links = []
     for equation in program.equations:
         own = [frozenset([at]) if atom in found else NOTHING for at, atom in enumerate(equation.inputs)]
-        ways = _results_of(equation, own) if any(own) else []
+        ways = results_of(equation, own) if any(own) else []
         links.append(ways)
         for output, way in zip(equation.outputs, ways, strict=False):
             if way:
@@ -74,7 +74,7 @@ def _direct(program: Program, moving: Sequence[bool]) -> list[Inputs]:
     return [found.get(atom, NOTHING) for atom in program.outputs]
 
 
-def _results_of(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
+def results_of(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
     """For every result of an equation what it depends on, from the same for its operands."""
     carriers = [is_differentiable(output.aval) for output in equation.outputs]
     if not any(carriers):

@@ -150,6 +150,7 @@ _RULES: dict[str, Rule] = {}
 _DEPENDENCES: dict[str, Dependence] = {}
 _PULLING: dict[str, Moving] = {}
 _PUSHING: dict[str, Moving] = {}
+_PUSHABLE: dict[str, Callable[[Call], bool]] = {}
 
 
 def register_rule(*primitives: core.Primitive | str) -> Callable[[R], R]:
@@ -171,6 +172,7 @@ def register_rule(*primitives: core.Primitive | str) -> Callable[[R], R]:
             _DEPENDENCES.pop(name, None)  # that of the rule that was
             _PULLING.pop(name, None)
             _PUSHING.pop(name, None)
+            _PUSHABLE.pop(name, None)
         return rule
 
     return register
@@ -189,6 +191,11 @@ def register_pulling(*names: str) -> Callable[[Moving], Moving]:
 def register_pushing(*names: str) -> Callable[[Moving], Moving]:
     """Say when columns are better pushed forward through primitives, by JAX, than multiplied by Jacobians."""
     return _noted(_PUSHING, names)
+
+
+def register_pushable(*names: str) -> Callable[[Callable[[Call], bool]], Callable[[Call], bool]]:
+    """Say when it is the question whether columns are pushed forward through loops in less time."""
+    return _noted(_PUSHABLE, names)
 
 
 def _noted(table: dict[str, T], names: Sequence[str]) -> Callable[[T], T]:
@@ -221,6 +228,14 @@ def worth_pushing(call: Call, columns: int) -> bool:
     """
     worth = _PUSHING.get(call.primitive.name)
     return worth is not None and worth(call, columns)
+
+
+def is_pushable(call: Call) -> bool:
+    """Whether a call is of a loop through which columns may be pushed forward in less time than it takes to
+    have its Jacobian.
+    """
+    asked = _PUSHABLE.get(call.primitive.name)
+    return asked is not None and asked(call)
 
 
 def far_fewer(moved: int, derivatives: int) -> bool:

@@ -17,7 +17,7 @@ from ._compose import accumulate_duplicates
 from ._cost import worth_listing
 from ._draft import Workspace
 from ._equate import equate
-from ._holes import Holed, Zeros, numbers_of, of_selection, with_holes
+from ._holes import Holed, Zeros, numbers_of, of_selection, parts, with_holes
 from ._scaled import Scaled
 from ._steps import Step, Value, reshape, run_steps, scatter_add, transpose
 from ._structure import (
@@ -79,6 +79,11 @@ class Block:
     def selects(self) -> bool:
         """Whether a selection has left something out of it."""
         return any(isinstance(array, Holed) and of_selection(array.holes) for array, _ in self.values)
+
+    @property
+    def has_holes(self) -> bool:
+        """Whether entries of its structure may be zero because something has been left out."""
+        return any(array is not None and parts(array)[1] is not None for array, _ in self.values)
 
     def __matmul__(self, inner: Any) -> Any:
         """The product with another block (the chain rule), or with an array of shape ``in_shape``."""

@@ -48,6 +48,7 @@ class Constants:
         gathered: an entry that is read at an index.
         scattered: an index at which entries are written.
         contraction: to start a product of matrices, beside the kernel.
+        multiplication: to start one of two matrices, neither of which is a vector nor tiny, beside that.
         product: a product of matrices among many in a batch, beside its multiplications.
         multiply: a multiplication of a product, with its addition.
         convolved: one of a convolution.
@@ -85,6 +86,7 @@ class Constants:
     gathered: float
     scattered: float
     contraction: float
+    multiplication: float
     product: float
     multiply: float
     convolved: float

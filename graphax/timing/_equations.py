@@ -181,9 +181,23 @@ def _product(equation: Equation, constants: Constants) -> Work:
     batch = math.prod(left[axis] for axis in batched)
     wide = width(equation.outputs[0], constants)
     start = constants.kernel + constants.contraction
+    if batch == 1 and _is_of_matrices(equation):
+        start += constants.multiplication
     time = start + batch * constants.product + count * constants.multiply * wide
     passed = read(equation.inputs, constants).plus(written(equation.outputs, constants))
     return Work(time, 2 * count).plus(passed)
+
+
+def _is_of_matrices(equation: Equation) -> bool:
+    """Whether a product is one of two matrices, for which a library is called unless both are tiny."""
+    (contracted, _), (batched, _) = equation.params["dimension_numbers"]
+    inner = math.prod(equation.inputs[0].shape[axis] for axis in (*contracted, *batched))
+    rows, columns = (value.size // max(1, inner) for value in equation.inputs[:2])
+    return min(rows, columns) > 1 and max(rows, columns, inner) >= _NOT_TINY
+
+
+#: Products with a side of so many entries are those of a library.
+_NOT_TINY = 8
 
 
 def _convolution(equation: Equation, constants: Constants) -> Work:

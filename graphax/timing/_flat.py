@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from jax.extend import core
 
+from .._trace import scan_counts
+
 
 @dataclass(frozen=True, eq=False)
 class Value:
@@ -227,7 +229,7 @@ def read_by(equation: Equation) -> Sequence[Value]:
     if equation.name != "scan":
         return equation.inputs
     body, outputs = scanned(equation)
-    consts, carried = equation.params["num_consts"], equation.params["num_carry"]
+    consts, carried = scan_counts(dict(equation.params))
     reads = list(body.reads)
     for at in range(carried):  # what is carried is read at the end, too
         reads[consts + at] |= outputs[at]
@@ -236,7 +238,7 @@ def read_by(equation: Equation) -> Sequence[Value]:
 
 def scanned(equation: Equation) -> tuple[Flat, tuple[bool, ...]]:
     """The body of a scan, with those of its results that what is needed depends on."""
-    consts, carried = equation.params["num_consts"], equation.params["num_carry"]
+    consts, carried = scan_counts(dict(equation.params))
     needed = equation.needed
     while True:
         body = flat(equation.params["jaxpr"], needed)

@@ -22,7 +22,7 @@ from ._flow import Flow
 from ._packing import Packing
 
 #: Arrays of at most so many numbers are stored together.
-_SMALL = 64
+SMALL = 64
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Loop:
         groups: dict[Any, dict[int, tuple[int, ...]]] = {}
         for at, aval in enumerate(self.flow.body.out_avals[: self.flow.num_carry]):
             if at + self.flow.num_consts not in self.flow.unchanged:
-                small = isinstance(aval.dtype, np.dtype) and math.prod(aval.shape) <= _SMALL
+                small = isinstance(aval.dtype, np.dtype) and math.prod(aval.shape) <= SMALL
                 group = (aval.dtype, varying_axes(aval)) if small else at
                 groups.setdefault(group, {})[at] = aval.shape
         return sorted(map(Packing, groups.values()), key=lambda packing: len(packing.shapes) > 1)

@@ -9,11 +9,11 @@ ways, of which the cheapest is taken:
 - *products*, for few carried numbers: the steps are evaluated one after another, the body is eliminated for
   many of them at a time (every operation of the elimination then works on long arrays), and the products
   follow in a loop of their own: ``S' = A S + B`` forward, or ``R <- R A`` backward;
-- *stepwise*: for large bodies ``S`` is carried along, by blocks, as ``while_loop`` does;
+- *stepwise*: for large bodies, and tiny ones, ``S`` is carried along, by blocks, as ``while_loop`` does;
 - *pulled*: for few results ``R c'`` is differentiated instead of ``c'``.
 
-Where the whole function has far fewer results, or arguments, than the loop has numbers, it has no Jacobian:
-see ``_matrix_free.py``.
+Where the whole function has far fewer results, or arguments, than the loop has numbers, or where columns are
+pushed through it in less time, it has no Jacobian: see ``_matrix_free.py`` and ``_pushed_columns.py``.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from .._registry import (
     far_fewer,
     register_dependence,
     register_pulling,
+    register_pushable,
     register_pushing,
     register_rule,
 )
@@ -45,6 +46,8 @@ from ._stepwise import Carried, final_blocks, numbers_in, settled, stepwise
 _STORED = 2**24
 #: Of more carried numbers the matrices of all steps are too much to be read again for their products.
 _FEW = 64
+#: Of steps that compute no more numbers, Jacobians included, one loop is faster than two.
+_TINY = 64
 #: Blocks of so many times fewer numbers than there are entries are carried step by step.
 _THIN = 4
 #: At least so many numbers are read by a loop through which fewer columns are pushed, or come of one through
@@ -92,10 +95,19 @@ def _pushing(call: Call, columns: int) -> bool:
 
 def _moving(loop: Loop, moved: int, numbers: int) -> bool:
     """Whether so many rows or columns are better moved through a loop that has so many numbers there."""
-    flow = loop.flow
-    if numbers < _MANY or not far_fewer(moved, numbers) or not flow.carries or not flow.length:
+    if numbers < _MANY or not far_fewer(moved, numbers) or not _may_be_moved_through(loop):
         return False
-    return not flow.body.effects and not _is_thin(flow, settled(loop))
+    return not _is_thin(loop.flow, settled(loop))
+
+
+@register_pushable("scan")
+def _pushable(call: Call) -> bool:
+    return _may_be_moved_through(_loop_of(call))
+
+
+def _may_be_moved_through(loop: Loop) -> bool:
+    flow = loop.flow
+    return bool(flow.carries) and flow.length > 0 and not flow.body.effects
 
 
 def _is_thin(flow: Flow, form: Carried) -> bool:
@@ -122,7 +134,8 @@ def _choose(loop: Loop) -> Way:
     carried, fixed, slices, through, columns, rows = (flow.packing(group).size for group in groups)
     returned = flow.out_packing(flow.results).size
     form = settled(loop)
-    if _is_thin(flow, form):
+    tiny = not through and loop.computed + carried * columns + returned * (columns + slices) <= _TINY
+    if tiny or _is_thin(flow, form):
         return functools.partial(stepwise, settled_form=form)
     # Rows are gathered number by number; the columns move by products of matrices, which are faster.
     all_rows, all_columns = rows + length * returned, columns + length * through

@@ -5,6 +5,7 @@ The Jacobian of what is carried is carried along, so that nothing but the result
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,8 @@ from ...sparse import Block, identity_block
 from .._common_structure import GO_DENSE, array_of, as_block, same_types, with_structure
 from .._registry import Blocks
 from ._flow import Flow
-from ._loop import Loop
+from ._loop import SMALL, Loop
+from ._packing import Packing
 
 #: The Jacobians of carried values, by the position of the value and that of the input: arrays or blocks.
 Carried = dict[tuple[int, int], Any]
@@ -43,13 +45,22 @@ def stepwise(loop: Loop, settled_form: Carried | None = None) -> tuple[list[Any]
         for column in (*flow.columns, *flow.slices)
         if flow.touches(result, column)
     ]
+    jacobians, form = initial(loop, settled_form)
+    small = [pair for pair in pairs if not (form or flow.tied(*pair)) and _entries(flow, *pair) <= SMALL]
+    shapes = [flow.out_shape(result) + flow.column_shape(column) for result, column in small]
+    packing = Packing(dict(enumerate(shapes)))
 
     def step(state: Any, values: Any) -> Any:
         carried, jacobians = state
         at, slices = values
         results, found = loop.jacobians(carried, slices)
+        packed = (
+            packing.pack([_moved(flow, found, jacobians, *pair, at) for pair in small]) if small else None
+        )
         stacked = {}
         for result, column in pairs:
+            if (result, column) in small:
+                continue
             if flow.tied(result, column):
                 stacked[result, column] = found[result][column]
             elif column in flow.slices:
@@ -57,18 +68,25 @@ def stepwise(loop: Loop, settled_form: Carried | None = None) -> tuple[list[Any]
             else:
                 stacked[result, column] = _chained(flow, found, jacobians, result, column)
         after = loop.varying(advance(flow, found, jacobians, form, at))
-        return (results[: flow.num_carry], after), (results[flow.num_carry :], stacked)
+        return (results[: flow.num_carry], after), (results[flow.num_carry :], stacked, packed)
 
-    jacobians, form = initial(loop, settled_form)
     start = loop.start, loop.varying(jacobians)
-    (final, jacobians), (stacked, rows) = loop.scan(step, start, (jnp.arange(flow.length), loop.slices))
+    values = jnp.arange(flow.length), loop.slices
+    (final, jacobians), (stacked, rows, packed) = loop.scan(step, start, values)
     blocks = final_blocks(loop, jacobians)
+    for at, array in packing.unpack(packed).items() if small else ():
+        loop.put(blocks, *small[at], array)
     for (result, column), row in rows.items():
         if isinstance(row, Block):
             blocks[result][column] = row.of_steps(flow.length, flow.tied(result, column))
         elif row is not None:
             loop.put(blocks, result, column, row)
     return [*final, *stacked], blocks
+
+
+def _entries(flow: Flow, result: int, column: int) -> int:
+    """How many entries the Jacobian of a returned slice has."""
+    return math.prod(flow.out_shape(result) + flow.column_shape(column))
 
 
 def initial(loop: Loop, form: Carried | None = None) -> tuple[Carried, Carried]:

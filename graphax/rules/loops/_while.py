@@ -12,7 +12,7 @@ from jax import lax
 from jax.extend import core
 
 from ..._trace import Equation
-from .._registry import Blocks, Call, Inputs, register_dependence, register_rule
+from .._registry import Blocks, Call, Inputs, register_dependence, register_pushable, register_rule
 from ._flow import find_flow, follow_loop, unchanged
 from ._loop import Loop
 from ._stepwise import advance, final_blocks, initial
@@ -39,6 +39,13 @@ def _while(call: Call) -> tuple[list[Any], Blocks]:
     begin = loop.start, loop.varying(jacobians)
     results, jacobians = lax.while_loop(lambda state: holds(*tested, *state[0])[0], step, begin)
     return results, [[None] * before + row for row in final_blocks(loop, jacobians)]
+
+
+@register_pushable("while")
+def _pushable(call: Call) -> bool:
+    """Where one condition ends the loop for all columns."""
+    test, body = call.params["cond_jaxpr"], call.params["body_jaxpr"]
+    return not test.out_avals[0].shape and not test.effects and not body.effects
 
 
 def _while_by_lanes(call: Call) -> tuple[list[Any], Blocks]:
