@@ -54,7 +54,9 @@ def _select(equation: Equation, values: Sequence[Any]) -> np.ndarray | None:
 
 def _convert(equation: Equation, values: Sequence[Any]) -> np.ndarray | None:
     wanted = equation.outputs[0].aval.dtype
-    return values[0].astype(wanted) if values[0].dtype.kind in "iub" and wanted.kind in "iub" else None
+    kinds = values[0].dtype.kind, wanted.kind
+    exact = kinds in (("f", "c"), ("c", "c")) and values[0].dtype.itemsize <= wanted.itemsize
+    return values[0].astype(wanted) if exact or set(kinds) <= set("iub") else None
 
 
 def _numbers(fun: Callable[..., Any]) -> _ByNumpy:
@@ -69,6 +71,23 @@ def _numbers(fun: Callable[..., Any]) -> _ByNumpy:
     return by_numpy
 
 
+def _product(equation: Equation, values: Sequence[Any]) -> np.ndarray | None:
+    """Complex products round once, too, where one factor lies on an axis."""
+    kinds = {value.dtype.kind for value in values}
+    on_axis = any(not value.real.any() or not value.imag.any() for value in values if value.dtype.kind == "c")
+    if kinds != {"c"} or not on_axis or not all(np.isfinite(value).all() for value in values):
+        return _numbers(np.multiply)(equation, values)
+    return np.asarray(values[0] * values[1])
+
+
+def _quotient(equation: Equation, values: Sequence[Any]) -> np.ndarray | None:
+    return _numbers(np.divide)(equation, values) if values[0].dtype.kind == "f" else None
+
+
+def _power(equation: Equation, values: Sequence[Any]) -> np.ndarray | None:
+    return _product(equation, [values[0], values[0]]) if equation.params["y"] == 2 else None
+
+
 _BY_NUMPY: dict[str, _ByNumpy] = {
     "iota": _iota,
     "broadcast_in_dim": _broadcast_in_dim,
@@ -77,12 +96,14 @@ _BY_NUMPY: dict[str, _ByNumpy] = {
     "squeeze": _reshape,
     "select_n": _select,
     "convert_element_type": _convert,
+    "mul": _product,
+    "div": _quotient,
+    "integer_pow": _power,
     **{
         name: _numbers(fun)
         for name, fun in {
             "add": np.add,
             "sub": np.subtract,
-            "mul": np.multiply,
             "lt": operator.lt,
             "le": operator.le,
             "gt": operator.gt,
@@ -118,14 +139,19 @@ class KnownValues:
     def _definitions(self) -> dict[Variable, Equation]:
         return {output: equation for equation in self._program.equations for output in equation.outputs}
 
-    def __call__(self, atom: Atom) -> np.ndarray | None:
-        """The value of an atom, or None where it depends on an input."""
+    def __call__(self, atom: Atom, at_once: bool = False) -> np.ndarray | None:
+        """The value of an atom, or None where it depends on an input.
+
+        Args:
+            atom: the atom.
+            at_once: whether it is None, too, where it is not worked out yet, nor can be by NumPy.
+        """
         if isinstance(atom, Constant):
             return np.asarray(atom.value)
-        pending = [atom]
+        pending, slow = [atom], set[Variable]()
         while pending:  # a stack of our own: programs may be longer than Python's is deep
             variable = pending[-1]
-            if variable in self._values:
+            if variable in self._values or variable in slow:
                 pending.pop()
                 continue
             equation = self._definitions[variable]
@@ -133,14 +159,17 @@ class KnownValues:
             missing = [other for other in inputs if other not in self._values]
             if any(self._values.get(other, 0) is None for other in inputs):
                 self._values.update(dict.fromkeys(equation.outputs))
+            elif not slow.isdisjoint(missing):
+                slow.update(equation.outputs)
             elif missing:
                 pending.append(missing[0])
-            else:
-                self._evaluate(equation)
-        value = self._values[atom]
+            elif not self._evaluate(equation, at_once):
+                slow.update(equation.outputs)
+        value = self._values.get(atom)
         return None if value is None else np.asarray(value)
 
-    def _evaluate(self, equation: Equation) -> None:
+    def _evaluate(self, equation: Equation, at_once: bool) -> bool:
+        """Work out the results of an equation; False where that has been put off."""
         values = [
             np.asarray(atom.value, atom.aval.dtype) if isinstance(atom, Constant) else self._values[atom]
             for atom in equation.inputs
@@ -149,6 +178,8 @@ class KnownValues:
         result = _by_numpy(equation, values)
         if result is not None:
             results = [result]
+        elif at_once:
+            return False
         elif not equation.has_effects and "callback" not in equation.primitive.name:
             try:
                 with jax.ensure_compile_time_eval():
@@ -159,3 +190,4 @@ class KnownValues:
             (output, None if isinstance(result, Tracer) else result)
             for output, result in zip(equation.outputs, results, strict=True)
         )
+        return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,9 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ._cost import worth_listing, worth_one_term
-from ._draft import Workspace
+from ._draft import Operand, Workspace
 from ._places import any_repeated, distinct_places, place_keys
-from ._scaled import Scaled, expand
+from ._scaled import Scaled, continued, expand
 from ._steps import Step, reshape
 from ._term import Digit, Kind, Labels, Term, canonical, digit_table
 
@@ -26,6 +27,9 @@ class Sum:
         adds: additions executed.
         left, right: what rewrites the two values for the common labels, and the labels of their axes then.
         axes: the labels of the sum's axes.
+        along: the label along which one value continues the other; None where they are added.
+        turned: whether the first continues the second, and not the second the first.
+        sizes: the sizes of the labels of the sum's axes.
     """
 
     term: Term
@@ -33,6 +37,9 @@ class Sum:
     left: tuple[tuple[Step, ...], Labels]
     right: tuple[tuple[Step, ...], Labels]
     axes: Labels
+    sizes: tuple[int, ...]
+    along: int | None = None
+    turned: bool = False
 
     def run(self, left: Scaled, right: Scaled) -> Scaled:
         """The value of the sum."""
@@ -40,7 +47,12 @@ class Sum:
             value.after(steps).settled().map(functools.partial(expand, axes=axes, wanted=self.axes))
             for value, (steps, axes) in ((left, self.left), (right, self.right))
         )
-        return x.plus(y).map(lambda array: reshape(array, self.term.value_shape))
+        if self.along is None:
+            found = x.plus(y)
+        else:
+            pair = (y, x) if self.turned else (x, y)
+            found = continued(*pair, self.axes.index(self.along), self.sizes)
+        return found.map(lambda array: reshape(array, self.term.value_shape))
 
 
 @functools.lru_cache(maxsize=1 << 17)
@@ -115,6 +127,24 @@ def _common_shift(
     return (steps, shifts.pop()) if len(shifts) == 1 else None
 
 
+def _take_turns(x: Digit, y: Digit) -> bool:
+    """Whether two digits step over each other's values."""
+    step = x.step
+    return (
+        all(digit.table is None and digit.labels and digit.step == step for digit in (x, y))
+        and step > 1
+        and x.radix % step == 0
+        and x.start // step == y.start // step
+        and x.start != y.start
+    )
+
+
+def _split_stride(digit: Digit) -> tuple[Digit, Digit]:
+    """A digit that steps as two: the turn, and its place in every turn."""
+    turn, place = divmod(digit.start, digit.step)
+    return Digit(digit.radix // digit.step, digit.labels, turn), Digit(digit.step, (), place)
+
+
 class _Pair:
     """Two terms with aligned digits, in a workspace of their own.
 
@@ -154,8 +184,8 @@ class _Pair:
         return self._finished(self.xs)
 
     def joined(self) -> Sum | None:
-        """The sum where both are parts of one diagonal that touch or overlap."""
-        pairs = list(zip(self.xs, self.ys, strict=True))
+        """The sum where both are parts of one diagonal that touch or overlap, or take turns along it."""
+        pairs, shape = self._with_strides_split()
         if Kind.VALUE not in (self.x.kind, self.y.kind) or any(x.table or y.table for x, y in pairs):
             return None
         # All that differs must move along one label of each, or be a point on the way of the other's label.
@@ -192,16 +222,46 @@ class _Pair:
         if numbers > self._numbers:
             return None
         hull = self.space.new_label(high - low + 1)
-        self.x.place(p[0] if p else self.space.new_label(1), hull, -low, 1)
-        self.y.place(q[0] if q else self.space.new_label(1), hull, shift - low, 1)
+        overlap = max(0, p_size + q_size - (high - low + 1))
+        continues = p_size + q_size == high - low + 1
+        self._put_together(hull, ((self.x, p, -low), (self.y, q, shift - low)), continues)
         self.y.rename(names)
         remaining = iter(steps)
         digits = [
             Digit(x.radix, (hull,), x.start + (step := next(remaining)) * low, step) if moves else x
             for (x, _), moves in zip(pairs, moving, strict=True)
         ]
-        overlap = max(0, p_size + q_size - (high - low + 1))
-        return self._finished(digits, adds=numbers // (high - low + 1) * overlap)
+        found = self._finished(digits, numbers // (high - low + 1) * overlap, shape)
+        return replace(found, along=hull, turned=shift < 0) if continues else found
+
+    def _with_strides_split(self) -> tuple[list[tuple[Digit, Digit]], list[list[int]]]:
+        """The digits of both, those that take other turns of one stride as a turn and a place in it.
+
+        Returns:
+            pairs of digits, and how many every dimension of the output and of the input has.
+        """
+        pairs: list[tuple[Digit, Digit]] = []
+        remaining = iter(zip(self.xs, self.ys, strict=True))
+
+        def taken(count: int) -> int:
+            before = len(pairs)
+            for x, y in itertools.islice(remaining, count):
+                if _take_turns(x, y):
+                    pairs.extend(zip(_split_stride(x), _split_stride(y), strict=True))
+                else:
+                    pairs.append((x, y))
+            return len(pairs) - before
+
+        return pairs, [[taken(count) for count in side] for side in self.shape]
+
+    def _put_together(self, hull: int, parts: Sequence[tuple[Operand, Labels, int]], continues: bool) -> None:
+        """Let values along their own labels, or points, be parts along one label, from their starts on."""
+        for operand, own, start in parts:
+            label = own[0] if own else self.space.new_label(1)
+            if continues:
+                operand.part(label, hull)
+            else:
+                operand.place(label, hull, start, 1)
 
     def _alike(self, x: Digit, y: Digit) -> bool:
         """Whether two affine digits are the same but for the name of their label."""
@@ -286,10 +346,15 @@ class _Pair:
         x_ties, y_ties = ties(self.xs), ties(self.ys)
         return {at for at, tied in x_ties.items() if y_ties.get(at) == tied}
 
-    def _finished(self, digits: Sequence[Digit], adds: int | None = None) -> Sum:
+    def _finished(
+        self,
+        digits: Sequence[Digit],
+        adds: int | None = None,
+        shape: Sequence[Sequence[int]] | None = None,
+    ) -> Sum:
         sizes = self.space.sizes
         remaining = iter(digits)
-        out, in_ = ([[next(remaining) for _ in range(n)] for n in side] for side in self.shape)
+        out, in_ = ([[next(remaining) for _ in range(n)] for n in side] for side in shape or self.shape)
         kind = Kind.VALUE if max(self.x.kind, self.y.kind) >= Kind.COPY else Kind.CONSTANT
         axes = dict.fromkeys([*self.x.axes, *self.y.axes])
         final = canonical(out, in_, sizes, kind, axes)
@@ -301,4 +366,5 @@ class _Pair:
             left=(tuple(self.x.steps), tuple(self.x.axes)),
             right=(tuple(self.y.steps), tuple(self.y.axes)),
             axes=final.axes,
+            sizes=tuple(sizes[label] for label in final.axes),
         )

@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -14,10 +14,22 @@ from jax import lax
 from jax.core import Tracer
 
 from ._compose import accumulate_duplicates
-from ._cost import worth_listing
+from ._cost import LARGEST_STATIC, worth_scattering
 from ._draft import Workspace
 from ._equate import equate
-from ._holes import Holed, Zeros, numbers_of, of_selection, parts, with_holes
+from ._holes import (
+    Holed,
+    Holes,
+    Map,
+    Mask,
+    Zeros,
+    holes_of,
+    numbers_of,
+    of_selection,
+    seen_of,
+    widened,
+    with_holes,
+)
 from ._scaled import Scaled
 from ._steps import Step, Value, reshape, run_steps, scatter_add, transpose
 from ._structure import (
@@ -83,7 +95,21 @@ class Block:
     @property
     def has_holes(self) -> bool:
         """Whether entries of its structure may be zero because something has been left out."""
-        return any(array is not None and parts(array)[1] is not None for array, _ in self.values)
+        return any(array is not None and holes_of(array) is not None for array, _ in self.values)
+
+    @property
+    def holes(self) -> Holes:
+        """The holes of the dense array: static ones, none, or such as are seen from its zeros."""
+        if math.prod(self.shape) > LARGEST_STATIC:
+            return Zeros.OF_STRUCTURE
+        taken = np.zeros(self.shape, bool)
+        for term, (array, _) in self._terms():
+            holes = None if array is None else holes_of(array)
+            if isinstance(holes, Zeros | Mask):
+                return seen_of(holes)
+            value = np.ones(term.value_shape, bool) if holes is None else holes
+            taken |= _written_out(term, value) != 0
+        return taken
 
     def __matmul__(self, inner: Any) -> Any:
         """The product with another block (the chain rule), or with an array of shape ``in_shape``."""
@@ -97,6 +123,33 @@ class Block:
 
     def __neg__(self) -> Block:
         return replace(self, values=tuple(-value for value in self.values))
+
+    def unsigned(self) -> Block:
+        """The block without the static signs beside its arrays, so that none is left on sums with it."""
+        values = [value if value.array is None else Scaled(value.array) for value in self.values]
+        return replace(self, values=tuple(values))
+
+    def with_map(
+        self,
+        push: Callable[[Any], Any],
+        pull: Callable[[Any], Any],
+        gathers: Literal["push", "pull"],
+    ) -> Block:
+        """The block of a selection that products with dense Jacobians are made with by functions.
+
+        Args:
+            push: the product with columns, from an array ``[columns, n]`` to one ``[rows, n]``. Rows and
+                columns are the places of the block's value in the output and in the input.
+            pull: the product with rows, from an array ``[n, rows]`` to one ``[n, columns]``.
+            gathers: which of the two takes entries, and writes no zeros.
+        """
+        ((term, (array, scale)),) = self._terms()
+        if not isinstance(array, Holed):
+            return self
+        rows = {label for dim in term.out for digit in dim for label in digit.labels}
+        outputs = sum(label in rows for label in term.axes)
+        mapped = Holed(array.raw, array.holes, array.filled, Map(outputs, push, pull, gathers))
+        return replace(self, values=(Scaled(mapped, scale),))
 
     def compose(self, inner: Block, sparse: bool = True) -> Block:
         """The chain rule: ``self`` is d out / d mid, ``inner`` is d mid / d in.
@@ -187,11 +240,9 @@ class Block:
         dtype = np.dtype(dtype or self._require_dtype())
         if not self.structure.terms:
             return lax.full(self.shape, 0, dtype)
-        entries = math.prod(self.shape)
-        stored = sum(math.prod(term.sizes) for term in self.structure.terms)
-        if worth_listing(stored, entries):
+        if worth_scattering(self.structure.terms):
             rows, columns = self._places()
-            flat = lax.full((entries,), 0, dtype)
+            flat = lax.full((math.prod(self.shape),), 0, dtype)
             flat = scatter_add(flat, rows * math.prod(self.in_shape) + columns, self._entries(dtype))
             return lax.reshape(flat, self.shape)
         return functools.reduce(lax.add, (_densify(term, value, dtype) for term, value in self._terms()))
@@ -317,10 +368,15 @@ class Block:
 
 def _densify(term: Term, value: Scaled, dtype: Any) -> jax.Array:
     """The array of a term, digit by digit."""
+    return _written_out(term, value.numbers(dtype))
+
+
+def _written_out(term: Term, value: Value) -> Value:
+    """A value, which may be static, over a dimension for every digit, with zeros where there is no entry."""
     steps, shape, axes = _densification(term)
-    array = numbers_of(run_steps(steps, value.numbers(dtype)))
-    dense = lax.broadcast_in_dim(transpose(array, np.argsort(axes).tolist()), shape, sorted(axes))
-    return lax.reshape(dense, term.out_shape + term.in_shape)
+    array = transpose(numbers_of(run_steps(steps, value)), np.argsort(axes).tolist())
+    over = [shape[at] if at in axes else 1 for at in range(len(shape))]
+    return reshape(widened(reshape(array, over), shape), term.out_shape + term.in_shape)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +21,12 @@ from ._holes import (
     Mask,
     Zeros,
     chosen,
+    holes_of,
     holes_of_product,
     numbers_of,
     parts,
     raw_parts,
+    seen_of,
     spared,
     with_holes,
 )
@@ -105,6 +107,8 @@ class Composition:
 
     def _product(self, outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
         union = math.prod(self.sizes[label] for label in self.kept + self.contracted)
+        if union > SMALL_SELECTED and (applied := self._applied(outer, inner, finite)) is not None:
+            return applied
         if self.contracted and union > FUSED_CONTRACTION and not self._selects(outer, inner, finite, union):
             return self._contraction(outer, inner, finite)
         if (taken := self._taken(outer, inner, finite)) is not None:
@@ -113,6 +117,34 @@ class Composition:
         outer = expand(outer, self.outer.axes, wanted)
         inner = expand(inner, self.inner.axes, wanted)
         return summed(multiplied(outer, inner, finite), range(len(self.kept), len(wanted)))
+
+    def _applied(self, outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value | None:
+        """The product by the map of one side; None where none has one for all that is summed over.
+
+        Entries are not scattered where a product of matrices does as well.
+        """
+        axes = self.outer.axes, self.inner.axes
+        for at, (value, other) in enumerate(((outer, inner), (inner, outer))):
+            if not isinstance(value, Holed) or value.map is None:
+                continue
+            if finite[1 - at] and value.map.gathers != ("pull" if at else "push"):
+                continue
+            rows, columns = axes[at][: value.map.outputs], axes[at][value.map.outputs :]
+            summed_over, own = (rows, columns) if at else (columns, rows)
+            rest = [label for label in axes[1 - at] if label not in self.contracted]
+            if set(summed_over) != set(self.contracted) or not set(own).isdisjoint(rest):
+                continue
+            if other.dtype == bool or isinstance(other, np.ndarray):
+                continue
+            have = [*rest, *summed_over] if at else [*summed_over, *rest]
+            numbers = transpose(numbers_of(other), [axes[1 - at].index(label) for label in have])
+            middle, many = (math.prod(self.sizes[label] for label in some) for some in (summed_over, rest))
+            apply, shape = (value.map.pull, (many, middle)) if at else (value.map.push, (middle, many))
+            found = [*rest, *own] if at else [*own, *rest]
+            product = reshape(apply(reshape(numbers, shape)), [self.sizes[label] for label in found])
+            product = transpose(product, [found.index(label) for label in self.kept])
+            return with_holes(product, seen_of(value.holes, holes_of(other)))
+        return None
 
     def _taken(self, outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
         """The product with a static array that has no two numbers to add up; None where there is none.
@@ -165,15 +197,33 @@ class Composition:
                 there = lax.is_finite(values[at])
                 values[at] = lax.select(there, values[at], lax.full_like(values[at], 0))
                 pair = [lax.bitwise_not(there), lax.ne(values[1 - at], lax.full_like(values[1 - at], 0))]
-                pair = [lax.convert_element_type(places, values[at].dtype) for places in pair]
-                with jax.named_scope("spoilt"):
-                    spoilt.append(self._dot(*(reversed(pair) if at else pair)))
+                spoilt.append(pair[::-1] if at else pair)
         product = self._dot(*values)
-        for hits in spoilt:
-            clean = lax.eq(hits, lax.full_like(hits, 0))
+        if spoilt:
+            clean = self._unhit(spoilt, product.dtype)
             product = lax.select(clean, product, lax.full_like(product, np.nan))
         x_holes, y_holes = map(self._summed_holes, holes, (self.outer.axes, self.inner.axes))
         return with_holes(product, holes_of_product(x_holes, y_holes))
+
+    def _unhit(self, spoilt: Sequence[Sequence[Value]], dtype: Any) -> Value:
+        """Where nothing that is not finite meets a number.
+
+        Args:
+            spoilt: for each side that is not known to be finite the places, in the outer factor and in the
+                inner one, that must not meet.
+            dtype: a type to count with. All are counted by one product.
+        """
+        first = self.contracted[0]
+
+        def joined(places: Sequence[Value], axes: Labels) -> Value:
+            places = [lax.convert_element_type(one, dtype) for one in places]
+            return lax.concatenate(places, axes.index(first)) if len(places) > 1 else places[0]
+
+        with jax.named_scope("spoilt"):
+            outer = joined([places[0] for places in spoilt], self.outer.axes)
+            inner = joined([places[1] for places in spoilt], self.inner.axes)
+            hits = self._dot(outer, inner)
+            return lax.eq(hits, lax.full_like(hits, 0))
 
     def _summed_holes(self, holes: Holes, axes: Labels) -> Holes:
         """The holes of one side over the labels of the product."""
@@ -215,10 +265,10 @@ def multiplied(outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
         if isinstance(outer, np.ndarray) and isinstance(inner, np.ndarray):
             return np.asarray(outer & inner)
         both = lax.bitwise_and(numbers_of(outer), numbers_of(inner))
-        return with_holes(both, holes_of_product(parts(outer)[1], parts(inner)[1]))
+        return with_holes(both, holes_of_product(holes_of(outer), holes_of(inner)))
     for mask, value in ((outer, inner), (inner, outer)):
         if mask.dtype == bool and not isinstance(value, np.ndarray):
-            holes = holes_of_product(parts(mask)[1], parts(value)[1])
+            holes = holes_of_product(holes_of(mask), holes_of(value))
             return with_holes(chosen(numbers_of(mask), numbers_of(value)), holes)
     (x, x_holes, x_filled), (y, y_holes, y_filled) = map(raw_parts, (outer, inner))
     x, y = match_dtypes(x, y)

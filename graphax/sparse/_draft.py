@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence, Set
 
 import numpy as np
 
-from ._cost import LARGEST_MASK
+from ._cost import LARGEST_MASK, SPARSEST_MASK
 from ._steps import Broadcast, Gather, Place, Reshape, Scatter, Slice, Step, Untie
 from ._term import Digit, Kind, Table, Term, digit_table, progression
 
@@ -93,6 +93,11 @@ class Operand:
         axis = self.axes.index(label)
         self.axes[axis] = new
         self.steps.append(Place(axis, start, step, self.sizes[new]))
+
+    def part(self, label: int, whole: int) -> None:
+        """Let the value be a part along a longer label, whose other entries another value holds."""
+        self.broadcast([label])
+        self.axes[self.axes.index(label)] = whole
 
     def untie(self, label: int, twins: tuple[int, int]) -> None:
         """Write the delta between two places of a label out."""
@@ -366,13 +371,25 @@ class Workspace:
                     operand.rename({labels[0]: new[group[0]]})
                 else:
                     operand.place(labels[0], new[group[0]], first.start, first.step)
-            elif (len(group), len(labels)) == (2, 1) and all(
-                old[at].covers(sizes) and old[at].radix <= LARGEST_MASK for at in group
-            ):
-                operand.untie(labels[0], (new[group[0]], new[group[1]]))
+            elif (len(group), len(labels)) == (2, 1) and self._worth_a_mask([old[at] for at in group]):
+                twins = [self.new_label(sizes[labels[0]]) for _ in group]
+                operand.untie(labels[0], (twins[0], twins[1]))
+                for at, twin in zip(group, twins, strict=True):
+                    if old[at].covers(sizes):
+                        operand.rename({twin: new[at]})
+                    else:
+                        operand.place(twin, new[at], old[at].start, old[at].step)
             else:
                 places = self.positions([old[at] for at in group], labels)
                 operand.scatter(labels, [new[at] for at in group], places)
+
+    def _worth_a_mask(self, digits: Sequence[Digit]) -> bool:
+        """Whether two digits of one label are written out by a mask, and then spread out where they step."""
+        if any(digit.table is not None for digit in digits):
+            return False
+        entries, places = self.sizes[digits[0].labels[0]], math.prod(digit.radix for digit in digits)
+        whole = places == entries**2
+        return entries <= LARGEST_MASK and (whole or places <= SPARSEST_MASK * entries)
 
 
 def components(digits: Iterable[Digit]) -> list[list[int]]:

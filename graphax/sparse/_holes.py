@@ -16,8 +16,8 @@ from __future__ import annotations
 import enum
 import functools
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -63,6 +63,22 @@ def of_selection(holes: Holes) -> bool:
     return holes is Zeros.OF_SELECTION or isinstance(holes, Mask)
 
 
+class Map(NamedTuple):
+    """How a matrix that copies and adds up entries is applied without it.
+
+    Attributes:
+        outputs: how many axes of the value, its first, are rows; the others are columns.
+        push: from columns, an array ``[columns, n]``, to the product, ``[rows, n]``.
+        pull: from rows, an array ``[n, rows]``, to the product, ``[n, columns]``.
+        gathers: which of the two takes entries, and writes no zeros: it is faster than any product.
+    """
+
+    outputs: int
+    push: Callable[[Any], Any]
+    pull: Callable[[Any], Any]
+    gathers: Literal["push", "pull"]
+
+
 @jax.tree_util.register_pytree_node_class
 class Holed:
     """An array with holes; a pytree.
@@ -72,14 +88,16 @@ class Holed:
         holes: where its holes are.
         filled: whether anything may stand in them, if they are known statically: what products leave there is
             cleared away when it could matter.
+        map: how it is applied as a matrix, if that is known; lost on every way but through products.
     """
 
-    __slots__ = ("filled", "holes", "raw")
+    __slots__ = ("filled", "holes", "map", "raw")
 
-    def __init__(self, raw: Any, holes: Holes, filled: bool = False) -> None:
+    def __init__(self, raw: Any, holes: Holes, filled: bool = False, map: Map | None = None) -> None:
         self.raw = raw
         self.holes = holes
         self.filled = filled
+        self.map = map
 
     @property
     def numbers(self) -> Any:
@@ -127,11 +145,16 @@ def with_holes(numbers: Any, holes: Holes = Zeros.OF_STRUCTURE, filled: bool = F
 
 def parts(value: Any) -> tuple[Any, Holes]:
     """The numbers of a value, and its holes."""
+    return numbers_of(value), holes_of(value)
+
+
+def holes_of(value: Any) -> Holes:
+    """The holes of a value; its numbers, which may have to be cleared first, are not asked for."""
     if isinstance(value, Holed):
-        return value.numbers, value.holes
+        return value.holes
     if isinstance(value, np.ndarray):
-        return value, None if value.all() else np.asarray(value != 0)
-    return value, Zeros.OF_STRUCTURE if value.dtype == bool else None
+        return None if value.all() else np.asarray(value != 0)
+    return Zeros.OF_STRUCTURE if value.dtype == bool else None
 
 
 def numbers_of(value: Any) -> Any:
@@ -195,6 +218,21 @@ def holes_of_sum(left: Holes, right: Holes) -> Holes:
     return seen_of(left, right)
 
 
+def holes_continued(given: Sequence[Holes], shapes: Sequence[Sequence[int]], axis: int) -> Holes:
+    """The holes of values of these shapes one after the other along an axis."""
+    if all(holes is None for holes in given):
+        return None
+    if any(isinstance(holes, Zeros | Mask) for holes in given):
+        return seen_of(*given)
+    if sum(map(math.prod, shapes)) > LARGEST_STATIC:
+        return Zeros.OF_STRUCTURE
+    known = [
+        np.broadcast_to(True if holes is None else holes, shape)
+        for holes, shape in zip(given, shapes, strict=True)
+    ]
+    return np.concatenate(known, axis)
+
+
 def seen_of(*given: Holes) -> Zeros:
     """Holes that are no longer known otherwise, as they are seen from the zeros."""
     if any(holes is Zeros.OF_ORDER for holes in given):
@@ -211,7 +249,7 @@ def spared(numbers: Any, value: Any, finite: bool = False) -> Any:
             it: that keeps the derivatives of both finite.
         finite: whether the numbers are known to be finite.
     """
-    other, holes = parts(value)
+    holes = holes_of(value)
     if holes is None or (finite and (isinstance(holes, np.ndarray) or holes is Zeros.OF_STRUCTURE)):
         return numbers
     if isinstance(holes, Mask):
@@ -219,6 +257,7 @@ def spared(numbers: Any, value: Any, finite: bool = False) -> Any:
         if finite or not holes.seen:
             return numbers
     if not isinstance(value, np.ndarray):
+        other = numbers_of(value)
         holes = lax.bitwise_or(lax.is_finite(numbers), lax.ne(other, lax.full_like(other, 0)))
     return chosen(holes, numbers)
 
