@@ -18,8 +18,10 @@ from ._probes import Probe, probes, wide_probes
 
 #: What is no time, and is not measured by these programs.
 _GIVEN = frozenset({"inline", "quick_bytes", "fresh", "cycle", "wide"})
-#: How long the calls of a turn take together, and for how many turns there should be time.
+#: How long the calls of a turn take together, and for how many turns operations on 64 bits are timed.
 _TURN_SECONDS, _TURNS = 4e-3, 5
+#: The part of the time for operations on 64 bits, which are not measured in less than so many seconds.
+_FOR_WIDTH, _LITTLE = 0.1, 5
 #: What counts of the turns: what else runs makes some of them longer.
 _QUANTILE = 0.25
 #: What it costs a constant to be another than the one that ships, in relative errors of a probe; and by what
@@ -69,9 +71,9 @@ def calibrate(device: Any = None, seconds: float = 30.0, out: Path | str | None 
         device = jax.devices(device)[0]
     with jax.default_device(device), jax.enable_x64(False):
         end = time.monotonic() + seconds
-        found = _fitted(before, _timed(probes(), end))
-        if time.monotonic() < end:
-            found = replace(found, wide=_width(end))
+        timed = _timed(probes(), end - _FOR_WIDTH * seconds)
+        wide = _width(end) if seconds > _LITTLE else before.wide
+        found = replace(_fitted(before, timed), wide=wide)
     write_constants(path, kind, found)
     return found
 
@@ -176,7 +178,7 @@ def _width(end: float) -> float:
         slow = _compiled(wide)
     fast = _compiled(narrow)
     for turn in range(_TURNS):
-        if turn and time.monotonic() > end + 1:
+        if turn > 1 and time.monotonic() > end:
             break
         for one in (slow, fast):
             one.seconds.append(one.run(one.calls))

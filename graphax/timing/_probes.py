@@ -79,9 +79,13 @@ def probes() -> Iterator[Probe]:
 
 def wide_probes() -> tuple[Probe, Probe]:
     """A program that computes, on numbers of 32 bits, and the same on numbers of 64 bits."""
+
+    def fun(x: jax.Array) -> jax.Array:
+        return _polynomial(40)(x @ x * 0.01)
+
+    narrow = _drawn(200, 200)
     with jax.enable_x64(True):
-        wide = jnp.asarray(_drawn(200_000), "float64")
-    return Probe(_polynomial(200), (_drawn(200_000),)), Probe(_polynomial(200), (wide,))
+        return Probe(fun, (narrow,)), Probe(fun, (jnp.asarray(narrow, "float64"),))
 
 
 def _drawn(*shape: int) -> jax.Array:
