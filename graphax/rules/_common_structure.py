@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..sparse import Block, arranged_block, dense_block, label_dims, with_holes
+from ..sparse import Block, Zeros, arranged_block, dense_block, label_dims, with_holes
 
 #: Smaller Jacobians go dense through branches and loops.
 GO_DENSE = 4096
@@ -50,9 +50,11 @@ def with_structure(block: Block | None, others: Sequence[Block], in_shape: tuple
     return reduce(Block.__add__, parts)
 
 
-def as_block(found: Any, out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> Block:
+def as_block(
+    found: Any, out_shape: tuple[int, ...], in_shape: tuple[int, ...], holes: Any = Zeros.OF_STRUCTURE
+) -> Block:
     """A block, or the block of an array, whose zeros may be of what depends on nothing."""
-    return found if isinstance(found, Block) else dense_block(with_holes(found), out_shape, in_shape)
+    return found if isinstance(found, Block) else dense_block(with_holes(found, holes), out_shape, in_shape)
 
 
 def array_of(block: Block | None, out_shape: tuple[int, ...], in_shape: tuple[int, ...], dtype: Any) -> Any:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.extend import core
 
 from .._trace import Equation
+from ..sparse import Block, Zeros
 from ._common_structure import GO_DENSE, array_of, as_block, common_structure, with_structure
 from ._dependence import dependence
 from ._registry import Blocks, Call, Inputs, register_dependence, register_rule
@@ -38,6 +42,7 @@ def _cond(call: Call) -> tuple[list[Any], Blocks]:
         results, blocks = jacobians(program, values, wanted, call.needed, finite)
         return results, {(row, column): blocks[row][column] for row, column in some}
 
+    ways_of: dict[tuple[int, int], list[_Way]] = {pair: [] for pair in pairs}
     large = [(row, column) for row, column in pairs if types[row].size * operands[column].size > GO_DENSE]
     ways = [
         jax.eval_shape(lambda values, program=program: blocks_of(program, values, large)[1], operands)
@@ -49,6 +54,7 @@ def _cond(call: Call) -> tuple[list[Any], Blocks]:
         results, blocks = blocks_of(program, values, pairs)
         found = []
         for (row, column), block in blocks.items():
+            ways_of[row, column].append(_way(block))
             if structure := common.get((row, column)):
                 found.append(with_structure(block, structure, values[column].shape))
             else:
@@ -60,8 +66,34 @@ def _cond(call: Call) -> tuple[list[Any], Blocks]:
     results, arrays = lax.switch(index, taken, *operands)
     found: Blocks = [[None] * len(call.operands) for _ in results]
     for (row, column), array in zip(pairs, arrays, strict=True):
-        found[row][column + 1] = as_block(array, types[row].shape, operands[column].shape)
+        ways = ways_of[row, column]
+        holes = functools.reduce(_holes_of_either, [way.holes for way in ways])
+        block = as_block(array, types[row].shape, operands[column].shape, holes)
+        found[row][column + 1] = replace(block, finite=all(way.finite for way in ways))
     return results, found
+
+
+class _Way(NamedTuple):
+    """What is known of a Jacobian if a certain branch is taken.
+
+    Attributes:
+        finite: whether its numbers are finite.
+        holes: where it holds none.
+    """
+
+    finite: bool
+    holes: Any
+
+
+def _way(block: Block | None) -> _Way:
+    return _Way(True, Zeros.OF_STRUCTURE) if block is None else _Way(block.finite, block.holes)
+
+
+def _holes_of_either(left: Any, right: Any) -> Any:
+    """Static holes that two branches share; where those of one are seen, or are everywhere, they are seen."""
+    if isinstance(left, Zeros) or isinstance(right, Zeros):
+        return Zeros.OF_STRUCTURE
+    return None if left is None or right is None else np.asarray(left | right)
 
 
 @register_dependence("cond")

@@ -14,10 +14,10 @@ from jax import lax
 from jax.core import Tracer
 
 from ._compose import accumulate_duplicates
-from ._cost import worth_listing
+from ._cost import LARGEST_STATIC, worth_listing
 from ._draft import Workspace
 from ._equate import equate
-from ._holes import Holed, Zeros, numbers_of, of_selection, parts, with_holes
+from ._holes import Holed, Holes, Mask, Zeros, numbers_of, of_selection, parts, seen_of, widened, with_holes
 from ._scaled import Scaled
 from ._steps import Step, Value, reshape, run_steps, scatter_add, transpose
 from ._structure import (
@@ -84,6 +84,20 @@ class Block:
     def has_holes(self) -> bool:
         """Whether entries of its structure may be zero because something has been left out."""
         return any(array is not None and parts(array)[1] is not None for array, _ in self.values)
+
+    @property
+    def holes(self) -> Holes:
+        """The holes of the dense array: static ones, none, or such as are seen from its zeros."""
+        if math.prod(self.shape) > LARGEST_STATIC:
+            return Zeros.OF_STRUCTURE
+        taken = np.zeros(self.shape, bool)
+        for term, (array, _) in self._terms():
+            holes = None if array is None else parts(array)[1]
+            if isinstance(holes, Zeros | Mask):
+                return seen_of(holes)
+            value = np.ones(term.value_shape, bool) if holes is None else holes
+            taken |= _written_out(term, value) != 0
+        return taken
 
     def __matmul__(self, inner: Any) -> Any:
         """The product with another block (the chain rule), or with an array of shape ``in_shape``."""
@@ -317,10 +331,15 @@ class Block:
 
 def _densify(term: Term, value: Scaled, dtype: Any) -> jax.Array:
     """The array of a term, digit by digit."""
+    return _written_out(term, value.numbers(dtype))
+
+
+def _written_out(term: Term, value: Value) -> Value:
+    """A value, which may be static, over a dimension for every digit, with zeros where there is no entry."""
     steps, shape, axes = _densification(term)
-    array = numbers_of(run_steps(steps, value.numbers(dtype)))
-    dense = lax.broadcast_in_dim(transpose(array, np.argsort(axes).tolist()), shape, sorted(axes))
-    return lax.reshape(dense, term.out_shape + term.in_shape)
+    array = transpose(numbers_of(run_steps(steps, value)), np.argsort(axes).tolist())
+    over = [shape[at] if at in axes else 1 for at in range(len(shape))]
+    return reshape(widened(reshape(array, over), shape), term.out_shape + term.in_shape)
 
 
 @functools.lru_cache(maxsize=4096)
