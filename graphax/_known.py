@@ -54,7 +54,9 @@ def _select(equation: Equation, values: Sequence[Any]) -> np.ndarray | None:
 
 def _convert(equation: Equation, values: Sequence[Any]) -> np.ndarray | None:
     wanted = equation.outputs[0].aval.dtype
-    return values[0].astype(wanted) if values[0].dtype.kind in "iub" and wanted.kind in "iub" else None
+    kinds = values[0].dtype.kind, wanted.kind
+    exact = kinds in (("f", "c"), ("c", "c")) and values[0].dtype.itemsize <= wanted.itemsize
+    return values[0].astype(wanted) if exact or set(kinds) <= set("iub") else None
 
 
 def _numbers(fun: Callable[..., Any]) -> _ByNumpy:
@@ -69,6 +71,23 @@ def _numbers(fun: Callable[..., Any]) -> _ByNumpy:
     return by_numpy
 
 
+def _product(equation: Equation, values: Sequence[Any]) -> np.ndarray | None:
+    """Complex products round once, too, where one factor lies on an axis."""
+    kinds = {value.dtype.kind for value in values}
+    on_axis = any(not value.real.any() or not value.imag.any() for value in values if value.dtype.kind == "c")
+    if kinds != {"c"} or not on_axis or not all(np.isfinite(value).all() for value in values):
+        return _numbers(np.multiply)(equation, values)
+    return np.asarray(values[0] * values[1])
+
+
+def _quotient(equation: Equation, values: Sequence[Any]) -> np.ndarray | None:
+    return _numbers(np.divide)(equation, values) if values[0].dtype.kind == "f" else None
+
+
+def _power(equation: Equation, values: Sequence[Any]) -> np.ndarray | None:
+    return _product(equation, [values[0], values[0]]) if equation.params["y"] == 2 else None
+
+
 _BY_NUMPY: dict[str, _ByNumpy] = {
     "iota": _iota,
     "broadcast_in_dim": _broadcast_in_dim,
@@ -77,12 +96,14 @@ _BY_NUMPY: dict[str, _ByNumpy] = {
     "squeeze": _reshape,
     "select_n": _select,
     "convert_element_type": _convert,
+    "mul": _product,
+    "div": _quotient,
+    "integer_pow": _power,
     **{
         name: _numbers(fun)
         for name, fun in {
             "add": np.add,
             "sub": np.subtract,
-            "mul": np.multiply,
             "lt": operator.lt,
             "le": operator.le,
             "gt": operator.gt,

@@ -39,9 +39,9 @@ def same_types(one: Any, other: Any) -> bool:
 def with_structure(block: Block | None, others: Sequence[Block], in_shape: tuple[int, ...]) -> Block:
     """The block, plus zeros of the structure of others."""
     labels, sizes = label_dims(in_shape)
-    parts = []  # the zeros first: the first of a sum decides on its static sign
+    parts = []
     for other in others:
-        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), other)
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), other.unsigned())
         dtypes = [leaf.dtype for leaf in jax.tree.leaves(other)]
         zero = jnp.zeros((), jnp.result_type(*dtypes) if dtypes else None)
         parts.append(zeros @ arranged_block(labels, labels, sizes, zero, []))

@@ -15,7 +15,7 @@ import numpy as np
 from jax import lax
 
 from .._trace import is_complex
-from ..sparse import Block, added_label, arranged_block, label_dims
+from ..sparse import Block, Digit, added_label, arranged_block, label_dims, unit_block
 from ._dense import dense_rule, real_view
 from ._elementwise import ELEMENTWISE, NotElementwise
 from ._registry import Blocks, Call, Rule
@@ -79,9 +79,42 @@ def _entrywise(call: Call) -> tuple[list[Any], Blocks]:
     (result,) = call.evaluate()
 
     def block(at: int) -> Block:
+        factor = _static_factor(call, at, result)
+        if factor is not None:
+            return _of_static_factor(factor, np.shape(result))
         return directional_block(lambda value: call.of_operand(at)(value)[0], call.operands[at])
 
     return [result], [call.row(block)]
+
+
+def _static_factor(call: Call, at: int, result: Any) -> np.ndarray | None:
+    """What multiplies a complex operand, where that is known while tracing and lies on an axis."""
+    if call.primitive.name != "mul" or not is_complex(call.operands[at]):
+        return None
+    factor = call.known(1 - at)
+    if factor is None or np.shape(call.operands[at]) != np.shape(result):
+        return None
+    on_axis = not factor.imag.any() or not factor.real.any()
+    return factor if on_axis and np.isfinite(factor).all() else None
+
+
+def _of_static_factor(factor: np.ndarray, shape: Sequence[int]) -> Block:
+    """The block of an array multiplied by real or by imaginary numbers.
+
+    Real ones multiply both parts, imaginary ones exchange them.
+    """
+    dims, sizes = label_dims(shape)
+    (part,) = added_label(2, sizes)
+    turned = factor.imag.any()
+    number = factor.imag if turned else factor.real
+    axes = [label for label in range(part) if number.ndim]
+    source = Digit(2, (part,), 1, -1) if turned else Digit(2, (part,))
+    if turned:
+        number, axes = np.stack([-number, number], axis=-1), [*axes, part]
+    out, in_ = [*dims, [part]], [*dims, [source]]
+    if not axes:
+        return unit_block(out, in_, sizes, number.item())
+    return arranged_block(out, in_, sizes, jnp.asarray(number), axes)
 
 
 def directional_block(fun: Callable[[Any], Any], operand: Any) -> Block:

@@ -112,6 +112,11 @@ class Block:
     def __neg__(self) -> Block:
         return replace(self, values=tuple(-value for value in self.values))
 
+    def unsigned(self) -> Block:
+        """The block without the static signs beside its arrays, so that none is left on sums with it."""
+        values = [value if value.array is None else Scaled(value.array) for value in self.values]
+        return replace(self, values=tuple(values))
+
     def compose(self, inner: Block, sparse: bool = True) -> Block:
         """The chain rule: ``self`` is d out / d mid, ``inner`` is d mid / d in.
 

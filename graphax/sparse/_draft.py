@@ -366,13 +366,23 @@ class Workspace:
                     operand.rename({labels[0]: new[group[0]]})
                 else:
                     operand.place(labels[0], new[group[0]], first.start, first.step)
-            elif (len(group), len(labels)) == (2, 1) and all(
-                old[at].covers(sizes) and old[at].radix <= LARGEST_MASK for at in group
-            ):
-                operand.untie(labels[0], (new[group[0]], new[group[1]]))
+            elif (len(group), len(labels)) == (2, 1) and self._worth_a_mask([old[at] for at in group]):
+                twins = [self.new_label(sizes[labels[0]]) for _ in group]
+                operand.untie(labels[0], (twins[0], twins[1]))
+                for at, twin in zip(group, twins, strict=True):
+                    if old[at].covers(sizes):
+                        operand.rename({twin: new[at]})
+                    else:
+                        operand.place(twin, new[at], old[at].start, old[at].step)
             else:
                 places = self.positions([old[at] for at in group], labels)
                 operand.scatter(labels, [new[at] for at in group], places)
+
+    def _worth_a_mask(self, digits: Sequence[Digit]) -> bool:
+        """Whether two digits of one label are written out by a mask, and then spread out where they step."""
+        if any(digit.table is not None for digit in digits):
+            return False
+        return self.sizes[digits[0].labels[0]] <= LARGEST_MASK
 
 
 def components(digits: Iterable[Digit]) -> list[list[int]]:

@@ -72,9 +72,14 @@ class Scaled(NamedTuple):
         return Scaled(reshape(transpose(self.array, permutation), shape), self.scale)
 
     def plus(self, other: Scaled) -> Scaled:
-        """The sum, entry by entry, of settled values with as many axes."""
+        """The sum, entry by entry, of settled values with as many axes.
+
+        What is negative is taken from what is positive, so that a sign is left only where both have it.
+        """
         if self.array is None:
             return Scaled(None, self.scale + other.scale) if other.array is None else other.plus(self)
+        if other.array is not None and self.scale == -other.scale == -1:
+            return other.plus(self)
         x, holes = parts(self.array)
         if other.array is None:
             # sign * x + constant = sign * (x + sign * constant), as the sign is +1 or -1.
