@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ._cost import worth_listing, worth_one_term
-from ._draft import Workspace
+from ._draft import Operand, Workspace
 from ._places import any_repeated, distinct_places, place_keys
-from ._scaled import Scaled, expand
+from ._scaled import Scaled, continued, expand
 from ._steps import Step, reshape
 from ._term import Digit, Kind, Labels, Term, canonical, digit_table
 
@@ -26,6 +26,9 @@ class Sum:
         adds: additions executed.
         left, right: what rewrites the two values for the common labels, and the labels of their axes then.
         axes: the labels of the sum's axes.
+        along: the label along which one value continues the other; None where they are added.
+        turned: whether the first continues the second, and not the second the first.
+        sizes: the sizes of the labels of the sum's axes.
     """
 
     term: Term
@@ -33,6 +36,9 @@ class Sum:
     left: tuple[tuple[Step, ...], Labels]
     right: tuple[tuple[Step, ...], Labels]
     axes: Labels
+    sizes: tuple[int, ...]
+    along: int | None = None
+    turned: bool = False
 
     def run(self, left: Scaled, right: Scaled) -> Scaled:
         """The value of the sum."""
@@ -40,7 +46,12 @@ class Sum:
             value.after(steps).settled().map(functools.partial(expand, axes=axes, wanted=self.axes))
             for value, (steps, axes) in ((left, self.left), (right, self.right))
         )
-        return x.plus(y).map(lambda array: reshape(array, self.term.value_shape))
+        if self.along is None:
+            found = x.plus(y)
+        else:
+            pair = (y, x) if self.turned else (x, y)
+            found = continued(*pair, self.axes.index(self.along), self.sizes)
+        return found.map(lambda array: reshape(array, self.term.value_shape))
 
 
 @functools.lru_cache(maxsize=1 << 17)
@@ -192,16 +203,26 @@ class _Pair:
         if numbers > self._numbers:
             return None
         hull = self.space.new_label(high - low + 1)
-        self.x.place(p[0] if p else self.space.new_label(1), hull, -low, 1)
-        self.y.place(q[0] if q else self.space.new_label(1), hull, shift - low, 1)
+        overlap = max(0, p_size + q_size - (high - low + 1))
+        continues = p_size + q_size == high - low + 1
+        self._put_together(hull, ((self.x, p, -low), (self.y, q, shift - low)), continues)
         self.y.rename(names)
         remaining = iter(steps)
         digits = [
             Digit(x.radix, (hull,), x.start + (step := next(remaining)) * low, step) if moves else x
             for (x, _), moves in zip(pairs, moving, strict=True)
         ]
-        overlap = max(0, p_size + q_size - (high - low + 1))
-        return self._finished(digits, adds=numbers // (high - low + 1) * overlap)
+        found = self._finished(digits, adds=numbers // (high - low + 1) * overlap)
+        return replace(found, along=hull, turned=shift < 0) if continues else found
+
+    def _put_together(self, hull: int, parts: Sequence[tuple[Operand, Labels, int]], continues: bool) -> None:
+        """Let values along their own labels, or points, be parts along one label, from their starts on."""
+        for operand, own, start in parts:
+            label = own[0] if own else self.space.new_label(1)
+            if continues:
+                operand.part(label, hull)
+            else:
+                operand.place(label, hull, start, 1)
 
     def _alike(self, x: Digit, y: Digit) -> bool:
         """Whether two affine digits are the same but for the name of their label."""
@@ -301,4 +322,5 @@ class _Pair:
             left=(tuple(self.x.steps), tuple(self.x.axes)),
             right=(tuple(self.y.steps), tuple(self.y.axes)),
             axes=final.axes,
+            sizes=tuple(sizes[label] for label in final.axes),
         )

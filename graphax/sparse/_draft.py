@@ -94,6 +94,11 @@ class Operand:
         self.axes[axis] = new
         self.steps.append(Place(axis, start, step, self.sizes[new]))
 
+    def part(self, label: int, whole: int) -> None:
+        """Let the value be a part along a longer label, whose other entries another value holds."""
+        self.broadcast([label])
+        self.axes[self.axes.index(label)] = whole
+
     def untie(self, label: int, twins: tuple[int, int]) -> None:
         """Write the delta between two places of a label out."""
         self.broadcast([label])

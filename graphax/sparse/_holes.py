@@ -195,6 +195,21 @@ def holes_of_sum(left: Holes, right: Holes) -> Holes:
     return seen_of(left, right)
 
 
+def holes_continued(given: Sequence[Holes], shapes: Sequence[Sequence[int]], axis: int) -> Holes:
+    """The holes of values of these shapes one after the other along an axis."""
+    if all(holes is None for holes in given):
+        return None
+    if any(isinstance(holes, Zeros | Mask) for holes in given):
+        return seen_of(*given)
+    if sum(map(math.prod, shapes)) > LARGEST_STATIC:
+        return Zeros.OF_STRUCTURE
+    known = [
+        np.broadcast_to(True if holes is None else holes, shape)
+        for holes, shape in zip(given, shapes, strict=True)
+    ]
+    return np.concatenate(known, axis)
+
+
 def seen_of(*given: Holes) -> Zeros:
     """Holes that are no longer known otherwise, as they are seen from the zeros."""
     if any(holes is Zeros.OF_ORDER for holes in given):

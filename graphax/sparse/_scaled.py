@@ -14,10 +14,12 @@ from ._holes import (
     Holes,
     Mask,
     Zeros,
+    holes_continued,
     holes_of_sum,
     numbers_of,
     numeric,
     parts,
+    widened,
     with_holes,
 )
 from ._steps import Step, Value, reshape, run_steps, transpose
@@ -99,6 +101,27 @@ class Scaled(NamedTuple):
         if self.array is None:
             return lax.full(shape, self.scale, dtype)
         return _scaled(lax.convert_element_type(numbers_of(self.array), dtype), self.scale)
+
+
+def continued(left: Scaled, right: Scaled, axis: int, shape: Sequence[int]) -> Scaled:
+    """Two settled values with as many axes one after the other.
+
+    Args:
+        left, right: the values.
+        axis: along which the second continues the first.
+        shape: that of both together; along other axes either may have size 1.
+    """
+    scale = left.scale if left.scale == right.scale else 1
+    signed = [value.array if value.scale == scale else _scaled(value.array, -1) for value in (left, right)]
+    wholes = [[*shape[:axis], array.shape[axis], *shape[axis + 1 :]] for array in signed]
+    (x, x_holes), (y, y_holes) = map(parts, signed)
+    holes = holes_continued((x_holes, y_holes), wholes, axis)
+    if x.dtype != bool or y.dtype != bool:
+        x, y = match_dtypes(x, y)
+    pieces = [widened(array, whole) for array, whole in zip((x, y), wholes, strict=True)]
+    if isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
+        return Scaled(np.concatenate(pieces, axis), scale)
+    return Scaled(with_holes(lax.concatenate(pieces, axis), holes), scale)
 
 
 def _scaled(value: Value, scale: Any) -> Value:
