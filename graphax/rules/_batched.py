@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -108,6 +108,7 @@ def tied_blocks(
     pull_first: bool = False,
     selects: bool = False,
     missing: Any = None,
+    gathers: Literal["push", "pull"] | None = None,
 ) -> list[Block | None]:
     """The blocks of all results with respect to one operand.
 
@@ -121,6 +122,7 @@ def tied_blocks(
         selects: whether the results are selections from the operand, so that zeros are what is left out.
         missing: for a selection that fills in what is not finite, an array like the result, cut along
             constant ties, that is zero there and nowhere else.
+        gathers: for a selection, in which direction derivatives are gathered; see :meth:`Block.with_map`.
     """
     operand = call.operands[at]
     carriers = [
@@ -170,8 +172,34 @@ def tied_blocks(
             value = _with_mask(value, flat, *side.places(missing, out), sizes)
         elif selects:
             value = with_holes(value)
-        blocks[k] = arranged_block(side.grouped(out), inner.grouped(in_), sizes, value, flat)
+        block = arranged_block(side.grouped(out), inner.grouped(in_), sizes, value, flat)
+        if selects and all(tie.constant for tie in ties):
+            block = block.with_map(*_maps(of_view, view, carriers.index(k)), gathers)
+        blocks[k] = block
     return blocks
+
+
+def _maps(of_view: Fun, view: Any, at: int) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """What multiplies the Jacobian of one result by columns, and what multiplies rows by it.
+
+    Args:
+        of_view: the results.
+        view: where they are differentiated.
+        at: the position of the result.
+    """
+
+    def push(columns: Any) -> Any:
+        tangents = reshape(columns.T, (-1, *view.shape)).astype(view.dtype)
+        moved = jax.vmap(lambda tangent: jax.jvp(of_view, (view,), (tangent,))[1][at])(tangents)
+        return reshape(moved, (len(tangents), -1)).T.astype(columns.dtype)
+
+    def pull(rows: Any) -> Any:
+        result, back = jax.vjp(lambda view: of_view(view)[at], view)
+        cotangents = reshape(rows, (-1, *result.shape)).astype(result.dtype)
+        (moved,) = jax.vmap(back)(cotangents)
+        return reshape(moved, (len(cotangents), -1)).astype(rows.dtype)
+
+    return push, pull
 
 
 def _with_mask(

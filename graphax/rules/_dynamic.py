@@ -31,7 +31,7 @@ def dynamic_slice_rule(call: Call) -> tuple[list[Any], Blocks]:
         return replace(call, params=params).with_operands([operand, *starts]).evaluate()
 
     apart = Apart(ties_of_dims(whole, constant=True))
-    (block,) = tied_blocks(call, 0, fun, [result], apart, selects=True)
+    (block,) = tied_blocks(call, 0, fun, [result], apart, selects=True, gathers="push")
     return [result], [[block, *[None] * len(starts)]]
 
 
@@ -98,7 +98,7 @@ def dynamic_gather_rule(call: Call) -> tuple[list[Any], Blocks]:
     fills_in = call.params["mode"] is lax.GatherScatterMode.FILL_OR_DROP  # where indices are out of bounds
     if fills_in and (fill is None or not np.isfinite(fill)):
         (missing,) = fun(_cut(lax.full_like(operand, 1), whole), fill_value=0)
-    (block,) = tied_blocks(call, 0, fun, [result], Apart(ties), selects=True, missing=missing)
+    (block,) = tied_blocks(call, 0, fun, [result], Apart(ties), selects=True, missing=missing, gathers="push")
     return [result], [[block, None]]
 
 
@@ -134,7 +134,8 @@ def dynamic_scatter_rule(call: Call) -> tuple[list[Any], Blocks]:
                 numbers.operand_batching_dims, numbers.scatter_indices_batching_dims, strict=True
             )
         ]
-        (row[2],) = tied_blocks(call, 2, fun, [result], Apart(ties), selects=True)
+        gathers = "pull" if linear else None
+        (row[2],) = tied_blocks(call, 2, fun, [result], Apart(ties), selects=True, gathers=gathers)
     return [result], [row]
 
 

@@ -45,7 +45,24 @@ def _copied_block(places: Any, operand: Any, axis: int) -> Block | None:
     in_ = [*out[:axis], added_label(in_size, sizes), *out[axis + 1 :]]
     hits = jnp.expand_dims(places, -1) == jnp.arange(in_size, dtype=places.dtype)
     axes = [label for dim in [*out[: np.ndim(operand)], in_[axis]] for label in dim]
-    return arranged_block(out, in_, sizes, with_holes(hits, Zeros.OF_ORDER), axes)
+    block = arranged_block(out, in_, sizes, with_holes(hits, Zeros.OF_ORDER), axes)
+    return _with_map(block, places, in_size) if np.ndim(operand) == 1 and not view else block
+
+
+def _with_map(block: Block, places: Any, in_size: int) -> Block:
+    """The block of ``operand[places]``, with no place twice, that products are made with by gathers."""
+
+    def push(columns: Any) -> Any:
+        return columns.at[places].get(mode="promise_in_bounds", unique_indices=True)
+
+    def pull(rows: Any) -> Any:
+        if len(places) == in_size:
+            _, sources = lax.sort_key_val(places, lax.iota(places.dtype, in_size))
+            return rows.at[:, sources].get(mode="promise_in_bounds", unique_indices=True)
+        zeros = lax.full((len(rows), in_size), 0, rows.dtype)
+        return zeros.at[:, places].set(rows, mode="promise_in_bounds", unique_indices=True)
+
+    return block.with_map(push, pull, "push")
 
 
 register_dependence("sort")(on_own)

@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -17,7 +17,19 @@ from ._compose import accumulate_duplicates
 from ._cost import LARGEST_STATIC, worth_listing
 from ._draft import Workspace
 from ._equate import equate
-from ._holes import Holed, Holes, Mask, Zeros, numbers_of, of_selection, parts, seen_of, widened, with_holes
+from ._holes import (
+    Holed,
+    Holes,
+    Map,
+    Mask,
+    Zeros,
+    numbers_of,
+    of_selection,
+    parts,
+    seen_of,
+    widened,
+    with_holes,
+)
 from ._scaled import Scaled
 from ._steps import Step, Value, reshape, run_steps, scatter_add, transpose
 from ._structure import (
@@ -116,6 +128,28 @@ class Block:
         """The block without the static signs beside its arrays, so that none is left on sums with it."""
         values = [value if value.array is None else Scaled(value.array) for value in self.values]
         return replace(self, values=tuple(values))
+
+    def with_map(
+        self,
+        push: Callable[[Any], Any],
+        pull: Callable[[Any], Any],
+        gathers: Literal["push", "pull"] | None = None,
+    ) -> Block:
+        """The block of a selection that products with dense Jacobians are made with by functions.
+
+        Args:
+            push: the product with columns, from an array ``[columns, n]`` to one ``[rows, n]``. Rows and
+                columns are the places of the block's value in the output and in the input.
+            pull: the product with rows, from an array ``[n, rows]`` to one ``[n, columns]``.
+            gathers: which of the two takes entries, and writes no zeros.
+        """
+        ((term, (array, scale)),) = self._terms()
+        if not isinstance(array, Holed):
+            return self
+        rows = {label for dim in term.out for digit in dim for label in digit.labels}
+        outputs = sum(label in rows for label in term.axes)
+        mapped = Holed(array.raw, array.holes, array.filled, Map(outputs, push, pull, gathers))
+        return replace(self, values=(Scaled(mapped, scale),))
 
     def compose(self, inner: Block, sparse: bool = True) -> Block:
         """The chain rule: ``self`` is d out / d mid, ``inner`` is d mid / d in.

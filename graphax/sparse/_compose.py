@@ -25,6 +25,7 @@ from ._holes import (
     numbers_of,
     parts,
     raw_parts,
+    seen_of,
     spared,
     with_holes,
 )
@@ -105,6 +106,8 @@ class Composition:
 
     def _product(self, outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
         union = math.prod(self.sizes[label] for label in self.kept + self.contracted)
+        if union > SMALL_SELECTED and (applied := self._applied(outer, inner, finite)) is not None:
+            return applied
         if self.contracted and union > FUSED_CONTRACTION and not self._selects(outer, inner, finite, union):
             return self._contraction(outer, inner, finite)
         if (taken := self._taken(outer, inner, finite)) is not None:
@@ -113,6 +116,34 @@ class Composition:
         outer = expand(outer, self.outer.axes, wanted)
         inner = expand(inner, self.inner.axes, wanted)
         return summed(multiplied(outer, inner, finite), range(len(self.kept), len(wanted)))
+
+    def _applied(self, outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value | None:
+        """The product by the map of one side; None where none has one for all that is summed over.
+
+        Entries are not scattered where a product of matrices does as well.
+        """
+        axes = self.outer.axes, self.inner.axes
+        for at, (value, other) in enumerate(((outer, inner), (inner, outer))):
+            if not isinstance(value, Holed) or value.map is None:
+                continue
+            if finite[1 - at] and value.map.gathers != ("pull" if at else "push"):
+                continue
+            rows, columns = axes[at][: value.map.outputs], axes[at][value.map.outputs :]
+            summed_over, own = (rows, columns) if at else (columns, rows)
+            rest = [label for label in axes[1 - at] if label not in self.contracted]
+            if set(summed_over) != set(self.contracted) or not set(own).isdisjoint(rest):
+                continue
+            if other.dtype == bool or isinstance(other, np.ndarray):
+                continue
+            have = [*rest, *summed_over] if at else [*summed_over, *rest]
+            numbers = transpose(numbers_of(other), [axes[1 - at].index(label) for label in have])
+            middle, many = (math.prod(self.sizes[label] for label in some) for some in (summed_over, rest))
+            apply, shape = (value.map.pull, (many, middle)) if at else (value.map.push, (middle, many))
+            found = [*rest, *own] if at else [*own, *rest]
+            product = reshape(apply(reshape(numbers, shape)), [self.sizes[label] for label in found])
+            product = transpose(product, [found.index(label) for label in self.kept])
+            return with_holes(product, seen_of(value.holes, parts(other)[1]))
+        return None
 
     def _taken(self, outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
         """The product with a static array that has no two numbers to add up; None where there is none.

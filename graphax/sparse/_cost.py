@@ -94,8 +94,9 @@ def worth_listing(entries: int, places: int) -> bool:
 # How it is emitted ----------------------------------------------------------------------------------------
 
 # Deltas up to this size are written out by a mask, which XLA fuses with its neighbours; larger ones by a
-# scatter, whose work is that of the entries.
-LARGEST_MASK = 64
+# scatter, whose work is that of the entries. So are parts of a diagonal that leave more places than that for
+# every entry.
+LARGEST_MASK, SPARSEST_MASK = 64, 48
 
 # Contractions of up to this many products are emitted as a product and a sum, which XLA fuses with their
 # neighbours; larger ones as one `dot_general`, which it vectorises better under `vmap` (measured on

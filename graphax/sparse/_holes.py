@@ -16,8 +16,8 @@ from __future__ import annotations
 import enum
 import functools
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -63,6 +63,22 @@ def of_selection(holes: Holes) -> bool:
     return holes is Zeros.OF_SELECTION or isinstance(holes, Mask)
 
 
+class Map(NamedTuple):
+    """How a matrix that copies and adds up entries is applied without it.
+
+    Attributes:
+        outputs: how many axes of the value, its first, are rows; the others are columns.
+        push: from columns, an array ``[columns, n]``, to the product, ``[rows, n]``.
+        pull: from rows, an array ``[n, rows]``, to the product, ``[n, columns]``.
+        gathers: which of the two takes entries, and writes no zeros: it is faster than any product.
+    """
+
+    outputs: int
+    push: Callable[[Any], Any]
+    pull: Callable[[Any], Any]
+    gathers: Literal["push", "pull"] | None = None
+
+
 @jax.tree_util.register_pytree_node_class
 class Holed:
     """An array with holes; a pytree.
@@ -72,14 +88,16 @@ class Holed:
         holes: where its holes are.
         filled: whether anything may stand in them, if they are known statically: what products leave there is
             cleared away when it could matter.
+        map: how it is applied as a matrix, if that is known; lost on every way but through products.
     """
 
-    __slots__ = ("filled", "holes", "raw")
+    __slots__ = ("filled", "holes", "map", "raw")
 
-    def __init__(self, raw: Any, holes: Holes, filled: bool = False) -> None:
+    def __init__(self, raw: Any, holes: Holes, filled: bool = False, map: Map | None = None) -> None:
         self.raw = raw
         self.holes = holes
         self.filled = filled
+        self.map = map
 
     @property
     def numbers(self) -> Any:
