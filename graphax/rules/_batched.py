@@ -122,7 +122,8 @@ def tied_blocks(
         selects: whether the results are selections from the operand, so that zeros are what is left out.
         missing: for a selection that fills in what is not finite, an array like the result, cut along
             constant ties, that is zero there and nowhere else.
-        gathers: for a selection, in which direction derivatives are gathered; see :meth:`Block.with_map`.
+        gathers: for a selection, the direction in which derivatives are gathered, while they are scattered
+            in the other; see :meth:`Block.with_map`.
     """
     operand = call.operands[at]
     carriers = [
@@ -173,7 +174,7 @@ def tied_blocks(
         elif selects:
             value = with_holes(value)
         block = arranged_block(side.grouped(out), inner.grouped(in_), sizes, value, flat)
-        if selects and all(tie.constant for tie in ties):
+        if gathers is not None and all(tie.constant for tie in ties):
             block = block.with_map(*_maps(of_view, view, carriers.index(k)), gathers)
         blocks[k] = block
     return blocks

@@ -6,7 +6,7 @@ modulus); so the local Jacobian of the real view is all that there is to know.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ import numpy as np
 from jax import lax
 
 from .._trace import is_complex
-from ..sparse import Block, Digit, added_label, arranged_block, label_dims, unit_block
+from ..sparse import Block, Digit, added_label, arranged_block, label_dims
 from ._dense import dense_rule, real_view
 from ._elementwise import ELEMENTWISE, NotElementwise
 from ._registry import Blocks, Call, Rule
@@ -79,42 +79,40 @@ def _entrywise(call: Call) -> tuple[list[Any], Blocks]:
     (result,) = call.evaluate()
 
     def block(at: int) -> Block:
-        factor = _static_factor(call, at, result)
-        if factor is not None:
-            return _of_static_factor(factor, np.shape(result))
+        part = _part_of_factor(call, at, result)
+        if part is not None:
+            return _of_factor(part, call.operands[1 - at], np.shape(result))
         return directional_block(lambda value: call.of_operand(at)(value)[0], call.operands[at])
 
     return [result], [call.row(block)]
 
 
-def _static_factor(call: Call, at: int, result: Any) -> np.ndarray | None:
-    """What multiplies a complex operand, where that is known while tracing and lies on an axis."""
+def _part_of_factor(call: Call, at: int, result: Any) -> Any:
+    """`lax.real` or `lax.imag`, if a complex operand is multiplied by what is known to have no other part."""
     if call.primitive.name != "mul" or not is_complex(call.operands[at]):
         return None
     factor = call.known(1 - at)
-    if factor is None or np.shape(call.operands[at]) != np.shape(result):
+    if factor is None or np.shape(call.operands[at]) != np.shape(result) or not np.isfinite(factor).all():
         return None
-    on_axis = not factor.imag.any() or not factor.real.any()
-    return factor if on_axis and np.isfinite(factor).all() else None
+    if not np.imag(factor).any():
+        return lax.real
+    return None if np.real(factor).any() else lax.imag
 
 
-def _of_static_factor(factor: np.ndarray, shape: Sequence[int]) -> Block:
+def _of_factor(part: Any, factor: Any, shape: Sequence[int]) -> Block:
     """The block of an array multiplied by real or by imaginary numbers.
 
     Real ones multiply both parts, imaginary ones exchange them.
     """
     dims, sizes = label_dims(shape)
-    (part,) = added_label(2, sizes)
-    turned = factor.imag.any()
-    number = factor.imag if turned else factor.real
-    axes = [label for label in range(part) if number.ndim]
-    source = Digit(2, (part,), 1, -1) if turned else Digit(2, (part,))
-    if turned:
-        number, axes = np.stack([-number, number], axis=-1), [*axes, part]
-    out, in_ = [*dims, [part]], [*dims, [source]]
-    if not axes:
-        return unit_block(out, in_, sizes, number.item())
-    return arranged_block(out, in_, sizes, jnp.asarray(number), axes)
+    number = part(jnp.asarray(factor))
+    axes = list(range(len(sizes))) if np.ndim(factor) else []
+    (label,) = added_label(2, sizes)
+    source = Digit(2, (label,))
+    if part is lax.imag:
+        number, axes = jnp.stack([lax.neg(number), number], axis=-1), [*axes, label]
+        source = Digit(2, (label,), 1, -1)
+    return arranged_block([*dims, [label]], [*dims, [source]], sizes, number, axes)
 
 
 def directional_block(fun: Callable[[Any], Any], operand: Any) -> Block:

@@ -43,7 +43,9 @@ def dynamic_update_slice_rule(call: Call) -> tuple[list[Any], Blocks]:
     apart = Apart(ties + ties_of_dims(_others(result.ndim, whole))), Apart(ties)
 
     def column(at: int) -> list[Block | None]:
-        return tied_blocks(call, at, _of_cut(call, at, 1 - at, whole), [result], apart[at], selects=True)
+        fun = _of_cut(call, at, 1 - at, whole)
+        gathers = "pull" if at == 1 else None
+        return tied_blocks(call, at, fun, [result], apart[at], selects=True, gathers=gathers)
 
     return [result], by_columns(call, column)
 
@@ -134,8 +136,7 @@ def dynamic_scatter_rule(call: Call) -> tuple[list[Any], Blocks]:
                 numbers.operand_batching_dims, numbers.scatter_indices_batching_dims, strict=True
             )
         ]
-        gathers = "pull" if linear else None
-        (row[2],) = tied_blocks(call, 2, fun, [result], Apart(ties), selects=True, gathers=gathers)
+        (row[2],) = tied_blocks(call, 2, fun, [result], Apart(ties), selects=True, gathers="pull")
     return [result], [row]
 
 

@@ -133,7 +133,7 @@ class Block:
         self,
         push: Callable[[Any], Any],
         pull: Callable[[Any], Any],
-        gathers: Literal["push", "pull"] | None = None,
+        gathers: Literal["push", "pull"],
     ) -> Block:
         """The block of a selection that products with dense Jacobians are made with by functions.
 

@@ -76,7 +76,7 @@ class Map(NamedTuple):
     outputs: int
     push: Callable[[Any], Any]
     pull: Callable[[Any], Any]
-    gathers: Literal["push", "pull"] | None = None
+    gathers: Literal["push", "pull"]
 
 
 @jax.tree_util.register_pytree_node_class
