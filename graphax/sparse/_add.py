@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -126,6 +127,24 @@ def _common_shift(
     return (steps, shifts.pop()) if len(shifts) == 1 else None
 
 
+def _take_turns(x: Digit, y: Digit) -> bool:
+    """Whether two digits step over each other's values."""
+    step = x.step
+    return (
+        all(digit.table is None and digit.labels and digit.step == step for digit in (x, y))
+        and step > 1
+        and x.radix % step == 0
+        and x.start // step == y.start // step
+        and x.start != y.start
+    )
+
+
+def _split_stride(digit: Digit) -> tuple[Digit, Digit]:
+    """A digit that steps as two: the turn, and its place in every turn."""
+    turn, place = divmod(digit.start, digit.step)
+    return Digit(digit.radix // digit.step, digit.labels, turn), Digit(digit.step, (), place)
+
+
 class _Pair:
     """Two terms with aligned digits, in a workspace of their own.
 
@@ -165,8 +184,8 @@ class _Pair:
         return self._finished(self.xs)
 
     def joined(self) -> Sum | None:
-        """The sum where both are parts of one diagonal that touch or overlap."""
-        pairs = list(zip(self.xs, self.ys, strict=True))
+        """The sum where both are parts of one diagonal that touch or overlap, or take turns along it."""
+        pairs, shape = self._with_strides_split()
         if Kind.VALUE not in (self.x.kind, self.y.kind) or any(x.table or y.table for x, y in pairs):
             return None
         # All that differs must move along one label of each, or be a point on the way of the other's label.
@@ -212,8 +231,28 @@ class _Pair:
             Digit(x.radix, (hull,), x.start + (step := next(remaining)) * low, step) if moves else x
             for (x, _), moves in zip(pairs, moving, strict=True)
         ]
-        found = self._finished(digits, adds=numbers // (high - low + 1) * overlap)
+        found = self._finished(digits, numbers // (high - low + 1) * overlap, shape)
         return replace(found, along=hull, turned=shift < 0) if continues else found
+
+    def _with_strides_split(self) -> tuple[list[tuple[Digit, Digit]], list[list[int]]]:
+        """The digits of both, those that take other turns of one stride as a turn and a place in it.
+
+        Returns:
+            pairs of digits, and how many every dimension of the output and of the input has.
+        """
+        pairs: list[tuple[Digit, Digit]] = []
+        remaining = iter(zip(self.xs, self.ys, strict=True))
+
+        def taken(count: int) -> int:
+            before = len(pairs)
+            for x, y in itertools.islice(remaining, count):
+                if _take_turns(x, y):
+                    pairs.extend(zip(_split_stride(x), _split_stride(y), strict=True))
+                else:
+                    pairs.append((x, y))
+            return len(pairs) - before
+
+        return pairs, [[taken(count) for count in side] for side in self.shape]
 
     def _put_together(self, hull: int, parts: Sequence[tuple[Operand, Labels, int]], continues: bool) -> None:
         """Let values along their own labels, or points, be parts along one label, from their starts on."""
@@ -307,10 +346,15 @@ class _Pair:
         x_ties, y_ties = ties(self.xs), ties(self.ys)
         return {at for at, tied in x_ties.items() if y_ties.get(at) == tied}
 
-    def _finished(self, digits: Sequence[Digit], adds: int | None = None) -> Sum:
+    def _finished(
+        self,
+        digits: Sequence[Digit],
+        adds: int | None = None,
+        shape: Sequence[Sequence[int]] | None = None,
+    ) -> Sum:
         sizes = self.space.sizes
         remaining = iter(digits)
-        out, in_ = ([[next(remaining) for _ in range(n)] for n in side] for side in self.shape)
+        out, in_ = ([[next(remaining) for _ in range(n)] for n in side] for side in shape or self.shape)
         kind = Kind.VALUE if max(self.x.kind, self.y.kind) >= Kind.COPY else Kind.CONSTANT
         axes = dict.fromkeys([*self.x.axes, *self.y.axes])
         final = canonical(out, in_, sizes, kind, axes)

@@ -14,7 +14,7 @@ from jax import lax
 from jax.core import Tracer
 
 from ._compose import accumulate_duplicates
-from ._cost import LARGEST_STATIC, worth_listing
+from ._cost import LARGEST_STATIC, worth_scattering
 from ._draft import Workspace
 from ._equate import equate
 from ._holes import (
@@ -240,11 +240,9 @@ class Block:
         dtype = np.dtype(dtype or self._require_dtype())
         if not self.structure.terms:
             return lax.full(self.shape, 0, dtype)
-        entries = math.prod(self.shape)
-        stored = sum(math.prod(term.sizes) for term in self.structure.terms)
-        if worth_listing(stored, entries):
+        if worth_scattering(self.structure.terms):
             rows, columns = self._places()
-            flat = lax.full((entries,), 0, dtype)
+            flat = lax.full((math.prod(self.shape),), 0, dtype)
             flat = scatter_add(flat, rows * math.prod(self.in_shape) + columns, self._entries(dtype))
             return lax.reshape(flat, self.shape)
         return functools.reduce(lax.add, (_densify(term, value, dtype) for term, value in self._terms()))

@@ -67,8 +67,7 @@ ONE_TERM, ONE_TERM_OF_LABELS = 1024, 4096
 MAX_TERMS = 64
 
 # Too many terms become a list of their entries where there are at least so many places, no more than one in
-# so many of them taken; elsewhere an array with zeros, which is faster to work with. A Jacobian of which that
-# is so is densified by one scatter of the nonzeros, instead of sums over everything.
+# so many of them taken; elsewhere an array with zeros, which is faster to work with.
 _LISTED_FROM, _LISTED_BELOW = 1 << 14, 16
 
 
@@ -89,6 +88,19 @@ def no_sparser_than_dense(terms: Sequence[Term]) -> bool:
 def worth_listing(entries: int, places: int) -> bool:
     """Whether so many entries at so many places are better listed than written into an array."""
     return places >= _LISTED_FROM and entries * _LISTED_BELOW <= places
+
+
+# The terms of a Jacobian are scattered into zeros together where there are at least so many places, and no
+# more than one in so many is taken: XLA is slower by far in adding up arrays that are mostly zeros.
+_SCATTERED_FROM, _SCATTERED_BELOW = 1 << 8, 8
+
+
+def worth_scattering(terms: Sequence[Term]) -> bool:
+    """Whether a dense Jacobian is better made by one scatter of all entries than term by term."""
+    entries = sum(math.prod(term.sizes) for term in terms)
+    places = math.prod(terms[0].out_shape + terms[0].in_shape)
+    few = len(terms) > 1 and places >= _SCATTERED_FROM and entries * _SCATTERED_BELOW <= places
+    return few or worth_listing(entries, places)
 
 
 # How it is emitted ----------------------------------------------------------------------------------------
