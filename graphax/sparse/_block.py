@@ -23,9 +23,9 @@ from ._holes import (
     Map,
     Mask,
     Zeros,
+    holes_of,
     numbers_of,
     of_selection,
-    parts,
     seen_of,
     widened,
     with_holes,
@@ -104,7 +104,7 @@ class Block:
             return Zeros.OF_STRUCTURE
         taken = np.zeros(self.shape, bool)
         for term, (array, _) in self._terms():
-            holes = None if array is None else parts(array)[1]
+            holes = None if array is None else holes_of(array)
             if isinstance(holes, Zeros | Mask):
                 return seen_of(holes)
             value = np.ones(term.value_shape, bool) if holes is None else holes

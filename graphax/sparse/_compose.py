@@ -21,6 +21,7 @@ from ._holes import (
     Mask,
     Zeros,
     chosen,
+    holes_of,
     holes_of_product,
     numbers_of,
     parts,
@@ -142,7 +143,7 @@ class Composition:
             found = [*rest, *own] if at else [*own, *rest]
             product = reshape(apply(reshape(numbers, shape)), [self.sizes[label] for label in found])
             product = transpose(product, [found.index(label) for label in self.kept])
-            return with_holes(product, seen_of(value.holes, parts(other)[1]))
+            return with_holes(product, seen_of(value.holes, holes_of(other)))
         return None
 
     def _taken(self, outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
@@ -246,10 +247,10 @@ def multiplied(outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
         if isinstance(outer, np.ndarray) and isinstance(inner, np.ndarray):
             return np.asarray(outer & inner)
         both = lax.bitwise_and(numbers_of(outer), numbers_of(inner))
-        return with_holes(both, holes_of_product(parts(outer)[1], parts(inner)[1]))
+        return with_holes(both, holes_of_product(holes_of(outer), holes_of(inner)))
     for mask, value in ((outer, inner), (inner, outer)):
         if mask.dtype == bool and not isinstance(value, np.ndarray):
-            holes = holes_of_product(parts(mask)[1], parts(value)[1])
+            holes = holes_of_product(holes_of(mask), holes_of(value))
             return with_holes(chosen(numbers_of(mask), numbers_of(value)), holes)
     (x, x_holes, x_filled), (y, y_holes, y_filled) = map(raw_parts, (outer, inner))
     x, y = match_dtypes(x, y)

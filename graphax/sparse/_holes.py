@@ -145,11 +145,16 @@ def with_holes(numbers: Any, holes: Holes = Zeros.OF_STRUCTURE, filled: bool = F
 
 def parts(value: Any) -> tuple[Any, Holes]:
     """The numbers of a value, and its holes."""
+    return numbers_of(value), holes_of(value)
+
+
+def holes_of(value: Any) -> Holes:
+    """The holes of a value; its numbers, which may have to be cleared first, are not asked for."""
     if isinstance(value, Holed):
-        return value.numbers, value.holes
+        return value.holes
     if isinstance(value, np.ndarray):
-        return value, None if value.all() else np.asarray(value != 0)
-    return value, Zeros.OF_STRUCTURE if value.dtype == bool else None
+        return None if value.all() else np.asarray(value != 0)
+    return Zeros.OF_STRUCTURE if value.dtype == bool else None
 
 
 def numbers_of(value: Any) -> Any:
@@ -244,7 +249,7 @@ def spared(numbers: Any, value: Any, finite: bool = False) -> Any:
             it: that keeps the derivatives of both finite.
         finite: whether the numbers are known to be finite.
     """
-    other, holes = parts(value)
+    holes = holes_of(value)
     if holes is None or (finite and (isinstance(holes, np.ndarray) or holes is Zeros.OF_STRUCTURE)):
         return numbers
     if isinstance(holes, Mask):
@@ -252,6 +257,7 @@ def spared(numbers: Any, value: Any, finite: bool = False) -> Any:
         if finite or not holes.seen:
             return numbers
     if not isinstance(value, np.ndarray):
+        other = numbers_of(value)
         holes = lax.bitwise_or(lax.is_finite(numbers), lax.ne(other, lax.full_like(other, 0)))
     return chosen(holes, numbers)
 

@@ -10,7 +10,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax import lax
 
-from ._holes import Holed, Holes, Mask, Zeros, holes_after, numeric, parts, widened, with_holes
+from ._cost import LARGEST_STATIC
+from ._holes import (
+    Holed,
+    Holes,
+    Mask,
+    Zeros,
+    holes_after,
+    numbers_of,
+    numeric,
+    raw_parts,
+    widened,
+    with_holes,
+)
 from ._term import Table
 
 #: Up to so many places for every entry they are gathered from the entries.
@@ -198,13 +210,15 @@ def _after(step: Step, value: Value) -> Value:
     """The value after a step that may write zeros."""
     if isinstance(value, np.ndarray):
         return step(value)
-    numbers, holes = parts(value)
-    after = step(numbers)
-    if after is numbers:
+    raw, holes, filled = raw_parts(value)
+    if isinstance(step, Scatter) or raw.size > LARGEST_STATIC:  # what adds up, and where holes are lost
+        raw, filled = numbers_of(value), False
+    after = step(raw)
+    if after is raw:
         return value
     if isinstance(holes, Mask):
-        holes = _mask_after(step, holes, numbers.shape)
-    return with_holes(after, holes_after(holes, numbers.shape, step, isinstance(step, DIGGING)))
+        holes = _mask_after(step, holes, raw.shape)
+    return with_holes(after, holes_after(holes, raw.shape, step, isinstance(step, DIGGING)), filled)
 
 
 def _mask_after(step: Step, holes: Mask, shape: Sequence[int]) -> Holes:

@@ -116,7 +116,7 @@ def test_what_takes_turns_is_put_together():
             lambda *at: (jax.jacfwd(columns_of_a_table)(*at), jax.hessian(loss)(*at)),
         )(p, T)
         assert_same_jacobian(found, wanted)
-    assert "pad" not in names_in(jacve(columns_of_a_table, order="forward", kernel=False), p, T)
+    assert "pad" not in names_in(jacve(columns_of_a_table, order="reverse", kernel=False), p, T)
 
 
 def test_few_entries_of_several_diagonals_are_scattered_at_once():
