@@ -139,14 +139,19 @@ class KnownValues:
     def _definitions(self) -> dict[Variable, Equation]:
         return {output: equation for equation in self._program.equations for output in equation.outputs}
 
-    def __call__(self, atom: Atom) -> np.ndarray | None:
-        """The value of an atom, or None where it depends on an input."""
+    def __call__(self, atom: Atom, at_once: bool = False) -> np.ndarray | None:
+        """The value of an atom, or None where it depends on an input.
+
+        Args:
+            atom: the atom.
+            at_once: whether it is None, too, where it is not worked out yet, nor can be by NumPy.
+        """
         if isinstance(atom, Constant):
             return np.asarray(atom.value)
-        pending = [atom]
+        pending, slow = [atom], set[Variable]()
         while pending:  # a stack of our own: programs may be longer than Python's is deep
             variable = pending[-1]
-            if variable in self._values:
+            if variable in self._values or variable in slow:
                 pending.pop()
                 continue
             equation = self._definitions[variable]
@@ -154,14 +159,17 @@ class KnownValues:
             missing = [other for other in inputs if other not in self._values]
             if any(self._values.get(other, 0) is None for other in inputs):
                 self._values.update(dict.fromkeys(equation.outputs))
+            elif not slow.isdisjoint(missing):
+                slow.update(equation.outputs)
             elif missing:
                 pending.append(missing[0])
-            else:
-                self._evaluate(equation)
-        value = self._values[atom]
+            elif not self._evaluate(equation, at_once):
+                slow.update(equation.outputs)
+        value = self._values.get(atom)
         return None if value is None else np.asarray(value)
 
-    def _evaluate(self, equation: Equation) -> None:
+    def _evaluate(self, equation: Equation, at_once: bool) -> bool:
+        """Work out the results of an equation; False where that has been put off."""
         values = [
             np.asarray(atom.value, atom.aval.dtype) if isinstance(atom, Constant) else self._values[atom]
             for atom in equation.inputs
@@ -170,6 +178,8 @@ class KnownValues:
         result = _by_numpy(equation, values)
         if result is not None:
             results = [result]
+        elif at_once:
+            return False
         elif not equation.has_effects and "callback" not in equation.primitive.name:
             try:
                 with jax.ensure_compile_time_eval():
@@ -180,3 +190,4 @@ class KnownValues:
             (output, None if isinstance(result, Tracer) else result)
             for output, result in zip(equation.outputs, results, strict=True)
         )
+        return True

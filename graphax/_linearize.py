@@ -110,7 +110,7 @@ def _call(
         needed=[output in numbering.active for output in equation.outputs],
         jacobians=jacobians,
         finite=finite.of(equation),
-        known=lambda at: known(equation.inputs[at]),
+        known=lambda at, at_once=False: known(equation.inputs[at], at_once),
     )
 
 

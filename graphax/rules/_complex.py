@@ -91,7 +91,7 @@ def _part_of_factor(call: Call, at: int, result: Any) -> Any:
     """`lax.real` or `lax.imag`, if a complex operand is multiplied by what is known to have no other part."""
     if call.primitive.name != "mul" or not is_complex(call.operands[at]):
         return None
-    factor = call.known(1 - at)
+    factor = call.known(1 - at, at_once=True)
     if factor is None or np.shape(call.operands[at]) != np.shape(result) or not np.isfinite(factor).all():
         return None
     if not np.imag(factor).any():

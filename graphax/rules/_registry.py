@@ -31,7 +31,8 @@ class Call:
         jacobians: the Jacobians of a program that the primitive holds; see :class:`Jacobians`.
         finite: for every operand whether it is known to be finite, arguments of the function being so.
         known: the value of an operand, by its position, where it depends on no argument of the function and
-            is known while tracing (such as closed-over index arrays), else None.
+            is known while tracing (such as closed-over index arrays), else None. With ``at_once=True`` None,
+            too, where something would have to be compiled to know it.
     """
 
     primitive: core.Primitive
@@ -44,7 +45,7 @@ class Call:
     needed: Sequence[bool]
     jacobians: Jacobians
     finite: Sequence[bool] | None = None
-    known: Callable[[int], np.ndarray | None] = lambda at: None
+    known: Callable[..., np.ndarray | None] = lambda at, at_once=False: None
 
     @property
     def moving(self) -> list[int]:
