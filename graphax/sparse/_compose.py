@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -197,15 +197,33 @@ class Composition:
                 there = lax.is_finite(values[at])
                 values[at] = lax.select(there, values[at], lax.full_like(values[at], 0))
                 pair = [lax.bitwise_not(there), lax.ne(values[1 - at], lax.full_like(values[1 - at], 0))]
-                pair = [lax.convert_element_type(places, values[at].dtype) for places in pair]
-                with jax.named_scope("spoilt"):
-                    spoilt.append(self._dot(*(reversed(pair) if at else pair)))
+                spoilt.append(pair[::-1] if at else pair)
         product = self._dot(*values)
-        for hits in spoilt:
-            clean = lax.eq(hits, lax.full_like(hits, 0))
+        if spoilt:
+            clean = self._unhit(spoilt, product.dtype)
             product = lax.select(clean, product, lax.full_like(product, np.nan))
         x_holes, y_holes = map(self._summed_holes, holes, (self.outer.axes, self.inner.axes))
         return with_holes(product, holes_of_product(x_holes, y_holes))
+
+    def _unhit(self, spoilt: Sequence[Sequence[Value]], dtype: Any) -> Value:
+        """Where nothing that is not finite meets a number.
+
+        Args:
+            spoilt: for each side that is not known to be finite the places, in the outer factor and in the
+                inner one, that must not meet.
+            dtype: a type to count with. All are counted by one product.
+        """
+        first = self.contracted[0]
+
+        def joined(places: Sequence[Value], axes: Labels) -> Value:
+            places = [lax.convert_element_type(one, dtype) for one in places]
+            return lax.concatenate(places, axes.index(first)) if len(places) > 1 else places[0]
+
+        with jax.named_scope("spoilt"):
+            outer = joined([places[0] for places in spoilt], self.outer.axes)
+            inner = joined([places[1] for places in spoilt], self.inner.axes)
+            hits = self._dot(outer, inner)
+            return lax.eq(hits, lax.full_like(hits, 0))
 
     def _summed_holes(self, holes: Holes, axes: Labels) -> Holes:
         """The holes of one side over the labels of the product."""
