@@ -95,7 +95,7 @@ class Block:
     @property
     def has_holes(self) -> bool:
         """Whether entries of its structure may be zero because something has been left out."""
-        return any(array is not None and parts(array)[1] is not None for array, _ in self.values)
+        return any(array is not None and holes_of(array) is not None for array, _ in self.values)
 
     @property
     def holes(self) -> Holes:
