@@ -9,6 +9,8 @@ the counted convention alike, and a product with it costs what a product with an
 the holes is bookkeeping and not counted; where a product of matrices may meet infinity, it takes a second
 product of zeros and ones. Arguments of a function are taken for finite there: what is made of them without a
 pole is multiplied by the zeros of a selection, so that layers with such units cost what they always did.
+A selection at places that are known at run time only may know how it gathers and scatters entries
+(:meth:`Block.with_map`): then large products with it are made so, without a product of matrices.
 """
 
 from ._add import add, refine
