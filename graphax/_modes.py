@@ -15,7 +15,7 @@ from jax.extend import core
 from ._matrix_free import jacobians_by_arrays, jacobians_without_matrices
 from ._numbering import Numbering
 from ._reverse_mode import has_reverse_mode
-from ._trace import is_split, varying_axes
+from ._trace import Equation, holds, is_split, varying_axes
 from ._tuned import NoWay
 from .choose import OrderLike, are_left_open, is_candidate
 from .rules import Blocks, has_no_poles
@@ -132,9 +132,21 @@ def _why_not(numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> s
         return "arrays are split among devices"
     if any(equation.has_effects for equation in program.equations):
         return "the function has effects"
+    if any(_has_rule_of_its_own(equation) for equation in program.equations):
+        return "a function inside has a backward rule of its own"
     if not has_no_poles(replace(program, outputs=outputs), numbering.active):
         return "a derivative inside need not be finite, and JAX's mode multiplies it by zeros"
     return None
+
+
+def _has_rule_of_its_own(equation: Equation) -> bool:
+    """Whether a primitive is, or holds, a ``custom_vjp``, which has no forward mode."""
+    return equation.primitive.name in _CUSTOM_VJP or any(
+        holds(jaxpr, _CUSTOM_VJP) for jaxpr in core.jaxprs_in_params(equation.params)
+    )
+
+
+_CUSTOM_VJP = ("custom_vjp_call", "custom_vjp_call_jaxpr")
 
 
 def _modes(numbering: Numbering, num_outputs: int) -> dict[str, int]:

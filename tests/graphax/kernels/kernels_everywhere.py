@@ -9,7 +9,7 @@ Jacobians were made by kernels, and why others were not.
 import collections
 import re
 
-from graphax import _jacobian
+from graphax import _jacobian, _ways
 
 made = collections.Counter()
 
@@ -21,7 +21,7 @@ def _everywhere(kernel, sparse):
 def _counted(*args, **options):
     try:
         found = _jacobians_by_kernel(*args, **options)
-    except _jacobian.NoKernel as error:
+    except _ways.NoKernel as error:
         made[re.sub(r"\d+", "#", error.reason)] += 1
         raise
     made["Jacobians by kernels"] += 1
@@ -29,7 +29,7 @@ def _counted(*args, **options):
 
 
 _check_kernel, _jacobian.check_kernel = _jacobian.check_kernel, _everywhere
-_jacobians_by_kernel, _jacobian.jacobians_by_kernel = _jacobian.jacobians_by_kernel, _counted
+_jacobians_by_kernel, _ways.jacobians_by_kernel = _ways.jacobians_by_kernel, _counted
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -20,7 +20,7 @@ from program_comparison import DERIVATIVES, Derivative, compare, total
 from random_programs import random_program
 
 import graphax
-from graphax import _jacobian
+from graphax import _ways
 
 pytestmark = pytest.mark.filterwarnings("ignore:Explicitly requested dtype")
 PROGRAMS = int(os.environ.get("GRAPHAX_RANDOM_PROGRAMS", "2000"))
@@ -75,18 +75,18 @@ def in_single_precision(program):
 def reasons(monkeypatch):
     """Why there was no kernel, or that there was one, as often as one was asked for."""
     found = collections.Counter()
-    by_kernel = _jacobian.jacobians_by_kernel
+    by_kernel = _ways.jacobians_by_kernel
 
     def counted(*args, **options):
         try:
             result = by_kernel(*args, **options)
-        except _jacobian.NoKernel as error:
+        except _ways.NoKernel as error:
             found["no kernel: " + re.sub(r"\d+", "#", error.reason)] += 1
             raise
         found["kernels"] += 1
         return result
 
-    monkeypatch.setattr(_jacobian, "jacobians_by_kernel", counted)
+    monkeypatch.setattr(_ways, "jacobians_by_kernel", counted)
     return found
 
 
