@@ -22,7 +22,7 @@ from .rules import Blocks, has_no_poles
 from .timing import constants_for, estimated_seconds
 
 # A mode is taken where it is so much faster; estimates are no better than that.
-_MARGIN = 0.9
+_MARGIN = 0.7
 # Where one of the sides has so many times fewer numbers, the other one's mode is not looked at.
 _FAR_FEWER = 3
 # A tangent takes no less than so many times what the function takes in additions and multiplications.
