@@ -37,6 +37,8 @@ _SHORT, _PER_EQUATION, _PER_ENTRY = 2_400, 10, 2
 # The function itself may have half as many; and how many expressions may come into being for each one that
 # such a kernel may have, as orders are tried.
 _ON_THE_WAY = 4
+# So many times the operations a classical order may take: searched ones save, but not everything.
+_AT_FIRST = 1.5
 
 
 def jacobians_by_kernel(
@@ -78,7 +80,8 @@ def jacobians_by_kernel(
         limit = min(limit, _SHORT + _PER_EQUATION * len(program.equations))
         _check_length(_PER_ENTRY * _entries(numbering, num_outputs, wanted), limit)
     scalars = Scalars()
-    scalars.most = math.inf if insist else _ON_THE_WAY * limit
+    if not insist:
+        scalars.most, scalars.longest = _ON_THE_WAY * limit, _AT_FIRST * limit
     try:
         scalar_program, places = _differentiated(
             scalars, numbering, num_outputs, order, body_order, wanted, limit if insist else limit // 2

@@ -202,7 +202,8 @@ def _orders(graph: ScalarGraph, order: str | None) -> list[Sequence[int]]:
     """The orders worth trying: the one that is named, or a few cheap ones, the cheapest first.
 
     Raises:
-        TooManyScalars: when all of them take more multiplications than there may be expressions.
+        TooManyScalars: when all of them take more multiplications than there may be expressions, or the
+            classical ones more operations than there may be.
     """
     if order == "forward":
         return [graph.inner]
@@ -223,6 +224,8 @@ def _orders(graph: ScalarGraph, order: str | None) -> list[Sequence[int]]:
         if costing.run(candidate, most):
             price(candidate)
         costing.rewind()
+    if found and min(found.values()) > graph.scalars.longest:
+        raise TooManyScalars(graph.scalars.longest)
     for ties in ("first", "last"):
         if (cheapest := cheapest_first(costing, view, ties, most)) is not None:
             price(cheapest)

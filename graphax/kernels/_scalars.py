@@ -131,10 +131,12 @@ class Scalars:
         where_there: of derivatives for which it is known a truth value that says where they are not left out
             by selections; None where they never are.
         most: how many there may be before further ones raise :class:`TooManyScalars`.
+        longest: how many operations an elimination may take at first sight, likewise.
     """
 
     def __init__(self) -> None:
         self.most = math.inf
+        self.longest = math.inf
         self.ops: list[str] = []
         self.args: list[tuple[Any, ...]] = []
         self.kinds: list[str] = []
