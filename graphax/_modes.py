@@ -26,7 +26,7 @@ _MARGIN = 0.7
 # Where one of the sides has so many times fewer numbers, the other one's mode is not looked at.
 _FAR_FEWER = 3
 # A tangent takes no less than so many times what the function takes in additions and multiplications.
-_AT_LEAST = 0.5
+_AT_LEAST = 0.8
 # What it takes to start, not to compute.
 _STARTING = "call result handover kernel contraction multiplication product sum library matrix".split()
 
