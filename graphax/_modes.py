@@ -15,6 +15,7 @@ from jax.extend import core
 from ._matrix_free import jacobians_by_arrays, jacobians_without_matrices
 from ._numbering import Numbering
 from ._reverse_mode import has_reverse_mode
+from ._staged import Staged
 from ._trace import Equation, holds, is_split, varying_axes
 from ._tuned import NoWay
 from .choose import OrderLike, are_left_open, is_candidate
@@ -73,16 +74,16 @@ def jacobians_by_estimate(
         results, blocks = jacobians_without_matrices(numbering, num_outputs, values)
         return results, _arrays(numbering, blocks)
 
-    ways = {"auto": _Candidate(eliminated, values)}
+    ways = {"auto": Staged.of(eliminated, *values)}
     best = "auto"
     longest = _MARGIN * ways[best].seconds
-    value = _Candidate(numbering.program, values)
+    value = Staged.of(numbering.program, *values)
     for name, moved in _modes(numbering, num_outputs).items():
-        if value.least_seconds_to_move(moved) < min(longest, ways[best].seconds):
-            ways[name] = _Candidate(_by_mode(name, numbering, num_outputs), values)
+        if _least_seconds(value, moved) < min(longest, ways[best].seconds):
+            ways[name] = Staged.of(_by_mode(name, numbering, num_outputs), *values)
             if ways[name].seconds < min(longest, ways[best].seconds):
                 best = name
-    return best, "It is estimated to be the fastest.", ways[best].evaluate()
+    return best, "It is estimated to be the fastest.", ways[best].run()
 
 
 def jacobians_by_mode(name: str, numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> _Found:
@@ -100,25 +101,13 @@ def jacobians_by_mode(name: str, numbering: Numbering, num_outputs: int, values:
     return _by_mode(name, numbering, num_outputs)(*values)
 
 
-class _Candidate:
-    """A way to the Jacobian, traced at some values."""
-
-    def __init__(self, fun: Callable[..., Any], values: Sequence[Any]) -> None:
-        self._values = values
-        self._jaxpr, self._shape = jax.make_jaxpr(fun, return_shape=True)(*values)
-        self.seconds = estimated_seconds(self._jaxpr)
-
-    def least_seconds_to_move(self, count: int) -> float:
-        """About what it takes at least to evaluate it and to move so many tangents or cotangents along."""
-        constants = constants_for()
-        entry = constants.entry
-        starting = dict.fromkeys(_STARTING, 0.0)
-        light = replace(constants, function=entry, division=entry, **starting)
-        return self.seconds + _AT_LEAST * count * estimated_seconds(self._jaxpr, light)
-
-    def evaluate(self) -> Any:
-        leaves = core.jaxpr_as_fun(self._jaxpr)(*self._values)
-        return jax.tree.unflatten(jax.tree.structure(self._shape), leaves)
+def _least_seconds(value: Staged, count: int) -> float:
+    """About what it takes at least to evaluate a function and move so many tangents or cotangents along."""
+    constants = constants_for()
+    entry = constants.entry
+    starting = dict.fromkeys(("call", "result", "handover", "kernel", "product", "library"), 0.0)
+    light = replace(constants, function=entry, division=entry, **starting)
+    return value.seconds + _AT_LEAST * count * estimated_seconds(value.program, light)
 
 
 def _why_not(numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> str | None:

@@ -18,13 +18,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.extend import core
 
 from ._elimination import accumulate
 from ._graph import reachable
 from ._linearize import by_rule
 from ._numbering import Edge, Numbering
 from ._pullback import NO_PULLBACK
+from ._staged import Staged
 from ._trace import Equation, Variable, is_complex, is_differentiable, varying_as, with_moving
 from .rules import (
     Blocks,
@@ -42,7 +42,6 @@ from .rules import (
     zeros_meet_poles,
 )
 from .sparse import Block, Zeros, dense_block, identity_block, with_holes
-from .timing import estimated_seconds
 
 #: Where rows are so many times fewer, columns are not pushed without an estimate, and not at all.
 _FEWER, _FAR_FEWER = 2, 3
@@ -105,13 +104,13 @@ def push(
         return pushed_through(equation, given(arrays), incoming.tangents(columns))
 
     try:
-        pushed = _Traced.of(by_columns, dynamic, incoming.columns)
+        pushed = Staged.of(by_columns, dynamic, incoming.columns)
     except NO_PULLBACK:  # JAX cannot differentiate it so
         return None
     if not worth:
-        itself = _Traced.of(lambda arrays: given(arrays).evaluate(), dynamic)
+        itself = Staged.of(lambda arrays: given(arrays).evaluate(), dynamic)
         if incoming.count >= _FEW or pushed.seconds > _NEAR_THE_VALUE * itself.seconds:
-            ruled = _Traced.of(lambda arrays: by_rule(given(arrays), equation), dynamic)
+            ruled = Staged.of(lambda arrays: by_rule(given(arrays), equation), dynamic)
             if ruled.seconds < pushed.seconds or _are_thin(ruled.outline[1]):
                 return False, *ruled.run()
     results, arrays = pushed.run()
@@ -263,54 +262,6 @@ class _Incoming:
                     value = with_holes(strip.reshape(*shape, *of_input), holes() or Zeros.OF_STRUCTURE)
                     found[source, number[output]] = dense_block(value, shape, of_input)
         return found
-
-
-@dataclass(frozen=True)
-class _Traced:
-    """A computation that has been traced, so that it can be judged before it is run.
-
-    Attributes:
-        program: the arrays among its results, as a function of those among its arguments.
-        arrays: the arguments.
-        leaves: its results, what is no array of JAX; None in the places of the others.
-        tree: that of the results.
-    """
-
-    program: core.ClosedJaxpr
-    arrays: list[Any]
-    leaves: list[Any]
-    tree: Any
-
-    @classmethod
-    def of(cls, fun: Callable[..., Any], *args: Any) -> _Traced:
-        """Trace a function of arrays."""
-        found: list[tuple[list[Any], Any]] = []
-
-        def traced(*args: Any) -> list[Any]:
-            leaves, tree = jax.tree.flatten(fun(*args))
-            moves = [isinstance(leaf, jax.Array) for leaf in leaves]
-            found.append(
-                ([None if dynamic else leaf for dynamic, leaf in zip(moves, leaves, strict=True)], tree)
-            )
-            return list(itertools.compress(leaves, moves))
-
-        program = jax.make_jaxpr(traced)(*args)
-        return cls(program, jax.tree.leaves(args), *found[0])
-
-    @property
-    def seconds(self) -> float:
-        """How long it is estimated to take."""
-        return estimated_seconds(self.program)
-
-    @property
-    def outline(self) -> Any:
-        """The results without their arrays."""
-        return self.tree.unflatten(self.leaves)
-
-    def run(self) -> Any:
-        """The results."""
-        remaining = iter(core.jaxpr_as_fun(self.program)(*self.arrays))
-        return self.tree.unflatten([next(remaining) if leaf is None else leaf for leaf in self.leaves])
 
 
 def pushed_through(

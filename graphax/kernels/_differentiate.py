@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
-import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence

@@ -12,7 +12,7 @@ _numbering _tables _fingerprint _describe _graph _linearize _elimination
 choose
 _accumulate
 search orders
-_arguments _application _assemble _fallback _pullback _reverse_mode _matrix_free _pushed_columns _modes _tuned
+_arguments _application _assemble _fallback _pullback _reverse_mode _matrix_free _pushed_columns _modes _tuned _staged
 kernels
 _ways
 _jacobian _gradient _hessian
