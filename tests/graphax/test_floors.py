@@ -12,7 +12,8 @@ _numbering _tables _fingerprint _describe _graph _linearize _elimination
 choose
 _accumulate
 search orders
-_arguments _application _assemble _fallback _pullback _reverse_mode _matrix_free _pushed_columns _modes _tuned _staged
+_tuned _staged
+_arguments _application _assemble _fallback _pullback _reverse_mode _matrix_free _pushed_columns _modes
 kernels
 _ways
 _jacobian _gradient _hessian

@@ -127,7 +127,7 @@ def test_what_is_estimated_to_be_faster_is_taken(monkeypatch, pushed):
     monkeypatch.setattr(_pushed_columns, "_FEW", 0)
     for by_jacobian, by_columns in ((2.0, 1.0), (1.0, 2.0)):
         seconds = iter([by_jacobian, by_columns])
-        monkeypatch.setattr(_pushed_columns._Traced, "seconds", property(lambda _, of=seconds: next(of)))
+        monkeypatch.setattr(_pushed_columns.Staged, "seconds", property(lambda _, of=seconds: next(of)))
         pushed.clear()
         jax.make_jaxpr(jacve(fun, kernel=False))(X)
         assert bool(pushed) == (by_columns < by_jacobian)
