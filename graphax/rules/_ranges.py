@@ -77,7 +77,7 @@ class Ranges:
 
 def _range_of_array(value: Any) -> Range:
     kind = getattr(np.result_type(value) if np.isscalar(value) else value.dtype, "kind", "")
-    if isinstance(value, Tracer) or kind not in "biuf" or not 0 < np.size(value) <= _LARGEST:
+    if isinstance(value, Tracer) or kind not in {*"biuf"} or not 0 < np.size(value) <= _LARGEST:
         return EVERYTHING
     array = np.asarray(value)
     return _without_nan(Range(float(array.min()), float(array.max())))

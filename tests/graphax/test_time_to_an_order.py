@@ -52,7 +52,7 @@ def work_of_search(graph, monkeypatch):
 
     monkeypatch.setattr(_auto, "_costing", costing)
     monkeypatch.setattr(_auto, "_worthwhile", worth)
-    _auto._search(graph)
+    _auto.search_briefly(graph)
     return *found, costings[0].work
 
 
