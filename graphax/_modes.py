@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -80,9 +81,10 @@ def jacobians_by_estimate(
     value = Staged.of(numbering.program, *values)
     for name, moved in _modes(numbering, num_outputs).items():
         if _least_seconds(value, moved) < min(longest, ways[best].seconds):
-            ways[name] = Staged.of(_by_mode(name, numbering, num_outputs), *values)
-            if ways[name].seconds < min(longest, ways[best].seconds):
-                best = name
+            with contextlib.suppress(NoWay):
+                ways[name] = _staged_mode(name, numbering, num_outputs, values)
+                if ways[name].seconds < min(longest, ways[best].seconds):
+                    best = name
     return best, "It is estimated to be the fastest.", ways[best].run()
 
 
@@ -98,7 +100,15 @@ def jacobians_by_mode(name: str, numbering: Numbering, num_outputs: int, values:
         reason = "a derivative goes through a while_loop, which JAX cannot pull back"
     if reason is not None:
         raise NoWay(reason)
-    return _by_mode(name, numbering, num_outputs)(*values)
+    return _staged_mode(name, numbering, num_outputs, values).run()
+
+
+def _staged_mode(name: str, numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> Staged:
+    """A mode, traced aside; raises NoWay where JAX has none, whatever it says then."""
+    try:
+        return Staged.of(_by_mode(name, numbering, num_outputs), *values)
+    except Exception as error:
+        raise NoWay(f"jax.{name} cannot differentiate it: {error}") from error
 
 
 def _least_seconds(value: Staged, count: int) -> float:

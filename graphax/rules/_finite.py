@@ -17,6 +17,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 from jax.extend import core
 
 from .._trace import Constant, Equation, Program, Variable, inline, is_differentiable, with_moving
@@ -41,12 +42,14 @@ class FiniteValues:
 
     Args:
         program: the program.
-        inputs: for every input whether it is finite; all are, unless told.
+        inputs: for every input whether it is finite; all are, unless told. What the program closes over is,
+            unless it is seen not to be.
     """
 
     def __init__(self, program: Program, inputs: Sequence[bool] | None = None) -> None:
         known = program.inputs if inputs is None else itertools.compress(program.inputs, inputs)
-        self._variables = {*known, *(variable for variable, _ in program.constants)}
+        closed_over = [variable for variable, value in program.constants if not _has_gaps(value)]
+        self._variables = {*known, *closed_over}
         self._ranges = Ranges(program)
 
     def note(self, equation: Equation) -> None:
@@ -130,7 +133,8 @@ def _followed(program: Program, finite: bool, active: Container[Variable] | None
     def carries(variable: Variable) -> bool:
         return is_differentiable(variable.aval) if active is None else variable in active
 
-    values = FiniteValues(program, [finite] * len(program.inputs))
+    asked = _asked_about(program)
+    values = FiniteValues(program, [finite and variable not in asked for variable in program.inputs])
     readers = collections.defaultdict(list)
     for equation in program.equations:
         known = all(values.of(equation))
@@ -149,6 +153,24 @@ def _followed(program: Program, finite: bool, active: Container[Variable] | None
     return spoilt, all(map(values.holds, program.outputs))
 
 
+def _has_gaps(value: Any) -> bool:
+    """Whether a closed-over array is seen to hold what is not finite."""
+    if isinstance(value, Tracer) or not is_differentiable(value) or np.size(value) > _LARGE:
+        return False
+    return not bool(np.isfinite(np.asarray(value)).all())
+
+
+def _asked_about(program: Program) -> set[Variable]:
+    """Values of which a program asks whether they are finite, or numbers: they need not be."""
+
+    def asks(equation: Equation) -> bool:
+        name, inputs = equation.primitive.name, equation.inputs
+        return name == "is_finite" or (name == "ne" and inputs[0] is inputs[1])
+
+    asked = [equation.inputs[0] for equation in program.equations if asks(equation)]
+    return {atom for atom in asked if isinstance(atom, Variable)}
+
+
 def has_no_poles(
     program: Program, active: AbstractSet[Variable] | None = None, *, within_rule: bool = False
 ) -> bool:
@@ -159,7 +181,12 @@ def has_no_poles(
         active: the variables that a derivative passes through; all that can carry one if left out.
         within_rule: whether it is that of a derivative rule, which may well call the function itself.
     """
-    ranges = Ranges(program)
+    ranges, values = Ranges(program), FiniteValues(program)
+    closed_over = [variable for variable, _ in program.constants]
+    if not all(map(values.holds, closed_over)) or not _asked_about(program).isdisjoint(
+        [*program.inputs, *closed_over]
+    ):
+        return False
     for equation in program.equations:
         carrying = {output for output in equation.outputs if is_differentiable(output.aval)}
         if not (carrying if active is None else carrying & active):

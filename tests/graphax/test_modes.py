@@ -103,3 +103,32 @@ def test_loops_without_reverse_mode_are_pushed(monkeypatch, taken):
         jax.jit(graphax.jacve(fun, kernel=False))(x), jax.jacfwd(fun)(x), rtol=1e-12, atol=1e-14
     )
     assert taken == ["jacfwd"]
+
+
+def test_what_jax_cannot_differentiate_so_is_eliminated(monkeypatch):
+    def fun(x):
+        def until_large(y):
+            return lax.while_loop(lambda y: jnp.sum(y) < 3, lambda y: 1.5 * y, y)
+
+        return lax.scan(lambda y, _: (jnp.sin(until_large(y)), None), x, None, length=3)[0]
+
+    monkeypatch.setattr(_modes, "_MARGIN", 1e6)
+    monkeypatch.setattr(_modes, "_modes", lambda *_: {"jacrev": 1})
+    x = jnp.linspace(0.1, 1.0, 4)
+    np.testing.assert_allclose(jax.jit(graphax.jacve(fun, kernel=False))(x), jax.jacfwd(fun)(x), rtol=1e-12)
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_what_is_missing_in_data_is_left_out(closed, monkeypatch):
+    data = np.array([1.0, np.nan, 3.0])
+
+    def residuals(weights, data):
+        gaps = jnp.isnan(data)
+        return jnp.where(gaps, 0.0, weights * data) @ jnp.where(gaps, 0.0, weights - data) * weights
+
+    monkeypatch.setattr(_modes, "_MARGIN", 1e6)
+    fun = (lambda w: residuals(w, data)) if closed else residuals
+    args = (jnp.arange(1.0, 4.0),) if closed else (jnp.arange(1.0, 4.0), data)
+    for of in (fun, lambda *args: jnp.sum(fun(*args))):
+        found = jax.jit(graphax.jacve(of, kernel=False))(*args)
+        np.testing.assert_allclose(found, jax.jacfwd(of)(*args), rtol=1e-12)
