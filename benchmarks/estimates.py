@@ -37,14 +37,7 @@ _MOST_SECONDS = 10.0
 
 def candidates(case: Case) -> dict[str, Any]:
     """The programs for the derivative of a function, by name."""
-    fun, argnums = case.fun, case.argnums
-    if case.kind == "gradient":
-        found = {"grad": jax.grad(fun, argnums)}
-    elif case.kind == "hessian":
-        twice = jax.jacrev(jax.jacrev(fun, argnums), argnums)
-        found = {"hessian": jax.hessian(fun, argnums), "jacrev(jacrev)": twice}
-    else:
-        found = {"jacfwd": jax.jacfwd(fun, argnums), "jacrev": jax.jacrev(fun, argnums)}
+    fun, argnums, found = case.fun, case.argnums, case.by_jax()
     derivative = graphax.hessve if case.kind == "hessian" else graphax.jacve
     found |= {order: derivative(fun, argnums, order=order, kernel=False) for order in _ORDERS}
     return found if case.batch is None else {key: jax.vmap(f, case.axes) for key, f in found.items()}

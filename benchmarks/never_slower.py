@@ -83,14 +83,7 @@ def all_cases(parts: Sequence[str] = _PARTS) -> dict[str, Case]:
 
 def contenders(case: Case, also: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The derivatives to be timed: JAX's, and those by elimination."""
-    fun, argnums = case.fun, case.argnums
-    if case.kind == "gradient":
-        modes = {"grad": jax.grad(fun, argnums)}
-    elif case.kind == "hessian":
-        twice = jax.jacrev(jax.jacrev(fun, argnums), argnums)
-        modes = {"hessian": jax.hessian(fun, argnums), "jacrev(jacrev)": twice}
-    else:
-        modes = {"jacfwd": jax.jacfwd(fun, argnums), "jacrev": jax.jacrev(fun, argnums)}
+    fun, argnums, modes = case.fun, case.argnums, case.by_jax()
     derivative = graphax.hessve if case.kind == "hessian" else graphax.jacve
     ours = {OURS: derivative(fun, argnums)}
     for text in also:

@@ -115,8 +115,7 @@ def _least_seconds(value: Staged, count: int) -> float:
     """About what it takes at least to evaluate a function and move so many tangents or cotangents along."""
     constants = constants_for()
     entry = constants.entry
-    starting = dict.fromkeys(("call", "result", "handover", "kernel", "product", "library"), 0.0)
-    light = replace(constants, function=entry, division=entry, **starting)
+    light = replace(constants, function=entry, division=entry, **dict.fromkeys(_STARTING, 0.0))
     return value.seconds + _AT_LEAST * count * estimated_seconds(value.program, light)
 
 

@@ -43,6 +43,16 @@ class Case:
         """The mapped axis of every argument, as `jax.vmap` takes them."""
         return tuple(None if at in self.shared else 0 for at in range(len(self.point)))
 
+    def by_jax(self) -> dict[str, Function]:
+        """The derivative by JAX, of one set of arguments, by the name of the mode."""
+        fun, argnums = self.fun, self.argnums
+        if self.kind == "gradient":
+            return {"grad": jax.grad(fun, argnums)}
+        if self.kind == "hessian":
+            twice = jax.jacrev(jax.jacrev(fun, argnums), argnums)
+            return {"hessian": jax.hessian(fun, argnums), "jacrev(jacrev)": twice}
+        return {"jacfwd": jax.jacfwd(fun, argnums), "jacrev": jax.jacrev(fun, argnums)}
+
     def sample(self, seed: int = 0) -> tuple[Any, ...]:
         """The arguments: for a batch near the point, every entry changed by up to a twentieth."""
         rng = np.random.default_rng(seed)

@@ -4,25 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from emitted import equations, names_in
 from jax import lax
-from jax.extend import core
 from oracle import assert_same_jacobian, together
 
 from graphax import jacve
 
 RANDOM = np.random.default_rng(7)
 X, V, A = RANDOM.normal(size=6), RANDOM.normal(size=4), RANDOM.normal(size=(3, 4))
-
-
-def equations(jaxpr):
-    for equation in jaxpr.eqns:
-        yield equation
-        for inner in core.jaxprs_in_params(equation.params):
-            yield from equations(inner)
-
-
-def names_in(fun, *args):
-    return [equation.primitive.name for equation in equations(jax.make_jaxpr(fun)(*args).jaxpr)]
 
 
 def numbers_held(fun, *args):

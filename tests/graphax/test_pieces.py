@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from emitted import equations, names_in
 from jax import lax
-from jax.extend import core
 from oracle import assert_same_jacobian, together
 
 from graphax import hessve, jacve
@@ -13,17 +13,6 @@ from graphax import hessve, jacve
 RANDOM = np.random.default_rng(3)
 P, T, M = RANDOM.normal(size=5), RANDOM.normal(size=6), RANDOM.normal(size=(4, 4)) + 4 * np.eye(4)
 ORDERS = ("forward", "reverse", "auto")
-
-
-def equations(jaxpr):
-    for equation in jaxpr.eqns:
-        yield equation
-        for inner in core.jaxprs_in_params(equation.params):
-            yield from equations(inner)
-
-
-def names_in(fun, *args):
-    return [equation.primitive.name for equation in equations(jax.make_jaxpr(fun)(*args).jaxpr)]
 
 
 # One after the other --------------------------------------------------------------------------------------
