@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from jax.extend import source_info_util
 
+from .._trace import scan_counts
 from ._constants import Constants, constants_for
 from ._equations import (
     CHOSEN,
@@ -219,7 +220,8 @@ _LOOKS = 10
 
 def _scan(equation: Equation, constants: Constants) -> Work:
     body, _ = scanned(equation)
-    stacked = written(equation.outputs[equation.params["num_carry"] :], constants)
+    _, carried = scan_counts(dict(equation.params))
+    stacked = written(equation.outputs[carried:], constants)
     steps = _repeated(equation.params["length"], [body], constants)
     return steps._replace(nanoseconds=steps.nanoseconds + stacked.nanoseconds)
 
