@@ -79,14 +79,20 @@ def jacobians_by_arrays(
 
 
 def jacobians_without_matrices(
-    numbering: Numbering, num_outputs: int, values: Sequence[Any]
+    numbering: Numbering, num_outputs: int, values: Sequence[Any], *, forward: bool = False
 ) -> tuple[list[Any], Blocks]:
     """As :func:`graphax._accumulate.jacobians_of` in the default order, with rows pulled back or columns
     pushed forward through equations where that is better: then all of the program goes in that direction.
+
+    Args:
+        numbering: the numbered program.
+        num_outputs: how many of its outputs are differentiated.
+        values: its arguments.
+        forward: that columns are to be pushed, however many they are.
     """
     outputs = [atom for atom in numbering.program.outputs[:num_outputs] if atom in numbering.active]
-    rows = _numbers(dict.fromkeys(outputs))
     columns = _numbers(numbering.program.inputs[at] for at in numbering.wrt)
+    rows = math.inf if forward else _numbers(dict.fromkeys(outputs))
 
     @functools.cache
     def holes() -> Zeros | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,12 +26,15 @@ from .timing import constants_for, estimated_seconds
 
 # A mode is taken where it is so much faster; estimates are no better than that.
 _MARGIN = 0.7
-# Where one of the sides has so many times fewer numbers, the other one's mode is not looked at.
-_FAR_FEWER = 3
+# Columns are pushed through all loops where that need not take more than so much of the time.
+_MARGIN_OF_LOOPS = 0.8
 # A tangent takes no less than so many times what the function takes in additions and multiplications.
 _AT_LEAST = 0.8
 # What it takes to start, not to compute.
-_STARTING = "call result handover kernel contraction multiplication product sum library matrix".split()
+_STARTING = (
+    "call result handover kernel step quick_step launched branch contraction multiplication product sum "
+    "library matrix"
+).split()
 
 _Found = tuple[list[Any], Sequence[Sequence[Any]]]
 
@@ -67,25 +71,29 @@ def jacobians_by_estimate(
     if not any(isinstance(value, Tracer) for value in values):
         return "auto", "Nothing is compiled.", jacobians_without_matrices(numbering, num_outputs, values)
     reason = _why_not(numbering, num_outputs, values)
-    if reason is not None:
-        why = f"JAX's modes may give something else: {reason}."
+    why = f"JAX's modes may give something else: {reason}."
+    if reason is not None and not _has_loops(numbering):
         return "auto", why, jacobians_without_matrices(numbering, num_outputs, values)
 
-    def eliminated(*values: Any) -> _Found:
-        results, blocks = jacobians_without_matrices(numbering, num_outputs, values)
+    def eliminated(*values: Any, forward: bool = False) -> _Found:
+        results, blocks = jacobians_without_matrices(numbering, num_outputs, values, forward=forward)
         return results, _arrays(numbering, blocks)
 
-    ways = {"auto": Staged.of(eliminated, *values)}
-    best = "auto"
-    longest = _MARGIN * ways[best].seconds
-    value = Staged.of(numbering.program, *values)
-    for name, moved in _modes(numbering, num_outputs).items():
-        if _least_seconds(value, moved) < min(longest, ways[best].seconds):
+    modes = _modes(numbering, num_outputs)
+    way, value = Staged.of(eliminated, *values), Staged.of(numbering.program, *values)
+    if _has_loops(numbering) and _least_seconds(value, modes["jacfwd"]) < _MARGIN_OF_LOOPS * way.seconds:
+        pushed = Staged.of(functools.partial(eliminated, forward=True), *values)
+        way = min(way, pushed, key=lambda one: one.seconds)
+    if reason is not None:
+        return "auto", why, way.run()
+    best, longest = "auto", _MARGIN * way.seconds
+    for name, moved in modes.items():
+        if _least_seconds(value, moved) < longest:
             with contextlib.suppress(NoWay):
-                ways[name] = _staged_mode(name, numbering, num_outputs, values)
-                if ways[name].seconds < min(longest, ways[best].seconds):
-                    best = name
-    return best, "It is estimated to be the fastest.", ways[best].run()
+                mode = _staged_mode(name, numbering, num_outputs, values)
+                if mode.seconds < longest:
+                    best, way, longest = name, mode, mode.seconds
+    return best, "It is estimated to be the fastest.", way.run()
 
 
 def jacobians_by_mode(name: str, numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> _Found:
@@ -147,14 +155,16 @@ def _has_rule_of_its_own(equation: Equation) -> bool:
 _CUSTOM_VJP = ("custom_vjp_call", "custom_vjp_call_jaxpr")
 
 
+def _has_loops(numbering: Numbering) -> bool:
+    return any(equation.primitive.name in ("scan", "while") for equation in numbering.program.equations)
+
+
 def _modes(numbering: Numbering, num_outputs: int) -> dict[str, int]:
-    """The modes that may be the better one, and how many tangents or cotangents they move."""
+    """JAX's modes, and how many tangents or cotangents they move."""
     outputs = numbering.program.outputs[:num_outputs]
-    rows = sum(math.prod(atom.aval.shape) for atom in dict.fromkeys(outputs))
-    columns = sum(math.prod(numbering.program.inputs[at].aval.shape) for at in numbering.wrt)
-    found = {"jacfwd": columns} if columns < _FAR_FEWER * rows else {}
-    if rows < _FAR_FEWER * columns and has_reverse_mode(numbering):
-        found["jacrev"] = rows
+    found = {"jacfwd": sum(math.prod(numbering.program.inputs[at].aval.shape) for at in numbering.wrt)}
+    if has_reverse_mode(numbering):
+        found["jacrev"] = sum(math.prod(atom.aval.shape) for atom in dict.fromkeys(outputs))
     return found
 
 

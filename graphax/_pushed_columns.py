@@ -62,7 +62,7 @@ def push(
     equation: Equation,
     edges: dict[Edge, Block],
     *,
-    rows: int,
+    rows: float,
     outright: bool,
     holes: Callable[[], Zeros | None],
 ) -> tuple[bool, Sequence[Any], Blocks] | None:

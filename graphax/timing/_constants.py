@@ -20,7 +20,8 @@ from ..files import kept_folder, read_json, write_atomically
 class Constants:
     """How long a kind of device takes for what programs consist of.
 
-    All are in nanoseconds, and of numbers of 32 bits, but for `inline`, `quick_bytes`, `fresh` and `wide`.
+    All are in nanoseconds, and of numbers of 32 bits, but for `inline`, `quick_bytes`, `captured`, `fresh`
+    and `wide`.
 
     Attributes:
         call: a call of a compiled program, to its end.
@@ -31,6 +32,8 @@ class Constants:
         step: a step of a loop, beside the kernels in it.
         quick_step: a step of a loop that is one kernel by itself, as all is that it does.
         quick_bytes: loops are of that kind whose steps read and write no more bytes than that.
+        launched: a step of a loop whose kernels are started one by one, beside all else.
+        captured: loops are of that kind whose steps have fewer kernels; others are started as one graph.
         branch: to choose a branch.
         byte: a byte that is written, or read by a product.
         fresh_byte: a byte that is written of an array so large that its memory was not there before.
@@ -69,6 +72,8 @@ class Constants:
     step: float
     quick_step: float
     quick_bytes: float
+    launched: float
+    captured: float
     branch: float
     byte: float
     fresh_byte: float

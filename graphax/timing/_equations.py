@@ -18,11 +18,13 @@ class Work(NamedTuple):
         nanoseconds: how long it takes.
         operations: how many floating-point operations it is, elementary functions aside.
         bytes: how many bytes are read and written.
+        kernels: how many kernels are started.
     """
 
     nanoseconds: float = 0.0
     operations: float = 0.0
     bytes: float = 0.0
+    kernels: float = 0.0
 
     def plus(self, other: Work) -> Work:
         """Both, one after the other."""

@@ -93,13 +93,13 @@ def _work(program: Flat, constants: Constants) -> Work:
 
 def _kernels_of(program: Flat, constants: Constants) -> Iterator[tuple[Equation, Work]]:
     """The kernels of a program, each by the last of its equations, and what they take."""
-    kernels = _Kernels(program, constants)
+    kernels, one = _Kernels(program, constants), Work(kernels=1)
     for value in kernels.written:
         work = Work(constants.kernel).plus(written([value], constants)).plus(kernels.of_written(value))
-        yield kernels.maker(value), work
+        yield kernels.maker(value), work.plus(one)
     for equation in program.equations:
         if not is_fused(equation):
-            work = of_kernel(equation, constants)
+            work = of_kernel(equation, constants).plus(one)
             yield equation, work.plus(kernels.of_read(equation.inputs)) if _fuses(equation) else work
 
 
@@ -239,6 +239,8 @@ def _repeated(length: int, programs: Sequence[Flat], constants: Constants) -> Wo
     once = step(constants.step, constants)
     if once.bytes <= constants.quick_bytes:
         once = step(constants.quick_step, replace(constants, kernel=0.0))
+    if once.kernels < constants.captured:
+        once = once.plus(Work(constants.launched))
     return once._replace(nanoseconds=constants.kernel + length * once.nanoseconds)
 
 

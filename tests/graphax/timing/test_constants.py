@@ -118,7 +118,8 @@ def test_constants_are_checked():
 def test_what_is_measured_is_kept_and_read_back(folder):
     found = graphax.calibrate(seconds=0.3)
     assert read_constants(folder / "cpu.json", "cpu") == constants_for() == found
-    assert all(value > 0 for name, value in asdict(found).items())
+    graphs = ("launched", "captured")  # a CPU has none
+    assert all(value > 0 for name, value in asdict(found).items() if name not in graphs)
     with pytest.raises(ValueError, match=r"seconds=0 must be positive"):
         graphax.calibrate(seconds=0)
 
