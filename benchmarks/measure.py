@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import platform
 import time
@@ -13,8 +14,11 @@ import jax
 import numpy as np
 
 from graphax.files import write_atomically
+from graphax.timing import busy_seconds
 
 Function = Callable[..., Any]
+#: How many calls are profiled in a turn.
+_PROFILED = 5
 
 
 def compile_seconds(fun: Function, args: Sequence[Any]) -> tuple[float, Function]:
@@ -55,6 +59,24 @@ def calls_for(fun: Function, args: Sequence[Any], seconds: float) -> int:
     """How many calls take about so long."""
     once = min(seconds_of_calls(fun, args, 1) for _ in range(3))
     return int(np.clip(seconds / max(once, 1e-7), 1, 2000))
+
+
+def busy_rounds(funs: dict[str, Function], args: Sequence[Any], rounds: int) -> dict[str, list[float]]:
+    """Seconds of a call in which a GPU is busy, for every function and round; nothing on a CPU."""
+    if jax.devices()[0].platform == "cpu":
+        return {}
+    turns = [key for turn in range(rounds) for key in np.random.default_rng(turn).permutation(list(funs))]
+
+    def calls(key: str) -> Any:
+        return [funs[key](*args) for _ in range(_PROFILED)]
+
+    found = busy_seconds([functools.partial(calls, key) for key in turns])
+    if found is None:
+        return {}
+    table: dict[str, list[float]] = {key: [] for key in funs}
+    for key, seconds in zip(turns, found, strict=True):
+        table[key].append(seconds / _PROFILED)
+    return table
 
 
 def geometric_mean(values: Sequence[float]) -> float:

@@ -7,7 +7,9 @@ The functions are those of `everyday/`, the tasks and the kernel suite; the cont
 nothing said; and it again with every set of keywords, or every setting of the environment, that `--also`
 names: by default by arrays alone, and without JAX's own modes. Every one is compiled cold, without
 the persistent cache, the order store and what the process remembers; then runs take turns, of about 20
-milliseconds each. On a CPU every call is waited for; on a GPU they are queued and waited for once.
+milliseconds each. On a CPU every call is waited for. On a GPU a call of a small function takes the host ten
+times as long as the GPU: there the run time is that in which kernels run, as JAX's profiler has it, and what
+calls take that are queued and waited for once is shown beside it.
 
 A ratio above one means that `jacve` runs faster. That of trace + compile and of memory (arguments, results
 and temporaries, as the compiled program states them) is above one where `jacve` takes more. All are to the
@@ -38,7 +40,7 @@ import jax.numpy as jnp
 import numpy as np
 from everyday import CHOSEN, EXAMPLES, LOSSES, Case
 from kernel_suite import LOOPS, SUITE
-from measure import calls_for, run_seconds, save, seconds_of_calls
+from measure import busy_rounds, calls_for, run_seconds, save, seconds_of_calls
 from ratios import OURS, Row, faults, figures, joined, misses, report
 
 import graphax
@@ -202,6 +204,8 @@ def measured(case: Case, also: Sequence[str], rounds: int, seconds: float) -> Ro
     for turn in range(rounds):
         for key in np.random.default_rng(turn).permutation(list(racing)):
             table[key]["run"].append(seconds_of_calls(racing[key], args, calls[key]))
+    for key, found in busy_rounds(funs, args, rounds).items():
+        table[key]["busy"] = found
     return {
         "field": case.field,
         "kind": case.kind,

@@ -2,6 +2,7 @@
 
 from ._calibrate import calibrate
 from ._constants import Constants, constants_for, kind_of
+from ._device_time import busy_seconds
 from ._equations import Work, read, register_estimate, written
 from ._estimate import estimated_seconds, seconds_by_line, work_of
 from ._flat import Equation, Value
@@ -11,6 +12,7 @@ __all__ = [
     "Equation",
     "Value",
     "Work",
+    "busy_seconds",
     "calibrate",
     "constants_for",
     "estimated_seconds",
