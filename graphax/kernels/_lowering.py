@@ -79,13 +79,14 @@ def _is_short_or_busy(kernel: Kernel, batch: int) -> bool:
     """Triton compiles long programs slowly, beside XLA that of a few operations, which many rows repay."""
     program = kernel.program
     length = program.operations + sum(len(result.entries) for result in program.results)
+    length += sum(math.prod(operand.shape) for operand in program.operands)
     short = length <= max(_SHORT, _PER_EQUATION * kernel.equations) or bool(program.bodies)
     return _computes(kernel, batch) and (short or batch * length >= _BUSY)
 
 
 #: So many rows fill vectors, and so many cycles pass while XLA begins a few dozen loops.
 _ROWS, _QUICK = 8, 200_000
-#: So many operations and entries of results, for each operation on arrays, Triton compiles in XLA's time; and
+#: So many operations and entries, for each operation on arrays, Triton compiles in XLA's time; and
 #: so many of all rows together repay seconds.
 _SHORT, _PER_EQUATION, _BUSY = 60, 8, 1 << 27
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+import jax
+
 from ._term import Kind, Term
 
 # Prices ---------------------------------------------------------------------------------------------------
@@ -99,6 +101,8 @@ def worth_scattering(terms: Sequence[Term]) -> bool:
     """Whether a dense Jacobian is better made by one scatter of all entries than term by term."""
     entries = sum(math.prod(term.sizes) for term in terms)
     places = math.prod(terms[0].out_shape + terms[0].in_shape)
+    if are_zeros_written_at_once(places):
+        return len(terms) > _FEW_TERMS
     few = len(terms) > 1 and places >= _SCATTERED_FROM and entries * _SCATTERED_BELOW <= places
     return few or worth_listing(entries, places)
 
@@ -108,7 +112,33 @@ def worth_scattering(terms: Sequence[Term]) -> bool:
 # Deltas up to this size are written out by a mask, which XLA fuses with its neighbours; larger ones by a
 # scatter, whose work is that of the entries. So are parts of a diagonal that leave more places than that for
 # every entry.
-LARGEST_MASK, SPARSEST_MASK = 64, 48
+_LARGEST_MASK, _SPARSEST_MASK = 64, 48
+
+# Up to so many places for every entry they are gathered from the entries.
+_GATHERED = 16
+
+# On a GPU a scatter is three kernels, each of which takes as long to start as a hundred thousand entries to
+# write: up to so many places are written with their zeros by the kernel that computes the entries, and up to
+# so many terms are added up there, each with zeros where the others have entries.
+_WRITTEN_AT_ONCE, _FEW_TERMS = 1 << 18, 8
+
+
+def are_zeros_written_at_once(places: int) -> bool:
+    """Whether so many places are better written, zeros included, by the kernel that computes the entries."""
+    return places <= _WRITTEN_AT_ONCE and jax.default_backend() != "cpu"
+
+
+def worth_a_mask(entries: int, places: int) -> bool:
+    """Whether parts of a diagonal with so many entries are written out to so many places by a mask."""
+    if are_zeros_written_at_once(places):
+        return True
+    return entries <= _LARGEST_MASK and (places == entries**2 or places <= _SPARSEST_MASK * entries)
+
+
+def worth_gathering(entries: int, places: int) -> bool:
+    """Whether so many places are gathered from entries, which are at most one for each, and a zero."""
+    return places <= _GATHERED * entries or are_zeros_written_at_once(places)
+
 
 # Contractions of up to this many products are emitted as a product and a sum, which XLA fuses with their
 # neighbours; larger ones as one `dot_general`, which it vectorises better under `vmap` (measured on

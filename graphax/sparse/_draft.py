@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence, Set
 
 import numpy as np
 
-from ._cost import LARGEST_MASK, SPARSEST_MASK
+from ._cost import worth_a_mask
 from ._steps import Broadcast, Gather, Place, Reshape, Scatter, Slice, Step, Untie
 from ._term import Digit, Kind, Table, Term, digit_table, progression
 
@@ -387,9 +387,7 @@ class Workspace:
         """Whether two digits of one label are written out by a mask, and then spread out where they step."""
         if any(digit.table is not None for digit in digits):
             return False
-        entries, places = self.sizes[digits[0].labels[0]], math.prod(digit.radix for digit in digits)
-        whole = places == entries**2
-        return entries <= LARGEST_MASK and (whole or places <= SPARSEST_MASK * entries)
+        return worth_a_mask(self.sizes[digits[0].labels[0]], math.prod(digit.radix for digit in digits))
 
 
 def components(digits: Iterable[Digit]) -> list[list[int]]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax import lax
 
-from ._cost import LARGEST_STATIC
+from ._cost import LARGEST_STATIC, worth_gathering
 from ._holes import (
     Holed,
     Holes,
@@ -24,9 +24,6 @@ from ._holes import (
     with_holes,
 )
 from ._term import Table
-
-#: Up to so many places for every entry they are gathered from the entries.
-_GATHERED = 16
 
 Value = Any  # a JAX array, one with holes, a static NumPy array, or None
 
@@ -295,7 +292,7 @@ def _scattered(value: Value, places: np.ndarray, size: int) -> Value:
     is not, and several times slower for each.
     """
     entries = len(places)
-    if size > _GATHERED * entries or len(np.unique(places)) < entries:
+    if not worth_gathering(entries, size) or len(np.unique(places)) < entries:
         return scatter_add(lax.full((size, *value.shape[1:]), 0, value.dtype), places, value)
     sources = np.full(size, entries, np.int32)
     sources[places] = np.arange(entries)

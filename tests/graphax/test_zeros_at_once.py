@@ -1,0 +1,58 @@
+"""Dense Jacobians as they are written on GPUs: zeros and entries by one kernel."""
+
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import graphax
+from graphax.sparse import _cost
+
+
+def forget_plans():
+    for name, module in list(sys.modules.items()):
+        if name.startswith("graphax.sparse."):
+            for value in vars(module).values():
+                if hasattr(value, "cache_clear"):
+                    value.cache_clear()
+
+
+@pytest.fixture
+def as_on_a_gpu(monkeypatch):
+    forget_plans()
+    monkeypatch.setattr(_cost, "are_zeros_written_at_once", lambda places: places <= _cost._WRITTEN_AT_ONCE)
+    yield
+    forget_plans()
+
+
+def distances(x):
+    return jnp.sqrt(((x[:, None] - x[None]) ** 2).sum(-1) + 1e-3)
+
+
+def pooled(x):
+    return jax.lax.reduce_window(jnp.sin(x), 0.0, jax.lax.add, (2, 1), (2, 1), "VALID") * x[::2]
+
+
+def strided(x):
+    return x.at[1::3].multiply(x[::3]).at[5].set(2.0)
+
+
+@pytest.mark.parametrize(
+    "fun", [distances, pooled, strided, lambda x: jnp.sin(x).T.reshape(-1) * x.reshape(-1)]
+)
+def test_zeros_and_entries_are_written_by_one_kernel(fun, as_on_a_gpu):
+    x = jnp.linspace(0.1, 2.0, 36).reshape(12, 3)
+    made = jax.jit(graphax.jacve(fun, kernel=False))
+    np.testing.assert_allclose(made(x), jax.jacfwd(fun)(x), rtol=1e-12, atol=1e-14)
+    in_batch = jax.vmap(made)(jnp.stack([x, 2 * x]))
+    np.testing.assert_allclose(in_batch[1], jax.jacfwd(fun)(2 * x), rtol=1e-12, atol=1e-14)
+    program = str(made.trace(x).jaxpr)
+    assert "scatter-add" not in program
+
+
+def test_many_places_are_scattered_to_all_the_same(as_on_a_gpu):
+    x = jnp.linspace(0.1, 2.0, 600)
+    found = jax.jit(graphax.jacve(lambda x: jnp.sin(x), kernel=False)).trace(x)
+    assert "scatter" in str(found.jaxpr)
