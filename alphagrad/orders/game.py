@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,18 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from graphax import ComputationalGraph
-from graphax.sparse import Digit, Kind, Structure, close_table
+from graphax.choose import execution_nanoseconds
+from graphax.sparse import (
+    ClosedTable,
+    Digit,
+    Execution,
+    Kind,
+    Structure,
+    close_table,
+    execution_of_product,
+    execution_of_sum,
+)
+from graphax.timing import constants_for
 
 # Up to this many entries one table holds `sums[old, products[outer, inner]]` ready for look-up.
 _JOINT_TABLE_LIMIT = 1 << 22
@@ -55,6 +66,10 @@ class AdjacencyTensor(NamedTuple):
         return self.features[self.kinds]
 
 
+#: What games may be played for.
+Objective = Literal["mults", "time"]
+
+
 class VertexGame:
     """Eliminate the vertices of a computational graph one by one; the reward is minus the multiplications.
 
@@ -62,6 +77,9 @@ class VertexGame:
         graph: from :func:`graphax.trace`; rewards are in its convention. Published figures are those of
             ``graph.counted()``.
         limit: how many structures there may be before the tables are made coarser.
+        objective: what is to be small: ``"mults"`` multiplications, ``"time"`` nanoseconds that products and
+            sums take on JAX's default device, as :func:`graphax.choose.elimination_nanoseconds` estimates
+            them.
 
     Attributes:
         graph: the graph.
@@ -76,12 +94,17 @@ class VertexGame:
             dense, and rewards are lower bounds of the exact ones.
 
     Raises:
-        ValueError: when there is nothing to eliminate.
+        ValueError: when there is nothing to eliminate, for another word for the objective, and for times in
+            the counted convention, which nothing executes.
     """
 
-    def __init__(self, graph: ComputationalGraph, limit: int = 4096) -> None:
+    def __init__(self, graph: ComputationalGraph, limit: int = 4096, objective: Objective = "mults") -> None:
         if not graph.eliminable:
             raise ValueError("the graph has no vertex to eliminate: every order is the empty one")
+        if objective not in get_args(Objective):
+            raise ValueError(f"objective={objective!r} must be one of {get_args(Objective)}")
+        if objective == "time" and graph.is_counted:
+            raise ValueError("objective='time' is for what is executed: give graph.executed()")
         self.graph = graph
         self.vertices = graph.eliminable
         self.num_inputs = len(graph.inputs)
@@ -108,7 +131,9 @@ class VertexGame:
             self._initial[rows[source], columns[target]] = ids[structure]
 
         self._size = len(ids) + 1
-        self._costs = table.mults.astype(np.float32)
+        self._costs, self._costs_of_sums = table.mults.astype(np.float32), None
+        if objective == "time":
+            self._costs, self._costs_of_sums = _nanoseconds(table)
         self._products = table.products.astype(self._dtype)
         self._sums = table.sums.astype(self._dtype)
         self._joint = None
@@ -139,6 +164,9 @@ class VertexGame:
         inner = edges[:, column].astype(jnp.int32)
         outer = edges[self.num_inputs + column, :].astype(jnp.int32)
         reward = -(self._tally(outer) @ self._costs @ self._tally(inner))
+        if self._costs_of_sums is not None:
+            products = jnp.asarray(self._products)[outer, inner[:, None]]
+            reward -= jnp.sum(jnp.asarray(self._costs_of_sums)[edges.astype(jnp.int32), products])
         # Illegal actions find no out-edges, hence no products; their in-edges have to stay.
         keeps = jnp.asarray(self._stays)[action] | state.eliminated[action]
         row_ids = jnp.arange(edges.shape[0])[:, None]
@@ -232,6 +260,20 @@ class CompressedVertexGame(VertexGame):
     def observe(self, state: VertexState) -> AdjacencyTensor:  # type: ignore[override]
         """The adjacency tensor, compressed; `dense()` is what :class:`VertexGame` shows."""
         return AdjacencyTensor(state.edges.astype(jnp.int32), jnp.asarray(self._features))
+
+
+def _nanoseconds(table: ClosedTable) -> tuple[np.ndarray, np.ndarray]:
+    """What products of ``[outer, inner]`` take on the default device, and sums of ``[left, right]``."""
+    constants = constants_for()
+
+    def priced(results: np.ndarray, execution: Callable[[Structure, Structure], Execution]) -> np.ndarray:
+        costs = np.zeros(results.shape, np.float32)
+        for one, other in zip(*np.nonzero(results[1:, 1:]), strict=True):
+            found = execution(table.structures[one], table.structures[other])
+            costs[one + 1, other + 1] = execution_nanoseconds(found, constants)
+        return costs
+
+    return priced(table.products, execution_of_product), priced(table.sums, execution_of_sum)
 
 
 def _features(structure: Structure) -> list[float]:

@@ -7,6 +7,7 @@ from ._order_file import Order, load_order, save_order
 from ._resolve import OrderLike, are_left_open, check_name, resolve_order
 from ._store import store_folder
 from ._sweeps import sweeps
+from ._time import elimination_nanoseconds, execution_nanoseconds
 
 __all__ = [
     "Order",
@@ -15,6 +16,8 @@ __all__ = [
     "auto",
     "cheapest_first",
     "check_name",
+    "elimination_nanoseconds",
+    "execution_nanoseconds",
     "forward",
     "is_candidate",
     "load_order",

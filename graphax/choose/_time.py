@@ -141,11 +141,13 @@ class _Pricing:
         key = execution is execution_of_sum, one, other
         if key not in self._known:
             structures = self._table.structures
-            self._known[key] = _nanoseconds(execution(structures[one], structures[other]), self._constants)
+            found = execution(structures[one], structures[other])
+            self._known[key] = execution_nanoseconds(found, self._constants)
         return self._known[key]
 
 
-def _nanoseconds(found: Execution, constants: Constants) -> float:
+def execution_nanoseconds(found: Execution, constants: Constants) -> float:
+    """About how long a product or a sum takes on a device, beside others."""
     kernels = found.products + found.reductions + found.scatters
     return (
         kernels * constants.kernel

@@ -11,6 +11,7 @@ from small_graphs import in_convention
 import graphax
 from alphagrad import tasks
 from alphagrad.orders.game import VertexGame
+from graphax.choose import elimination_nanoseconds
 
 
 def make(name, unit_edges="counted"):
@@ -35,6 +36,23 @@ def test_returns_are_minus_the_costs(name, unit_edges):
     states, rewards = run(actions)
     assert [-int(r) for r in rewards.sum(1)] == [game.graph.cost(o).mults for o in orders]
     assert jax.vmap(game.is_over)(states).all() and not jax.vmap(game.legal)(states).any()
+
+
+@pytest.mark.parametrize("name", ["RoeFlux_1d", "random_tensor"])
+def test_returns_are_minus_the_time_that_an_elimination_is_estimated_to_take(name):
+    task = tasks.load(name)
+    game = VertexGame(graphax.trace(task.fun, task.argnums)(*task.args), objective="time")
+    for order in (graphax.orders.forward(game.graph), graphax.orders.reverse(game.graph)):
+        _, rewards = play(game, order)
+        assert -float(rewards.sum()) == pytest.approx(elimination_nanoseconds(game.graph, order), rel=1e-5)
+
+
+def test_time_is_of_what_is_executed():
+    graph = graphax.trace(lambda x: jnp.sin(x) * jnp.cos(x))(1.0)
+    with pytest.raises(ValueError, match="executed"):
+        VertexGame(graph.counted(), objective="time")
+    with pytest.raises(ValueError, match="objective='seconds' must be one of"):
+        VertexGame(graph, objective="seconds")
 
 
 def test_a_finished_game_holds_the_jacobians_structure_and_nothing_else():

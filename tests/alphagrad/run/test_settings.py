@@ -68,6 +68,8 @@ def test_every_setting_says_what_it_means(kind):
         (["task=x", f"learning.rate={'9' * 400}"], "int too large"),
         (["task=x", f"agent.width={2**31}"], "must lie between"),
         (["task=x", "unit_edges=none"], "unit_edges=none must be 'counted' or 'free'"),
+        (["task=x", "objective=tme"], "unknown objective 'tme'; did you mean 'time'"),
+        (["task=x", "objective=time"], "objective=time is for what is executed: add unit_edges=free"),
         (["task=x", "agent.width=3"], "must be a multiple of agent.heads"),
     ],
 )
