@@ -45,7 +45,8 @@ def auto(graph: ComputationalGraph) -> tuple[int, ...]:
     """The order that :func:`graphax.jacve` takes when none is named.
 
     What is known of the graph in this process or in the order store (see :func:`remember`) is taken, unless
-    an order in the store is costlier than a classical one. Else :func:`forward`, :func:`reverse`,
+    an order in the store is costlier than a classical one; programs of several processes leave the store
+    alone, so that all find the same order. Else :func:`forward`, :func:`reverse`,
     :func:`markowitz` and a few other heuristics are tried, and a short search starts from one of them; graphs
     of more than 2000 vertices are not searched, nor those of derivatives of one number or by one number. The
     result is remembered.

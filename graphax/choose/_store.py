@@ -12,6 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
+
 from .._graph import ComputationalGraph, order_cost
 from ..files import kept_folder, write_atomically
 from ._order_file import Order, load_order
@@ -100,9 +102,12 @@ def _put(key: str, known: Found) -> Found:
 
 
 def _read(graph: ComputationalGraph) -> Found | None:
-    """The order in the store, with what it costs; None where there is none, or not one of this graph."""
+    """The order in the store, with what it costs; None where there is none, or not one of this graph.
+
+    Processes that run one program together have to find the same order: they read none.
+    """
     path = _path(graph.fingerprint)
-    if path is None:
+    if path is None or jax.process_count() > 1:
         return None
     try:
         stored = load_order(path)

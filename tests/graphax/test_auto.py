@@ -384,6 +384,15 @@ def test_an_order_is_kept_for_other_processes(store, no_search):
     assert orders.auto(graph) == order
 
 
+def test_processes_of_one_program_do_not_read_the_store(store, monkeypatch):
+    graph = graph_of("KerrSen")
+    found = orders.auto(graph)
+    _store.forget()
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    assert _store.recall(graph) is None
+    assert orders.auto(graph) == found
+
+
 def test_orders_that_are_found_at_once_are_not_written(store):
     orders.auto(graph_of("Hole"))
     assert not store.exists()
