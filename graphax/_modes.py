@@ -26,7 +26,7 @@ from .timing import constants_for, estimated_seconds
 
 # A mode is taken where it is so much faster; estimates are no better than that.
 _MARGIN = 0.7
-# Columns are pushed through all loops where that need not take more than so much of the time.
+# Columns are pushed through all loops where that takes no more than so much of the time.
 _MARGIN_OF_LOOPS = 0.8
 # A tangent takes no less than so many times what the function takes in additions and multiplications.
 _AT_LEAST = 0.8
@@ -51,7 +51,7 @@ def jacobians_without_kernel(
     """As :func:`graphax._matrix_free.jacobians_by_arrays`, or where any way will do as
     :func:`jacobians_by_estimate`, and returns what that does.
     """
-    if not sparse and are_left_open(order, body_order) and is_candidate("modes"):
+    if not sparse and are_left_open(order, body_order):
         return jacobians_by_estimate(numbering, num_outputs, values)
     found = jacobians_by_arrays(numbering, num_outputs, values, order, body_order=body_order, sparse=sparse)
     return "auto", "Nothing else is asked for.", found
@@ -60,18 +60,22 @@ def jacobians_without_kernel(
 def jacobians_by_estimate(
     numbering: Numbering, num_outputs: int, values: Sequence[Any]
 ) -> tuple[str, str, _Found]:
-    """As :func:`graphax._matrix_free.jacobians_without_matrices`, or by one of JAX's modes if that is faster.
+    """As :func:`graphax._matrix_free.jacobians_without_matrices`, forward through all loops if that is
+    faster, or by one of JAX's modes if that is.
 
-    Modes are looked at where the Jacobian is traced to be compiled, and where they give the same; see
-    :func:`jacobians_by_mode`.
+    Others than the first are looked at where the Jacobian is traced to be compiled, and modes where they are
+    candidates and give the same; see :func:`jacobians_by_mode`.
 
     Returns:
         what was taken, ``"auto"`` or the name of the mode, why, and what it gives.
     """
     if not any(isinstance(value, Tracer) for value in values):
         return "auto", "Nothing is compiled.", jacobians_without_matrices(numbering, num_outputs, values)
-    reason = _why_not(numbering, num_outputs, values)
-    why = f"JAX's modes may give something else: {reason}."
+    if is_candidate("modes"):
+        reason = _why_not(numbering, num_outputs, values)
+        why = f"JAX's modes may give something else: {reason}."
+    else:
+        reason = why = "JAX's modes are no candidates."
     if reason is not None and not _has_loops(numbering):
         return "auto", why, jacobians_without_matrices(numbering, num_outputs, values)
 
@@ -81,9 +85,11 @@ def jacobians_by_estimate(
 
     modes = _modes(numbering, num_outputs)
     way, value = Staged.of(eliminated, *values), Staged.of(numbering.program, *values)
-    if _has_loops(numbering) and _least_seconds(value, modes["jacfwd"]) < _MARGIN_OF_LOOPS * way.seconds:
-        pushed = Staged.of(functools.partial(eliminated, forward=True), *values)
-        way = min(way, pushed, key=lambda one: one.seconds)
+    if _has_loops(numbering):
+        longest = _MARGIN_OF_LOOPS * way.seconds
+        if _least_seconds(value, modes["jacfwd"]) < longest:
+            pushed = Staged.of(functools.partial(eliminated, forward=True), *values)
+            way = pushed if pushed.seconds < longest else way
     if reason is not None:
         return "auto", why, way.run()
     best, longest = "auto", _MARGIN * way.seconds

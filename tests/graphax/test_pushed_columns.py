@@ -1,5 +1,7 @@
 """Columns that are pushed forward through loops: in one loop with the values, and no zero meets a pole."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,10 +10,11 @@ from jax import lax
 from jax.extend import core
 from oracle import assert_same_jacobian, together
 
-from graphax import _pushed_columns, jacve, value_and_jacve
+from graphax import _modes, _pushed_columns, jacve, value_and_jacve
 from graphax._trace import inline
 from graphax.rules import Dependent, State
 from graphax.rules._pole_exposure import _followed
+from graphax.timing import constants_for
 
 RANDOM = np.random.default_rng(8)
 W = RANDOM.normal(size=(3, 3)) / 2
@@ -124,6 +127,7 @@ def test_what_is_estimated_to_be_faster_is_taken(monkeypatch, pushed):
     def fun(x):
         return recurrent(x)[0]
 
+    monkeypatch.setattr(_modes, "_has_loops", lambda _: False)  # no other direction is tried
     monkeypatch.setattr(_pushed_columns, "_FEW", 0)
     for by_jacobian, by_columns in ((2.0, 1.0), (1.0, 2.0)):
         seconds = iter([by_jacobian, by_columns])
@@ -136,6 +140,26 @@ def test_what_is_estimated_to_be_faster_is_taken(monkeypatch, pushed):
 def test_an_order_that_is_given_is_kept(always, pushed):
     jax.make_jaxpr(jacve(until_large, order="forward"))(X)
     assert not pushed
+
+
+def test_columns_are_pushed_through_loops_where_every_kernel_takes_its_time(monkeypatch, pushed):
+    def last(w):
+        return lax.scan(lambda h, _: (jnp.tanh(w @ h), None), jnp.ones(4), None, 30)[0]
+
+    w = jnp.linspace(-1.0, 1.0, 16).reshape(4, 4)
+
+    def loops():
+        program = jax.make_jaxpr(jacve(last, kernel=False))(w)
+        return str(program).count("= scan[")
+
+    assert loops() > 1
+    gpu = replace(
+        constants_for(), kernel=1e3, step=2e3, launched=2e4, captured=3.0, entry=1e-4, multiply=1e-4
+    )
+    monkeypatch.setattr("graphax.timing._estimate.constants_for", lambda device=None: gpu)
+    monkeypatch.setattr(_modes, "constants_for", lambda device=None: gpu)
+    assert loops() == 1
+    np.testing.assert_allclose(jax.jit(jacve(last, kernel=False))(w), jax.jacfwd(last)(w), rtol=1e-12)
 
 
 # ---- zeros next to poles
