@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -16,6 +14,7 @@ from jax.core import Tracer
 
 from ._fingerprint import fingerprint
 from ._numbering import Numbering
+from ._remembered import Remembered
 from ._trace import Variable
 from .choose import store_folder
 from .files import read_json, write_atomically
@@ -26,7 +25,6 @@ Way = Literal["kernel", "auto", "forward", "reverse", "markowitz", "jacfwd", "ja
 WAYS: tuple[Way, ...] = get_args(Way)
 #: A way, or operations on arrays in an order of these vertex numbers.
 Chosen = Way | tuple[int, ...]
-_MEMORY = 1024
 
 
 @dataclass(frozen=True)
@@ -65,8 +63,7 @@ class NoWay(Exception):
     """A Jacobian cannot be had, or need not be finite where it should, in a way; the text says why."""
 
 
-_known: OrderedDict[str, Chosen] = OrderedDict()
-_lock = threading.Lock()
+_known: Remembered[str, Chosen] = Remembered(1024)
 
 
 def fastest_way(numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> Chosen | None:
@@ -90,10 +87,7 @@ def keep_fastest(place: Place, way: Chosen, seconds: Mapping[str, float]) -> Pat
     Raises:
         OSError: where it cannot be written.
     """
-    with _lock:
-        _known[place.key] = way
-        while len(_known) > _MEMORY:
-            _known.popitem(last=False)
+    _known.keep(place.key, way)
     path = _path(place.key)
     if path is not None:
         content = {
@@ -108,20 +102,18 @@ def keep_fastest(place: Place, way: Chosen, seconds: Mapping[str, float]) -> Pat
 
 def forget() -> None:
     """Forget what this process remembers; the store stays."""
-    with _lock:
-        _known.clear()
+    _known.clear()
 
 
 def _may_know() -> bool:
     folder = _folder()
-    return bool(_known) or (folder is not None and folder.is_dir())
+    return len(_known) > 0 or (folder is not None and folder.is_dir())
 
 
 def _recalled(key: str) -> Chosen | None:
-    with _lock:
-        if key in _known:
-            _known.move_to_end(key)
-            return _known[key]
+    known = _known.get(key)
+    if known is not None:
+        return known
     found = _read(key).get("way")
     if isinstance(found, list):
         return tuple(found) if all(type(vertex) is int for vertex in found) else None

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,11 +13,10 @@ from typing import NamedTuple
 import jax
 
 from .._graph import ComputationalGraph, order_cost
+from .._remembered import Remembered
 from ..files import kept_folder, write_atomically
 from ._order_file import Order, load_order
 
-# How many graphs a process remembers.
-_MEMORY = 1024
 _VARIABLE = "GRAPHAX_ORDER_STORE"
 
 
@@ -37,8 +34,7 @@ class Found(NamedTuple):
     method: str
 
 
-_known: OrderedDict[str, Found] = OrderedDict()
-_lock = threading.Lock()
+_known: Remembered[str, Found] = Remembered(1024)
 
 
 def recall(
@@ -51,11 +47,9 @@ def recall(
         is_beaten: is told what an order in the store costs, and says whether it is too much to take it.
     """
     key = graph.fingerprint
-    with _lock:
-        known = _known.get(key)
-        if known is not None:
-            _known.move_to_end(key)
-            return known
+    known = _known.get(key)
+    if known is not None:
+        return known
     known = _read(graph)
     return None if known is None or is_beaten(known.cost) else _put(key, known)
 
@@ -85,20 +79,11 @@ def keep(
 
 def forget() -> None:
     """Forget what this process remembers; the store stays."""
-    with _lock:
-        _known.clear()
+    _known.clear()
 
 
 def _put(key: str, known: Found) -> Found:
-    with _lock:
-        before = _known.get(key)
-        if before is not None and before.cost <= known.cost:
-            return before
-        _known[key] = known
-        _known.move_to_end(key)
-        while len(_known) > _MEMORY:
-            _known.popitem(last=False)
-        return known
+    return _known.keep(key, known, unless=lambda before: before.cost <= known.cost)
 
 
 def _read(graph: ComputationalGraph) -> Found | None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from .._elimination import Costing, Elimination, OutOfWork
 from .._graph import ComputationalGraph
+from .._remembered import Remembered
 from ..sparse import ZERO, Execution, Structure, execution_of_product, execution_of_sum
 from ..timing import Constants, constants_for
 from ._auto import known_order, search_briefly
@@ -48,27 +47,15 @@ def quickest(graph: ComputationalGraph) -> tuple[int, ...]:
     constants = constants_for()
     known = known_order(graph)
     key = graph.fingerprint, known and known.order, constants
-    with _lock:
-        if key in _known:
-            _known.move_to_end(key)
-            return _known[key]
-    found = _quickest(graph, known, _Pricing(graph, constants))
-    with _lock:
-        _known[key] = found
-        while len(_known) > _MEMORY:
-            _known.popitem(last=False)
-    return found
+    return _known.get(key) or _known.keep(key, _quickest(graph, known, _Pricing(graph, constants)))
 
 
 def forget() -> None:
     """Forget what this process found."""
-    with _lock:
-        _known.clear()
+    _known.clear()
 
 
-_known: OrderedDict[tuple[str, tuple[int, ...] | None, Constants], tuple[int, ...]] = OrderedDict()
-_lock = threading.Lock()
-_MEMORY = 1024
+_known: Remembered[tuple[str, tuple[int, ...] | None, Constants], tuple[int, ...]] = Remembered(1024)
 
 
 def _quickest(graph: ComputationalGraph, known: Found | None, pricing: _Pricing) -> tuple[int, ...]:

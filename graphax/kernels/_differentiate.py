@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +15,7 @@ from jax.core import Tracer
 
 from .._modes import jacobians_without_kernel
 from .._numbering import Numbering
+from .._remembered import Remembered
 from .._trace import Atom, Program, Variable, trace_program
 from ..choose import OrderLike, check_name
 from ..sparse import Block
@@ -177,9 +176,7 @@ def _differentiated(
     return _remembered(repr((asked, types)), scalars, find)
 
 
-_known: OrderedDict[str, Found] = OrderedDict()
-_MOST_KNOWN = 128
-_lock = threading.Lock()
+_known: Remembered[str, Found] = Remembered(128)
 
 
 def _remembered(asked: str, scalars: Scalars, find: Callable[[], Found]) -> Found:
@@ -187,16 +184,7 @@ def _remembered(asked: str, scalars: Scalars, find: Callable[[], Found]) -> Foun
     loops = [(loop.length, loop.first, loop.after) for loop in scalars.loops]
     content = repr((asked, scalars.ops, scalars.args, scalars.kinds, loops))
     key = hashlib.sha256(content.encode()).hexdigest()
-    with _lock:
-        if key in _known:
-            _known.move_to_end(key)
-            return _known[key]
-    found = find()
-    with _lock:
-        _known[key] = found
-        while len(_known) > _MOST_KNOWN:
-            _known.popitem(last=False)
-    return found
+    return _known.get(key) or _known.keep(key, find())
 
 
 def _plain(

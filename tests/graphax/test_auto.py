@@ -19,6 +19,7 @@ from oracle import assert_same_jacobian
 import graphax
 from alphagrad import tasks
 from graphax import jacve, orders
+from graphax._remembered import Remembered
 from graphax.choose import _auto, _order_file, _store
 
 
@@ -353,7 +354,7 @@ def test_graphs_that_differ_in_closed_over_indices_alone_are_told_apart():
 
 
 def test_memory_is_bounded(monkeypatch):
-    monkeypatch.setattr(_store, "_MEMORY", 2)
+    monkeypatch.setattr(_store, "_known", Remembered(2))
     graphs = [graphax.trace(fun)(scale) for scale in (jnp.ones(3), jnp.ones(4), jnp.ones(5))]
     assert len({orders.auto(graph) for graph in graphs}) and len(_store._known) == 2
     assert [_store.recall(graph) is None for graph in graphs] == [True, False, False]
