@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import itertools
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,11 +15,24 @@ import numpy as np
 from jax import lax
 from jax.extend import core
 
-from .._trace import Equation
+from .._trace import Equation, holds, inline
 from ..sparse import Block, Zeros
 from ._common_structure import GO_DENSE, array_of, as_block, common_structure, with_structure
+from ._dense import view_shape
 from ._dependence import dependence
-from ._registry import Blocks, Call, Inputs, register_dependence, register_rule
+from ._finite import zeros_are_spoilt
+from ._registry import (
+    Blocks,
+    Call,
+    Inputs,
+    far_fewer,
+    moving_names,
+    register_dependence,
+    register_pulling,
+    register_pushable,
+    register_pushing,
+    register_rule,
+)
 
 
 @register_rule("cond")
@@ -71,6 +86,36 @@ def _cond(call: Call) -> tuple[list[Any], Blocks]:
         block = as_block(array, types[row].shape, operands[column].shape, holes)
         found[row][column + 1] = replace(block, finite=all(way.finite for way in ways))
     return results, found
+
+
+@register_pulling("cond")
+def _pulling(call: Call, rows: int) -> bool:
+    """Where many numbers come of branches with products of matrices, loops, solutions and the like."""
+    branches = call.params["branches"]
+    produced = itertools.compress(branches[0].out_avals, call.needed)
+    if not far_fewer(rows, _numbers(produced)) or not _pushable(call):
+        return False
+    return not any(holds(branch.jaxpr, ("while",)) or zeros_are_spoilt(inline(branch)) for branch in branches)
+
+
+@register_pushing("cond")
+def _pushing(call: Call, columns: int) -> bool:
+    """Where such branches read many numbers."""
+    read = itertools.compress(call.operands, call.wanted)
+    return far_fewer(columns, _numbers(read)) and _pushable(call)
+
+
+@register_pushable("cond")
+def _pushable(call: Call) -> bool:
+    names = ("dot_general", *moving_names())
+    branches = call.params["branches"]
+    return any(holds(branch.jaxpr, names) for branch in branches) and not any(
+        branch.effects for branch in branches
+    )
+
+
+def _numbers(values: Iterable[Any]) -> int:
+    return sum(math.prod(view_shape(value)) for value in values)
 
 
 class _Way(NamedTuple):

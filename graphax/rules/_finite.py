@@ -10,7 +10,7 @@ import collections
 import itertools
 import math
 import operator
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any
@@ -138,10 +138,11 @@ def _followed(program: Program, finite: bool, active: Container[Variable] | None
     readers = collections.defaultdict(list)
     for equation in program.equations:
         known = all(values.of(equation))
-        found = [_through(inner, known) for inner in core.jaxprs_in_params(equation.params)]
+        found = [_through(inner, known) for inner in _differentiated(equation)]
         if any(spoilt for spoilt, _ in found):
             return True, False
-        if found and known and all(finite for _, finite in found):
+        has_poles = equation.primitive.name == "custom_linear_solve"
+        if found and known and not has_poles and all(finite for _, finite in found):
             values.note(equation)
         else:
             values.after(equation, [])
@@ -221,6 +222,14 @@ def _rule_of(equation: Equation) -> Program:
 
     types = [jax.ShapeDtypeStruct(atom.aval.shape, atom.aval.dtype) for atom in equation.inputs]
     return inline(jax.make_jaxpr(derivative)(types, list(itertools.compress(types, wanted))))
+
+
+def _differentiated(equation: Equation) -> Iterable[core.Jaxpr]:
+    """The programs inside an equation that are differentiated; how a linear system is solved is not."""
+    params = equation.params
+    if equation.primitive.name == "custom_linear_solve":
+        params = {"jaxprs": params["jaxprs"].matvec}
+    return core.jaxprs_in_params(params)
 
 
 def _through(jaxpr: core.Jaxpr, finite: bool) -> tuple[bool, bool]:

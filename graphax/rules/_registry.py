@@ -239,6 +239,11 @@ def is_pushable(call: Call) -> bool:
     return asked is not None and asked(call)
 
 
+def moving_names() -> list[str]:
+    """The primitives through which rows or columns may be moved."""
+    return list(_PULLING | _PUSHING | _PUSHABLE)
+
+
 def far_fewer(moved: int, derivatives: int) -> bool:
     """Whether moving so many rows or columns is better than a Jacobian that takes so many derivatives."""
     return _FEWER * moved <= derivatives
