@@ -28,7 +28,7 @@ from ._graph import reachable
 from ._linearize import by_rule, linearize
 from ._numbering import Edge, Numbering
 from ._pullback import Pull, cotangent_of, pullback_of, view_of_cotangent
-from ._pushed_columns import push
+from ._pushed_columns import Moved, push
 from ._trace import Atom, Equation, Variable, is_differentiable, is_split
 from .choose import OrderLike, are_left_open
 from .rules import (
@@ -101,6 +101,7 @@ def jacobians_without_matrices(
         return Zeros.OF_SELECTION if spoilt else None
 
     backward, every, pushed = rows < columns, list[_Apart](), False
+    moved = Moved(numbering, {numbering.number[atom] for atom in outputs}, holes)
 
     def way(call: Call, equation: Equation, edges: dict[Edge, Block]) -> tuple[Sequence[Any], Blocks]:
         nonlocal pushed
@@ -112,13 +113,18 @@ def jacobians_without_matrices(
                 every.append(_Apart(equation, call.wanted, pull))
                 return results, []
         if not every:
-            found = push(numbering, call, equation, edges, rows=rows, outright=not backward, holes=holes)
+            if (further := moved.further(call, equation)) is not None:
+                return further, []
+            found = push(
+                numbering, call, equation, edges, rows=rows, outright=not backward, holes=holes, moved=moved
+            )
             if found is not None:
                 pushed = pushed or found[0]
                 return found[1:]
         return by_rule(call, equation)
 
     results, edges = linearize(numbering, values, InnerJacobians("auto"), way=way)
+    moved.settle(edges)
     nodes = {numbering.number[x]: view_shape(x.aval) for x in outputs if isinstance(x, Variable)}
     for one in reversed(every):
         edges = _pulled(numbering, nodes, edges, one, holes())

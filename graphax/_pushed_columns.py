@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -30,8 +30,10 @@ from .rules import (
     Blocks,
     Call,
     Dependent,
+    Ranges,
     State,
     array_of,
+    is_poleless,
     is_pushable,
     of_real_view,
     real_type,
@@ -65,6 +67,7 @@ def push(
     rows: float,
     outright: bool,
     holes: Callable[[], Zeros | None],
+    moved: Moved,
 ) -> tuple[bool, Sequence[Any], Blocks] | None:
     """Push columns forward through an equation, if that is better.
 
@@ -78,6 +81,7 @@ def push(
         rows: how many numbers the results of the whole function are.
         outright: whether columns are pushed where they are far fewer than derivatives, whatever they meet.
         holes: what is to be known of zeros among what has been pushed.
+        moved: what has been pushed before.
 
     Returns:
         whether columns have been pushed, the results of the equation, and its blocks where they have not;
@@ -87,6 +91,7 @@ def push(
     pushable, outright = compiled and is_pushable(call), outright and worth_pushing(call, 1)
     if not pushable and not outright:
         return None
+    moved.settle(edges)
     incoming = _Incoming(numbering, call, equation, edges)
     if not incoming.count:
         return None
@@ -104,7 +109,10 @@ def push(
         return pushed_through(equation, given(arrays), incoming.tangents(columns))
 
     try:
-        pushed = Staged.of(by_columns, dynamic, incoming.columns)
+        if worth:
+            results, stacks = by_columns(dynamic, incoming.columns)
+        else:
+            pushed = Staged.of(by_columns, dynamic, incoming.columns)
     except NO_PULLBACK:  # JAX cannot differentiate it so
         return None
     if not worth:
@@ -113,14 +121,71 @@ def push(
             ruled = Staged.of(lambda arrays: by_rule(given(arrays), equation), dynamic)
             if ruled.seconds < pushed.seconds or _are_thin(ruled.outline[1]):
                 return False, *ruled.run()
-    results, arrays = pushed.run()
+        results, stacks = pushed.run()
+    moved.note(equation, incoming.inputs, stacks)
     for edge in incoming.preceding:
         del edges[edge]
     edges.update(
         ((source, target), block) for target, row in incoming.columns.items() for source, block in row.items()
     )
-    edges.update(incoming.pushed_edges(arrays, holes))
+    edges.update(incoming.pushed_edges(stacks, holes))
     return True, results, []
+
+
+class Moved:
+    """Columns that go on, as in ``jax.jacfwd``, to equations that read nothing but what has been pushed.
+
+    They do where no zero can meet a pole. Jacobians are made of what is read by others.
+
+    Args:
+        numbering: the numbered program.
+        outputs: the nodes whose Jacobians are asked for.
+        holes: what is to be known of zeros among what has been pushed.
+    """
+
+    def __init__(
+        self, numbering: Numbering, outputs: Container[int], holes: Callable[[], Zeros | None]
+    ) -> None:
+        self._numbering = numbering
+        self._outputs = outputs
+        self._holes = holes
+        self._ranges = Ranges(numbering.program)
+        self._found: dict[Variable, tuple[Mapping[int, Any], Any]] = {}
+        self._without_edges: set[Variable] = set()
+
+    def note(self, equation: Equation, inputs: Mapping[int, Any], stacks: Sequence[Any]) -> None:
+        """Note the tangents of the results of an equation, one for every entry of the inputs."""
+        for output, stack in zip(equation.outputs, stacks, strict=True):
+            if stack is not None and output in self._numbering.active:
+                self._found[output] = inputs, stack
+
+    def further(self, call: Call, equation: Equation) -> Sequence[Any] | None:
+        """The results of an equation through which columns go on; None where they do not."""
+        wanted = [atom for atom in itertools.compress(equation.inputs, call.wanted)]
+        found = [self._found.get(atom) for atom in wanted if isinstance(atom, Variable)]
+        if not found or None in found or not all(call.finite or [False]):
+            return None
+        (inputs, _), *others = found = [one for one in found if one is not None]
+        if any(list(other) != list(inputs) for other, _ in others) or not self._has_no_poles(equation):
+            return None
+        results, stacks = pushed_through(equation, call, [stack for _, stack in found])
+        self.note(equation, inputs, stacks)
+        self._without_edges.update(output for output in equation.outputs if output in self._found)
+        return results
+
+    def _has_no_poles(self, equation: Equation) -> bool:
+        return not equation.has_effects and is_poleless(equation, self._ranges)
+
+    def settle(self, edges: dict[Edge, Block]) -> None:
+        """Add the edges to what is read otherwise, or is asked for."""
+        read = {source for source, _ in edges}
+        for variable in [*self._without_edges]:
+            node = self._numbering.number[variable]
+            if node in read or node in self._outputs:
+                self._without_edges.remove(variable)
+                inputs, stack = self._found[variable]
+                blocks = blocks_of_columns(stack, inputs, self._holes)
+                edges.update(((at, node), block) for at, block in blocks.items())
 
 
 def _are_thin(blocks: Blocks) -> bool:
@@ -194,14 +259,14 @@ class _Incoming:
         )
 
     def tangents(self, columns: Any) -> list[Any]:
-        """Those of the differentiated operands, real views, one for every column along a first axis."""
+        """Those of the differentiated operands, one for every column along a first axis."""
 
         def stacked(atom: Variable) -> Any:
             shape, dtype, strips = view_shape(atom.aval), real_type(atom.aval.dtype), []
             for (source, aval), size in zip(self.inputs.items(), self.sizes, strict=True):
                 array = array_of(self._block(columns, atom, source), shape, view_shape(aval), dtype)
                 strips.append(array.reshape(*shape, size))
-            return jnp.moveaxis(jnp.concatenate(strips, -1), -1, 0)
+            return of_real_view(jnp.moveaxis(jnp.concatenate(strips, -1), -1, 0), atom.aval)
 
         return list(map(stacked, self.wanted))
 
@@ -234,13 +299,13 @@ class _Incoming:
         on = np.concatenate(strips, 1).reshape(*view_shape(atom.aval), self.count)
         return Dependent(np.asarray(on.all(-2)) if is_complex(atom.aval) else on)
 
-    def pushed_edges(self, arrays: Sequence[Any], holes: Callable[[], Zeros | None]) -> dict[Edge, Block]:
+    def pushed_edges(self, stacks: Sequence[Any], holes: Callable[[], Zeros | None]) -> dict[Edge, Block]:
         """The edges from the inputs to the results that depend on them.
 
         Their zeros may be of what depends on nothing.
 
         Args:
-            arrays: the tangents of the results along a last axis; None for those that carry none.
+            stacks: the tangents of the results along a first axis; None for those that carry none.
             holes: what is to be known of their zeros.
         """
         number, active = self.numbering.number, self.numbering.active
@@ -252,16 +317,31 @@ class _Incoming:
         ]
         found = {}
         ways = results_of(self.equation, sources)
-        for output, array, way in zip(self.equation.outputs, arrays, ways, strict=True):
-            if output not in active or array is None:
-                continue
-            shape, strips = array.shape[:-1], jnp.split(array, np.cumsum(self.sizes)[:-1].tolist(), -1)
-            for (source, aval), strip in zip(self.inputs.items(), strips, strict=True):
-                if source in way:
-                    of_input = view_shape(aval)
-                    value = with_holes(strip.reshape(*shape, *of_input), holes() or Zeros.OF_STRUCTURE)
-                    found[source, number[output]] = dense_block(value, shape, of_input)
+        for output, stack, way in zip(self.equation.outputs, stacks, ways, strict=True):
+            if output in active and stack is not None:
+                blocks = blocks_of_columns(stack, self.inputs, holes)
+                found.update(((at, number[output]), blocks[at]) for at in self.inputs if at in way)
         return found
+
+
+def blocks_of_columns(
+    stack: Any, inputs: Mapping[int, Any], holes: Callable[[], Zeros | None]
+) -> dict[int, Block]:
+    """The blocks of an array with respect to inputs, from its tangents.
+
+    Args:
+        stack: the tangents along a first axis.
+        inputs: by node the types of the inputs, in the order of the columns.
+        holes: what is to be known of their zeros.
+    """
+    array = jnp.moveaxis(real_view(stack), 0, -1)
+    shapes = {at: view_shape(aval) for at, aval in inputs.items()}
+    cuts = np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1].tolist()
+    found = {}
+    for (at, shape), strip in zip(shapes.items(), jnp.split(array, cuts, -1), strict=True):
+        value = with_holes(strip.reshape(*array.shape[:-1], *shape), holes() or Zeros.OF_STRUCTURE)
+        found[at] = dense_block(value, array.shape[:-1], shape)
+    return found
 
 
 def pushed_through(
@@ -272,10 +352,10 @@ def pushed_through(
     Args:
         equation: the equation.
         call: it with its operands.
-        stacks: the tangents of the differentiated operands, real views, one for every column.
+        stacks: the tangents of the differentiated operands, one for every column.
 
     Returns:
-        the results, and their tangents along a last axis; None for those that carry none.
+        the results, and their tangents along a first axis; None for those that carry none.
     """
     moving = list(itertools.compress(call.operands, call.wanted))
     carries = [is_differentiable(output.aval) for output in equation.outputs]
@@ -284,18 +364,15 @@ def pushed_through(
         results = equation.evaluate(with_moving(call.operands, call.wanted, moving))
         return list(itertools.compress(results, carries)), results
 
-    def push(views: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        tangents = [
-            varying_as(of_real_view(view, jax.typeof(value)), value)
-            for view, value in zip(views, moving, strict=True)
-        ]
+    def push(tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        tangents = [varying_as(tangent, value) for tangent, value in zip(tangents, moving, strict=True)]
         _, found, results = jax.jvp(fun, moving, tangents, has_aux=True)
-        return results, [real_view(tangent) for tangent in found]
+        return results, found
 
     if len(stacks[0]) > 1:
-        results, found = jax.vmap(push, out_axes=(None, -1))(stacks)
+        results, found = jax.vmap(push, out_axes=(None, 0))(stacks)
     else:
         results, found = push([stack[0] for stack in stacks])
-        found = [jnp.expand_dims(array, -1) for array in found]
+        found = [jnp.expand_dims(array, 0) for array in found]
     remaining = iter(found)
     return results, [next(remaining) if carried else None for carried in carries]

@@ -23,6 +23,8 @@ from ._elementwise import NotElementwise, array_type, elementwise_as_found, jvp_
 from ._entry_dependence import Dependent
 from ._finite import FiniteValues, finite_in_every_step, has_no_poles, zeros_are_spoilt
 from ._pole_exposure import State, zeros_meet_poles
+from ._poleless import is_poleless
+from ._ranges import Ranges
 from ._registry import (
     Blocks,
     Call,
@@ -47,6 +49,7 @@ __all__ = [
     "Inexpressible",
     "Jacobians",
     "NotElementwise",
+    "Ranges",
     "Rule",
     "State",
     "array_of",
@@ -60,6 +63,7 @@ __all__ = [
     "follow",
     "follow_loop",
     "has_no_poles",
+    "is_poleless",
     "is_pushable",
     "jvp_program",
     "of_real_view",

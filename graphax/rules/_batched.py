@@ -27,6 +27,7 @@ Parts = Sequence[Sequence[int]]  # for every dimension the sizes of its parts, m
 #: Entries up to which a static matrix of zeros and ones is written out while tracing.
 STATIC_LIMIT = 2**20
 Fun = Callable[[Any], list[Any]]
+Quick = Literal["push", "pull", "both"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,10 @@ def register_batched(*names: str) -> Callable[[R], R]:
 
 
 def batched_rule(
-    call: Call, ties: Callable[[int], Sequence[Tie]], results: Sequence[Any] | None = None
+    call: Call,
+    ties: Callable[[int], Sequence[Tie]],
+    results: Sequence[Any] | None = None,
+    quick: Quick | None = None,
 ) -> tuple[list[Any], Blocks]:
     """The rule of a primitive that treats slices apart.
 
@@ -84,11 +88,13 @@ def batched_rule(
         call: the call.
         ties: from the position of a wanted operand to the dimensions that all results share with it.
         results: the results, if they are known already.
+        quick: the directions in which derivatives are moved faster than they are multiplied by matrices; see
+            :meth:`Block.with_map`.
     """
     found = call.evaluate() if results is None else list(results)
 
     def column(at: int) -> list[Block | None]:
-        return tied_blocks(call, at, call.of_operand(at), found, Apart(ties(at)))
+        return tied_blocks(call, at, call.of_operand(at), found, Apart(ties(at)), quick=quick)
 
     return found, by_columns(call, column)
 
@@ -108,7 +114,7 @@ def tied_blocks(
     pull_first: bool = False,
     selects: bool = False,
     missing: Any = None,
-    gathers: Literal["push", "pull"] | None = None,
+    quick: Quick | None = None,
 ) -> list[Block | None]:
     """The blocks of all results with respect to one operand.
 
@@ -122,8 +128,9 @@ def tied_blocks(
         selects: whether the results are selections from the operand, so that zeros are what is left out.
         missing: for a selection that fills in what is not finite, an array like the result, cut along
             constant ties, that is zero there and nowhere else.
-        gathers: for a selection, the direction in which derivatives are gathered, while they are scattered
-            in the other; see :meth:`Block.with_map`.
+        quick: the directions in which derivatives are moved faster than they are multiplied by matrices: for
+            a selection the one in which they are gathered, while they are scattered in the other; see
+            :meth:`Block.with_map`.
     """
     operand = call.operands[at]
     carriers = [
@@ -174,8 +181,8 @@ def tied_blocks(
         elif selects:
             value = with_holes(value)
         block = arranged_block(side.grouped(out), inner.grouped(in_), sizes, value, flat)
-        if gathers is not None and all(tie.constant for tie in ties):
-            block = block.with_map(*_maps(of_view, view, carriers.index(k)), gathers)
+        if quick is not None and all(tie.constant for tie in ties):
+            block = block.with_map(*_maps(of_view, view, carriers.index(k)), quick)
         blocks[k] = block
     return blocks
 

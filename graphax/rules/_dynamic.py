@@ -1,4 +1,4 @@
-"""Slices, gathers and scatters at places that are known at run time only.
+"""Slices, quick and scatters at places that are known at run time only.
 
 Dimensions that are taken whole, and batching dimensions, keep their structure; the others are dense.
 """
@@ -31,7 +31,7 @@ def dynamic_slice_rule(call: Call) -> tuple[list[Any], Blocks]:
         return replace(call, params=params).with_operands([operand, *starts]).evaluate()
 
     apart = Apart(ties_of_dims(whole, constant=True))
-    (block,) = tied_blocks(call, 0, fun, [result], apart, selects=True, gathers="push")
+    (block,) = tied_blocks(call, 0, fun, [result], apart, selects=True, quick="push")
     return [result], [[block, *[None] * len(starts)]]
 
 
@@ -44,8 +44,8 @@ def dynamic_update_slice_rule(call: Call) -> tuple[list[Any], Blocks]:
 
     def column(at: int) -> list[Block | None]:
         fun = _of_cut(call, at, 1 - at, whole)
-        gathers = "pull" if at == 1 else None
-        return tied_blocks(call, at, fun, [result], apart[at], selects=True, gathers=gathers)
+        quick = "pull" if at == 1 else None
+        return tied_blocks(call, at, fun, [result], apart[at], selects=True, quick=quick)
 
     return [result], by_columns(call, column)
 
@@ -100,7 +100,7 @@ def dynamic_gather_rule(call: Call) -> tuple[list[Any], Blocks]:
     fills_in = call.params["mode"] is lax.GatherScatterMode.FILL_OR_DROP  # where indices are out of bounds
     if fills_in and (fill is None or not np.isfinite(fill)):
         (missing,) = fun(_cut(lax.full_like(operand, 1), whole), fill_value=0)
-    (block,) = tied_blocks(call, 0, fun, [result], Apart(ties), selects=True, missing=missing, gathers="push")
+    (block,) = tied_blocks(call, 0, fun, [result], Apart(ties), selects=True, missing=missing, quick="push")
     return [result], [[block, None]]
 
 
@@ -136,7 +136,7 @@ def dynamic_scatter_rule(call: Call) -> tuple[list[Any], Blocks]:
                 numbers.operand_batching_dims, numbers.scatter_indices_batching_dims, strict=True
             )
         ]
-        (row[2],) = tied_blocks(call, 2, fun, [result], Apart(ties), selects=True, gathers="pull")
+        (row[2],) = tied_blocks(call, 2, fun, [result], Apart(ties), selects=True, quick="pull")
     return [result], [row]
 
 

@@ -71,7 +71,7 @@ def is_poleless(equation: Equation, ranges: Ranges) -> bool:
         return True
     if name == "integer_pow":
         return equation.params["y"] >= 0 or _is_no_zero(ranges.of(inputs[0]))
-    if name == "div":
+    if name in ("div", "rem"):
         divisor = ranges.of(inputs[1])
         return _is_no_zero(divisor) or (divisor.low == divisor.high != 0)
     if name == "pow":

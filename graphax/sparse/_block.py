@@ -26,6 +26,7 @@ from ._holes import (
     holes_of,
     numbers_of,
     of_selection,
+    raw_parts,
     seen_of,
     widened,
     with_holes,
@@ -133,22 +134,24 @@ class Block:
         self,
         push: Callable[[Any], Any],
         pull: Callable[[Any], Any],
-        gathers: Literal["push", "pull"],
+        quick: Literal["push", "pull", "both"],
     ) -> Block:
-        """The block of a selection that products with dense Jacobians are made with by functions.
+        """The block of one term that products with dense Jacobians are made with by functions.
 
         Args:
             push: the product with columns, from an array ``[columns, n]`` to one ``[rows, n]``. Rows and
                 columns are the places of the block's value in the output and in the input.
             pull: the product with rows, from an array ``[n, rows]`` to one ``[n, columns]``.
-            gathers: which of the two takes entries, and writes no zeros.
+            quick: which of the two is faster than a product of matrices, as where entries are taken and no
+                zeros written.
         """
         ((term, (array, scale)),) = self._terms()
-        if not isinstance(array, Holed):
+        if array is None or isinstance(array, np.ndarray):
             return self
         rows = {label for dim in term.out for digit in dim for label in digit.labels}
         outputs = sum(label in rows for label in term.axes)
-        mapped = Holed(array.raw, array.holes, array.filled, Map(outputs, push, pull, gathers))
+        found = Map(outputs, push, pull, quick)
+        mapped = Holed(*raw_parts(array), found)
         return replace(self, values=(Scaled(mapped, scale),))
 
     def compose(self, inner: Block, sparse: bool = True) -> Block:

@@ -12,7 +12,13 @@ import jax
 import numpy as np
 from jax import lax
 
-from ._cost import FUSED_CONTRACTION, SELECTED_CONTRACTION, SMALL_SELECTED, price_of_product
+from ._cost import (
+    FUSED_CONTRACTION,
+    SELECTED_CONTRACTION,
+    SMALL_SELECTED,
+    UNROLLED_CONTRACTION,
+    price_of_product,
+)
 from ._draft import Operand, Side, Workspace, components
 from ._equate import equate
 from ._holes import (
@@ -127,7 +133,7 @@ class Composition:
         for at, (value, other) in enumerate(((outer, inner), (inner, outer))):
             if not isinstance(value, Holed) or value.map is None:
                 continue
-            if finite[1 - at] and value.map.gathers != ("pull" if at else "push"):
+            if finite[1 - at] and value.map.quick not in ("both", "pull" if at else "push"):
                 continue
             rows, columns = axes[at][: value.map.outputs], axes[at][value.map.outputs :]
             summed_over, own = (rows, columns) if at else (columns, rows)
@@ -143,7 +149,8 @@ class Composition:
             found = [*rest, *own] if at else [*own, *rest]
             product = reshape(apply(reshape(numbers, shape)), [self.sizes[label] for label in found])
             product = transpose(product, [found.index(label) for label in self.kept])
-            return with_holes(product, seen_of(value.holes, holes_of(other)))
+            holes = value.holes, holes_of(other)
+            return with_holes(product, None if holes == (None, None) else seen_of(*holes))
         return None
 
     def _taken(self, outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
@@ -178,7 +185,7 @@ class Composition:
         return union <= SMALL_SELECTED and any(
             value.holes is Zeros.OF_ORDER or not (known or isinstance(value.holes, Zeros))
             for value, known in ((outer, finite[1]), (inner, finite[0]))
-            if isinstance(value, Holed)
+            if isinstance(value, Holed) and value.holes is not None
         )
 
     def _contraction(self, outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
@@ -253,10 +260,26 @@ class Composition:
         def positions(labels: Iterable[int]) -> tuple[list[int], list[int]]:
             return [sides[0].index(label) for label in labels], [sides[1].index(label) for label in labels]
 
+        if batch and math.prod(self.sizes[label] for label in self.contracted) <= UNROLLED_CONTRACTION:
+            return self._unrolled(outer, inner)
         free = [label for axes in sides for label in axes if label not in shared]
         product = lax.dot_general(outer, inner, (positions(self.contracted), positions(batch)))
         have = batch + free
         return transpose(product, [have.index(label) for label in self.kept])
+
+    def _unrolled(self, outer: Value, inner: Value) -> Value:
+        """The sum over very few products, which is fused with its neighbours."""
+        (label,) = self.contracted
+        parts = []
+        for at in range(self.sizes[label]):
+            sides = []
+            for value, axes in ((outer, self.outer.axes), (inner, self.inner.axes)):
+                axis = axes.index(label)
+                part = lax.index_in_dim(value, at, axis, keepdims=False)
+                rest = [other for other in axes if other != label]
+                sides.append(expand(part, rest, self.kept))
+            parts.append(lax.mul(*sides))
+        return functools.reduce(lax.add, parts)
 
 
 def multiplied(outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:

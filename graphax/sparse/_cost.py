@@ -112,7 +112,7 @@ def worth_scattering(terms: Sequence[Term]) -> bool:
 # Deltas up to this size are written out by a mask, which XLA fuses with its neighbours; larger ones by a
 # scatter, whose work is that of the entries. So are parts of a diagonal that leave more places than that for
 # every entry.
-_LARGEST_MASK, _SPARSEST_MASK = 64, 48
+_LARGEST_MASK, _SPARSEST_MASK = 256, 48
 
 # Up to so many places for every entry they are gathered from the entries.
 _GATHERED = 16
@@ -144,6 +144,9 @@ def worth_gathering(entries: int, places: int) -> bool:
 # neighbours; larger ones as one `dot_general`, which it vectorises better under `vmap` (measured on
 # RoeFlux_3d, Perceptron and Encoder, on the CPU; GPUs do not mind).
 FUSED_CONTRACTION = 8
+
+# Products of many tiny matrices are fused, too, if each sums over no more numbers: real and imaginary parts.
+UNROLLED_CONTRACTION = 2
 
 # Products with static arrays that have zeros are emitted so up to this size: a zero of the structure stays
 # zero next to a NaN.

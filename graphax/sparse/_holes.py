@@ -64,24 +64,24 @@ def of_selection(holes: Holes) -> bool:
 
 
 class Map(NamedTuple):
-    """How a matrix that copies and adds up entries is applied without it.
+    """How a matrix is applied without it, as one that copies and adds up entries.
 
     Attributes:
         outputs: how many axes of the value, its first, are rows; the others are columns.
         push: from columns, an array ``[columns, n]``, to the product, ``[rows, n]``.
         pull: from rows, an array ``[n, rows]``, to the product, ``[n, columns]``.
-        gathers: which of the two takes entries, and writes no zeros: it is faster than any product.
+        quick: which of the two is faster than any product, as where entries are taken and no zeros written.
     """
 
     outputs: int
     push: Callable[[Any], Any]
     pull: Callable[[Any], Any]
-    gathers: Literal["push", "pull"]
+    quick: Literal["push", "pull", "both"]
 
 
 @jax.tree_util.register_pytree_node_class
 class Holed:
-    """An array with holes; a pytree.
+    """An array with holes, or with a map; a pytree.
 
     Attributes:
         raw: an array.

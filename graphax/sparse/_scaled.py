@@ -128,6 +128,8 @@ def _scaled(value: Value, scale: Any) -> Value:
     """``scale * value`` in the value's dtype."""
     if scale == 1:
         return value
+    if isinstance(value, Holed) and value.holes is None:
+        return _scaled(value.raw, scale)
     if isinstance(value, Holed):
         return Holed(_scaled(numeric(value.raw), scale), value.holes, value.filled)
     if value.dtype == bool:

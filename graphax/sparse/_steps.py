@@ -234,8 +234,10 @@ def _taken_after(step: Any, mask: Any, shape: Sequence[int]) -> Any:
     return step(widened(mask, merged))
 
 
-def _moved(value: Holed, move: Any, how: Sequence[int]) -> Holed:
+def _moved(value: Holed, move: Any, how: Sequence[int]) -> Any:
     holes = value.holes
+    if holes is None:
+        return move(value.raw, how)
     if isinstance(holes, Mask):
         holes = holes._replace(taken=_moved_mask(holes.taken, value.shape, move, how))
     elif not isinstance(holes, Zeros):
