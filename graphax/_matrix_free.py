@@ -113,7 +113,7 @@ def jacobians_without_matrices(
                 every.append(_Apart(equation, call.wanted, pull))
                 return results, []
         if not every:
-            if (further := moved.further(call, equation)) is not None:
+            if (further := moved.further(call, equation, edges)) is not None:
                 return further, []
             found = push(
                 numbering, call, equation, edges, rows=rows, outright=not backward, holes=holes, moved=moved

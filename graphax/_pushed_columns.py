@@ -10,40 +10,27 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from jax.core import Tracer
 
-from ._elimination import accumulate
-from ._graph import reachable
+from ._incoming_columns import Incoming, blocks_of_columns, pushed_through
 from ._linearize import by_rule
 from ._numbering import Edge, Numbering
 from ._pullback import NO_PULLBACK
 from ._staged import Staged
-from ._trace import Equation, Variable, is_complex, is_differentiable, varying_as, with_moving
+from ._trace import Equation, Variable, with_moving
 from .rules import (
     Blocks,
     Call,
-    Dependent,
-    Ranges,
-    State,
-    array_of,
-    is_poleless,
+    equations_without_poles,
     is_pushable,
-    of_real_view,
-    real_type,
-    real_view,
-    results_of,
     view_shape,
     worth_pushing,
-    zeros_meet_poles,
 )
-from .sparse import Block, Zeros, dense_block, identity_block, with_holes
+from .sparse import Block, Zeros
 
 #: Where rows are so many times fewer, columns are not pushed without an estimate, and not at all.
 _FEWER, _FAR_FEWER = 2, 3
@@ -54,8 +41,10 @@ _FEW = 8
 #: Jacobians are taken that hold so many times fewer numbers than they have entries: in a batch operations are
 #: what takes time.
 _THIN = 4
-#: Of blocks of more entries it is not looked at which are zero by structure.
-_LARGE = 2**16
+#: All entries of a factor or a solution depend on all of a matrix.
+_WHOLE = frozenset("cholesky custom_linear_solve lu triangular_solve tridiagonal_solve".split())
+#: So few columns go on where something else is read besides.
+_JOINED = 8
 
 
 def push(
@@ -91,8 +80,8 @@ def push(
     pushable, outright = compiled and is_pushable(call), outright and worth_pushing(call, 1)
     if not pushable and not outright:
         return None
-    moved.settle(edges)
-    incoming = _Incoming(numbering, call, equation, edges)
+    moved.settle(edges, [atom for atom in equation.inputs if atom in numbering.number])
+    incoming = Incoming(numbering, call, equation, edges)
     if not incoming.count:
         return None
     worth = incoming.count < _FEWER * rows and worth_pushing(call, incoming.count)
@@ -122,20 +111,33 @@ def push(
             if ruled.seconds < pushed.seconds or _are_thin(ruled.outline[1]):
                 return False, *ruled.run()
         results, stacks = pushed.run()
-    moved.note(equation, incoming.inputs, stacks)
-    for edge in incoming.preceding:
-        del edges[edge]
-    edges.update(
-        ((source, target), block) for target, row in incoming.columns.items() for source, block in row.items()
-    )
+    moved.note(equation, incoming.inputs, stacks, moved.reach_all_of(incoming))
+    incoming.eliminate()
     edges.update(incoming.pushed_edges(stacks, holes))
     return True, results, []
 
 
-class Moved:
-    """Columns that go on, as in ``jax.jacfwd``, to equations that read nothing but what has been pushed.
+class _Tangents(NamedTuple):
+    """Tangents of a value.
 
-    They do where no zero can meet a pole. Jacobians are made of what is read by others.
+    Attributes:
+        inputs: by node the types of the inputs, in the order of the columns.
+        stack: the tangents, one for every entry of the inputs along a first axis.
+        whole: whether all entries depend on all columns, constants aside.
+    """
+
+    inputs: Mapping[int, Any]
+    stack: Any
+    whole: bool
+
+
+class Moved:
+    """Columns that go on through the equations that read them, as in ``jax.jacfwd``.
+
+    They do where no zero is lost: where nothing need be infinite, or all depends on every column, as what
+    comes of a factorisation, and derivatives are finite. Where an equation reads something else besides,
+    columns go on if they are few: what is read otherwise is as good as dense then, and arrays with a short
+    last axis take longer.
 
     Args:
         numbering: the numbered program.
@@ -149,43 +151,78 @@ class Moved:
         self._numbering = numbering
         self._outputs = outputs
         self._holes = holes
-        self._ranges = Ranges(numbering.program)
-        self._found: dict[Variable, tuple[Mapping[int, Any], Any]] = {}
+        self._found: dict[Variable, _Tangents] = {}
         self._without_edges: set[Variable] = set()
 
-    def note(self, equation: Equation, inputs: Mapping[int, Any], stacks: Sequence[Any]) -> None:
-        """Note the tangents of the results of an equation, one for every entry of the inputs."""
+    def note(self, equation: Equation, inputs: Mapping[int, Any], stacks: Sequence[Any], whole: bool) -> None:
+        """Note the tangents of the results of an equation."""
         for output, stack in zip(equation.outputs, stacks, strict=True):
             if stack is not None and output in self._numbering.active:
-                self._found[output] = inputs, stack
+                self._found[output] = _Tangents(inputs, stack, whole)
 
-    def further(self, call: Call, equation: Equation) -> Sequence[Any] | None:
-        """The results of an equation through which columns go on; None where they do not."""
-        wanted = [atom for atom in itertools.compress(equation.inputs, call.wanted)]
-        found = [self._found.get(atom) for atom in wanted if isinstance(atom, Variable)]
-        if not found or None in found or not all(call.finite or [False]):
+    def further(self, call: Call, equation: Equation, edges: dict[Edge, Block]) -> Sequence[Any] | None:
+        """The results of an equation through which columns go on; None where they do not.
+
+        Args:
+            call: the equation with its operands.
+            equation: the equation.
+            edges: those of all that precedes.
+        """
+        atoms = itertools.compress(equation.inputs, call.wanted) if self._found else ()
+        wanted = [atom for atom in atoms if isinstance(atom, Variable)]
+        found = [self._found[atom] for atom in wanted if atom in self._found]
+        if not found or not self._lose_no_zero(equation, found):
             return None
-        (inputs, _), *others = found = [one for one in found if one is not None]
-        if any(list(other) != list(inputs) for other, _ in others) or not self._has_no_poles(equation):
-            return None
-        results, stacks = pushed_through(equation, call, [stack for _, stack in found])
-        self.note(equation, inputs, stacks)
+        inputs, stacks = found[0].inputs, [one.stack for one in found]
+        whole = all(one.whole for one in found)
+        if len(found) < len(wanted) or any(list(one.inputs) != list(inputs) for one in found):
+            if self._number > _JOINED:
+                return None
+            self.settle(edges, wanted)
+            incoming = Incoming(self._numbering, call, equation, edges)
+            inputs, stacks = incoming.inputs, incoming.tangents(incoming.columns)
+            whole = any(one.whole for one in found) and equation.primitive.name in _DEPENDING_ON_BOTH
+            incoming.eliminate()
+        results, stacks = pushed_through(equation, call, stacks)
+        self.note(equation, inputs, stacks, whole)
         self._without_edges.update(output for output in equation.outputs if output in self._found)
         return results
 
-    def _has_no_poles(self, equation: Equation) -> bool:
-        return not equation.has_effects and is_poleless(equation, self._ranges)
+    def reach_all_of(self, incoming: Incoming) -> bool:
+        """Whether all entries of the results of an equation depend on all columns, constants aside."""
+        if incoming.equation.primitive.name not in _WHOLE:
+            return False
+        whole = any(atom in self._found and self._found[atom].whole for atom in incoming.wanted)
+        return whole or (incoming.count <= _JOINED and incoming.all_reach)
 
-    def settle(self, edges: dict[Edge, Block]) -> None:
+    def _lose_no_zero(self, equation: Equation, found: Sequence[_Tangents]) -> bool:
+        poleless, finite = self._without_poles
+        return equation in finite or (equation in poleless and any(one.whole for one in found))
+
+    @cached_property
+    def _without_poles(self) -> tuple[set[Equation], set[Equation]]:
+        return equations_without_poles(self._numbering.program)
+
+    @cached_property
+    def _number(self) -> int:
+        """How many entries the arguments have."""
+        inputs = self._numbering.program.inputs
+        return sum(math.prod(view_shape(inputs[at].aval)) for at in self._numbering.wrt)
+
+    def settle(self, edges: dict[Edge, Block], read_now: Sequence[Variable] = ()) -> None:
         """Add the edges to what is read otherwise, or is asked for."""
-        read = {source for source, _ in edges}
+        read = {source for source, _ in edges}.union(self._numbering.number[atom] for atom in read_now)
         for variable in [*self._without_edges]:
             node = self._numbering.number[variable]
             if node in read or node in self._outputs:
                 self._without_edges.remove(variable)
-                inputs, stack = self._found[variable]
-                blocks = blocks_of_columns(stack, inputs, self._holes)
+                found = self._found[variable]
+                blocks = blocks_of_columns(found.stack, found.inputs, self._holes)
                 edges.update(((at, node), block) for at, block in blocks.items())
+
+
+#: Whatever one of their operands depends on, their results do.
+_DEPENDING_ON_BOTH = frozenset("add add_any dot_general mul sub".split())
 
 
 def _are_thin(blocks: Blocks) -> bool:
@@ -193,186 +230,3 @@ def _are_thin(blocks: Blocks) -> bool:
     found = [block for row in blocks for block in row if block is not None]
     entries = sum(math.prod(block.shape) for block in found)
     return _THIN * sum(block.structure.numbers for block in found) <= entries
-
-
-@dataclass(frozen=True)
-class _Incoming:
-    """The columns that arrive at an equation.
-
-    Attributes:
-        numbering: the numbered program.
-        call: the equation with its operands.
-        equation: the equation.
-        edges: those of all that precedes.
-    """
-
-    numbering: Numbering
-    call: Call
-    equation: Equation
-    edges: dict[Edge, Block]
-
-    @cached_property
-    def wanted(self) -> list[Variable]:
-        """The differentiated operands."""
-        moving = itertools.compress(self.equation.inputs, self.call.wanted)
-        return [atom for atom in moving if isinstance(atom, Variable)]
-
-    @cached_property
-    def before(self) -> set[int]:
-        """The operands and all that they depend on."""
-        read = {self.numbering.number[atom] for atom in self.wanted}
-        return reachable(read, [(target, source) for source, target in self.edges])
-
-    @cached_property
-    def preceding(self) -> dict[Edge, Block]:
-        """The edges between these."""
-        return {edge: block for edge, block in self.edges.items() if edge[1] in self.before}
-
-    @cached_property
-    def inputs(self) -> dict[int, Any]:
-        """The differentiated inputs that the operands depend on, and their types."""
-        inputs, wrt = self.numbering.program.inputs, self.numbering.wrt
-        nodes = zip(self.numbering.inputs, wrt, strict=True)
-        return {node: inputs[at].aval for node, at in nodes if node in self.before}
-
-    @cached_property
-    def sizes(self) -> list[int]:
-        """How many columns there are for every input."""
-        return [math.prod(view_shape(aval)) for aval in self.inputs.values()]
-
-    @property
-    def count(self) -> int:
-        """How many columns there are."""
-        return sum(self.sizes)
-
-    @cached_property
-    def columns(self) -> dict[int, dict[int, Block]]:
-        """By node before the equation its Jacobians with respect to the inputs."""
-        vertices = sorted(at for at in self.before if at > 0)
-        found = accumulate(self.preceding, self.before, vertices)
-        return {target: dict(row) for target, row in found.items()}
-
-    def _block(self, columns: Any, atom: Variable, source: int) -> Block | None:
-        target = self.numbering.number[atom]
-        return (
-            identity_block(view_shape(atom.aval)) if target == source else columns.get(target, {}).get(source)
-        )
-
-    def tangents(self, columns: Any) -> list[Any]:
-        """Those of the differentiated operands, one for every column along a first axis."""
-
-        def stacked(atom: Variable) -> Any:
-            shape, dtype, strips = view_shape(atom.aval), real_type(atom.aval.dtype), []
-            for (source, aval), size in zip(self.inputs.items(), self.sizes, strict=True):
-                array = array_of(self._block(columns, atom, source), shape, view_shape(aval), dtype)
-                strips.append(array.reshape(*shape, size))
-            return of_real_view(jnp.moveaxis(jnp.concatenate(strips, -1), -1, 0), atom.aval)
-
-        return list(map(stacked, self.wanted))
-
-    @property
-    def keep_zeros(self) -> bool:
-        """Whether what is zero by structure stays zero in a loop: see :func:`zeros_meet_poles`."""
-
-        def unknown(atom: Variable) -> Dependent:
-            return Dependent.on_nothing(atom.aval.shape, self.count)
-
-        return any(not zeros_meet_poles(self.equation, self._states(of)) for of in (unknown, self._dependent))
-
-    def _states(self, dependent: Callable[[Variable], Dependent]) -> list[State]:
-        call, states = self.call, []
-        finite = call.finite or [False] * len(call.operands)
-        for at, atom in enumerate(self.equation.inputs):
-            found = dependent(atom) if call.wanted[at] and isinstance(atom, Variable) else None
-            safe = finite[at] or (found is not None and found.is_full)
-            states.append(State(found, finite[at], safe, not isinstance(call.operands[at], jax.Array)))
-        return states
-
-    def _dependent(self, atom: Variable) -> Dependent:
-        """On which columns an operand depends, as the structures of its blocks have it."""
-        strips, rows = [], math.prod(view_shape(atom.aval))
-        for source, size in zip(self.inputs, self.sizes, strict=True):
-            block, strip = self._block(self.columns, atom, source), np.zeros((rows, size), bool)
-            if block is not None and not block.has_holes and strip.size <= _LARGE:
-                strip[block.pattern()] = True
-            strips.append(strip)
-        on = np.concatenate(strips, 1).reshape(*view_shape(atom.aval), self.count)
-        return Dependent(np.asarray(on.all(-2)) if is_complex(atom.aval) else on)
-
-    def pushed_edges(self, stacks: Sequence[Any], holes: Callable[[], Zeros | None]) -> dict[Edge, Block]:
-        """The edges from the inputs to the results that depend on them.
-
-        Their zeros may be of what depends on nothing.
-
-        Args:
-            stacks: the tangents of the results along a first axis; None for those that carry none.
-            holes: what is to be known of their zeros.
-        """
-        number, active = self.numbering.number, self.numbering.active
-        sources = [
-            frozenset(at for at in self.inputs if self._block(self.columns, atom, at) is not None)
-            if want and isinstance(atom, Variable)
-            else frozenset[int]()
-            for atom, want in zip(self.equation.inputs, self.call.wanted, strict=True)
-        ]
-        found = {}
-        ways = results_of(self.equation, sources)
-        for output, stack, way in zip(self.equation.outputs, stacks, ways, strict=True):
-            if output in active and stack is not None:
-                blocks = blocks_of_columns(stack, self.inputs, holes)
-                found.update(((at, number[output]), blocks[at]) for at in self.inputs if at in way)
-        return found
-
-
-def blocks_of_columns(
-    stack: Any, inputs: Mapping[int, Any], holes: Callable[[], Zeros | None]
-) -> dict[int, Block]:
-    """The blocks of an array with respect to inputs, from its tangents.
-
-    Args:
-        stack: the tangents along a first axis.
-        inputs: by node the types of the inputs, in the order of the columns.
-        holes: what is to be known of their zeros.
-    """
-    array = jnp.moveaxis(real_view(stack), 0, -1)
-    shapes = {at: view_shape(aval) for at, aval in inputs.items()}
-    cuts = np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1].tolist()
-    found = {}
-    for (at, shape), strip in zip(shapes.items(), jnp.split(array, cuts, -1), strict=True):
-        value = with_holes(strip.reshape(*array.shape[:-1], *shape), holes() or Zeros.OF_STRUCTURE)
-        found[at] = dense_block(value, array.shape[:-1], shape)
-    return found
-
-
-def pushed_through(
-    equation: Equation, call: Call, stacks: Sequence[Any]
-) -> tuple[Sequence[Any], Sequence[Any]]:
-    """The results of an equation and their tangents, from one evaluation.
-
-    Args:
-        equation: the equation.
-        call: it with its operands.
-        stacks: the tangents of the differentiated operands, one for every column.
-
-    Returns:
-        the results, and their tangents along a first axis; None for those that carry none.
-    """
-    moving = list(itertools.compress(call.operands, call.wanted))
-    carries = [is_differentiable(output.aval) for output in equation.outputs]
-
-    def fun(*moving: Any) -> tuple[list[Any], list[Any]]:
-        results = equation.evaluate(with_moving(call.operands, call.wanted, moving))
-        return list(itertools.compress(results, carries)), results
-
-    def push(tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        tangents = [varying_as(tangent, value) for tangent, value in zip(tangents, moving, strict=True)]
-        _, found, results = jax.jvp(fun, moving, tangents, has_aux=True)
-        return results, found
-
-    if len(stacks[0]) > 1:
-        results, found = jax.vmap(push, out_axes=(None, 0))(stacks)
-    else:
-        results, found = push([stack[0] for stack in stacks])
-        found = [jnp.expand_dims(array, 0) for array in found]
-    remaining = iter(found)
-    return results, [next(remaining) if carried else None for carried in carries]

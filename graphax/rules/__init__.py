@@ -21,10 +21,14 @@ from ._dense import dense_rule, of_real_view, real_type, real_view, view_shape
 from ._dependence import follow, results_of
 from ._elementwise import NotElementwise, array_type, elementwise_as_found, jvp_program, static_number
 from ._entry_dependence import Dependent
-from ._finite import FiniteValues, finite_in_every_step, has_no_poles, zeros_are_spoilt
+from ._finite import (
+    FiniteValues,
+    equations_without_poles,
+    finite_in_every_step,
+    has_no_poles,
+    zeros_are_spoilt,
+)
 from ._pole_exposure import State, zeros_meet_poles
-from ._poleless import is_poleless
-from ._ranges import Ranges
 from ._registry import (
     Blocks,
     Call,
@@ -49,7 +53,6 @@ __all__ = [
     "Inexpressible",
     "Jacobians",
     "NotElementwise",
-    "Ranges",
     "Rule",
     "State",
     "array_of",
@@ -58,12 +61,12 @@ __all__ = [
     "complex_rule",
     "dense_rule",
     "elementwise_as_found",
+    "equations_without_poles",
     "find_rule",
     "finite_in_every_step",
     "follow",
     "follow_loop",
     "has_no_poles",
-    "is_poleless",
     "is_pushable",
     "jvp_program",
     "of_real_view",

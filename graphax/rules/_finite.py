@@ -20,7 +20,7 @@ import numpy as np
 from jax.core import Tracer
 from jax.extend import core
 
-from .._trace import Constant, Equation, Program, Variable, inline, is_differentiable, with_moving
+from .._trace import Atom, Constant, Equation, Program, Variable, inline, is_differentiable, with_moving
 from ..sparse import Block
 from ._carried import through_steps
 from ._linearity import coefficients
@@ -136,8 +136,10 @@ def _followed(program: Program, finite: bool, active: Container[Variable] | None
     asked = _asked_about(program)
     values = FiniteValues(program, [finite and variable not in asked for variable in program.inputs])
     readers = collections.defaultdict(list)
+    failures = _Failures(program, values)
     for equation in program.equations:
         known = all(values.of(equation))
+        failures.follow(equation)
         found = [_through(inner, known) for inner in _differentiated(equation)]
         if any(spoilt for spoilt, _ in found):
             return True, False
@@ -148,10 +150,67 @@ def _followed(program: Program, finite: bool, active: Container[Variable] | None
             values.after(equation, [])
         if any(map(carries, equation.outputs)):
             for atom in equation.inputs:
-                if not values.holds(atom):
+                if not values.holds(atom) and not failures.show(atom, equation):
                     readers[atom].append(equation)
     spoilt = any(atom not in program.outputs and _leave_out(atom, found) for atom, found in readers.items())
     return spoilt, all(map(values.holds, program.outputs))
+
+
+def equations_without_poles(program: Program) -> tuple[set[Equation], set[Equation]]:
+    """The equations whose derivatives are finite where operands are, and those where these are known to be.
+
+    Args:
+        program: the program; its inputs are finite.
+    """
+    ranges, values = Ranges(program), FiniteValues(program)
+    poleless, finite = set[Equation](), set[Equation]()
+    for equation in program.equations:
+        if is_poleless(equation, ranges):
+            poleless.add(equation)
+            if all(values.of(equation)):
+                finite.add(equation)
+                values.note(equation)
+    return poleless, finite
+
+
+class _Failures:
+    """Values that are finite, but where a factorisation of a single matrix has failed, all of it.
+
+    What is cut out of a factor that has failed is not finite either: leaving out the rest saves nothing.
+
+    Args:
+        program: the program.
+        values: what is known to be finite, as far as the program has been followed.
+    """
+
+    def __init__(self, program: Program, values: FiniteValues) -> None:
+        self._values = values
+        self._ranges = Ranges(program)
+        self._of: dict[Atom, Equation] = {}
+        self._fixed: set[Atom] = {variable for variable, _ in program.constants}
+
+    def follow(self, equation: Equation) -> None:
+        """Note what is known of the results of an equation."""
+        if all(isinstance(atom, Constant) or atom in self._fixed for atom in equation.inputs):
+            self._fixed.update(equation.outputs)
+        if equation.primitive.name in _FAILING_AS_A_WHOLE and len(equation.inputs[0].aval.shape) == 2:
+            self._of.update(dict.fromkeys(equation.outputs, equation))
+            return
+        found = {self._of.get(atom) for atom in equation.inputs if not self._values.holds(atom)}
+        if len(found) == 1 and (failed := found.pop()) and is_poleless(equation, self._ranges):
+            self._of.update(dict.fromkeys(equation.outputs, failed))
+
+    def show(self, atom: Atom, reader: Equation) -> bool:
+        """Whether a failure is seen from what an equation takes of a value, if that can fail as a whole."""
+        if atom not in self._of:
+            return False
+        name, inputs = reader.primitive.name, reader.inputs
+        fixed = isinstance(inputs[0], Constant) or inputs[0] in self._fixed
+        return name in ("dynamic_slice", "gather", "slice") or (name == "select_n" and fixed)
+
+
+#: JAX fills their results with NaN where they fail.
+_FAILING_AS_A_WHOLE = frozenset("cholesky eigh".split())
 
 
 def _has_gaps(value: Any) -> bool:

@@ -214,7 +214,11 @@ def _power_of(x: Range, exponent: int) -> Range:
 
 
 def _power(ranges: Ranges, equation: Equation) -> Range:
-    return _NOT_NEGATIVE if ranges.of(equation.inputs[0]).low >= 0 else EVERYTHING
+    base, exponent = map(ranges.of, equation.inputs)
+    if base.low <= 0:
+        return _NOT_NEGATIVE if base.low == 0 else EVERYTHING
+    ends = [_limit(lambda y, x=x: x**y, y) for x, y in itertools.product(base, exponent)]
+    return Range(min(ends), max(ends))
 
 
 def _absolute(ranges: Ranges, equation: Equation) -> Range:
@@ -290,6 +294,7 @@ _ONE_TO_ONE: Sequence[str] = """broadcast_in_dim convert_element_type copy copy_
 
 _OF_RESULTS: dict[str, _OfResult] = {
     **dict.fromkeys(_ONE_TO_ONE, _first_operand),
+    **dict.fromkeys(("eq", "ge", "gt", "is_finite", "le", "lt", "ne"), _within(0.0, 1.0)),
     "abs": _absolute,
     "add": _sum,
     "add_any": _sum,

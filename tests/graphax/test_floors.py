@@ -13,7 +13,8 @@ choose
 _accumulate
 search orders
 _tuned _staged
-_arguments _application _assemble _fallback _pullback _reverse_mode _matrix_free _pushed_columns _modes
+_arguments _application _assemble _fallback _pullback _reverse_mode
+_incoming_columns _pushed_columns _matrix_free _modes
 kernels
 _ways
 _jacobian _gradient _hessian

@@ -47,7 +47,7 @@ def moved(monkeypatch):
     """The names of the primitives through which rows or columns were moved."""
     names = []
 
-    pulled, pushed = _matrix_free._pulled, _pushed_columns._Incoming.pushed_edges
+    pulled, pushed = _matrix_free._pulled, _pushed_columns.Incoming.pushed_edges
 
     def spy_on_rows(numbering, outputs, edges, one, holes):
         names.append(("_pulled", one.equation.primitive.name))
@@ -59,7 +59,7 @@ def moved(monkeypatch):
 
     monkeypatch.setattr(_modes, "_has_loops", lambda _: False)  # no other direction is tried
     monkeypatch.setattr(_matrix_free, "_pulled", spy_on_rows)
-    monkeypatch.setattr(_pushed_columns._Incoming, "pushed_edges", spy_on_columns)
+    monkeypatch.setattr(_pushed_columns.Incoming, "pushed_edges", spy_on_columns)
     return names
 
 

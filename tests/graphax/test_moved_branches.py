@@ -27,7 +27,7 @@ def without_modes(monkeypatch):
 @pytest.fixture
 def moved(monkeypatch):
     """In which direction derivatives were moved through which primitives."""
-    names, pulled, pushed = [], _matrix_free._pulled, _pushed_columns._Incoming.pushed_edges
+    names, pulled, pushed = [], _matrix_free._pulled, _pushed_columns.Incoming.pushed_edges
 
     def spy_on_rows(numbering, outputs, edges, one, holes):
         names.append(("pulled", one.equation.primitive.name))
@@ -38,7 +38,7 @@ def moved(monkeypatch):
         return pushed(incoming, arrays, holes)
 
     monkeypatch.setattr(_matrix_free, "_pulled", spy_on_rows)
-    monkeypatch.setattr(_pushed_columns._Incoming, "pushed_edges", spy_on_columns)
+    monkeypatch.setattr(_pushed_columns.Incoming, "pushed_edges", spy_on_columns)
     return names
 
 

@@ -36,13 +36,13 @@ def always(monkeypatch):
 @pytest.fixture
 def pushed(monkeypatch):
     """The names of the primitives through which columns were pushed."""
-    names, way = [], _pushed_columns._Incoming.pushed_edges
+    names, way = [], _pushed_columns.Incoming.pushed_edges
 
     def spy(incoming, arrays, holes):
         names.append(incoming.equation.primitive.name)
         return way(incoming, arrays, holes)
 
-    monkeypatch.setattr(_pushed_columns._Incoming, "pushed_edges", spy)
+    monkeypatch.setattr(_pushed_columns.Incoming, "pushed_edges", spy)
     return names
 
 

@@ -87,8 +87,8 @@ def went(monkeypatch):
     """The primitives that were reached, and whether columns went through them as they were."""
     names, further = [], _pushed_columns.Moved.further
 
-    def spy(moved, call, equation):
-        results = further(moved, call, equation)
+    def spy(moved, call, equation, edges):
+        results = further(moved, call, equation, edges)
         names.append((equation.primitive.name, results is not None))
         return results
 
