@@ -127,6 +127,12 @@ class Incoming:
 
         return any(not zeros_meet_poles(self.equation, self._states(of)) for of in (unknown, self._dependent))
 
+    def is_dense(self, atom: Variable) -> bool:
+        """Whether the columns of an operand hold most of their entries."""
+        blocks = [self._block(self.columns, atom, source) for source in self.inputs]
+        entries = self.count * math.prod(view_shape(atom.aval))
+        return 2 * sum(block.structure.numbers for block in blocks if block is not None) >= entries
+
     @cached_property
     def all_reach(self) -> bool:
         """Whether every column reaches some operand."""

@@ -99,7 +99,9 @@ def push(
 
     try:
         if worth:
-            results, stacks = by_columns(dynamic, incoming.columns)
+            tangents = incoming.tangents(incoming.columns)
+            results, stacks = pushed_through(equation, call, tangents)
+            moved.note_operands(incoming, tangents)
         else:
             pushed = Staged.of(by_columns, dynamic, incoming.columns)
     except NO_PULLBACK:  # JAX cannot differentiate it so
@@ -160,6 +162,12 @@ class Moved:
             if stack is not None and output in self._numbering.active:
                 self._found[output] = _Tangents(inputs, stack, whole)
 
+    def note_operands(self, incoming: Incoming, stacks: Sequence[Any]) -> None:
+        """Note the tangents of operands whose Jacobians are dense."""
+        for atom, stack in zip(incoming.wanted, stacks, strict=True):
+            if atom not in self._found and incoming.is_dense(atom):
+                self._found[atom] = _Tangents(incoming.inputs, stack, False)
+
     def further(self, call: Call, equation: Equation, edges: dict[Edge, Block]) -> Sequence[Any] | None:
         """The results of an equation through which columns go on; None where they do not.
 
@@ -181,6 +189,7 @@ class Moved:
             self.settle(edges, wanted)
             incoming = Incoming(self._numbering, call, equation, edges)
             inputs, stacks = incoming.inputs, incoming.tangents(incoming.columns)
+            self.note_operands(incoming, stacks)
             whole = any(one.whole for one in found) and equation.primitive.name in _DEPENDING_ON_BOTH
             incoming.eliminate()
         results, stacks = pushed_through(equation, call, stacks)
