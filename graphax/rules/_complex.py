@@ -27,6 +27,10 @@ _TWICE = frozenset(
     optimization_barrier pad pvary reduce_sum reshape reshard rev select_n sharding_constraint slice split
     squeeze stack sub tile transpose unstack""".split()
 )
+_HOLOMORPHIC = frozenset(
+    """acos acosh add asin asinh atan atanh cos cosh div exp exp2 expm1 integer_pow log log1p logistic mul neg
+    pow rsqrt sin sinh sqrt square sub tan tanh""".split()
+)
 #: Rules that give the blocks of the real views themselves.
 TAKES_COMPLEX: set[Rule] = set()
 
@@ -82,7 +86,8 @@ def _entrywise(call: Call) -> tuple[list[Any], Blocks]:
         part = _part_of_factor(call, at, result)
         if part is not None:
             return _of_factor(part, call.operands[1 - at], np.shape(result))
-        return directional_block(lambda value: call.of_operand(at)(value)[0], call.operands[at])
+        holomorphic = call.primitive.name in _HOLOMORPHIC
+        return directional_block(lambda value: call.of_operand(at)(value)[0], call.operands[at], holomorphic)
 
     return [result], [call.row(block)]
 
@@ -115,14 +120,20 @@ def _of_factor(part: Any, factor: Any, shape: Sequence[int]) -> Block:
     return arranged_block([*dims, [label]], [*dims, [source]], sizes, number, axes)
 
 
-def directional_block(fun: Callable[[Any], Any], operand: Any) -> Block:
-    """The block of a function that acts entry by entry, with broadcasting, for the real views."""
-    directions = (1, 1j) if is_complex(operand) else (1,)
-    columns = [
-        real_view(jax.jvp(fun, (operand,), (lax.full_like(operand, direction),))[1])
-        for direction in directions
-    ]
-    result = jax.eval_shape(fun, operand)
+def directional_block(fun: Callable[[Any], Any], operand: Any, holomorphic: bool = False) -> Block:
+    """The block of a function that acts entry by entry, with broadcasting, for the real views.
+
+    Args:
+        fun: the function.
+        operand: what it is applied to.
+        holomorphic: whether the derivative along the imaginary axis is ``1j`` times that along the real one.
+    """
+    result, along_real = jax.jvp(fun, (operand,), (lax.full_like(operand, 1),))
+    columns = [real_view(along_real)]
+    if is_complex(operand) and is_complex(result) and holomorphic:
+        columns.append(jnp.stack([lax.neg(lax.imag(along_real)), lax.real(along_real)], axis=-1))
+    elif is_complex(operand):
+        columns.append(real_view(jax.jvp(fun, (operand,), (lax.full_like(operand, 1j),))[1]))
     out, sizes = label_dims(result.shape)
     shape = np.shape(operand)
     dims = out[len(out) - len(shape) :]
