@@ -92,7 +92,8 @@ def jacobians_without_matrices(
     """
     outputs = [atom for atom in numbering.program.outputs[:num_outputs] if atom in numbering.active]
     columns = _numbers(numbering.program.inputs[at] for at in numbering.wrt)
-    rows = math.inf if forward else _numbers(dict.fromkeys(outputs))
+    returned = _numbers(dict.fromkeys(outputs))
+    rows = math.inf if forward else returned
 
     @functools.cache
     def holes() -> Zeros | None:
@@ -107,7 +108,7 @@ def jacobians_without_matrices(
         nonlocal pushed
         if any(is_split(atom.aval) for atom in equation.inputs):
             return by_rule(call, equation)
-        if backward and not pushed and worth_pulling(call, rows):
+        if backward and not pushed and worth_pulling(call, returned):
             with contextlib.suppress(Inexpressible):
                 results, pull = pullback_of(equation, call.operands, call.wanted)
                 every.append(_Apart(equation, call.wanted, pull))

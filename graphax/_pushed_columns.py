@@ -44,7 +44,7 @@ _THIN = 4
 #: All entries of a factor or a solution depend on all of a matrix.
 _WHOLE = frozenset("cholesky custom_linear_solve lu triangular_solve tridiagonal_solve".split())
 #: So few columns go on where something else is read besides.
-_JOINED = 8
+_JOINED = 16
 
 
 def push(
@@ -202,7 +202,7 @@ class Moved:
         if incoming.equation.primitive.name not in _WHOLE:
             return False
         whole = any(atom in self._found and self._found[atom].whole for atom in incoming.wanted)
-        return whole or (incoming.count <= _JOINED and incoming.all_reach)
+        return whole or incoming.all_reach
 
     def _lose_no_zero(self, equation: Equation, found: Sequence[_Tangents]) -> bool:
         poleless, finite = self._without_poles

@@ -121,13 +121,16 @@ def zeros_are_spoilt(program: Program, active: Container[Variable] | None = None
     return _followed(program, True, active)[0]
 
 
-def _followed(program: Program, finite: bool, active: Container[Variable] | None = None) -> tuple[bool, bool]:
+def _followed(
+    program: Program, finite: bool, active: Container[Variable] | None = None, within_rule: bool = False
+) -> tuple[bool, bool]:
     """Whether zeros are spoilt, and whether all outputs are finite.
 
     Args:
         program: the program.
         finite: whether all inputs are.
         active: as for :func:`zeros_are_spoilt`.
+        within_rule: whether it is that of a derivative rule, which may well call the function itself.
     """
 
     def carries(variable: Variable) -> bool:
@@ -142,7 +145,11 @@ def _followed(program: Program, finite: bool, active: Container[Variable] | None
         failures.follow(equation)
         found = [_through(inner, known) for inner in _differentiated(equation)]
         if any(spoilt for spoilt, _ in found):
-            return True, False
+            if equation.primitive.name != "custom_jvp_call":
+                return True, False
+            if not within_rule and _followed(_rule_of(equation), known, within_rule=True)[0]:
+                return True, False
+            found = []  # the rule is differentiated in its place
         has_poles = equation.primitive.name == "custom_linear_solve"
         if found and known and not has_poles and all(finite for _, finite in found):
             values.note(equation)
@@ -174,7 +181,8 @@ def equations_without_poles(program: Program) -> tuple[set[Equation], set[Equati
 
 
 class _Failures:
-    """Values that are finite, but where a factorisation of a single matrix has failed, all of it.
+    """Values that are finite, but where a factorisation of a single matrix has failed, all of it; and square
+    solutions, of which whole rows are not finite.
 
     What is cut out of a factor that has failed is not finite either: leaving out the rest saves nothing.
 
@@ -193,7 +201,7 @@ class _Failures:
         """Note what is known of the results of an equation."""
         if all(isinstance(atom, Constant) or atom in self._fixed for atom in equation.inputs):
             self._fixed.update(equation.outputs)
-        if equation.primitive.name in _FAILING_AS_A_WHOLE and len(equation.inputs[0].aval.shape) == 2:
+        if _is_factorisation(equation) or _is_square_solution(equation):
             self._of.update(dict.fromkeys(equation.outputs, equation))
             return
         found = {self._of.get(atom) for atom in equation.inputs if not self._values.holds(atom)}
@@ -205,12 +213,20 @@ class _Failures:
         if atom not in self._of:
             return False
         name, inputs = reader.primitive.name, reader.inputs
-        fixed = isinstance(inputs[0], Constant) or inputs[0] in self._fixed
-        return name in ("dynamic_slice", "gather", "slice") or (name == "select_n" and fixed)
+        if name == "select_n":  # a triangle, or a diagonal
+            return isinstance(inputs[0], Constant) or inputs[0] in self._fixed
+        return name in ("dynamic_slice", "gather", "slice") and _is_factorisation(self._of[atom])
 
 
-#: JAX fills their results with NaN where they fail.
-_FAILING_AS_A_WHOLE = frozenset("cholesky eigh".split())
+def _is_factorisation(equation: Equation) -> bool:
+    """Whether it is one of a single matrix: where it fails all is NaN, or the last of it."""
+    return equation.primitive.name in ("cholesky", "eigh", "lu") and len(equation.inputs[0].aval.shape) == 2
+
+
+def _is_square_solution(equation: Equation) -> bool:
+    solves = equation.primitive.name in ("custom_linear_solve", "triangular_solve", "tridiagonal_solve")
+    shape = equation.outputs[0].aval.shape if solves else ()
+    return len(shape) == 2 and shape[0] == shape[1]
 
 
 def _has_gaps(value: Any) -> bool:

@@ -93,10 +93,16 @@ def _moving_through_a_function(call: Call, moved: int) -> bool:
 @register_pulling("triangular_solve", "tridiagonal_solve", "custom_linear_solve")
 @register_pushing("triangular_solve", "tridiagonal_solve", "custom_linear_solve")
 def _moving_through_a_solution(call: Call, moved: int) -> bool:
-    """The Jacobian takes a solution for every number of a right-hand side, and for other operands as many."""
-    sizes = [size for size in np.shape(call.operands[-1])[-2:] if size > 1]
-    times = 1 if call.primitive.name == "custom_linear_solve" else sum(call.wanted)
-    return far_fewer(moved, times * min(sizes, default=1))
+    """The Jacobian takes a solution for every number of a right-hand side, and for every one of a matrix, or
+    of the solution if these are fewer.
+    """
+    sides = np.shape(call.operands[-1])[-2:]
+    if call.primitive.name == "custom_linear_solve":
+        return far_fewer(moved, min([size for size in sides if size > 1], default=1))
+    length = np.shape(call.operands[0])[-1]
+    rank = 2 if call.primitive.name == "triangular_solve" else 1
+    of_matrix = min(length**rank, math.prod(sides))
+    return far_fewer(moved, length * call.wanted[-1] + of_matrix * sum(call.wanted[:-1]))
 
 
 def _inverse(call: Call, solutions: Sequence[Any], wanted: Sequence[bool]) -> list[list[Block | None]]:

@@ -88,7 +88,7 @@ def test_many_columns_do_not_go_on_where_something_else_is_read(went):
     def fun(x):
         return jnp.fft.fft(x).real * jnp.sin(x)
 
-    jax.make_jaxpr(jacve(fun))(np.ones(12))
+    jax.make_jaxpr(jacve(fun))(np.ones(20))
     assert went == ["real"]
 
 
@@ -100,6 +100,9 @@ SPOILT = {
         lambda a: jnp.where(jnp.isnan(low := jnp.linalg.cholesky(a)), jnp.linalg.cholesky(a + 1), low),
     ),
     "one of several matrices": (True, lambda a: jnp.linalg.cholesky(jnp.stack([a, a + 1]))[0]),
+    "a determinant": (False, lambda a: jnp.linalg.slogdet(a)[1] + jnp.linalg.det(a)),
+    "the trace of solutions": (False, lambda a: jnp.trace(jnp.linalg.solve(a, a.T))),
+    "a row of solutions": (True, lambda a: jnp.linalg.solve(a, a.T)[0]),
     "a triangular solution": (True, lambda a: linalg.solve_triangular(a, a[0], lower=True)[:2]),
 }
 
