@@ -130,7 +130,7 @@ def _least_seconds(value: Staged, count: int) -> float:
     constants = constants_for()
     entry = constants.entry
     light = replace(constants, function=entry, division=entry, **dict.fromkeys(_STARTING, 0.0))
-    return value.seconds + _AT_LEAST * count * estimated_seconds(value.program, light)
+    return value.seconds + _AT_LEAST * count * estimated_seconds(value.flat, light)
 
 
 def _why_not(numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> str | None:

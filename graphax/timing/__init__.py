@@ -5,17 +5,19 @@ from ._constants import Constants, constants_for, kind_of
 from ._device_time import busy_seconds
 from ._equations import Work, read, register_estimate, written
 from ._estimate import estimated_seconds, seconds_by_line, work_of
-from ._flat import Equation, Value
+from ._flat import Equation, Flat, Value, flat
 
 __all__ = [
     "Constants",
     "Equation",
+    "Flat",
     "Value",
     "Work",
     "busy_seconds",
     "calibrate",
     "constants_for",
     "estimated_seconds",
+    "flat",
     "kind_of",
     "read",
     "register_estimate",

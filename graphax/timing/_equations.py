@@ -87,23 +87,23 @@ def is_fused(equation: Equation) -> bool:
     return equation.name in _FUSED
 
 
-def fused(equation: Equation, entries: float, constants: Constants) -> float:
-    """Nanoseconds that an equation takes within a kernel, for so many entries of its result."""
+def fused(equation: Equation, constants: Constants) -> float:
+    """Nanoseconds that an equation takes within a kernel for an entry of its result."""
     name = equation.name
     if name in _PLACED:
         return 0.0
     if name in _MOVED:
-        return entries * constants.moved
+        return constants.moved
     if name in CHOSEN:
-        return entries * constants.chosen * max(1.0, len(equation.inputs) / _SEVERAL)
+        return constants.chosen * max(1.0, len(equation.inputs) / _SEVERAL)
     if name in _GATHERED:
-        return entries * constants.gathered
+        return constants.gathered
     each = constants.entry * _operations(equation)
     if name in _FUNCTIONS:
         each = constants.function
     if name in _DIVISIONS:
         each = constants.division
-    return entries * each * width(equation.outputs[0], constants)
+    return each * width(equation.outputs[0], constants)
 
 
 def operations(equation: Equation) -> int:

@@ -25,7 +25,7 @@ from ._equations import (
     register_estimate,
     written,
 )
-from ._flat import Equation, Flat, Value, flat, programs_in, scanned
+from ._flat import Equation, Flat, Value, flat, programs_in
 
 #: How many steps a loop takes of which that is not known.
 _STEPS = 10
@@ -41,7 +41,8 @@ def estimated_seconds(program: Any, constants: Constants | None = None) -> float
     the longest counts.
 
     Args:
-        program: what ``jax.make_jaxpr`` returns, a ``jax.extend.core.ClosedJaxpr``, or an open one.
+        program: what ``jax.make_jaxpr`` returns, a ``jax.extend.core.ClosedJaxpr``, an open one, or what
+            :func:`flat` makes of these.
         constants: those of the device; by default of JAX's default device, see :func:`constants_for`.
 
     Returns:
@@ -126,7 +127,8 @@ class _Kernels:
         }
         self.written = self._find_written(program)
         self._stops = set(map(id, self.written))
-        self._branched = replace(constants, entry=constants.branched)
+        entries = {"alone": constants.entry, "reduced": constants.inner, "branched": constants.branched}
+        self._prices = {place: _Prices(replace(constants, entry=each)) for place, each in entries.items()}
         self._left = _LOOKS * len(program.equations) + 1000
 
     def _find_written(self, program: Flat) -> list[Value]:
@@ -155,14 +157,14 @@ class _Kernels:
 
     def of_written(self, value: Value) -> Work:
         """What the kernel computes that writes a value."""
-        return self._computed([_Made(self._maker[id(value)], value.size, self._constants, set())])
+        return self._computed([_Made(self._maker[id(value)], value.size, self._prices["alone"], set())])
 
     def of_read(self, values: Sequence[Value]) -> Work:
         """What a kernel reads, and computes, that reduces values."""
-        constants = replace(self._constants, entry=self._constants.inner)
         makers = {id(maker): (maker, value.size) for value in values if (maker := self._fused_maker(value))}
         beside = set(makers)
-        work = self._computed([_Made(maker, size, constants, beside) for maker, size in makers.values()])
+        prices = self._prices["reduced"]
+        work = self._computed([_Made(maker, size, prices, beside) for maker, size in makers.values()])
         stored = sum(value.size * value.itemsize for value in values if self._fused_maker(value) is None)
         return work.plus(Work(bytes=stored))
 
@@ -175,18 +177,18 @@ class _Kernels:
         time = total = 0.0
         counted = {id(made.equation): made.equation for made in ahead}
         while ahead:
-            equation, entries, constants, beside = ahead.pop()
-            time += fused(equation, entries, constants)
+            equation, entries, prices, beside = ahead.pop()
+            time += entries * prices.of_entry(equation)
             counted[id(equation)] = equation
             if equation.name in CHOSEN:
-                constants, beside = self._branched, set()
+                prices, beside = self._prices["branched"], set()
             for operand in equation.inputs:
                 maker = self._fused_maker(operand)
                 if maker is None:
                     total += operand.size * operand.itemsize
                 elif id(maker) not in beside:
                     beside.add(id(maker))
-                    ahead.append(_Made(maker, entries_read(equation, operand, entries), constants, beside))
+                    ahead.append(_Made(maker, entries_read(equation, operand, entries), prices, beside))
                 if equation.name in CHOSEN:
                     beside = set()
             self._left -= 1
@@ -201,14 +203,28 @@ class _Made(NamedTuple):
     Attributes:
         equation: the equation.
         entries: for how many entries of its result.
-        constants: those of the device, where it is carried out.
+        prices: what operations take where it is carried out.
         beside: what is carried out beside it for the same entries, and not again.
     """
 
     equation: Equation
     entries: float
-    constants: Constants
+    prices: _Prices
     beside: set[int]
+
+
+class _Prices:
+    """What equations take within a kernel for an entry, each looked at once."""
+
+    def __init__(self, constants: Constants) -> None:
+        self._constants = constants
+        self._known: dict[int, float] = {}
+
+    def of_entry(self, equation: Equation) -> float:
+        found = self._known.get(id(equation))
+        if found is None:
+            found = self._known[id(equation)] = fused(equation, self._constants)
+        return found
 
 
 #: How often an equation is looked at, on average, that kernels compute anew.
@@ -219,7 +235,7 @@ _LOOKS = 10
 
 
 def _scan(equation: Equation, constants: Constants) -> Work:
-    body, _ = scanned(equation)
+    body, _ = equation.body
     _, carried = scan_counts(dict(equation.params))
     stacked = written(equation.outputs[carried:], constants)
     steps = _repeated(equation.params["length"], [body], constants)
@@ -245,7 +261,9 @@ def _repeated(length: int, programs: Sequence[Flat], constants: Constants) -> Wo
 
 
 def _cond(equation: Equation, constants: Constants) -> Work:
-    branches = [_work(flat(branch, equation.needed), constants) for branch in equation.params["branches"]]
+    branches = [
+        _work(flat(branch).only(equation.needed), constants) for branch in equation.params["branches"]
+    ]
     longest = max(branches, key=lambda work: work.nanoseconds, default=Work())
     return longest.plus(Work(constants.branch))
 

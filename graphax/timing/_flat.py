@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,12 +30,12 @@ class Value:
     dtype: Any
     known: bool = False
 
-    @property
+    @cached_property
     def size(self) -> int:
         """How many entries it has."""
         return math.prod(self.shape)
 
-    @property
+    @cached_property
     def itemsize(self) -> int:
         """How many bytes an entry has."""
         return getattr(self.dtype, "itemsize", 4)
@@ -58,10 +60,24 @@ class Equation:
     needed: tuple[bool, ...]
     source_info: Any = None
 
-    @property
+    @cached_property
     def size(self) -> int:
         """How many entries its results have."""
         return sum(value.size for value in self.outputs)
+
+    @cached_property
+    def body(self) -> tuple[Flat, tuple[bool, ...]]:
+        """The body of a scan, with those of its results that what is needed depends on."""
+        whole = flat(self.params["jaxpr"])
+        consts, carried = scan_counts(dict(self.params))
+        needed = self.needed
+        while True:
+            body = whole.only(needed)
+            reads = body.reads[consts : consts + carried]
+            more = tuple(want or (at < carried and reads[at]) for at, want in enumerate(needed))
+            if more == needed:
+                return body, needed
+            needed = more
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,27 +95,33 @@ class Flat:
     equations: tuple[Equation, ...]
     outputs: tuple[Value, ...]
 
-    @property
+    @cached_property
     def reads(self) -> tuple[bool, ...]:
         read = {id(value) for equation in self.equations for value in read_by(equation)}
         read.update(map(id, self.outputs))
         return tuple(id(value) in read for value in self.inputs)
 
+    def only(self, needed: Sequence[bool]) -> Flat:
+        """The program of some of its results."""
+        if all(needed):
+            return self
+        outputs = tuple(itertools.compress(self.outputs, needed))
+        return Flat(self.inputs, tuple(_alive(self.equations, outputs)), outputs)
 
-def flat(program: Any, needed: Sequence[bool] | None = None) -> Flat:
+
+def flat(program: Any) -> Flat:
     """A program that is about to be compiled.
 
     Args:
-        program: a ``jax.extend.core.ClosedJaxpr``, or an open one.
-        needed: which of its results are asked for; all if left out.
+        program: a ``jax.extend.core.ClosedJaxpr``, or an open one; or one that is flat.
     """
+    if isinstance(program, Flat):
+        return program
     jaxpr = getattr(program, "jaxpr", program)
     builder = _Builder()
     inputs = [_value(variable) for variable in jaxpr.invars]
     constants = [_value(variable, known=True) for variable in jaxpr.constvars]
     outputs = builder.run(jaxpr, constants, inputs)
-    if needed is not None:
-        outputs = [value for value, wanted in zip(outputs, needed, strict=True) if wanted]
     return Flat(tuple(inputs), tuple(_alive(builder.equations, outputs)), tuple(outputs))
 
 
@@ -219,7 +241,9 @@ def _alive(equations: Sequence[Equation], outputs: Sequence[Value]) -> list[Equa
     for equation in reversed(equations):
         read = tuple(id(value) in needed for value in equation.outputs)
         if any(read):
-            kept.append(replace(equation, needed=read))
+            if read != equation.needed:
+                equation = replace(equation, needed=read)
+            kept.append(equation)
             needed.update(map(id, read_by(equation)))
     return kept[::-1]
 
@@ -228,22 +252,9 @@ def read_by(equation: Equation) -> Sequence[Value]:
     """The arrays that have to be there for what is needed of an equation."""
     if equation.name != "scan":
         return equation.inputs
-    body, outputs = scanned(equation)
+    body, outputs = equation.body
     consts, carried = scan_counts(dict(equation.params))
     reads = list(body.reads)
     for at in range(carried):  # what is carried is read at the end, too
         reads[consts + at] |= outputs[at]
     return [value for value, read in zip(equation.inputs, reads, strict=True) if read]
-
-
-def scanned(equation: Equation) -> tuple[Flat, tuple[bool, ...]]:
-    """The body of a scan, with those of its results that what is needed depends on."""
-    consts, carried = scan_counts(dict(equation.params))
-    needed = equation.needed
-    while True:
-        body = flat(equation.params["jaxpr"], needed)
-        reads = body.reads[consts : consts + carried]
-        more = tuple(want or (at < carried and reads[at]) for at, want in enumerate(needed))
-        if more == needed:
-            return body, needed
-        needed = more
