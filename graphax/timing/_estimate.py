@@ -261,9 +261,8 @@ def _repeated(length: int, programs: Sequence[Flat], constants: Constants) -> Wo
 
 
 def _cond(equation: Equation, constants: Constants) -> Work:
-    branches = [
-        _work(flat(branch).only(equation.needed), constants) for branch in equation.params["branches"]
-    ]
+    flats = [flat(branch).only(equation.needed) for branch in equation.params["branches"]]
+    branches = [_work(one, constants) for one in flats]
     longest = max(branches, key=lambda work: work.nanoseconds, default=Work())
     return longest.plus(Work(constants.branch))
 
