@@ -22,7 +22,7 @@ from ._trace import Equation, holds, is_split, varying_axes
 from ._tuned import NoWay
 from .choose import OrderLike, are_left_open, is_candidate
 from .rules import Blocks, has_no_poles
-from .timing import constants_for, estimated_seconds
+from .timing import Flat, constants_for, estimated_seconds, flat
 
 # A mode is taken where it is so much faster; estimates are no better than that.
 _MARGIN = 0.7
@@ -30,10 +30,11 @@ _MARGIN = 0.7
 _MARGIN_OF_LOOPS = 0.8
 # A tangent takes no less than so many times what the function takes in additions and multiplications.
 _AT_LEAST = 0.8
-# What it takes to start, not to compute.
-_STARTING = (
-    "call result handover kernel step quick_step launched branch contraction multiplication product sum "
-    "library matrix"
+# What it takes to start, and what is in proportion to entries.
+_STARTING = "kernel contraction multiplication product library matrix".split()
+_OF_ENTRIES = (
+    "byte fresh_byte entry inner branched division function moved chosen reduced sum cumulated gathered "
+    "scattered multiply convolved factored fourier sorted"
 ).split()
 
 _Found = tuple[list[Any], Sequence[Sequence[Any]]]
@@ -84,17 +85,17 @@ def jacobians_by_estimate(
         return results, _arrays(numbering, blocks)
 
     modes = _modes(numbering, num_outputs)
-    way, value = Staged.of(eliminated, *values), Staged.of(numbering.program, *values)
+    way, value = Staged.of(eliminated, *values), flat(numbering.program)
     if _has_loops(numbering):
         longest = _MARGIN_OF_LOOPS * way.seconds
-        if _least_seconds(value, modes["jacfwd"]) < longest:
+        if _least_seconds("jacfwd", value, modes["jacfwd"]) < longest:
             pushed = Staged.of(functools.partial(eliminated, forward=True), *values)
             way = pushed if pushed.seconds < longest else way
     if reason is not None:
         return "auto", why, way.run()
     best, longest = "auto", _MARGIN * way.seconds
     for name, moved in modes.items():
-        if _least_seconds(value, moved) < longest:
+        if _least_seconds(name, value, moved) < longest:
             with contextlib.suppress(NoWay):
                 mode = _staged_mode(name, numbering, num_outputs, values)
                 if mode.seconds < longest:
@@ -125,12 +126,20 @@ def _staged_mode(name: str, numbering: Numbering, num_outputs: int, values: Sequ
         raise NoWay(f"jax.{name} cannot differentiate it: {error}") from error
 
 
-def _least_seconds(value: Staged, count: int) -> float:
-    """About what it takes at least to evaluate a function and move so many tangents or cotangents along."""
+def _least_seconds(name: str, value: Flat, count: int) -> float:
+    """About what a mode takes at least that moves so many tangents or cotangents along.
+
+    It is what the function itself takes where every array has so many more entries, and every kernel is
+    followed by another one; cotangents go through loops of their own.
+    """
     constants = constants_for()
-    entry = constants.entry
-    light = replace(constants, function=entry, division=entry, **dict.fromkeys(_STARTING, 0.0))
-    return value.seconds + _AT_LEAST * count * estimated_seconds(value.flat, light)
+    twice = [*_STARTING, *(("step", "quick_step") if name == "jacrev" else ())]
+    more = {each: 2 * getattr(constants, each) for each in twice}
+    for each in _OF_ENTRIES:
+        light = constants.entry if each in ("function", "division") else getattr(constants, each)
+        more[each] = getattr(constants, each) + _AT_LEAST * count * light
+    less = {each: getattr(constants, each) / (1 + count) for each in ("inline", "quick_bytes", "fresh")}
+    return estimated_seconds(value, replace(constants, **more, **less))
 
 
 def _why_not(numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> str | None:

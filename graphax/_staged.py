@@ -11,7 +11,7 @@ from typing import Any
 import jax
 from jax.extend import core
 
-from .timing import Flat, estimated_seconds, flat
+from .timing import estimated_seconds
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,7 @@ class Staged:
     @cached_property
     def seconds(self) -> float:
         """How long it is estimated to take."""
-        return estimated_seconds(self.flat)
-
-    @cached_property
-    def flat(self) -> Flat:
-        """What is estimated."""
-        return flat(self.program)
+        return estimated_seconds(self.program)
 
     @property
     def outline(self) -> Any:

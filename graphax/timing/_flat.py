@@ -7,12 +7,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from jax.extend import core
 
-from .._trace import scan_counts
+from .._trace import Constant, Program, scan_counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,16 +114,35 @@ def flat(program: Any) -> Flat:
     """A program that is about to be compiled.
 
     Args:
-        program: a ``jax.extend.core.ClosedJaxpr``, or an open one; or one that is flat.
+        program: a ``jax.extend.core.ClosedJaxpr``, an open one, or a :class:`Program`; or one that is flat.
     """
     if isinstance(program, Flat):
         return program
-    jaxpr = getattr(program, "jaxpr", program)
+    jaxpr = _as_jaxpr(program) if isinstance(program, Program) else getattr(program, "jaxpr", program)
     builder = _Builder()
     inputs = [_value(variable) for variable in jaxpr.invars]
     constants = [_value(variable, known=True) for variable in jaxpr.constvars]
     outputs = builder.run(jaxpr, constants, inputs)
     return Flat(tuple(inputs), tuple(_alive(builder.equations, outputs)), tuple(outputs))
+
+
+def _as_jaxpr(program: Program) -> Any:
+    """What a builder reads of a jaxpr."""
+    equations = [
+        SimpleNamespace(
+            primitive=equation.primitive,
+            params=equation.params,
+            invars=equation.inputs,
+            outvars=equation.outputs,
+            effects=equation.has_effects,
+            source_info=equation.surroundings.source_info,
+        )
+        for equation in program.equations
+    ]
+    constants = [variable for variable, _ in program.constants]
+    return SimpleNamespace(
+        invars=program.inputs, constvars=constants, eqns=equations, outvars=program.outputs
+    )
 
 
 class _Builder:
@@ -140,7 +160,7 @@ class _Builder:
         values.update(zip(jaxpr.invars, inputs, strict=True))
 
         def read(atom: Any) -> Value:
-            return self._literal(atom) if isinstance(atom, core.Literal) else values[atom]
+            return self._literal(atom) if isinstance(atom, _LITERALS) else values[atom]
 
         for equation in jaxpr.eqns:
             results = self._apply(equation, [read(atom) for atom in equation.invars])
@@ -174,7 +194,7 @@ class _Builder:
         return outputs
 
     def _literal(self, atom: Any) -> Value:
-        number = atom.val
+        number = _number(atom)
         key = (str(atom.aval), number.item()) if np.ndim(number) == 0 and hasattr(number, "item") else None
         if key is None:
             return _value(atom, known=True)
@@ -195,7 +215,14 @@ _NOT_CALLS = frozenset(
 
 
 def _is(number: int, atom: Any) -> bool:
-    return isinstance(atom, core.Literal) and np.ndim(atom.val) == 0 and bool(atom.val == number)
+    return isinstance(atom, _LITERALS) and np.ndim(_number(atom)) == 0 and bool(_number(atom) == number)
+
+
+_LITERALS = (core.Literal, Constant)
+
+
+def _number(literal: Any) -> Any:
+    return literal.value if isinstance(literal, Constant) else literal.val
 
 
 def _called(name: str, params: Mapping[str, Any], count: int) -> Any:
