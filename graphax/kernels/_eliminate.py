@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +12,8 @@ from .._elimination import Costing
 from ..choose import cheapest_first, sweeps
 from ._derivatives import of_kind, plus, times, vanishes
 from ._partials import Partials, partials
-from ._scalars import LEAVES, Scalars, TooManyScalars, operands, operands_first, outside_of, reads
+from ._reach import Reach
+from ._scalars import LEAVES, Scalars, TooManyScalars, operands, operands_first, outside_of
 
 #: Sinks are numbered from here on, beyond all expressions.
 _SINKS = 1 << 40
@@ -339,6 +342,8 @@ def _differentiated(scalars: Scalars, number: int, inputs: tuple[int, ...]) -> l
     carries = [scalars.carry(number, k) for k in own]
     outside = outside_of(scalars, number, loop.after[: loop.own])
     sources = list(dict.fromkeys([*(loop.first[k] for k in own), *outside]))
+    after, reach = loop.after[: loop.own], Reach(scalars)
+    _check_step(scalars, reach, (loop.first[: loop.own], carries, after, outside), sources, inputs)
     by_inputs = {
         source: {x: d for x, d in zip(inputs, row, strict=True) if not scalars.is_zero(d)}
         for source, row in zip(sources, jacobian(scalars, sources, inputs), strict=True)
@@ -350,11 +355,13 @@ def _differentiated(scalars: Scalars, number: int, inputs: tuple[int, ...]) -> l
         columns = moving
     else:
         columns = [x for x in inputs if x in used]
-    pattern = _pattern(scalars, number, carries, by_inputs)
+    bits = {x: 1 << at for at, x in enumerate(columns)}
+    by = {source: sum(bits[x] for x in row) for source, row in by_inputs.items()}
+    pattern = reach.handed_on([by[x] for x in loop.first[: loop.own]], carries, after, by)
     places: list[dict[int, int]] = [{} for _ in own]
     for k in own:
         for x in columns:
-            if x in pattern[k]:
+            if pattern[k] & bits[x]:
                 places[k][x] = len(loop.first)
                 loop.first.append(by_inputs[loop.first[k]].get(x, scalars.zero(scalars.kinds[x])))
                 loop.after.append(scalars.carry(number, places[k][x]))  # until it is known
@@ -382,30 +389,30 @@ def _differentiated(scalars: Scalars, number: int, inputs: tuple[int, ...]) -> l
     return places
 
 
-def _pattern(
-    scalars: Scalars, number: int, carries: Sequence[int], by_inputs: dict[int, dict[int, int]]
-) -> list[set[int]]:
-    """By which columns what is handed on may have a derivative, after any number of steps."""
-    loop = scalars.loops[number]
-    found = [set(by_inputs[x]) for x in loop.first[: len(carries)]]
-    while True:
-        known = dict(zip(carries, found, strict=True))
-        known.update((x, set(row)) for x, row in by_inputs.items() if x not in known)
-        after = [_reached_by(scalars, x, known) for x in loop.after[: len(carries)]]
-        joined = [a | b for a, b in zip(found, after, strict=True)]
-        if joined == found:
-            return found
-        found = joined
+def _check_step(
+    scalars: Scalars,
+    reach: Reach,
+    loop: Sequence[Sequence[int]],
+    sources: Sequence[int],
+    inputs: Sequence[int],
+) -> None:
+    """Raise TooManyScalars for a loop whose steps take more operations than there may be at first sight.
 
-
-def _reached_by(scalars: Scalars, root: int, known: dict[int, set[int]]) -> set[int]:
-    """What an expression depends on by derivatives, when that is known of some; which is put down."""
-
-    def parts(x: int) -> Sequence[int]:
-        if scalars.ops[x] == "last":
-            return reads(scalars, x)
-        return [y for y, d in partials(scalars, x) if not vanishes(scalars, d)]
-
-    for x in operands_first([root], known, parts):
-        known[x] = set().union(*(known[y] for y in parts(x)))
-    return known[root]
+    Args:
+        scalars: the table.
+        reach: of its expressions.
+        loop: what the loop starts with, what every step is handed, hands on, and takes from outside.
+        sources: the first and the last of these.
+        inputs: by what is differentiated.
+    """
+    first, carries, after, outside = loop
+    known = {x: 1 << at for at, x in enumerate(inputs)}
+    by = dict(zip(sources, reach.of(sources, known), strict=True))
+    moving = [source for source in sources if by[source]]
+    used = functools.reduce(operator.or_, by.values(), 0)
+    if len(moving) < used.bit_count():
+        by = dict.fromkeys(sources, 0) | {x: 1 << at for at, x in enumerate(moving)}
+    handed = reach.handed_on([by[x] for x in first], carries, after, by)
+    least = reach.least_operations(dict(zip(carries, handed, strict=True)), after, outside)
+    if least > scalars.longest:
+        raise TooManyScalars(scalars.longest)

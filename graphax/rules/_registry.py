@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -33,6 +33,7 @@ class Call:
         known: the value of an operand, by its position, where it depends on no argument of the function and
             is known while tracing (such as closed-over index arrays), else None. With ``at_once=True`` None,
             too, where something would have to be compiled to know it.
+        memory: what a rule has found out about the call, which is asked several times before it is applied.
     """
 
     primitive: core.Primitive
@@ -46,6 +47,7 @@ class Call:
     jacobians: Jacobians
     finite: Sequence[bool] | None = None
     known: Callable[..., np.ndarray | None] = lambda at, at_once=False: None
+    memory: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def moving(self) -> list[int]:

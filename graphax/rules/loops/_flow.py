@@ -164,6 +164,18 @@ def find_flow(
         needed: for every result of the loop whether its derivative is asked for.
         length: how many steps there are; 0 for a loop that a condition ends.
     """
+    return _found_flow(body, num_consts, num_carry, tuple(wanted), tuple(needed), length)
+
+
+@functools.lru_cache(maxsize=64)
+def _found_flow(
+    body: core.ClosedJaxpr,
+    num_consts: int,
+    num_carry: int,
+    wanted: tuple[bool, ...],
+    needed: tuple[bool, ...],
+    length: int,
+) -> Flow:
     moving = [at for at, want in enumerate(wanted) if want and is_differentiable(body.in_avals[at])]
     sources = [frozenset([at]) if at in moving else NOTHING for at in range(len(body.in_avals))]
     sources, _ = follow_loop(body, num_consts, num_carry, sources)

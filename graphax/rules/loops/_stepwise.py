@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import Tracer
 
 from ..._trace import is_complex, is_split
 from ...sparse import Block, identity_block
@@ -121,6 +122,16 @@ def settled(loop: Loop) -> Carried:
 
     There are none where they do not settle soon, hold no fewer numbers than arrays do, or are small anyway.
     """
+    call = loop.call
+    # Of operands that are traced only types matter; the others are kept, so that none other has their place.
+    known = [None if isinstance(operand, Tracer) else operand for operand in call.operands]
+    key = "settled", *map(tuple, (call.wanted, call.needed, call.finite or ())), tuple(map(id, known))
+    if key not in call.memory:
+        call.memory[key] = known, _settled(loop)
+    return call.memory[key][1]
+
+
+def _settled(loop: Loop) -> Carried:
     flow, keys = loop.flow, _keys(loop.flow)
     entries = sum(flow.packing([carry]).size * flow.packing([column]).size for carry, column in keys)
     few = flow.packing(flow.carries).size < _FEW_CARRIED and entries <= GO_DENSE
