@@ -20,7 +20,7 @@ from ._cost import (
     price_of_product,
 )
 from ._draft import Operand, Side, Workspace, components
-from ._equate import equate
+from ._equate import equate, partners
 from ._holes import (
     Holed,
     Holes,
@@ -321,7 +321,7 @@ def compose(outer: Term, inner: Term) -> Composition | None:
         )
     space = Workspace()
     out, b_mid, b = space.load(outer)
-    a_mid, in_, a = space.load(inner)
+    a_mid, in_, a = space.load(inner, partners(outer, inner))
     if not equate(space, b_mid, a_mid):
         return None
     sizes = space.sizes
@@ -391,6 +391,8 @@ def accumulate_duplicates(space: Workspace, out: Side, in_: Side, value: Operand
         the additions that this takes.
     """
     every = out.digits() + in_.digits()
+    if all(digit.table is None for digit in every):
+        return 0
     determined = {digit.labels[0] for digit in every if digit.table is None and digit.labels}
     additions = 0
     for labels in components(digit for digit in every if digit.table is not None):

@@ -42,7 +42,7 @@ def price_of_product(
     """
 
     def count(labels: Iterable[int]) -> int:
-        return math.prod(sizes[label] for label in labels)
+        return math.prod([sizes[label] for label in labels])
 
     of_result = count(kept)
     union = of_result * count(contracted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 import numpy as np
 
@@ -118,7 +118,7 @@ class Side:
         self.dims = [list(dim) for dim in dims]
 
     def labels(self) -> list[int]:
-        return list(dict.fromkeys(label for digit in self.digits() for label in digit.labels))
+        return list(dict.fromkeys([label for dim in self.dims for digit in dim for label in digit.labels]))
 
     def digits(self) -> list[Digit]:
         return [digit for dim in self.dims for digit in dim]
@@ -132,17 +132,30 @@ class Workspace:
         self._sides: list[Side] = []
         self._operands: list[Operand] = []
 
-    def load(self, term: Term) -> tuple[Side, Side, Operand]:
-        """The output, the input and the value of a term, over labels of their own."""
-        first = len(self.sizes)
-        self.sizes.update((first + label, size) for label, size in enumerate(term.sizes))
+    def load(self, term: Term, names: Mapping[int, int] | None = None) -> tuple[Side, Side, Operand]:
+        """The output, the input and the value of a term, over labels of their own.
+
+        Args:
+            term: the term.
+            names: labels of the workspace that stand for some of the term's; none if left out.
+        """
+        names, sizes = names or {}, self.sizes
+        number: list[int] = []
+        for label, size in enumerate(term.sizes):
+            name = names.get(label)
+            if name is None:
+                name = len(sizes)
+                sizes[name] = size
+            number.append(name)
 
         def moved(digit: Digit) -> Digit:
-            labels = tuple([first + label for label in digit.labels])
-            return Digit(digit.radix, labels, digit.start, digit.step, digit.table)
+            if not digit.labels:
+                return digit
+            labels = tuple([number[label] for label in digit.labels])
+            return digit if labels == digit.labels else Digit(digit[0], labels, *digit[2:])
 
         out, in_ = (Side([map(moved, dim) for dim in dims]) for dims in (term.out, term.in_))
-        operand = Operand(term.kind, [first + label for label in term.axes], self.sizes)
+        operand = Operand(term.kind, [number[label] for label in term.axes], sizes)
         self._sides += [out, in_]
         self._operands.append(operand)
         return out, in_, operand
@@ -158,12 +171,14 @@ class Workspace:
         """Put others in the place of the digits that depend on some labels."""
         for side in self._sides:
             for dim in side.dims:
-                if any(not labels.isdisjoint(digit.labels) for digit in dim):
-                    dim[:] = [
-                        new
-                        for digit in dim
-                        for new in ([digit] if labels.isdisjoint(digit.labels) else change(digit))
-                    ]
+                for digit in dim:
+                    if not labels.isdisjoint(digit.labels):
+                        dim[:] = [
+                            new
+                            for digit in dim
+                            for new in ([digit] if labels.isdisjoint(digit.labels) else change(digit))
+                        ]
+                        break
 
     def split(self, label: int, factors: Sequence[int]) -> list[int]:
         """Replace a label by several whose row-major product it is."""

@@ -8,13 +8,42 @@ import numpy as np
 
 from ._draft import Side, Workspace
 from ._places import matches
-from ._term import Digit
+from ._term import Digit, Term
+
+
+def partners(left: Term, right: Term) -> dict[int, int]:
+    """The labels of one term's output that are labels of another one's input, where these are the same digit.
+
+    Args:
+        left: a term.
+        right: another one, whose output is shaped like the first one's input.
+
+    Returns:
+        for labels of the second term those of the first that take their values, each at most once.
+    """
+    found: dict[int, int] = {}
+    taken: set[int] = set()
+    for xs, ys in zip(left.in_, right.out, strict=True):
+        if len(xs) != len(ys) or any(x.radix != y.radix for x, y in zip(xs, ys, strict=True)):
+            continue
+        for x, y in zip(xs, ys, strict=True):
+            if x.covers(left.sizes) and y.covers(right.sizes):
+                p, q = x.labels[0], y.labels[0]
+                if p not in taken and q not in found:
+                    found[q] = p
+                    taken.add(p)
+    return found
 
 
 def equate(space: Workspace, left: Side, right: Side) -> bool:
     """Keep only the values of the labels at which two sides agree; False where there are none."""
     space.align((left, right))
-    pending = [(d, p) for d, dim in enumerate(left.dims) for p in range(len(dim))]
+    pending = [
+        (d, p)
+        for d, (xs, ys) in enumerate(zip(left.dims, right.dims, strict=True))
+        for p, (x, y) in enumerate(zip(xs, ys, strict=True))
+        if x != y
+    ]
 
     def pair(place: tuple[int, int]) -> tuple[Digit, Digit]:
         d, p = place

@@ -8,6 +8,7 @@ import math
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -121,11 +122,11 @@ class Term:
     def __hash__(self) -> int:
         return self._hash
 
-    @property
+    @cached_property
     def out_shape(self) -> tuple[int, ...]:
         return shape_of(self.out)
 
-    @property
+    @cached_property
     def in_shape(self) -> tuple[int, ...]:
         return shape_of(self.in_)
 
@@ -174,7 +175,7 @@ def _name(label: int) -> str:
 
 def shape_of(dims: Iterable[Iterable[Digit]]) -> tuple[int, ...]:
     """The sizes of dimensions."""
-    return tuple(math.prod(digit.radix for digit in dim) for dim in dims)
+    return tuple([math.prod([digit.radix for digit in dim]) for dim in dims])
 
 
 def digit_table(radix: int, labels: Sequence[int], indices: np.ndarray) -> Digit:
@@ -209,7 +210,8 @@ def canonical(
     dims = _simplified_dims((*out, *in_), sizes)
     order = dict.fromkeys(label for dim in dims for digit in dim for label in digit.labels)
     number, new_sizes = _join_neighbours(dims, order, sizes, axes)
-    new_dims = [_merge_constants(_renumbered(dim, number, new_sizes)) for dim in dims]
+    following = dict(itertools.pairwise(number)) if len(new_sizes) < len(number) else {}
+    new_dims = [_merge_constants(_renumbered(dim, number, following, new_sizes)) for dim in dims]
     held = dict.fromkeys(number[label] for label in order if label in axes)
     term = Term(
         tuple(new_sizes), tuple(new_dims[: len(out)]), tuple(new_dims[len(out) :]), kind, tuple(sorted(held))
@@ -220,6 +222,8 @@ def canonical(
 
 def _simplified_dims(dims: Sequence[Sequence[Digit]], sizes: Sizes) -> list[list[Digit]]:
     """All digits as simple as they can be without losing sight of a label."""
+    if all(_is_simple(digit, sizes) for dim in dims for digit in dim):
+        return [list(dim) for dim in dims]
     simple = [[new for digit in dim for new in _simplified(digit, sizes)] for dim in dims]
     seen = {label for dim in simple for digit in dim for label in digit.labels}
     lost = {label for dim in dims for digit in dim for label in digit.labels if sizes[label] != 1} - seen
@@ -233,6 +237,13 @@ def _simplified_dims(dims: Sequence[Sequence[Digit]], sizes: Sizes) -> list[list
         ]
         for dim in dims
     ]
+
+
+def _is_simple(digit: Digit, sizes: Sizes) -> bool:
+    """Whether a digit is affine, and takes several values for each of which it is needed."""
+    if digit.table is not None or digit.radix == 1:
+        return False
+    return sizes[digit.labels[0]] != 1 if digit.labels else digit.step == 1
 
 
 def _simplified(digit: Digit, sizes: Sizes) -> list[Digit]:
@@ -304,15 +315,16 @@ def _join_neighbours(
     return number, new_sizes
 
 
-def _renumbered(dim: Sequence[Digit], number: dict[int, int], sizes: Sequence[int]) -> list[Digit]:
-    """The digits over the new labels; those of joined labels become one."""
+def _renumbered(
+    dim: Sequence[Digit], number: dict[int, int], following: dict[int, int], sizes: Sequence[int]
+) -> list[Digit]:
+    """The digits over the new labels; those of joined labels, each of which follows another, become one."""
     found: list[Digit] = []
-    following = dict(itertools.pairwise(number))
     previous = -1
     for digit in dim:
         label = digit.labels[0] if digit.labels else -1
         joins = previous >= 0 and following.get(previous, -2) == label and number[previous] == number[label]
-        labels = tuple(number[old] for old in digit.labels)
+        labels = tuple([number[old] for old in digit.labels])
         if joins:
             before = found[-1]
             found[-1] = Digit(before.radix * digit.radix, labels, before.start * digit.radix)
@@ -321,13 +333,15 @@ def _renumbered(dim: Sequence[Digit], number: dict[int, int], sizes: Sequence[in
             grid = digit.table.indices.reshape([sizes[new] for new in labels]).transpose(axes)
             found.append(digit_table(digit.radix, sorted(labels), grid))
         else:
-            found.append(digit._replace(labels=labels))
+            found.append(digit if labels == digit.labels else Digit(digit[0], labels, *digit[2:]))
         previous = label
     return found
 
 
 def _merge_constants(dim: Sequence[Digit]) -> Dim:
     """Constant digits become part of their affine neighbours."""
+    if all(digit.labels for digit in dim):
+        return tuple(dim)
     found: list[Digit] = []
     for digit in dim:
         if not found or found[-1].table is not None or digit.table is not None:
