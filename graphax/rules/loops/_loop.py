@@ -49,11 +49,14 @@ class Loop:
         """The inputs of the body in a step."""
         return [*self.call.operands[: self.flow.num_consts], *carried, *slices]
 
-    def scan(self, step: Any, start: Any, slices: Any, backward: bool = False) -> Any:
+    def scan(
+        self, step: Any, start: Any, slices: Any, backward: bool = False, length: int | None = None
+    ) -> Any:
         """A loop of as many steps, as many of them at a time, in the same direction or backwards."""
         params = self.call.params
         reverse, unroll = bool(params["reverse"]) != backward, params.get("unroll", 1)
-        return lax.scan(step, start, slices, self.flow.length, reverse=reverse, unroll=unroll)
+        length = self.flow.length if length is None else length
+        return lax.scan(step, start, slices, length, reverse=reverse, unroll=unroll)
 
     def varying(self, jacobians: Any) -> Any:
         """Jacobians that are carried, with the one type that they have before and after a step."""

@@ -1,13 +1,14 @@
-"""Scans that carry few numbers: the local Jacobians of many steps at a time, and products of them in a loop.
+"""Scans that carry few numbers: local Jacobians of several steps at a time, then their products in a loop.
 
-Every operation of the elimination then works on long arrays, and the loop of the products holds nothing else.
+Every operation of the elimination then works on longer arrays, and the loop of the products holds nothing
+else. Of no more steps Jacobians are held than are good to work on at a time.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +18,14 @@ import numpy as np
 from jax import lax
 
 from ...sparse import spared, with_holes
+from ...timing import constants_for
 from .._registry import Blocks
 from ._flow import Flow
 from ._loop import Loop
 
-#: How many numbers are good to work on at a time.
-_BATCH = 2**18
+#: So many numbers at most are worked on at a time: operations on them take so many times what they take to
+#: start.
+_BATCH, _TIMES_A_START = 2**18, 8
 #: Products of more multiplications than this are worth a call of the matrix multiplication.
 _SMALL_PRODUCT = 4096
 
@@ -37,11 +40,10 @@ def forward_products(loop: Loop) -> tuple[list[Any], Blocks]:
     places.update((at, ("returned", span)) for at, span in row_spans.items())
     ordered = [places[at] for at in flow.results]
     groups = (flow.carries, flow.fixed, flow.slices)
-    ((a, b, x), (c, e, d)), spares = _local_jacobians(loop, kept, (flow.next_carries, rows), groups)
     through = slices.places(flow.through)
-    x, d_through = (part[:, :, through] if len(through) < slices.size else part for part in (x, d))
+    tied = [(at, column) for at in flow.results for column in flow.slices if flow.tied(at, column)]
 
-    def chained(outer: Any, state: Any, direct: Any, own: Any, at: Any) -> list[Any]:
+    def chained(outer: Any, state: Any, direct: Any, own: Any, at: Any, spares: bool) -> list[Any]:
         """A row of derivatives after the step: those through the state before it, and those of its own."""
         flat = [part.reshape(len(part), math.prod(part.shape[1:])) for part in state]
         products = [_product(outer, part, spares) for part in flat]
@@ -50,24 +52,25 @@ def forward_products(loop: Loop) -> tuple[list[Any], Blocks]:
             by_slice = lax.dynamic_update_index_in_dim(by_slice, own, at, 1)
         return [products[0], products[1] + direct, by_slice]
 
-    def step(state: Any, values: Any) -> Any:
-        a, b, x, c, e, d, at = values
-        after = chained(a, state, b, x, at)
-        seen = {"before": state, "after": after, "returned": chained(c, state, e, d, at)}
+    def step(state: Any, matrices: Any, at: Any, spares: bool) -> tuple[Any, Any]:
+        (a, b, x), (c, e, d) = matrices
+        x, d_through = (part[:, through] if len(through) < slices.size else part for part in (x, d))
+        after = chained(a, state, b, x, at, spares)
+        returned = chained(c, state, e, d_through, at, spares)
+        seen = {"before": state, "after": after, "returned": returned}
         found = [[part[span] for part in seen[when]] for when, span in ordered]
-        return loop.varying(after), found
+        return loop.varying(after), (found, [d[row_spans[at], slices.spans[column]] for at, column in tied])
 
     carries = flow.packing(flow.carries)
     own = np.eye(carries.size, dtype=flow.dtype)
     start = loop.varying(
         [
             jnp.asarray(own[:, carries.places(flow.inits)]),
-            jnp.zeros((len(own), b.shape[2]), flow.dtype),
+            jnp.zeros((len(own), flow.packing(flow.fixed).size), flow.dtype),
             jnp.zeros((len(own), flow.length, len(through)), flow.dtype),
         ]
     )
-    steps = jnp.arange(flow.length)
-    final, stacked = loop.scan(step, start, (a, b, x, c, e, d_through, steps))
+    final, (stacked, by_own) = _in_batches(loop, kept, ((flow.next_carries, rows), groups), step, start)
     blocks = loop.blocks()
     parts = [flow.packing(group).spans for group in (flow.inits, flow.fixed, flow.through)]
     for spans, part in zip(parts, final, strict=True):
@@ -78,9 +81,8 @@ def forward_products(loop: Loop) -> tuple[list[Any], Blocks]:
     for result, strips in zip(flow.results, stacked, strict=True):
         for spans, strip in zip(parts, strips, strict=True):
             _put_strip(loop, blocks, result, strip, spans)
-        for column, span in slices.spans.items():
-            if flow.tied(result, column):
-                loop.put(blocks, result, column, d[:, row_spans[result], span])
+    for (result, column), strip in zip(tied, by_own, strict=True):
+        loop.put(blocks, result, column, strip)
     return results, blocks
 
 
@@ -89,17 +91,18 @@ def backward_products(loop: Loop) -> tuple[list[Any], Blocks]:
     flow, blocks = loop.flow, loop.blocks()
     results, kept = loop.evaluate()
     groups = (flow.carries, flow.fixed, flow.through)
-    (locals_,), spares = _local_jacobians(loop, kept, (flow.next_carries,), groups)
     finals, carries = flow.packing(loop.finals()), flow.packing(flow.carries)
     own = np.eye(carries.size, dtype=flow.dtype)[carries.places(loop.finals())]
 
-    def step(state: Any, values: Any) -> Any:
+    def step(state: Any, matrices: Any, at: Any, spares: bool) -> tuple[Any, Any]:
         rows, total = state
-        moved, own, by_slice = (_product(rows, part, spares) for part in values)
+        moved, own, by_slice = (_product(rows, part, spares) for part in matrices[0])
         return loop.varying((moved, total + own)), by_slice
 
     start = jnp.asarray(own), jnp.zeros((len(own), flow.packing(flow.fixed).size), flow.dtype)
-    (rows, total), by_slice = loop.scan(step, loop.varying(start), locals_, backward=True)
+    (rows, total), by_slice = _in_batches(
+        loop, kept, ((flow.next_carries,), groups), step, loop.varying(start), backward=True
+    )
     by_slice = jnp.moveaxis(by_slice, 0, 1)
     inits = {at: carries.spans[at] for at in flow.inits}
     fixed, through = flow.packing(flow.fixed).spans, flow.packing(flow.through).spans
@@ -132,22 +135,34 @@ def _carried_results(flow: Flow) -> dict[int, tuple[str, slice]]:
     return found
 
 
-def _local_jacobians(
-    loop: Loop, kept: Any, rows: Sequence[Sequence[int]], columns: Sequence[Sequence[int]]
-) -> tuple[list[list[Any]], bool]:
-    """The Jacobians of the body in all steps, ``J[step, result, input]``.
+def _in_batches(
+    loop: Loop,
+    kept: Any,
+    groups: tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]],
+    step: Callable[..., tuple[Any, Any]],
+    start: Any,
+    *,
+    backward: bool = False,
+) -> tuple[Any, Any]:
+    """A loop over local Jacobians of all steps, which are computed for as many steps at a time as is good.
 
     Args:
         loop: the loop.
         kept: what every step finds carried.
-        rows: groups of results of the body.
-        columns: groups of its inputs.
+        groups: groups of results of the body, and of its inputs.
+        step: from the state, for every group of results a matrix for every group of inputs, the number of the
+            step and whether products spare zeros (see :func:`_product`), to the next state and what is
+            stacked.
+        start: the first state.
+        backward: whether the last step is the first.
 
     Returns:
-        for every group of results a matrix for every group of inputs, and whether their products spare zeros
-        (see :func:`_product`).
+        the last state, and what has been stacked.
     """
-    flow = loop.flow
+    flow, (rows, columns) = loop.flow, groups
+    size = _at_a_time(loop, rows, columns)
+    batches = -(-flow.length // size)
+    padding = batches * size - flow.length
     pairs = [*itertools.product(itertools.chain(*rows), itertools.chain(*columns))]
 
     def local(values: Any) -> _Pieces:
@@ -158,28 +173,44 @@ def _local_jacobians(
         finite = all(block.finite for block in given.values())
         return _Pieces(arrays, not finite and any(block.selects for block in given.values()))
 
-    pieces = _all_steps(loop, local, (kept, loop.slices))
-    return [[_matrices(loop, pieces, some, group) for group in columns] for some in rows], pieces.spares
+    def batch(state: Any, values: Any) -> tuple[Any, Any]:
+        *found, steps = values
+        pieces = jax.vmap(local, axis_size=size)(found)
+        matrices = [[_matrices(flow, pieces, size, some, group) for group in columns] for some in rows]
 
+        def one(state: Any, values: Any) -> tuple[Any, Any]:
+            after, stacked = step(state, *values, pieces.spares)
+            if padding:
+                there = values[1] < flow.length
+                after = jax.tree.map(lambda new, old: jnp.where(there, new, old), after, state)
+            return after, stacked
 
-def _all_steps(loop: Loop, local: Any, values: Any) -> Any:
-    """The local Jacobians of all steps, computed for as many steps at a time as is good."""
-    length = loop.flow.length
-    most = max(1, min(length, _BATCH // max(loop.computed, 1)))
-    # At least two batches: what is computed in a loop is not computed again by those who read it.
-    batches = min(max(2, -(-length // most)), length)
-    size = -(-length // batches)
-    padding = batches * size - length
+        return loop.scan(one, state, (matrices, steps), backward=backward, length=size)
 
     def split(value: Any) -> Any:
         last = jnp.broadcast_to(value[-1:], (padding, *value.shape[1:]))
-        return jnp.concatenate([value, last]).reshape(batches, size, *value.shape[1:])
+        whole = jnp.concatenate([value, last]) if padding else value
+        return whole.reshape(batches, size, *value.shape[1:])
 
-    def batch(_: None, values: Any) -> tuple[None, Any]:
-        return None, jax.vmap(local, axis_size=size)(values)
+    steps = jnp.arange(batches * size).reshape(batches, size)
+    values = (*jax.tree.map(split, (kept, loop.slices)), steps)
+    final, stacked = loop.scan(batch, start, values, backward=backward, length=batches)
+    whole = jax.tree.map(lambda v: v.reshape(batches * size, *v.shape[2:])[: flow.length], stacked)
+    return final, whole
 
-    _, found = lax.scan(batch, None, jax.tree.map(split, values), batches)
-    return jax.tree.map(lambda v: v.reshape(batches * size, *v.shape[2:])[:length], found)
+
+def _at_a_time(loop: Loop, rows: Sequence[Sequence[int]], columns: Sequence[Sequence[int]]) -> int:
+    """For how many steps local Jacobians are computed together, if possible none of them in vain."""
+    flow, length = loop.flow, loop.flow.length
+    numbers = (
+        flow.out_packing([*itertools.chain(*rows)]).size * flow.packing([*itertools.chain(*columns)]).size
+    )
+    constants = constants_for()
+    batch = min(_BATCH, _TIMES_A_START * constants.kernel / constants.entry)
+    # At least two batches: what is computed in a loop is not computed again by those who read it.
+    most = max(2, min(-(-length // 2), int(batch / max(2 * numbers + loop.computed, 1))))
+    even = next((size for size in range(most, most // 2, -1) if length % size == 0), None)
+    return min(length, even or -(-length // -(-length // most)))
 
 
 @jax.tree_util.register_dataclass
@@ -196,9 +227,9 @@ class _Pieces:
     spares: bool = field(metadata={"static": True})
 
 
-def _matrices(loop: Loop, pieces: _Pieces, rows: Sequence[int], columns: Sequence[int]) -> Any:
+def _matrices(flow: Flow, pieces: _Pieces, length: int, rows: Sequence[int], columns: Sequence[int]) -> Any:
     """The pieces of every step as one matrix a step."""
-    flow, length, strips = loop.flow, loop.flow.length, []
+    strips = []
     for row in rows:
         height = flow.out_packing([row]).size
         noughts = [np.zeros((length, height, flow.packing([at]).size), flow.dtype) for at in columns]
