@@ -25,7 +25,7 @@ from ._loop import Loop
 
 #: So many numbers at most are worked on at a time: operations on them take so many times what they take to
 #: start.
-_BATCH, _TIMES_A_START = 2**18, 8
+_BATCH, _TIMES_A_START = 2**18, 4
 #: Products of more multiplications than this are worth a call of the matrix multiplication.
 _SMALL_PRODUCT = 4096
 
@@ -173,42 +173,40 @@ def _in_batches(
         finite = all(block.finite for block in given.values())
         return _Pieces(arrays, not finite and any(block.selects for block in given.values()))
 
-    def batch(state: Any, values: Any) -> tuple[Any, Any]:
-        *found, steps = values
-        pieces = jax.vmap(local, axis_size=size)(found)
-        matrices = [[_matrices(flow, pieces, size, some, group) for group in columns] for some in rows]
-
-        def one(state: Any, values: Any) -> tuple[Any, Any]:
-            after, stacked = step(state, *values, pieces.spares)
-            if padding:
-                there = values[1] < flow.length
-                after = jax.tree.map(lambda new, old: jnp.where(there, new, old), after, state)
-            return after, stacked
-
-        return loop.scan(one, state, (matrices, steps), backward=backward, length=size)
+    def one(state: Any, values: tuple[_Pieces, Any]) -> tuple[Any, Any]:
+        pieces, at = values
+        matrices = [[_matrix(flow, pieces.arrays, some, group) for group in columns] for some in rows]
+        after, stacked = step(state, matrices, at, pieces.spares)
+        if padding:
+            after = jax.tree.map(lambda new, old: jnp.where(at < flow.length, new, old), after, state)
+        return after, stacked
 
     def split(value: Any) -> Any:
         last = jnp.broadcast_to(value[-1:], (padding, *value.shape[1:]))
         whole = jnp.concatenate([value, last]) if padding else value
         return whole.reshape(batches, size, *value.shape[1:])
 
+    def batch(state: Any, values: Any) -> tuple[Any, Any]:
+        *found, steps = values
+        pieces = jax.vmap(local, axis_size=size)(found)
+        return loop.scan(one, state, (pieces, steps), backward=backward, length=size)
+
     steps = jnp.arange(batches * size).reshape(batches, size)
     values = (*jax.tree.map(split, (kept, loop.slices)), steps)
     final, stacked = loop.scan(batch, start, values, backward=backward, length=batches)
-    whole = jax.tree.map(lambda v: v.reshape(batches * size, *v.shape[2:])[: flow.length], stacked)
-    return final, whole
+    return final, jax.tree.map(lambda v: v.reshape(batches * size, *v.shape[2:])[: flow.length], stacked)
 
 
 def _at_a_time(loop: Loop, rows: Sequence[Sequence[int]], columns: Sequence[Sequence[int]]) -> int:
     """For how many steps local Jacobians are computed together, if possible none of them in vain."""
     flow, length = loop.flow, loop.flow.length
+    constants = constants_for()
     numbers = (
         flow.out_packing([*itertools.chain(*rows)]).size * flow.packing([*itertools.chain(*columns)]).size
     )
-    constants = constants_for()
     batch = min(_BATCH, _TIMES_A_START * constants.kernel / constants.entry)
     # At least two batches: what is computed in a loop is not computed again by those who read it.
-    most = max(2, min(-(-length // 2), int(batch / max(2 * numbers + loop.computed, 1))))
+    most = max(2, min(-(-length // 2), int(batch / max(numbers + loop.computed, 1))))
     even = next((size for size in range(most, most // 2, -1) if length % size == 0), None)
     return min(length, even or -(-length // -(-length // most)))
 
@@ -227,16 +225,18 @@ class _Pieces:
     spares: bool = field(metadata={"static": True})
 
 
-def _matrices(flow: Flow, pieces: _Pieces, length: int, rows: Sequence[int], columns: Sequence[int]) -> Any:
-    """The pieces of every step as one matrix a step."""
+def _matrix(
+    flow: Flow, pieces: dict[tuple[int, int], Any], rows: Sequence[int], columns: Sequence[int]
+) -> Any:
+    """The pieces of a step as one matrix."""
     strips = []
     for row in rows:
         height = flow.out_packing([row]).size
-        noughts = [np.zeros((length, height, flow.packing([at]).size), flow.dtype) for at in columns]
-        strip = [pieces.arrays.get((row, at), nought) for at, nought in zip(columns, noughts, strict=True)]
-        strips.append(jnp.concatenate(strip, 2) if strip else jnp.zeros((length, height, 0), flow.dtype))
-    none = length, 0, flow.packing(columns).size
-    return jnp.concatenate(strips, 1) if strips else jnp.zeros(none, flow.dtype)
+        noughts = [np.zeros((height, flow.packing([at]).size), flow.dtype) for at in columns]
+        strip = [pieces.get((row, at), nought) for at, nought in zip(columns, noughts, strict=True)]
+        strips.append(jnp.concatenate(strip, 1) if strip else jnp.zeros((height, 0), flow.dtype))
+    none = 0, flow.packing(columns).size
+    return jnp.concatenate(strips) if strips else jnp.zeros(none, flow.dtype)
 
 
 def _product(left: Any, right: Any, spares: bool) -> Any:
