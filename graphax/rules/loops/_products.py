@@ -23,9 +23,9 @@ from .._registry import Blocks
 from ._flow import Flow
 from ._loop import Loop
 
-#: So many numbers at most are worked on at a time: operations on them take so many times what they take to
-#: start.
-_BATCH, _TIMES_A_START = 2**18, 4
+#: So many numbers at most are worked on at a time, and so many steps that what an operation does for all of
+#: them takes this part of what it takes to start.
+_BATCH, _OF_A_START = 2**18, 0.25
 #: Products of more multiplications than this are worth a call of the matrix multiplication.
 _SMALL_PRODUCT = 4096
 
@@ -199,14 +199,14 @@ def _in_batches(
 
 def _at_a_time(loop: Loop, rows: Sequence[Sequence[int]], columns: Sequence[Sequence[int]]) -> int:
     """For how many steps local Jacobians are computed together, if possible none of them in vain."""
-    flow, length = loop.flow, loop.flow.length
-    constants = constants_for()
+    flow, length, constants = loop.flow, loop.flow.length, constants_for()
     numbers = (
         flow.out_packing([*itertools.chain(*rows)]).size * flow.packing([*itertools.chain(*columns)]).size
     )
-    batch = min(_BATCH, _TIMES_A_START * constants.kernel / constants.entry)
+    numbers = max(1, numbers + loop.computed)
+    worth = _OF_A_START * constants.kernel / constants.entry * len(flow.body.jaxpr.eqns)
     # At least two batches: what is computed in a loop is not computed again by those who read it.
-    most = max(2, min(-(-length // 2), int(batch / max(numbers + loop.computed, 1))))
+    most = max(2, min(-(-length // 2), int(min(_BATCH, worth) / numbers)))
     even = next((size for size in range(most, most // 2, -1) if length % size == 0), None)
     return min(length, even or -(-length // -(-length // most)))
 
