@@ -130,11 +130,13 @@ def _least_seconds(name: str, value: Flat, count: int) -> float:
     """About what a mode takes at least that moves so many tangents or cotangents along.
 
     It is what the function itself takes where every array has so many more entries, and every kernel is
-    followed by another one; cotangents go through loops of their own.
+    followed by another one. Cotangents go through loops of their own, for which values are kept.
     """
     constants = constants_for()
-    twice = [*_STARTING, *(("step", "quick_step") if name == "jacrev" else ())]
-    more = {each: 2 * getattr(constants, each) for each in twice}
+    backward = name == "jacrev"
+    more = {each: (3 if backward else 2) * getattr(constants, each) for each in _STARTING}
+    if backward:
+        more |= {each: 2 * getattr(constants, each) for each in ("step", "quick_step")}
     for each in _OF_ENTRIES:
         light = constants.entry if each in ("function", "division") else getattr(constants, each)
         more[each] = getattr(constants, each) + _AT_LEAST * count * light
