@@ -77,8 +77,8 @@ def push(
         None where nothing has been done.
     """
     compiled = any(isinstance(operand, Tracer) for operand in call.operands)
-    pushable, outright = compiled and is_pushable(call), outright and worth_pushing(call, 1)
-    if not pushable and not outright:
+    pushable = compiled and is_pushable(call)
+    if not pushable and not (outright and worth_pushing(call, 1)):
         return None
     moved.settle(edges, [atom for atom in equation.inputs if atom in numbering.number])
     incoming = Incoming(numbering, call, equation, edges)
