@@ -19,8 +19,11 @@ from ._llvm import Loop, Target, loop
 from ._transfer import COPY, copy_function
 
 #: Part of every name: to be raised whenever the same program gives other machine code.
-_EMITTER = "2"
+_EMITTER = "3"
 _PREFIX = "graphax_kernel_"
+#: Better code for one row of so many operations, each of which is carried out once, would take thousands of
+#: times longer than it would save.
+_LONG = 250
 _lock = threading.RLock()
 _registered: set[str] = set()
 
@@ -93,7 +96,8 @@ def _compile(program: ScalarProgram, batched: tuple[bool, ...], single: bool, na
         parts[function_name(*function)] = _part("function", function_name(*function), *function)
     for transfer in rows.transfers:
         parts[transfer.name] = _part("transfer", transfer.name, transfer)
-    address = _link(name, _kernel_text(program, batched, rows, name), parts)
+    once = single and not program.bodies and program.operations >= _LONG
+    address = _link(name, _kernel_text(program, batched, rows, name), parts, 0 if once else 2)
     jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(ctypes.c_void_p(address)), platform="cpu")
     # XLA would cut what all rows share into pieces, too.
     if all(batched) and hasattr(jax.ffi, "register_ffi_target_as_batch_partitionable"):
