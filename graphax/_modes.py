@@ -134,7 +134,7 @@ def _least_seconds(name: str, value: Flat, count: int) -> float:
     """
     constants = constants_for()
     backward = name == "jacrev"
-    more = {each: (3 if backward else 2) * getattr(constants, each) for each in _STARTING}
+    more = {each: (3 if backward else 2) * getattr(constants, each) for each in _STARTING} | {"launched": 0.0}
     if backward:
         more |= {each: 2 * getattr(constants, each) for each in ("step", "quick_step")}
     for each in _OF_ENTRIES:
