@@ -148,13 +148,18 @@ class Workspace:
                 sizes[name] = size
             number.append(name)
 
-        def moved(digit: Digit) -> Digit:
-            if not digit.labels:
-                return digit
-            labels = tuple([number[label] for label in digit.labels])
-            return digit if labels == digit.labels else Digit(digit[0], labels, *digit[2:])
+        def moved(dim: Iterable[Digit]) -> list[Digit]:
+            return [
+                Digit(digit[0], tuple([number[label] for label in digit.labels]), *digit[2:])
+                if digit.labels
+                else digit
+                for digit in dim
+            ]
 
-        out, in_ = (Side([map(moved, dim) for dim in dims]) for dims in (term.out, term.in_))
+        renumbered = number != list(range(len(number)))
+        out, in_ = (
+            Side([moved(dim) for dim in dims] if renumbered else dims) for dims in (term.out, term.in_)
+        )
         operand = Operand(term.kind, [number[label] for label in term.axes], sizes)
         self._sides += [out, in_]
         self._operands.append(operand)
