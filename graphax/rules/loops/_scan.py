@@ -6,8 +6,8 @@ ways, of which the cheapest is taken:
 
 - *map*: no derivative is carried. The steps are independent, and the body is eliminated for all at once;
 - *stepwise by blocks*, where the Jacobian of what is carried holds few of its entries: diagonals stay so;
-- *products*, for few carried numbers: the steps are evaluated one after another, the body is eliminated for
-  many of them at a time (every operation of the elimination then works on long arrays), and the products
+- *products*, for few carried numbers: the steps are evaluated one after another; then, for several steps at a
+  time, the body is eliminated (every operation of the elimination works on longer arrays), and the products
   follow in a loop of their own: ``S' = A S + B`` forward, or ``R <- R A`` backward;
 - *stepwise*: for large bodies, and tiny ones, ``S`` is carried along, by blocks, as ``while_loop`` does;
 - *pulled*: for few results ``R c'`` is differentiated instead of ``c'``.
@@ -42,7 +42,7 @@ from ._products import backward_products, forward_products
 from ._pulled import pulled
 from ._stepwise import Carried, final_blocks, numbers_in, settled, stepwise
 
-#: How many numbers the Jacobians of all steps may hold together for them to be computed before the products.
+#: How many numbers the Jacobians of all steps may hold together for several of them to be computed at a time.
 _STORED = 2**24
 #: Of more carried numbers the matrices of all steps are too much to be read again for their products.
 _FEW = 64
