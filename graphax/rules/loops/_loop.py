@@ -49,13 +49,16 @@ class Loop:
         """The inputs of the body in a step."""
         return [*self.call.operands[: self.flow.num_consts], *carried, *slices]
 
-    def scan(
-        self, step: Any, start: Any, slices: Any, backward: bool = False, length: int | None = None
-    ) -> Any:
+    def scan(self, step: Any, start: Any, slices: Any, backward: bool = False) -> Any:
         """A loop of as many steps, as many of them at a time, in the same direction or backwards."""
-        params = self.call.params
-        reverse, unroll = bool(params["reverse"]) != backward, params.get("unroll", 1)
-        length = self.flow.length if length is None else length
+        unroll = self.call.params.get("unroll", 1)
+        return self.of_steps(self.flow.length, step, start, slices, backward=backward, unroll=unroll)
+
+    def of_steps(
+        self, length: int, step: Any, start: Any, slices: Any, *, backward: bool = False, unroll: Any = 1
+    ) -> Any:
+        """A loop of so many steps, in the same direction or backwards."""
+        reverse = bool(self.call.params["reverse"]) != backward
         return lax.scan(step, start, slices, length, reverse=reverse, unroll=unroll)
 
     def varying(self, jacobians: Any) -> Any:

@@ -189,11 +189,12 @@ def _in_batches(
     def batch(state: Any, values: Any) -> tuple[Any, Any]:
         *found, steps = values
         pieces = jax.vmap(local, axis_size=size)(found)
-        return loop.scan(one, state, (pieces, steps), backward=backward, length=size)
+        unroll = loop.call.params.get("unroll", 1)
+        return loop.of_steps(size, one, state, (pieces, steps), backward=backward, unroll=unroll)
 
     steps = jnp.arange(batches * size).reshape(batches, size)
     values = (*jax.tree.map(split, (kept, loop.slices)), steps)
-    final, stacked = loop.scan(batch, start, values, backward=backward, length=batches)
+    final, stacked = loop.of_steps(batches, batch, start, values, backward=backward)
     return final, jax.tree.map(lambda v: v.reshape(batches * size, *v.shape[2:])[: flow.length], stacked)
 
 

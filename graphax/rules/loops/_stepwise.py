@@ -122,13 +122,13 @@ def settled(loop: Loop) -> Carried:
 
     There are none where they do not settle soon, hold no fewer numbers than arrays do, or are small anyway.
     """
-    call = loop.call
-    # Of operands that are traced only types matter; the others are kept, so that none other has their place.
+    call, flow = loop.call, loop.flow
+    # Of operands that are traced only types matter; all else is kept, so that nothing else has its place.
     known = [None if isinstance(operand, Tracer) else operand for operand in call.operands]
-    key = "settled", *map(tuple, (call.wanted, call.needed, call.finite or ())), tuple(map(id, known))
+    key = "settled", id(flow), tuple(call.finite or ()), tuple(map(id, known))
     if key not in call.memory:
-        call.memory[key] = known, _settled(loop)
-    return call.memory[key][1]
+        call.memory[key] = flow, known, _settled(loop)
+    return call.memory[key][-1]
 
 
 def _settled(loop: Loop) -> Carried:
