@@ -18,6 +18,7 @@ from ._cost import (
     SMALL_SELECTED,
     UNROLLED_CONTRACTION,
     price_of_product,
+    worth_summing,
 )
 from ._draft import Operand, Side, Workspace, components
 from ._equate import equate, partners
@@ -260,6 +261,11 @@ class Composition:
         def positions(labels: Iterable[int]) -> tuple[list[int], list[int]]:
             return [sides[0].index(label) for label in labels], [sides[1].index(label) for label in labels]
 
+        if worth_summing(math.prod(self.sizes[label] for label in self.kept + self.contracted)):
+            wanted = self.kept + self.contracted
+            pairs = zip((outer, inner), sides, strict=True)
+            products = lax.mul(*(expand(value, axes, wanted) for value, axes in pairs))
+            return summed(products, range(len(self.kept), len(wanted)))
         if batch and math.prod(self.sizes[label] for label in self.contracted) <= UNROLLED_CONTRACTION:
             return self._unrolled(outer, inner)
         free = [label for axes in sides for label in axes if label not in shared]

@@ -123,6 +123,16 @@ _GATHERED = 16
 _WRITTEN_AT_ONCE, _FEW_TERMS = 1 << 18, 8
 
 
+# There, too, sums of up to so many products are kernels that share what they read with their neighbours; a
+# `dot_general` does not.
+_SUMMED_AT_ONCE = 1 << 12
+
+
+def worth_summing(products: int) -> bool:
+    """Whether so many products, too many to be fused with all else, are summed without a `dot_general`."""
+    return products <= _SUMMED_AT_ONCE and jax.default_backend() != "cpu"
+
+
 def are_zeros_written_at_once(places: int) -> bool:
     """Whether so many places are better written, zeros included, by the kernel that computes the entries."""
     return places <= _WRITTEN_AT_ONCE and jax.default_backend() != "cpu"
@@ -142,7 +152,7 @@ def worth_gathering(entries: int, places: int) -> bool:
 
 # Contractions of up to this many products are emitted as a product and a sum, which XLA fuses with their
 # neighbours; larger ones as one `dot_general`, which it vectorises better under `vmap` (measured on
-# RoeFlux_3d, Perceptron and Encoder, on the CPU; GPUs do not mind).
+# RoeFlux_3d, Perceptron and Encoder, on the CPU).
 FUSED_CONTRACTION = 8
 
 # Products of many tiny matrices are fused, too, if each sums over no more numbers: real and imaginary parts.

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ._compose import Composition, Factor
-from ._cost import FUSED_CONTRACTION
+from ._cost import FUSED_CONTRACTION, worth_summing
 from ._steps import Gather, Scatter, Step
 from ._structure import Structure, Total, product, total
 from ._term import Term
@@ -56,10 +56,13 @@ def _of_composition(plan: Composition, outer: Term, inner: Term) -> Execution:
     kept, summed = (math.prod(plan.sizes[x] for x in labels) for labels in (plan.kept, plan.contracted))
     parts = [_of_factor(plan.outer, outer), _of_factor(plan.inner, inner), _of_steps(plan.steps, kept)]
     if outer.has_value and inner.has_value:
-        is_kernel = bool(plan.contracted) and kept * summed > FUSED_CONTRACTION
-        parts.append(
-            Execution(products=1, multiplied=kept * summed) if is_kernel else Execution(entries=kept * summed)
-        )
+        count = kept * summed
+        if not plan.contracted or count <= FUSED_CONTRACTION:
+            parts.append(Execution(entries=count))
+        elif worth_summing(count):
+            parts.append(Execution(entries=count, reductions=1, reduced=count))
+        else:
+            parts.append(Execution(products=1, multiplied=count))
     return _together(parts)
 
 

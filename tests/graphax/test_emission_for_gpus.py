@@ -1,4 +1,4 @@
-"""Dense Jacobians as they are written on GPUs: zeros and entries by one kernel."""
+"""Jacobians as they are emitted for GPUs: zeros beside entries, and sums of products, within one kernel."""
 
 import sys
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphax
-from graphax.sparse import _cost
+from graphax.sparse import _compose, _cost, _execution
 
 
 def forget_plans():
@@ -23,6 +23,8 @@ def forget_plans():
 def as_on_a_gpu(monkeypatch):
     forget_plans()
     monkeypatch.setattr(_cost, "are_zeros_written_at_once", lambda places: places <= _cost._WRITTEN_AT_ONCE)
+    for module in (_compose, _execution):
+        monkeypatch.setattr(module, "worth_summing", lambda products: products <= _cost._SUMMED_AT_ONCE)
     yield
     forget_plans()
 
@@ -50,6 +52,25 @@ def test_zeros_and_entries_are_written_by_one_kernel(fun, as_on_a_gpu):
     np.testing.assert_allclose(in_batch[1], jax.jacfwd(fun)(2 * x), rtol=1e-12, atol=1e-14)
     program = str(made.trace(x).jaxpr)
     assert "scatter-add" not in program
+
+
+def network(x):
+    return jnp.tanh(jnp.tanh(x @ jnp.ones((3, 4)) * 0.1) @ jnp.ones((4, 2))).sum(0) * x[0, 0]
+
+
+def least_squares(x):
+    return jnp.stack([jnp.sum(jnp.exp(-x * k) * x.sum()) for k in (1.0, 2.0)])
+
+
+@pytest.mark.parametrize("fun", [network, least_squares])
+def test_small_contractions_are_products_and_sums(fun, as_on_a_gpu):
+    x = jnp.linspace(0.1, 2.0, 36).reshape(12, 3)
+    made = jax.jit(graphax.jacve(fun, kernel=False))
+    np.testing.assert_allclose(made(x), jax.jacfwd(fun)(x), rtol=1e-12, atol=1e-14)
+    in_batch = jax.vmap(made)(jnp.stack([x, 2 * x]))
+    np.testing.assert_allclose(in_batch[1], jax.jacfwd(fun)(2 * x), rtol=1e-12, atol=1e-14)
+    hessian = jax.jit(graphax.hessve(lambda x: fun(x).sum(), kernel=False))
+    np.testing.assert_allclose(hessian(x), jax.hessian(lambda x: fun(x).sum())(x), rtol=1e-11, atol=1e-13)
 
 
 def test_many_places_are_scattered_to_all_the_same(as_on_a_gpu):
