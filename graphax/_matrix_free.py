@@ -5,7 +5,8 @@ reads; that of a factorisation or a convolution takes a derivative for every num
 Where the results of the whole function are far fewer numbers, what follows such an equation is eliminated
 first, and its rows go backwards through the equation, as cotangents do. Where the arguments are far fewer,
 what precedes it is eliminated, and the columns go forward: see ``_pushed_columns.py``, also for loops through
-which columns are pushed because that takes less time.
+which columns are pushed because that takes less time. Fourier transforms are moved through where they are no
+shorter than rows, or columns, are many; rows stay complex between them.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ from ._linearize import by_rule, linearize
 from ._numbering import Edge, Numbering
 from ._pullback import Pull, cotangent_of, pullback_of, view_of_cotangent
 from ._pushed_columns import Moved, push
-from ._trace import Atom, Equation, Variable, is_differentiable, is_split
+from ._trace import Atom, Equation, Variable, is_complex, is_differentiable, is_split
 from .choose import OrderLike, are_left_open
 from .rules import (
     Blocks,
     Call,
     Inexpressible,
+    are_long_transforms,
     array_of,
+    equations_without_poles,
     real_type,
     results_of,
     view_shape,
@@ -101,14 +104,19 @@ def jacobians_without_matrices(
         spoilt = zeros_are_spoilt(replace(numbering.program, outputs=tuple(outputs)), numbering.active)
         return Zeros.OF_SELECTION if spoilt else None
 
-    backward, every, pushed = rows < columns, list[_Apart](), False
+    spectral = are_long_transforms(numbering.program, numbering.active, returned)
+    # Rows of transforms need not be transposed.
+    backward = rows < columns or (spectral and rows == columns)
+    every, pushed = list[_Apart](), False
+    finite = equations_without_poles(numbering.program)[1] if spectral and backward else set[Equation]()
     moved = Moved(numbering, {numbering.number[atom] for atom in outputs}, holes)
 
     def way(call: Call, equation: Equation, edges: dict[Edge, Block]) -> tuple[Sequence[Any], Blocks]:
         nonlocal pushed
         if any(is_split(atom.aval) for atom in equation.inputs):
             return by_rule(call, equation)
-        if backward and not pushed and worth_pulling(call, returned):
+        beside_transforms = equation in finite and _is_of_complex(equation)
+        if backward and not pushed and (beside_transforms or worth_pulling(call, returned)):
             with contextlib.suppress(Inexpressible):
                 results, pull = pullback_of(equation, call.operands, call.wanted)
                 every.append(_Apart(equation, call.wanted, pull))
@@ -132,6 +140,11 @@ def jacobians_without_matrices(
     # What is left is no graph whose orders are remembered.
     order = ("reverse" if backward else "forward") if every or pushed else "auto"
     return accumulated(numbering, num_outputs, results, edges, order)
+
+
+def _is_of_complex(equation: Equation) -> bool:
+    """Whether it is done on complex numbers, which go on as such between transforms."""
+    return any(is_complex(atom.aval) for atom in (*equation.inputs, *equation.outputs))
 
 
 def _numbers(atoms: Iterable[Atom]) -> int:

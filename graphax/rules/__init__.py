@@ -28,6 +28,7 @@ from ._finite import (
     has_no_poles,
     zeros_are_spoilt,
 )
+from ._fourier import are_long_transforms
 from ._pole_exposure import State, zeros_meet_poles
 from ._registry import (
     Blocks,
@@ -55,6 +56,7 @@ __all__ = [
     "NotElementwise",
     "Rule",
     "State",
+    "are_long_transforms",
     "array_of",
     "array_type",
     "as_differentiated",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
 
+from .._trace import Program, Variable
 from ._batched import batched_rule, register_batched, ties_of_dims
 from ._registry import Blocks, Call, register_pulling, register_pushing
 
@@ -15,6 +17,16 @@ from ._registry import Blocks, Call, register_pulling, register_pushing
 def _fft(call: Call) -> tuple[list[Any], Blocks]:
     apart = np.ndim(call.operands[0]) - len(call.params["fft_lengths"])
     return batched_rule(call, lambda at: ties_of_dims(range(apart), constant=True), quick="both")
+
+
+def are_long_transforms(program: Program, active: Container[Variable], moved: int) -> bool:
+    """Whether derivatives go through Fourier transforms in a program, of no fewer numbers than are moved."""
+    lengths = [
+        math.prod(equation.params["fft_lengths"])
+        for equation in program.equations
+        if equation.primitive.name == "fft" and equation.outputs[0] in active
+    ]
+    return bool(lengths) and moved <= min(lengths)
 
 
 @register_pulling("fft")

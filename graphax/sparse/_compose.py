@@ -151,7 +151,7 @@ class Composition:
             product = reshape(apply(reshape(numbers, shape)), [self.sizes[label] for label in found])
             product = transpose(product, [found.index(label) for label in self.kept])
             holes = value.holes, holes_of(other)
-            return with_holes(product, None if holes == (None, None) else seen_of(*holes))
+            return with_holes(product, seen_of(*holes) if any(one is not None for one in holes) else None)
         return None
 
     def _taken(self, outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
