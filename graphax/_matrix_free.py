@@ -17,11 +17,12 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from ._accumulate import InnerJacobians, accumulated, jacobians_of
 from ._elimination import accumulate
@@ -64,6 +65,22 @@ class _Apart:
     equation: Equation
     wanted: Sequence[bool]
     pull: Pull
+
+
+class _Rows(NamedTuple):
+    """Rows that have been pulled back to a variable, and the blocks that were made of them.
+
+    Attributes:
+        blocks: by output.
+        stack: the cotangents, one for every row of these outputs.
+    """
+
+    blocks: Mapping[int, Block]
+    stack: Any
+
+    def are(self, found: Mapping[int, Block | None]) -> bool:
+        """Whether nothing has been added to the blocks, by output, and all of them are asked for."""
+        return list(found) == list(self.blocks) and all(found[at] is self.blocks[at] for at in found)
 
 
 def jacobians_by_arrays(
@@ -135,8 +152,9 @@ def jacobians_without_matrices(
     results, edges = linearize(numbering, values, InnerJacobians("auto"), way=way)
     moved.settle(edges)
     nodes = {numbering.number[x]: view_shape(x.aval) for x in outputs if isinstance(x, Variable)}
+    arrived: dict[int, _Rows] = {}
     for one in reversed(every):
-        edges = _pulled(numbering, nodes, edges, one, holes())
+        edges = _pulled(numbering, nodes, edges, one, holes(), arrived)
     # What is left is no graph whose orders are remembered.
     order = ("reverse" if backward else "forward") if every or pushed else "auto"
     return accumulated(numbering, num_outputs, results, edges, order)
@@ -157,8 +175,18 @@ def _pulled(
     edges: Edges,
     one: _Apart,
     holes: Zeros | None,
+    arrived: dict[int, _Rows],
 ) -> dict[Edge, Block]:
-    """The edges after what follows an equation has been eliminated and its operands joined to the outputs."""
+    """The edges after what follows an equation has been eliminated and its operands joined to the outputs.
+
+    Args:
+        numbering: the numbered program.
+        outputs: the nodes of the outputs, and their shapes.
+        edges: those so far.
+        one: the equation.
+        holes: what is to be known of zeros among what has been pulled.
+        arrived: by node the rows that have been pulled back to it; those of the operands are added.
+    """
     number = numbering.number
     returned = {atom: number[atom] for atom in one.equation.outputs if atom in numbering.active}
     after = reachable(returned.values(), edges) - set(returned.values())
@@ -176,6 +204,8 @@ def _pulled(
     def cotangents(atom: Variable) -> Any:
         """Those of a result of the equation, one for every row of the outputs."""
         shape, dtype, source = view_shape(atom.aval), real_type(atom.aval.dtype), number[atom]
+        if source in arrived and arrived[source].are({at: rows.get(at, {}).get(source) for at in reached}):
+            return arrived[source].stack
         strips = []
         for target, size in zip(reached, sizes, strict=True):
             block = identity_block(shape) if target == source else rows.get(target, {}).get(source)
@@ -193,11 +223,19 @@ def _pulled(
     for at, array in zip(places, _pulled_through(one.pull, stacks), strict=True):
         atom, view = one.equation.inputs[at], view_of_cotangent(array)
         assert isinstance(atom, Variable)  # constants are never wanted
+        before = {target: found.get((number[atom], target)) for target in reached}
         for target, strip in zip(reached, jnp.split(view, _cuts(sizes)), strict=True):
             if at in reading[target]:
                 shapes = outputs[target], view.shape[1:]
                 block = dense_block(with_holes(strip.reshape(*shapes[0], *shapes[1]), holes), *shapes)
                 _add(found, (number[atom], target), block)
+        if all(at in reading[target] for target in reached):
+            known = arrived.get(number[atom])
+            blocks = {target: found[number[atom], target] for target in reached}
+            if all(block is None for block in before.values()):
+                arrived[number[atom]] = _Rows(blocks, array)
+            elif known is not None and known.are(before):
+                arrived[number[atom]] = _Rows(blocks, lax.add(known.stack, array))
     return found
 
 

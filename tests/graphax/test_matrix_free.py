@@ -49,9 +49,9 @@ def moved(monkeypatch):
 
     pulled, pushed = _matrix_free._pulled, _pushed_columns.Incoming.pushed_edges
 
-    def spy_on_rows(numbering, outputs, edges, one, holes):
+    def spy_on_rows(numbering, outputs, edges, one, *others):
         names.append(("_pulled", one.equation.primitive.name))
-        return pulled(numbering, outputs, edges, one, holes)
+        return pulled(numbering, outputs, edges, one, *others)
 
     def spy_on_columns(incoming, arrays, holes):
         names.append(("_pushed", incoming.equation.primitive.name))

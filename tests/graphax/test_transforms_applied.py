@@ -120,9 +120,9 @@ def test_columns_stop_before_a_pole(went):
 def test_rows_stay_complex_between_transforms(monkeypatch):
     names, pulled = [], _matrix_free._pulled
 
-    def spy(numbering, outputs, edges, one, holes):
+    def spy(numbering, outputs, edges, one, *others):
         names.append(one.equation.primitive.name)
-        return pulled(numbering, outputs, edges, one, holes)
+        return pulled(numbering, outputs, edges, one, *others)
 
     monkeypatch.setattr(_matrix_free, "_pulled", spy)
     jax.make_jaxpr(jacve(filtered))(X)
