@@ -110,9 +110,8 @@ def jacobians_without_matrices(
         values: its arguments.
         forward: that columns are to be pushed, however many they are.
     """
-    outputs = [atom for atom in numbering.program.outputs[:num_outputs] if atom in numbering.active]
-    columns = _numbers(numbering.program.inputs[at] for at in numbering.wrt)
-    returned = _numbers(dict.fromkeys(outputs))
+    outputs = _differentiated(numbering, num_outputs)
+    returned, _ = _rows_and_columns(numbering, num_outputs)
     rows = math.inf if forward else returned
 
     @functools.cache
@@ -122,8 +121,7 @@ def jacobians_without_matrices(
         return Zeros.OF_SELECTION if spoilt else None
 
     spectral = are_long_transforms(numbering.program, numbering.active, returned)
-    # Rows of transforms need not be transposed.
-    backward = rows < columns or (spectral and rows == columns)
+    backward = not (forward or goes_forward(numbering, num_outputs))
     every, pushed = list[_Apart](), False
     finite = equations_without_poles(numbering.program)[1] if spectral and backward else set[Equation]()
     moved = Moved(numbering, {numbering.number[atom] for atom in outputs}, holes)
@@ -163,6 +161,25 @@ def jacobians_without_matrices(
 def _is_of_complex(equation: Equation) -> bool:
     """Whether it is done on complex numbers, which go on as such between transforms."""
     return any(is_complex(atom.aval) for atom in (*equation.inputs, *equation.outputs))
+
+
+def goes_forward(numbering: Numbering, num_outputs: int) -> bool:
+    """Whether columns are pushed, however many they are, without being asked for."""
+    rows, columns = _rows_and_columns(numbering, num_outputs)
+    if columns == rows:  # rows of transforms need not be transposed
+        return not are_long_transforms(numbering.program, numbering.active, rows)
+    return columns < rows
+
+
+def _rows_and_columns(numbering: Numbering, num_outputs: int) -> tuple[int, int]:
+    """How many numbers are differentiated, and by how many."""
+    inputs = numbering.program.inputs
+    rows = _numbers(dict.fromkeys(_differentiated(numbering, num_outputs)))
+    return rows, _numbers(inputs[at] for at in numbering.wrt)
+
+
+def _differentiated(numbering: Numbering, num_outputs: int) -> list[Variable]:
+    return [atom for atom in numbering.program.outputs[:num_outputs] if atom in numbering.active]
 
 
 def _numbers(atoms: Iterable[Atom]) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from jax.core import Tracer
 from jax.extend import core
 
-from ._matrix_free import jacobians_by_arrays, jacobians_without_matrices
+from ._matrix_free import goes_forward, jacobians_by_arrays, jacobians_without_matrices
 from ._numbering import Numbering
 from ._reverse_mode import has_reverse_mode
 from ._staged import Staged
@@ -77,7 +77,8 @@ def jacobians_by_estimate(
         why = f"JAX's modes may give something else: {reason}."
     else:
         reason = why = "JAX's modes are no candidates."
-    if reason is not None and not _has_loops(numbering):
+    either = _has_loops(numbering) and not goes_forward(numbering, num_outputs)
+    if reason is not None and not either:
         return "auto", why, jacobians_without_matrices(numbering, num_outputs, values)
 
     def eliminated(*values: Any, forward: bool = False) -> _Found:
@@ -86,7 +87,7 @@ def jacobians_by_estimate(
 
     modes = _modes(numbering, num_outputs)
     way, value = Staged.of(eliminated, *values), flat(numbering.program)
-    if _has_loops(numbering):
+    if either:
         longest = _MARGIN_OF_LOOPS * way.seconds
         if _least_seconds("jacfwd", value, modes["jacfwd"]) < longest:
             pushed = Staged.of(functools.partial(eliminated, forward=True), *values)
