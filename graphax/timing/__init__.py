@@ -4,18 +4,20 @@ from ._calibrate import calibrate
 from ._constants import Constants, constants_for, kind_of
 from ._device_time import busy_seconds
 from ._equations import Work, read, register_estimate, written
-from ._estimate import estimated_seconds, seconds_by_line, work_of
+from ._estimate import Estimated, estimate_of, estimated_seconds, seconds_by_line, work_of
 from ._flat import Equation, Flat, Value, flat
 
 __all__ = [
     "Constants",
     "Equation",
+    "Estimated",
     "Flat",
     "Value",
     "Work",
     "busy_seconds",
     "calibrate",
     "constants_for",
+    "estimate_of",
     "estimated_seconds",
     "flat",
     "kind_of",

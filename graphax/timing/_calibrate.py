@@ -19,7 +19,7 @@ from ._estimate import estimated_seconds
 from ._probes import Probe, probes, wide_probes
 
 #: What is no time, and is not measured by these programs.
-_GIVEN = frozenset({"inline", "quick_bytes", "captured", "fresh", "cycle", "wide"})
+_GIVEN = frozenset({"inline", "copies", "quick_bytes", "captured", "fresh", "cycle", "wide"})
 #: How long the calls of a turn take together, and for how many turns operations on 64 bits are timed.
 _TURN_SECONDS, _TURNS = 4e-3, 5
 #: The part of the time for operations on 64 bits, which are not measured in less than so many seconds.

@@ -20,14 +20,20 @@ from ..files import kept_folder, read_json, write_atomically
 class Constants:
     """How long a kind of device takes for what programs consist of.
 
-    All are in nanoseconds, and of numbers of 32 bits, but for `inline`, `quick_bytes`, `captured`, `fresh`
-    and `wide`.
+    All are in nanoseconds, and of numbers of 32 bits, but for `inline`, `copies`, `quick_bytes`, `captured`,
+    `fresh` and `wide`.
 
     Attributes:
         call: a call of a compiled program, to its end.
         result: an array that a program returns.
         handover: beside a call, what it takes to hand the program to another thread and to hear from it.
         inline: programs of fewer floating-point operations than that are not handed over.
+        woken: to have other threads join, once in a call, for kernels that are divided among them or that run
+            side by side.
+        divided: to divide a kernel among threads, beside that.
+        scheduled: a step of a loop with so many kernels that they are scheduled by what they wait for.
+        shared: a step in which they are shared out to other threads, beside that.
+        copies: at more places than that a kernel does not compute a value, but reads it; no limit if zero.
         kernel: to start a kernel: a loop over the entries of an array, a product, a reduction.
         step: a step of a loop, beside the kernels in it.
         quick_step: a step of a loop that is one kernel by itself, as all is that it does.
@@ -68,6 +74,11 @@ class Constants:
     result: float
     handover: float
     inline: float
+    woken: float
+    divided: float
+    scheduled: float
+    shared: float
+    copies: float
     kernel: float
     step: float
     quick_step: float

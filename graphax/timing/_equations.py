@@ -19,12 +19,14 @@ class Work(NamedTuple):
         operations: how many floating-point operations it is, elementary functions aside.
         bytes: how many bytes are read and written.
         kernels: how many kernels are started.
+        woken: how often it is likely to have other threads join.
     """
 
     nanoseconds: float = 0.0
     operations: float = 0.0
     bytes: float = 0.0
     kernels: float = 0.0
+    woken: float = 0.0
 
     def plus(self, other: Work) -> Work:
         """Both, one after the other."""
@@ -108,8 +110,18 @@ def fused(equation: Equation, constants: Constants) -> float:
 
 def operations(equation: Equation) -> int:
     """How many floating-point operations an equation is that is fused."""
-    counted = equation.name in _COUNTED
+    counted = equation.name in _COUNTED or _is_converted(equation)
     return equation.size * _operations(equation) if counted else 0
+
+
+def functions(equation: Equation) -> int:
+    """How many elementary functions an equation is that is fused."""
+    return equation.size if equation.name in _FUNCTIONS else 0
+
+
+def _is_converted(equation: Equation) -> bool:
+    """Whether numbers become others of another type."""
+    return equation.name == "convert_element_type" and equation.inputs[0].dtype != equation.outputs[0].dtype
 
 
 def _operations(equation: Equation) -> int:

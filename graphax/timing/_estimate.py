@@ -14,8 +14,6 @@ from .._trace import scan_counts
 from ._constants import Constants, constants_for
 from ._equations import (
     CHOSEN,
-    EXPENSIVE,
-    RENAMED,
     Work,
     entries_read,
     fused,
@@ -26,9 +24,11 @@ from ._equations import (
     written,
 )
 from ._flat import Equation, Flat, Value, flat, programs_in
+from ._fusion import Fusion, fuses
+from ._threads import bytes_passed, chance_of_division, chances_of_sharing
 
-#: How many steps a loop takes of which that is not known.
-_STEPS = 10
+#: How many steps a loop takes of which that is not known, and how many kernels count them, and copy.
+_STEPS, _COUNTING = 10, 3
 
 
 def estimated_seconds(program: Any, constants: Constants | None = None) -> float:
@@ -52,12 +52,30 @@ def estimated_seconds(program: Any, constants: Constants | None = None) -> float
         >>> by_rows, by_columns = (jax.make_jaxpr(mode(f))(x) for mode in (jax.jacrev, jax.jacfwd))
         >>> estimated_seconds(by_rows) < estimated_seconds(by_columns)
     """
+    return estimate_of(program, constants).seconds
+
+
+class Estimated(NamedTuple):
+    """What is estimated of a program.
+
+    Attributes:
+        seconds: how long a call takes, to its end.
+        waiting: the part of it for which it waits for other threads to join.
+    """
+
+    seconds: float
+    waiting: float
+
+
+def estimate_of(program: Any, constants: Constants | None = None) -> Estimated:
+    """As :func:`estimated_seconds`, and how long the program waits."""
     constants = constants or constants_for()
     found = flat(program)
     work = _work(found, constants)
     time = constants.call + len(found.outputs) * constants.result + work.nanoseconds
     time += constants.handover * _chance(work.operations, constants.inline)
-    return time * 1e-9
+    waiting = constants.woken * min(1.0, work.woken)
+    return Estimated((time + waiting) * 1e-9, waiting * 1e-9)
 
 
 def _chance(operations: float, inline: float) -> float:
@@ -82,98 +100,90 @@ def seconds_by_line(program: Any, constants: Constants | None = None) -> dict[st
     """
     constants = constants or constants_for()
     found: collections.defaultdict[str, float] = collections.defaultdict(float)
-    for equation, work in _kernels_of(flat(program), constants):
+    whole = flat(program)
+    for equation, work in _kernels_of(whole, _Kernels(whole, constants), constants):
         line = source_info_util.summarize(equation.source_info) if equation.source_info else ""
         found[line] += work.nanoseconds * 1e-9
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 def _work(program: Flat, constants: Constants) -> Work:
-    return functools.reduce(Work.plus, (work for _, work in _kernels_of(program, constants)), Work())
+    kernels = _Kernels(program, constants)
+    shared = Work(woken=chances_of_sharing(program, kernels.fusion)[1] if constants.woken else 0.0)
+    return functools.reduce(Work.plus, (work for _, work in _kernels_of(program, kernels, constants)), shared)
 
 
-def _kernels_of(program: Flat, constants: Constants) -> Iterator[tuple[Equation, Work]]:
+def _kernels_of(program: Flat, kernels: _Kernels, constants: Constants) -> Iterator[tuple[Equation, Work]]:
     """The kernels of a program, each by the last of its equations, and what they take."""
-    kernels, one = _Kernels(program, constants), Work(kernels=1)
-    for value in kernels.written:
-        work = Work(constants.kernel).plus(written([value], constants)).plus(kernels.of_written(value))
-        yield kernels.maker(value), work.plus(one)
+    one = Work(kernels=1)
+    for value in kernels.fusion.written:
+        yield kernels.maker(value), kernels.of_written(value).plus(one)
     for equation in program.equations:
         if not is_fused(equation):
             work = of_kernel(equation, constants).plus(one)
-            yield equation, work.plus(kernels.of_read(equation.inputs)) if _fuses(equation) else work
-
-
-def _fuses(equation: Equation) -> bool:
-    """Whether a kernel computes what it reads by itself."""
-    return equation.name.startswith(("reduce_", "arg"))
+            yield equation, work.plus(kernels.of_read(equation)) if fuses(equation) else work
 
 
 class _Kernels:
-    """Which results of fused operations are written, and what is computed anew by every kernel.
+    """What the kernels of a program compute, and what every one of them computes anew.
 
     Attributes:
-        written: those that a kernel reads which does not fuse, and the results of the program; expensive ones
-            also if several kernels read them, or one reads them repeatedly.
+        fusion: what is fused.
     """
 
     def __init__(self, program: Flat, constants: Constants) -> None:
         self._constants = constants
+        self.fusion = Fusion(program, constants)
         self._maker = {
             id(value): equation
             for equation in program.equations
             if is_fused(equation)
             for value in equation.outputs
         }
-        self.written = self._find_written(program)
-        self._stops = set(map(id, self.written))
+        self._stops: set[int] = set()
         entries = {"alone": constants.entry, "reduced": constants.inner, "branched": constants.branched}
         self._prices = {place: _Prices(replace(constants, entry=each)) for place, each in entries.items()}
         self._left = _LOOKS * len(program.equations) + 1000
-
-    def _find_written(self, program: Flat) -> list[Value]:
-        readers: dict[int, int] = {}
-        wanted = set(map(id, program.outputs))
-        for equation in program.equations:
-            repeats = equation.name == "broadcast_in_dim" and equation.size > equation.inputs[0].size
-            for value in set(equation.inputs):
-                readers[id(value)] = readers.get(id(value), 0) + (2 if repeats else 1)
-                if not is_fused(equation) and not _fuses(equation):
-                    wanted.add(id(value))
-        found: list[Value] = []
-        for equation in reversed(program.equations):
-            if not is_fused(equation):
-                continue
-            for value in equation.outputs:
-                if id(value) in wanted and equation.name in RENAMED:
-                    wanted.add(id(equation.inputs[0]))
-                elif id(value) in wanted or (equation.name in EXPENSIVE and readers.get(id(value), 0) > 1):
-                    found.append(value)
-        return found
 
     def maker(self, value: Value) -> Equation:
         """The equation whose result a value is that is written."""
         return self._maker[id(value)]
 
     def of_written(self, value: Value) -> Work:
-        """What the kernel computes that writes a value."""
-        return self._computed([_Made(self._maker[id(value)], value.size, self._prices["alone"], set())])
+        """What the kernel takes that writes a value."""
+        made = _Made(self._maker[id(value)], value.size, self._prices["alone"], set())
+        own = Work(self._constants.kernel).plus(written([value], self._constants))
+        return own.plus(self._computed(id(value), [made], value.size * value.itemsize))
 
-    def of_read(self, values: Sequence[Value]) -> Work:
+    def of_read(self, equation: Equation) -> Work:
         """What a kernel reads, and computes, that reduces values."""
-        makers = {id(maker): (maker, value.size) for value in values if (maker := self._fused_maker(value))}
-        beside = set(makers)
         prices = self._prices["reduced"]
-        work = self._computed([_Made(maker, size, prices, beside) for maker, size in makers.values()])
-        stored = sum(value.size * value.itemsize for value in values if self._fused_maker(value) is None)
-        return work.plus(Work(bytes=stored))
+        stops = self._stops | self.fusion.reads[id(equation)]
+        made: dict[int, tuple[Equation, int]] = {}
+        stored = 0
+        for value in equation.inputs:
+            maker = self._fused_maker(value, stops)
+            if maker is None:
+                stored += value.size * value.itemsize
+            else:
+                made[id(maker)] = maker, value.size
+        beside = set(made)
+        ahead = [_Made(maker, size, prices, beside) for maker, size in made.values()]
+        return self._computed(id(equation), ahead, stored).plus(Work(bytes=stored))
 
-    def _fused_maker(self, value: Value) -> Equation | None:
+    def _fused_maker(self, value: Value, stops: set[int]) -> Equation | None:
         """What makes a value that is not written."""
-        return None if id(value) in self._stops else self._maker.get(id(value))
+        return None if id(value) in stops else self._maker.get(id(value))
 
-    def _computed(self, ahead: list[_Made]) -> Work:
-        """What equations take within a kernel, and those that make what they read."""
+    def _computed(self, kernel: int, ahead: list[_Made], passed: int) -> Work:
+        """What equations take within a kernel, and those that make what they read.
+
+        Args:
+            kernel: its key in the fusion.
+            ahead: the last equations.
+            passed: bytes that it reads and writes besides.
+        """
+        stops = self._stops | self.fusion.reads[kernel]
         time = total = 0.0
         counted = {id(made.equation): made.equation for made in ahead}
         while ahead:
@@ -183,7 +193,7 @@ class _Kernels:
             if equation.name in CHOSEN:
                 prices, beside = self._prices["branched"], set()
             for operand in equation.inputs:
-                maker = self._fused_maker(operand)
+                maker = self._fused_maker(operand, stops)
                 if maker is None:
                     total += operand.size * operand.itemsize
                 elif id(maker) not in beside:
@@ -193,8 +203,21 @@ class _Kernels:
                     beside = set()
             self._left -= 1
             if self._left < 0:  # from here on everything counts once
+                stops.update(id(value) for value in equation.outputs)
                 self._stops.update(id(value) for value in equation.outputs)
-        return Work(time, sum(map(operations, counted.values())), total)
+        outside = [
+            (operand, equation)
+            for equation in counted.values()
+            for operand in equation.inputs
+            if not operand.known and self._fused_maker(operand, stops) is None
+        ]
+        divided = chance_of_division(counted.values(), passed + bytes_passed(outside))
+        return Work(
+            time + divided * self._constants.divided,
+            sum(map(operations, counted.values())),
+            total,
+            woken=divided,
+        )
 
 
 class _Made(NamedTuple):
@@ -235,19 +258,25 @@ _LOOKS = 10
 
 
 def _scan(equation: Equation, constants: Constants) -> Work:
-    body, _ = equation.body
+    body, needed = equation.body
     _, carried = scan_counts(dict(equation.params))
     stacked = written(equation.outputs[carried:], constants)
-    steps = _repeated(equation.params["length"], [body], constants)
+    made = {id(value) for one in body.equations for value in one.outputs}
+    # A kernel puts every result in its place, which is the one that makes it.
+    given = sum(id(value) not in made for value in body.outputs[sum(needed[:carried]) :])
+    steps = _repeated(equation, equation.params["length"], [body], constants, given)
     return steps._replace(nanoseconds=steps.nanoseconds + stacked.nanoseconds)
 
 
 def _while(equation: Equation, constants: Constants) -> Work:
-    return _repeated(_STEPS, [flat(program) for program in programs_in(equation.params)], constants)
+    programs = [flat(program) for program in programs_in(equation.params)]
+    return _repeated(equation, _STEPS, programs, constants)
 
 
-def _repeated(length: int, programs: Sequence[Flat], constants: Constants) -> Work:
-    """What a loop takes."""
+def _repeated(
+    loop: Equation, length: int, programs: Sequence[Flat], constants: Constants, besides: int = 0
+) -> Work:
+    """What a loop takes, whose steps have so many kernels besides."""
 
     def step(each: float, constants: Constants) -> Work:
         return functools.reduce(Work.plus, (_work(program, constants) for program in programs), Work(each))
@@ -255,6 +284,11 @@ def _repeated(length: int, programs: Sequence[Flat], constants: Constants) -> Wo
     once = step(constants.step, constants)
     if once.bytes <= constants.quick_bytes:
         once = step(constants.quick_step, replace(constants, kernel=0.0))
+    elif constants.scheduled:
+        body, around = programs[-1], (*loop.inputs, *loop.outputs)
+        fusion = Fusion(body, constants)
+        scheduled, shared = chances_of_sharing(body, fusion, around, besides + _COUNTING)
+        once = once.plus(Work(scheduled * constants.scheduled + shared * constants.shared, woken=shared))
     if once.kernels < constants.captured:
         once = once.plus(Work(constants.launched))
     return once._replace(nanoseconds=constants.kernel + length * once.nanoseconds)

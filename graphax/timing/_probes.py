@@ -33,6 +33,11 @@ def probes() -> Iterator[Probe]:
         yield Probe(_products(length), (_drawn(size, size), _drawn(size)))
         yield Probe(_products(length), (_drawn(size, size), _drawn(size, size)))
     yield Probe(_branching(40), (_drawn(8, 8), _drawn(8)))
+    for size in (40, 45):  # too little to be divided among threads, and enough
+        yield Probe(_polynomial(8), (_drawn(size, 50),))
+    for count in (6, 20):  # few kernels that are ready at the same time, and many
+        yield Probe(_side_by_side(count), (_drawn(200),))
+        yield Probe(_steps(200, lambda x: x * 0.9 + 0.1, stacked=count), (_drawn(400),))
     yield Probe(lambda x: sum(jnp.pad(x, ((0, 0), (k, 9 - k))) for k in range(10)), (_drawn(2000, 4),))
     yield Probe(lambda x: jnp.concatenate([x * k for k in range(5)], 1), (_drawn(5000, 4),))
     yield Probe(_joined, (_drawn(10_000, 4),))
@@ -155,8 +160,20 @@ def _reversals(x: jax.Array) -> jax.Array:
     return (rows.T * 2).reshape(-1, 10)[::-1].T + 1
 
 
-def _steps(length: int, step: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda x: lax.scan(lambda x, _: (step(x), x[0]), x, None, length)
+def _side_by_side(count: int) -> Callable[..., Any]:
+    def fun(x: jax.Array) -> jax.Array:
+        start = jnp.tanh(x)
+        return sum((jnp.dot(start * k, start + k) for k in range(count)), start)
+
+    return fun
+
+
+def _steps(length: int, step: Callable[..., Any], stacked: int = 0) -> Callable[..., Any]:
+    def carried(x: jax.Array, _: None) -> tuple[jax.Array, list[jax.Array]]:
+        x = step(x)
+        return x, [x[0], *(x * k for k in range(stacked))]
+
+    return lambda x: lax.scan(carried, x, None, length)
 
 
 def _several_products(x: jax.Array) -> jax.Array:
