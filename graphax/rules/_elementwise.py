@@ -307,6 +307,9 @@ class _Walk(NamedTuple):
             return _negated(first)
         if name == "select_n":
             return self._selected(equation, tangents)
+        if name in ("add", "add_any", "sub") and len(moving) == 1:
+            # The sum is linear, so what carries no tangent is zero: that of an operand that does not move.
+            return first if tangents[0] is not None or name != "sub" else _negated(first)
         if name in ("add", "add_any", "sub") and len(moving) == 2:
             second = _negated(moving[1]) if name == "sub" else moving[1]
             if first.keys().isdisjoint(second):
