@@ -99,15 +99,21 @@ def jacobians_by_arrays(
 
 
 def jacobians_without_matrices(
-    numbering: Numbering, num_outputs: int, values: Sequence[Any], *, forward: bool = False
+    numbering: Numbering,
+    num_outputs: int,
+    values: Sequence[Any],
+    order: str = "auto",
+    *,
+    forward: bool = False,
 ) -> tuple[list[Any], Blocks]:
-    """As :func:`graphax._accumulate.jacobians_of` in the default order, with rows pulled back or columns
-    pushed forward through equations where that is better: then all of the program goes in that direction.
+    """As :func:`graphax._accumulate.jacobians_of`, with rows pulled back or columns pushed forward through
+    equations where that is better: then all of the program goes in that direction, in whatever order.
 
     Args:
         numbering: the numbered program.
         num_outputs: how many of its outputs are differentiated.
         values: its arguments.
+        order: the name of an order.
         forward: that columns are to be pushed, however many they are.
     """
     outputs = _differentiated(numbering, num_outputs)
@@ -154,7 +160,7 @@ def jacobians_without_matrices(
     for one in reversed(every):
         edges = _pulled(numbering, nodes, edges, one, holes(), arrived)
     # What is left is no graph whose orders are remembered.
-    order = ("reverse" if backward else "forward") if every or pushed else "auto"
+    order = ("reverse" if backward else "forward") if every or pushed else order
     return accumulated(numbering, num_outputs, results, edges, order)
 
 

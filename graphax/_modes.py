@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,9 +24,11 @@ from .rules import Blocks, has_no_poles
 from .timing import Flat, constants_for, estimated_seconds, flat
 
 # A mode is taken where it is so much faster; estimates are no better than that.
-_MARGIN = 0.7
+_MARGIN = 0.8
 # Columns are pushed through all loops where that takes no more than so much of the time.
 _MARGIN_OF_LOOPS = 0.8
+# Other orders are tried for no more equations than that, where waiting takes such a part of the time.
+_SHORT, _MUCH = 150, 0.15
 # A tangent takes no less than so many times what the function takes in additions and multiplications.
 _AT_LEAST = 0.8
 # What it takes to start, and what is in proportion to entries.
@@ -36,6 +37,8 @@ _OF_ENTRIES = (
     "byte fresh_byte entry inner branched division function moved chosen reduced sum cumulated gathered "
     "scattered multiply convolved factored fourier sorted"
 ).split()
+# What a function takes for the sake of other threads, which a mode need not.
+_OF_THREADS = "woken divided scheduled shared".split()
 
 _Found = tuple[list[Any], Sequence[Sequence[Any]]]
 
@@ -65,7 +68,9 @@ def jacobians_by_estimate(
     faster, or by one of JAX's modes if that is.
 
     Others than the first are looked at where the Jacobian is traced to be compiled, and modes where they are
-    candidates and give the same; see :func:`jacobians_by_mode`.
+    candidates and give the same; see :func:`jacobians_by_mode`. So are other orders of a short elimination
+    that waits for other threads for long: whether it does is seen from the program that comes out, not from
+    its products and sums.
 
     Returns:
         what was taken, ``"auto"`` or the name of the mode, why, and what it gives.
@@ -76,21 +81,19 @@ def jacobians_by_estimate(
         reason = _why_not(numbering, num_outputs, values)
         why = f"JAX's modes may give something else: {reason}."
     else:
-        reason = why = "JAX's modes are no candidates."
+        reason = why = _NO_CANDIDATES
     either = _has_loops(numbering) and not goes_forward(numbering, num_outputs)
-    if reason is not None and not either:
+    short = reason in (_POLES, _NO_CANDIDATES) and len(numbering.program.equations) <= _SHORT
+    if reason is not None and not (either or short):
         return "auto", why, jacobians_without_matrices(numbering, num_outputs, values)
-
-    def eliminated(*values: Any, forward: bool = False) -> _Found:
-        results, blocks = jacobians_without_matrices(numbering, num_outputs, values, forward=forward)
-        return results, _arrays(numbering, blocks)
-
-    modes = _modes(numbering, num_outputs)
-    way, value = Staged.of(eliminated, *values), flat(numbering.program)
+    modes, way = _modes(numbering, num_outputs), _eliminated(numbering, num_outputs, values)
+    if reason is not None and not either:
+        return "auto", why, way.run()
+    value = flat(numbering.program)
     if either:
         longest = _MARGIN_OF_LOOPS * way.seconds
         if _least_seconds("jacfwd", value, modes["jacfwd"]) < longest:
-            pushed = Staged.of(functools.partial(eliminated, forward=True), *values)
+            pushed = _staged(numbering, num_outputs, values, forward=True)
             way = pushed if pushed.seconds < longest else way
     if reason is not None:
         return "auto", why, way.run()
@@ -102,6 +105,25 @@ def jacobians_by_estimate(
                 if mode.seconds < longest:
                     best, way, longest = name, mode, mode.seconds
     return best, "It is estimated to be the fastest.", way.run()
+
+
+def _staged(numbering: Numbering, num_outputs: int, values: Sequence[Any], **options: Any) -> Staged:
+    """Elimination, traced aside; options are those of ``jacobians_without_matrices``."""
+
+    def eliminated(*values: Any) -> _Found:
+        results, blocks = jacobians_without_matrices(numbering, num_outputs, values, **options)
+        return results, _arrays(numbering, blocks)
+
+    return Staged.of(eliminated, *values)
+
+
+def _eliminated(numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> Staged:
+    """Elimination, traced aside, in the default order or the classical one that waits less for threads."""
+    best = _staged(numbering, num_outputs, values)
+    if len(numbering.program.equations) > _SHORT or best.estimate.waiting < _MUCH * best.estimate.seconds:
+        return best
+    others = [_staged(numbering, num_outputs, values, order=order) for order in ("reverse", "forward")]
+    return min([best, *others], key=lambda way: way.estimate.seconds)
 
 
 def jacobians_by_mode(name: str, numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> _Found:
@@ -142,7 +164,7 @@ def _least_seconds(name: str, value: Flat, count: int) -> float:
         light = constants.entry if each in ("function", "division") else getattr(constants, each)
         more[each] = getattr(constants, each) + _AT_LEAST * count * light
     less = {each: getattr(constants, each) / (1 + count) for each in ("inline", "quick_bytes", "fresh")}
-    return estimated_seconds(value, replace(constants, **more, **less))
+    return estimated_seconds(value, replace(constants, **more, **less, **dict.fromkeys(_OF_THREADS, 0.0)))
 
 
 def _why_not(numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> str | None:
@@ -159,8 +181,12 @@ def _why_not(numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> s
     if any(_has_rule_of_its_own(equation) for equation in program.equations):
         return "a function inside has a backward rule of its own"
     if not has_no_poles(replace(program, outputs=outputs), numbering.active):
-        return "a derivative inside need not be finite, and JAX's mode multiplies it by zeros"
+        return _POLES
     return None
+
+
+_NO_CANDIDATES = "JAX's modes are no candidates."
+_POLES = "a derivative inside need not be finite, and JAX's mode multiplies it by zeros"
 
 
 def _has_rule_of_its_own(equation: Equation) -> bool:

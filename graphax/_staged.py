@@ -11,7 +11,7 @@ from typing import Any
 import jax
 from jax.extend import core
 
-from .timing import estimated_seconds
+from .timing import Estimated, estimate_of
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,14 @@ class Staged:
         return cls(program, jax.tree.leaves(args), *found[0])
 
     @cached_property
+    def estimate(self) -> Estimated:
+        """How long it is estimated to take, and to wait."""
+        return estimate_of(self.program)
+
+    @property
     def seconds(self) -> float:
         """How long it is estimated to take."""
-        return estimated_seconds(self.program)
+        return self.estimate.seconds
 
     @property
     def outline(self) -> Any:
