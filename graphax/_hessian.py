@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
+import numpy as np
+from jax.core import Tracer
 
-from ._arguments import Argnums, check_callable, order_may_come_second
+from ._application import Application
+from ._arguments import Argnums, argument_positions, check_callable, order_may_come_second
 from ._gradient import expressible_gradient
 from ._jacobian import with_value, without_value
+from ._staged import Staged
+from ._trace import with_moving
+from ._tuned import NoWay, Trial
 from ._ways import Options, UseKernel, check_kernel
-from .choose import OrderLike
+from .choose import OrderLike, are_left_open, is_candidate
+from .rules import Inexpressible, has_no_poles
 
 
 @order_may_come_second
@@ -64,4 +72,72 @@ def hessian_of(
     plain = argnums if not isinstance(argnums, Iterable) else tuple(argnums)
     for_jax = jax.jacrev(fun, plain, has_aux, holomorphic)
     evaluate = with_value(of_gradient, argnums, order, options, for_jax)
+    if are_left_open(order, options.body_order) and _is_plain(options) and is_candidate("modes"):
+        evaluate = _quicker(evaluate, fun, plain, options)
     return functools.wraps(fun)(without_value(evaluate, has_aux))
+
+
+# JAX's forward mode, twice, is looked at for so few arguments, and where the Hessian takes longer than that
+# otherwise; it is taken where it is so much faster.
+_FEW, _LONG, _MARGIN = 8, 60e-6, 0.8
+
+
+def _is_plain(options: Options) -> bool:
+    """Whether a Hessian is asked for, and nothing else."""
+    asked = options.has_aux or options.holomorphic or options.sparse or options.trial is not None
+    return not asked and options.kernel is not True
+
+
+def _quicker(
+    pulled: Callable[..., Any], fun: Callable[..., Any], argnums: Argnums, options: Options
+) -> Callable[..., Any]:
+    """The Hessian from a gradient that was pulled back, or by JAX's forward mode, twice, if that is faster.
+
+    What is pulled back through a loop goes through it twice, and keeps in arrays what every step leaves for
+    the way back; both are differentiated again. Where the arguments are a few numbers, it may take less to
+    push them forward, and again. Both are traced aside and estimated, where the Hessian is compiled.
+
+    Args:
+        pulled: the value and the Hessian, as :func:`with_value` gives them.
+        fun, argnums, options: as for :func:`hessian_of`.
+    """
+    forward = options._replace(trial=Trial("jacfwd"))
+    pushed = with_value(jax.jacfwd(fun, argnums), argnums, "auto", forward)
+
+    def evaluate(*args: Any, **kwargs: Any) -> Any:
+        leaves, tree = jax.tree.flatten((args, kwargs))
+        arrays = [leaf for leaf in leaves if isinstance(leaf, jax.Array)]
+        if not any(isinstance(array, Tracer) for array in arrays) or _count(args, argnums) > _FEW:
+            return pulled(*args, **kwargs)
+
+        def staged(found: Callable[..., Any]) -> Staged:
+            def of_arrays(*values: Any) -> Any:
+                moving = [isinstance(leaf, jax.Array) for leaf in leaves]
+                given, named = tree.unflatten(with_moving(leaves, moving, values))
+                return found(*given, **named)
+
+            return Staged.of(of_arrays, *arrays)
+
+        best = staged(pulled)
+        loops = any(equation.primitive.name == "scan" for equation in best.program.jaxpr.eqns)
+        if loops and best.seconds > _LONG:
+            with contextlib.suppress(NoWay, Inexpressible, TypeError):  # where there is no such mode
+                if _has_no_poles(fun, argnums, args, kwargs):
+                    other = staged(pushed)
+                    if other.seconds < _MARGIN * best.seconds:
+                        best = other
+        return best.run()
+
+    return evaluate
+
+
+def _has_no_poles(fun: Callable[..., Any], argnums: Argnums, args: Sequence[Any], kwargs: Any) -> bool:
+    """Whether the derivatives of a function are finite wherever the zeros of a tangent meet them."""
+    numbering = Application.of(fun, argnums, False, False, args, kwargs).trace().numbering
+    return has_no_poles(numbering.program, numbering.active)
+
+
+def _count(args: Sequence[Any], argnums: Argnums) -> int:
+    """How many numbers are differentiated."""
+    places, _ = argument_positions(argnums, len(args))
+    return sum(np.size(leaf) for at in places for leaf in jax.tree.leaves(args[at]))
