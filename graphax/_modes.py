@@ -24,10 +24,10 @@ from .rules import Blocks, has_no_poles
 from .timing import Flat, constants_for, estimated_seconds, flat
 
 # A mode is taken where it is so much faster; estimates are no better than that.
-_MARGIN = 0.8
+_MARGIN = 0.7
 # Columns are pushed through all loops where that takes no more than so much of the time.
 _MARGIN_OF_LOOPS = 0.8
-# Other orders are tried for no more equations than that, where waiting takes such a part of the time.
+# Other orders are tried for no more equations than that, without loops, where waiting takes such a part.
 _SHORT, _MUCH = 150, 0.15
 # A tangent takes no less than so many times what the function takes in additions and multiplications.
 _AT_LEAST = 0.8
@@ -38,7 +38,7 @@ _OF_ENTRIES = (
     "scattered multiply convolved factored fourier sorted"
 ).split()
 # What a function takes for the sake of other threads, which a mode need not.
-_OF_THREADS = "woken divided scheduled shared".split()
+_OF_THREADS = ("woken", "divided")
 
 _Found = tuple[list[Any], Sequence[Sequence[Any]]]
 
@@ -83,7 +83,7 @@ def jacobians_by_estimate(
     else:
         reason = why = _NO_CANDIDATES
     either = _has_loops(numbering) and not goes_forward(numbering, num_outputs)
-    short = reason in (_POLES, _NO_CANDIDATES) and len(numbering.program.equations) <= _SHORT
+    short = reason in (_POLES, _NO_CANDIDATES) and _is_short(numbering)
     if reason is not None and not (either or short):
         return "auto", why, jacobians_without_matrices(numbering, num_outputs, values)
     modes, way = _modes(numbering, num_outputs), _eliminated(numbering, num_outputs, values)
@@ -120,7 +120,7 @@ def _staged(numbering: Numbering, num_outputs: int, values: Sequence[Any], **opt
 def _eliminated(numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> Staged:
     """Elimination, traced aside, in the default order or the classical one that waits less for threads."""
     best = _staged(numbering, num_outputs, values)
-    if len(numbering.program.equations) > _SHORT or best.estimate.waiting < _MUCH * best.estimate.seconds:
+    if not _is_short(numbering) or best.estimate.waiting < _MUCH * best.estimate.seconds:
         return best
     others = [_staged(numbering, num_outputs, values, order=order) for order in ("reverse", "forward")]
     return min([best, *others], key=lambda way: way.estimate.seconds)
@@ -197,6 +197,11 @@ def _has_rule_of_its_own(equation: Equation) -> bool:
 
 
 _CUSTOM_VJP = ("custom_vjp_call", "custom_vjp_call_jaxpr")
+
+
+def _is_short(numbering: Numbering) -> bool:
+    """Whether other orders are tried if need be."""
+    return len(numbering.program.equations) <= _SHORT and not _has_loops(numbering)
 
 
 def _has_loops(numbering: Numbering) -> bool:
