@@ -153,3 +153,38 @@ def survival_curve(hazard):
 def babylonian_roots(x):
     """Numerical analysis: square roots by ten iterations in a fori_loop."""
     return lax.fori_loop(0, 10, lambda _, y: 0.5 * (y + x / y), jnp.ones(10))
+
+
+@recurrences.case(np.array([1.0, 0.5, 0.8, 0.4]), 1 + 0.3 * _rng.normal(size=(40, 2)), kind="hessian")
+def population_fit(rates, counts):
+    """Ecology: squared residuals of predators and prey, forty steps of Heun's method, by four rates."""
+
+    def change(u):
+        growth, losses, decay, gains = rates
+        return jnp.stack([growth * u[0] - losses * u[0] * u[1], gains * u[0] * u[1] - decay * u[1]])
+
+    def step(u, _):
+        slope = change(u)
+        return u + 0.05 * (slope + change(u + 0.1 * slope)), u
+
+    found = lax.scan(step, jnp.array([1.0, 0.5]), None, len(counts))[1]
+    return jnp.sum((found - counts) ** 2)
+
+
+@recurrences.case(
+    np.array([0.05, 0.1, 2.0, 0.2, 5.0, 0.3]),
+    _rng.normal(size=50),
+    3.6 + 0.1 * _rng.normal(size=50),
+    kind="hessian",
+)
+def battery_circuit(parts, current, voltage):
+    """Batteries: squared residuals of a circuit with two capacitors, fifty steps, by its six parts."""
+    ohmic, first, fast, second, slow, slope = parts
+    resistance, capacity = jnp.stack([first, second]), jnp.stack([fast, slow])
+
+    def step(held, i):
+        held = held + 0.1 * (i / capacity - held / (resistance * capacity))
+        return held, 3.7 - slope * jnp.tanh(held[0]) - held.sum() - ohmic * i
+
+    found = lax.scan(step, jnp.zeros(2), current)[1]
+    return jnp.sum((found - voltage) ** 2)

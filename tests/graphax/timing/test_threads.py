@@ -135,7 +135,7 @@ def test_operations_are_counted_as_compilers_count_them():
 
     found = program(fun, (60,))
     compiled = jax.jit(fun).lower(jax.ShapeDtypeStruct((60,), "float32")).compile()
-    flops = compiled.cost_analysis()["flops"]
+    flops = (compiled.cost_analysis() or {})["flops"]
     assert work_of(found, CPU).operations == pytest.approx(flops, rel=0.3)
 
 
