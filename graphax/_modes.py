@@ -20,7 +20,7 @@ from ._staged import Staged
 from ._trace import Equation, holds, is_split, varying_axes
 from ._tuned import NoWay
 from .choose import OrderLike, are_left_open, is_candidate
-from .rules import Blocks, has_no_poles
+from .rules import Blocks, has_no_poles, real_type
 from .timing import Flat, constants_for, estimated_seconds, flat
 
 # A mode is taken where it is so much faster; estimates are no better than that.
@@ -236,7 +236,14 @@ def _by_mode(name: str, numbering: Numbering, num_outputs: int) -> Callable[...,
 
 
 def _arrays(numbering: Numbering, blocks: Blocks) -> list[list[Any]]:
-    dtypes = [numbering.program.inputs[at].aval.dtype for at in numbering.wrt]
+    """The blocks as arrays, between real views, in a type that neither results nor arguments exceed."""
+
+    def dense(block: Any, output: Any, at: int) -> Any:
+        types = output.aval.dtype, numbering.program.inputs[at].aval.dtype
+        return block and block.todense(real_type(jax.numpy.promote_types(*types)))
+
+    rows = zip(numbering.program.outputs, blocks, strict=False)
     return [
-        [block and block.todense(dtype) for block, dtype in zip(row, dtypes, strict=True)] for row in blocks
+        [dense(block, output, at) for block, at in zip(row, numbering.wrt, strict=True)]
+        for output, row in rows
     ]

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from oracle import assert_same_jacobian, together
 
 import graphax
 from graphax import _modes
@@ -132,3 +133,17 @@ def test_what_is_missing_in_data_is_left_out(closed, monkeypatch):
     for of in (fun, lambda *args: jnp.sum(fun(*args))):
         found = jax.jit(graphax.jacve(of, kernel=False))(*args)
         np.testing.assert_allclose(found, jax.jacfwd(of)(*args), rtol=1e-12)
+
+
+def test_complex_values_and_several_dtypes_go_through_loops():
+    def powers(z):
+        return lax.scan(lambda c, _: (jnp.tanh(c) * z, c), z, None, 3)
+
+    def sizes(x):
+        last, passed = powers(x * (1 + 0.5j))
+        return jnp.abs(last), jnp.abs(passed).astype(jnp.float32)
+
+    x, z = jnp.linspace(0.1, 1.0, 3), jnp.array([1 + 1j, 0.5, 2 - 1j])
+    for fun, at, options in ((sizes, x, {}), (powers, z, {"holomorphic": True})):
+        ours, theirs = graphax.jacve(fun, kernel=False, **options), jax.jacrev(fun, **options)
+        assert_same_jacobian(*together(ours, theirs)(at))
