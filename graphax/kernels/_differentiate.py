@@ -206,7 +206,8 @@ def _plain(
         block = rows[i][j]
         if block is None:
             block = jax.numpy.zeros((*out.shape, *arg.shape), arg.dtype)
-        arrays.append(block.todense(arg.dtype) if isinstance(block, Block) else block)
+        dense = block.todense(arg.dtype) if isinstance(block, Block) else block
+        arrays.append(jax.numpy.asarray(dense, arg.dtype))
     return arrays
 
 
