@@ -25,7 +25,7 @@ from typing import Any
 import jax
 import numpy as np
 from everyday import Case
-from measure import busy_rounds, geometric_mean, save, seconds_of_calls
+from measure import busy_rounds, geometric_mean, on_cpu, save, seconds_of_calls
 from never_slower import all_cases
 
 import graphax
@@ -88,10 +88,6 @@ def measured(case: Case, traced: dict[str, Any], rounds: int, seconds: float) ->
     for name, busy in busy_rounds(runs, args, 3).items():
         least[name] = max(min(busy), least[name] - queued)
     return {name: least[first[text]] for name, text in same.items()}
-
-
-def on_cpu() -> bool:
-    return jax.devices()[0].platform == "cpu"
 
 
 def _least(fun: Any, args: Sequence[Any], seconds: float) -> float:

@@ -37,11 +37,11 @@ def run_seconds(fun: Function, args: Sequence[Any]) -> float:
 
 def seconds_of_calls(fun: Function, args: Sequence[Any], calls: int) -> float:
     """Seconds a call takes: on a GPU when so many are queued and waited for once."""
-    queued = jax.devices()[0].platform != "cpu"
+    waited_for = on_cpu()
     start = time.perf_counter()
     for _ in range(calls):
         result = fun(*args)
-        if not queued:
+        if waited_for:
             _wait(result)
     _wait(result)
     return (time.perf_counter() - start) / calls
@@ -63,7 +63,7 @@ def calls_for(fun: Function, args: Sequence[Any], seconds: float) -> int:
 
 def busy_rounds(funs: dict[str, Function], args: Sequence[Any], rounds: int) -> dict[str, list[float]]:
     """Seconds of a call in which a GPU is busy, for every function and round; nothing on a CPU."""
-    if jax.devices()[0].platform == "cpu":
+    if on_cpu():
         return {}
     turns = [key for turn in range(rounds) for key in np.random.default_rng(turn).permutation(list(funs))]
 
@@ -83,10 +83,14 @@ def geometric_mean(values: Sequence[float]) -> float:
     return float(np.exp(np.mean(np.log(values))))
 
 
+def on_cpu() -> bool:
+    """Whether the benchmark runs on a CPU."""
+    return jax.devices()[0].platform == "cpu"
+
+
 def device_name() -> str:
     """What the benchmark runs on."""
-    device = jax.devices()[0]
-    return device.device_kind if device.platform != "cpu" else f"CPU, {platform.machine()}"
+    return f"CPU, {platform.machine()}" if on_cpu() else jax.devices()[0].device_kind
 
 
 def save(path: Path, table: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Slices, quick and scatters at places that are known at run time only.
+"""Slices, gathers and scatters at places that are known at run time only.
 
 Dimensions that are taken whole, and batching dimensions, keep their structure; the others are dense.
 """

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from jax import lax
 from jax.extend import core
+from moves import spy_on_moves
 from oracle import assert_same_jacobian, together
 
-from graphax import _matrix_free, _modes, _pushed_columns, hessve, jacve, value_and_jacve
+from graphax import _modes, hessve, jacve, value_and_jacve
 
 RANDOM = np.random.default_rng(3)
 M = RANDOM.normal(size=(6, 6)) / 4 + np.eye(6)
@@ -45,22 +46,8 @@ WHOLE = {
 @pytest.fixture
 def moved(monkeypatch):
     """The names of the primitives through which rows or columns were moved."""
-    names = []
-
-    pulled, pushed = _matrix_free._pulled, _pushed_columns.Incoming.pushed_edges
-
-    def spy_on_rows(numbering, outputs, edges, one, *others):
-        names.append(("_pulled", one.equation.primitive.name))
-        return pulled(numbering, outputs, edges, one, *others)
-
-    def spy_on_columns(incoming, arrays, holes):
-        names.append(("_pushed", incoming.equation.primitive.name))
-        return pushed(incoming, arrays, holes)
-
     monkeypatch.setattr(_modes, "_has_loops", lambda _: False)  # no other direction is tried
-    monkeypatch.setattr(_matrix_free, "_pulled", spy_on_rows)
-    monkeypatch.setattr(_pushed_columns.Incoming, "pushed_edges", spy_on_columns)
-    return names
+    return spy_on_moves(monkeypatch)
 
 
 @pytest.mark.parametrize("name", WHOLE)
