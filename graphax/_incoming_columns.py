@@ -18,16 +18,20 @@ from ._graph import reachable
 from ._numbering import Edge, Numbering
 from ._trace import Equation, Variable, is_complex, is_differentiable, varying_as, with_moving
 from .rules import (
+    AT_LEAST,
+    AT_MOST,
     Call,
     Dependent,
+    KeptZeros,
     State,
+    Ways,
     array_of,
+    kept_zeros,
     of_real_view,
     real_type,
     real_view,
     results_of,
     view_shape,
-    zeros_meet_poles,
 )
 from .sparse import Block, Zeros, dense_block, identity_block, with_holes
 
@@ -118,14 +122,15 @@ class Incoming:
 
         return list(map(stacked, self.wanted))
 
-    @property
-    def keep_zeros(self) -> bool:
-        """Whether what is zero by structure stays zero in a loop: see :func:`zeros_meet_poles`."""
+    def kept_zeros(self) -> KeptZeros | None:
+        """How what is zero by structure stays zero in a loop; None where it may not."""
 
-        def unknown(atom: Variable) -> Dependent:
-            return Dependent.on_nothing(atom.aval.shape, self.count)
+        def unknown(atom: Variable) -> tuple[Dependent, Dependent]:
+            nothing = Dependent.throughout(atom.aval.shape, self.count, False)
+            return nothing, ~nothing
 
-        return any(not zeros_meet_poles(self.equation, self._states(of)) for of in (unknown, self._dependent))
+        ways = (kept_zeros(self.equation, self._states(of)) for of in (unknown, self._dependent))
+        return next((kept for kept in ways if kept is not None), None)
 
     def is_dense(self, atom: Variable) -> bool:
         """Whether the columns of an operand hold most of their entries."""
@@ -136,28 +141,38 @@ class Incoming:
     @cached_property
     def all_reach(self) -> bool:
         """Whether every column reaches some operand."""
-        on = [self._dependent(atom).on.reshape(-1, self.count) for atom in self.wanted]
+        on = [self._dependent(atom)[0].on.reshape(-1, self.count) for atom in self.wanted]
         return bool(np.concatenate(on).any(0).all())
 
-    def _states(self, dependent: Callable[[Variable], Dependent]) -> list[State]:
+    def _states(self, on: Callable[[Variable], tuple[Dependent, Dependent]]) -> list[State]:
         call, states = self.call, []
         finite = call.finite or [False] * len(call.operands)
         for at, atom in enumerate(self.equation.inputs):
-            found = dependent(atom) if call.wanted[at] and isinstance(atom, Variable) else None
-            safe = finite[at] or (found is not None and found.is_full)
-            states.append(State(found, finite[at], safe, not isinstance(call.operands[at], jax.Array)))
+            known, holds = not isinstance(call.operands[at], jax.Array), bool(finite[at])
+            if call.wanted[at] and isinstance(atom, Variable):
+                states.append(State.moving(*on(atom), finite=holds, known=known))
+            else:
+                shape = getattr(atom.aval, "shape", ())
+                states.append(State.resting(shape, self.count, finite=holds, known=known))
         return states
 
-    def _dependent(self, atom: Variable) -> Dependent:
-        """On which columns an operand depends, as the structures of its blocks have it."""
-        strips, rows = [], math.prod(view_shape(atom.aval))
+    def _dependent(self, atom: Variable) -> tuple[Dependent, Dependent]:
+        """On which columns an operand depends at least and at most, as the structures of its blocks say."""
+        rows, least, most = math.prod(view_shape(atom.aval)), [], []
         for source, size in zip(self.inputs, self.sizes, strict=True):
-            block, strip = self._block(self.columns, atom, source), np.zeros((rows, size), bool)
-            if block is not None and not block.has_holes and strip.size <= _LARGE:
+            block = self._block(self.columns, atom, source)
+            unknown = block is not None and (block.has_holes or rows * size > _LARGE)
+            strip = np.zeros((rows, size), bool)
+            if block is not None and not unknown:
                 strip[block.pattern()] = True
-            strips.append(strip)
-        on = np.concatenate(strips, 1).reshape(*view_shape(atom.aval), self.count)
-        return Dependent(np.asarray(on.all(-2)) if is_complex(atom.aval) else on)
+            least.append(strip)
+            most.append(strip | unknown)
+
+        def joined(strips: Sequence[np.ndarray], ways: Ways) -> Dependent:
+            on = np.concatenate(strips, 1).reshape(*view_shape(atom.aval), self.count)
+            return Dependent(np.asarray(ways.reduce(on, -2)) if is_complex(atom.aval) else on)
+
+        return joined(least, AT_LEAST), joined(most, AT_MOST)
 
     def pushed_edges(self, stacks: Sequence[Any], holes: Callable[[], Zeros | None]) -> dict[Edge, Block]:
         """The edges from the inputs to the results that depend on them.
@@ -205,7 +220,7 @@ def blocks_of_columns(
 
 
 def pushed_through(
-    equation: Equation, call: Call, stacks: Sequence[Any]
+    equation: Equation, call: Call, stacks: Sequence[Any], kept: KeptZeros | None = None
 ) -> tuple[Sequence[Any], Sequence[Any]]:
     """The results of an equation and their tangents, from one evaluation.
 
@@ -213,6 +228,7 @@ def pushed_through(
         equation: the equation.
         call: it with its operands.
         stacks: the tangents of the differentiated operands, one for every column.
+        kept: where zeros are put back inside of it.
 
     Returns:
         the results, and their tangents along a first axis; None for those that carry none.
@@ -220,19 +236,22 @@ def pushed_through(
     moving = list(itertools.compress(call.operands, call.wanted))
     carries = [is_differentiable(output.aval) for output in equation.outputs]
 
-    def fun(*moving: Any) -> tuple[list[Any], list[Any]]:
-        results = equation.evaluate(with_moving(call.operands, call.wanted, moving))
-        return list(itertools.compress(results, carries)), results
+    masks = kept.masks if kept else []
 
-    def push(tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    def push(tangents: Sequence[Any], masks: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        def fun(*moving: Any) -> tuple[list[Any], list[Any]]:
+            operands = with_moving(call.operands, call.wanted, moving)
+            results = kept.evaluate(equation, operands, masks) if kept else equation.evaluate(operands)
+            return list(itertools.compress(results, carries)), results
+
         tangents = [varying_as(tangent, value) for tangent, value in zip(tangents, moving, strict=True)]
         _, found, results = jax.jvp(fun, moving, tangents, has_aux=True)
         return results, found
 
     if len(stacks[0]) > 1:
-        results, found = jax.vmap(push, out_axes=(None, 0))(stacks)
+        results, found = jax.vmap(push, out_axes=(None, 0))(stacks, masks)
     else:
-        results, found = push([stack[0] for stack in stacks])
+        results, found = push([stack[0] for stack in stacks], [mask[0] for mask in masks])
         found = [jnp.expand_dims(array, 0) for array in found]
     remaining = iter(found)
     return results, [next(remaining) if carried else None for carried in carries]

@@ -84,9 +84,9 @@ def push(
     incoming = Incoming(numbering, call, equation, edges)
     if not incoming.count:
         return None
-    worth = incoming.count < _FEWER * rows and worth_pushing(call, incoming.count)
+    worth, kept = incoming.count < _FEWER * rows and worth_pushing(call, incoming.count), None
     if not (outright and worth):
-        if not pushable or incoming.count > _FAR_FEWER * rows or not incoming.keep_zeros:
+        if not pushable or incoming.count > _FAR_FEWER * rows or (kept := incoming.kept_zeros()) is None:
             return None
     dynamic = [operand for operand in call.operands if isinstance(operand, jax.Array)]
 
@@ -95,12 +95,12 @@ def push(
         return call.with_operands(with_moving(call.operands, moving, arrays))
 
     def by_columns(arrays: Sequence[Any], columns: Any) -> Any:
-        return pushed_through(equation, given(arrays), incoming.tangents(columns))
+        return pushed_through(equation, given(arrays), incoming.tangents(columns), kept)
 
     try:
         if worth:
             tangents = incoming.tangents(incoming.columns)
-            results, stacks = pushed_through(equation, call, tangents)
+            results, stacks = pushed_through(equation, call, tangents, kept)
             moved.note_operands(incoming, tangents)
         else:
             pushed = Staged.of(by_columns, dynamic, incoming.columns)

@@ -20,7 +20,7 @@ from ._custom import as_differentiated
 from ._dense import dense_rule, of_real_view, real_type, real_view, view_shape
 from ._dependence import follow, results_of
 from ._elementwise import NotElementwise, array_type, elementwise_as_found, jvp_program, static_number
-from ._entry_dependence import Dependent
+from ._entry_dependence import AT_LEAST, AT_MOST, Dependent, Ways
 from ._finite import (
     FiniteValues,
     equations_without_poles,
@@ -29,7 +29,8 @@ from ._finite import (
     zeros_are_spoilt,
 )
 from ._fourier import are_long_transforms
-from ._pole_exposure import State, zeros_meet_poles
+from ._kept_zeros import KeptZeros
+from ._pole_exposure import State, kept_zeros
 from ._registry import (
     Blocks,
     Call,
@@ -46,6 +47,8 @@ from ._relabel import COPYING
 from .loops import follow_loop
 
 __all__ = [
+    "AT_LEAST",
+    "AT_MOST",
     "COPYING",
     "Blocks",
     "Call",
@@ -53,9 +56,11 @@ __all__ = [
     "FiniteValues",
     "Inexpressible",
     "Jacobians",
+    "KeptZeros",
     "NotElementwise",
     "Rule",
     "State",
+    "Ways",
     "are_long_transforms",
     "array_of",
     "array_type",
@@ -71,6 +76,7 @@ __all__ = [
     "has_no_poles",
     "is_pushable",
     "jvp_program",
+    "kept_zeros",
     "of_real_view",
     "real_type",
     "real_view",
@@ -82,5 +88,4 @@ __all__ = [
     "worth_pulling",
     "worth_pushing",
     "zeros_are_spoilt",
-    "zeros_meet_poles",
 ]

@@ -1,6 +1,7 @@
-"""Which entries of results depend on which columns at least, as structures have it.
+"""Which entries of results depend on which columns, as structures have it: at least, and at most.
 
-Where nothing is known of a primitive, none of its entries need depend on anything.
+Where nothing is known of a primitive, its entries need not depend on anything, and may depend on all that
+its operands do.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +23,7 @@ _LARGE = 2**16
 
 @dataclass(frozen=True, eq=False)
 class Dependent:
-    """On which columns the entries of a value depend at least.
+    """On which columns the entries of a value depend.
 
     Attributes:
         on: for every entry, along the first axes, and every column, along the last.
@@ -30,9 +32,9 @@ class Dependent:
     on: np.ndarray
 
     @classmethod
-    def on_nothing(cls, shape: Sequence[int], count: int) -> Dependent:
-        """That of a value of which nothing is known, beside so many columns."""
-        return cls(np.broadcast_to(np.False_, (*shape, count)))
+    def throughout(cls, shape: Sequence[int], count: int, on: Any) -> Dependent:
+        """That of a value whose entries are all alike, beside so many columns."""
+        return cls(np.broadcast_to(on, (*shape, count)))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -47,20 +49,45 @@ class Dependent:
     @property
     def is_full(self) -> bool:
         """Whether all entries depend on all columns."""
-        return bool(self.on.all())
+        return bool(self.on.all() if self._alike is None else self._alike)
 
     @property
-    def in_every_step(self) -> Dependent:
+    def is_empty(self) -> bool:
+        """Whether no entry depends on any column."""
+        return (~self).is_full
+
+    @property
+    def _alike(self) -> np.bool_ | None:
+        """What holds of all entries, where they need not be looked at one by one."""
+        return None if any(self.on.strides) or not self.on.size else self.on.flat[0]
+
+    def of_some_slice(self, ways: Ways) -> Dependent:
         """That of a slice, whichever it is."""
-        return Dependent(np.asarray(self.on.all(0)))
+        if self._alike is not None:
+            return Dependent.throughout(self.shape[1:], self.count, self._alike)
+        return Dependent(np.asarray(ways.reduce(self.on, 0)))
 
     def stacked(self, length: int) -> Dependent:
         """That of as many slices."""
         return Dependent(np.broadcast_to(self.on, (length, *self.on.shape)))
 
-    def and_on(self, other: Dependent) -> Dependent:
+    def joined(self, other: Dependent, ways: Ways) -> Dependent:
         """That of a value that may be the one or the other."""
-        return Dependent(self.on & other.on)
+        return self & other if ways is AT_LEAST else self | other
+
+    def __invert__(self) -> Dependent:
+        if self._alike is not None:
+            return Dependent.throughout(self.shape, self.count, ~self._alike)
+        return Dependent(~self.on)
+
+    def __or__(self, other: Dependent) -> Dependent:
+        for one, another in ((self, other), (other, self)):
+            if one._alike is not None:
+                return one if one._alike else another
+        return Dependent(self.on | other.on)
+
+    def __and__(self, other: Dependent) -> Dependent:
+        return ~(~self | ~other)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Dependent) and np.array_equal(self.on, other.on)
@@ -70,52 +97,64 @@ class Dependent:
 
 
 def dependent_entries(
-    equation: Equation, shape: tuple[int, ...], operands: Sequence[Dependent | None]
+    equation: Equation, shape: tuple[int, ...], operands: Sequence[Dependent | None], ways: Ways
 ) -> Dependent:
-    """On which columns the entries of a result depend at least.
+    """On which columns the entries of a result depend.
 
     Args:
         equation: the equation.
         shape: that of the result.
         operands: the same for the operands that the result depends on; None for the others.
+        ways: ``AT_LEAST`` or ``AT_MOST``.
     """
     count = next(operand.count for operand in operands if operand is not None)
+    if math.prod(shape) * count > _LARGE:
+        return Dependent.throughout(shape, count, ways is AT_MOST)
     rule = _RULES.get(equation.primitive.name)
-    if rule is None or math.prod(shape) * count > _LARGE:
-        return Dependent.on_nothing(shape, count)
+    if rule is None:
+        every = _of_all_entries(equation, [on.on for on in operands if on is not None], ways)
+        return Dependent.throughout(shape, count, every & (ways is AT_MOST))
     given = [
         np.broadcast_to(np.False_, (*atom.aval.shape, count)) if operand is None else operand.on
         for atom, operand in zip(equation.inputs, operands, strict=True)
     ]
-    return Dependent(np.broadcast_to(rule(equation, given), (*shape, count)))
+    return Dependent(np.broadcast_to(rule(equation, given, ways), (*shape, count)))
 
+
+#: Where it is one of several values: at least on what all of them depend on, at most on what any does.
+Ways = np.ufunc
+AT_LEAST, AT_MOST = np.logical_and, np.logical_or
 
 _Given = Sequence[np.ndarray]
-_Rule = Callable[[Equation, _Given], np.ndarray]
+_Rule = Callable[[Equation, _Given, Ways], np.ndarray]
 
 
-def _any(_: Equation, given: _Given) -> np.ndarray:
+def _any(_: Equation, given: _Given, ways: Ways) -> np.ndarray:
     return functools.reduce(np.logical_or, given)
 
 
-def _all(first: int, end: int | None = None) -> _Rule:
+def _one_of(first: int, end: int | None = None) -> _Rule:
     """That of entries of the one operand or the other, of some of the operands."""
-    return lambda _, given: functools.reduce(np.logical_and, given[first:end])
+    return lambda _, given, ways: functools.reduce(ways, given[first:end])
 
 
-def _of_some_entry(_: Equation, given: _Given) -> np.ndarray:
-    return np.asarray(given[0].all(tuple(range(given[0].ndim - 1))))
+def _of_some_entry(_: Equation, given: _Given, ways: Ways) -> np.ndarray:
+    return np.asarray(ways.reduce(given[0], tuple(range(given[0].ndim - 1))))
 
 
-def _of_all_entries(_: Equation, given: _Given) -> np.ndarray:
+def _of_all_entries(_: Equation, given: _Given, ways: Ways) -> np.ndarray:
     return functools.reduce(np.logical_or, (np.asarray(on.any(tuple(range(on.ndim - 1)))) for on in given))
 
 
-def _reshape(equation: Equation, given: _Given) -> np.ndarray:
+def _placed(equation: Equation, given: _Given, ways: Ways) -> np.ndarray:
+    return ways(_of_some_entry(equation, given, ways), _of_some_entry(equation, given[1:], ways))
+
+
+def _reshape(equation: Equation, given: _Given, ways: Ways) -> np.ndarray:
     return given[0].reshape(*equation.outputs[0].aval.shape, given[0].shape[-1])
 
 
-def _broadcast(equation: Equation, given: _Given) -> np.ndarray:
+def _broadcast(equation: Equation, given: _Given, ways: Ways) -> np.ndarray:
     params = equation.params
     expanded = [1] * len(params["shape"])
     for at, size in zip(params["broadcast_dimensions"], given[0].shape, strict=False):
@@ -123,33 +162,40 @@ def _broadcast(equation: Equation, given: _Given) -> np.ndarray:
     return np.broadcast_to(given[0].reshape(*expanded, -1), (*params["shape"], given[0].shape[-1]))
 
 
-def _transpose(equation: Equation, given: _Given) -> np.ndarray:
+def _transpose(equation: Equation, given: _Given, ways: Ways) -> np.ndarray:
     return given[0].transpose(*equation.params["permutation"], -1 % given[0].ndim)
 
 
-def _rev(equation: Equation, given: _Given) -> np.ndarray:
+def _rev(equation: Equation, given: _Given, ways: Ways) -> np.ndarray:
     return np.flip(given[0], equation.params["dimensions"])
 
 
-def _slice(equation: Equation, given: _Given) -> np.ndarray:
+def _slice(equation: Equation, given: _Given, ways: Ways) -> np.ndarray:
     params = equation.params
     starts, limits = params["start_indices"], params["limit_indices"]
     return given[0][tuple(map(slice, starts, limits, params["strides"] or [1] * len(starts)))]
 
 
-def _concatenate(equation: Equation, given: _Given) -> np.ndarray:
+def _concatenate(equation: Equation, given: _Given, ways: Ways) -> np.ndarray:
     return np.concatenate(given, equation.params["dimension"])
 
 
-def _sum(equation: Equation, given: _Given) -> np.ndarray:
+def _sum(equation: Equation, given: _Given, ways: Ways) -> np.ndarray:
     return np.asarray(given[0].any(tuple(equation.params["axes"])))
 
 
-def _maximum(equation: Equation, given: _Given) -> np.ndarray:
-    return np.asarray(given[0].all(tuple(equation.params["axes"])))
+def _cumulated(equation: Equation, given: _Given, ways: Ways) -> np.ndarray:
+    axis, reverse = equation.params["axis"], equation.params["reverse"]
+    flipped = np.flip(given[0], axis) if reverse else given[0]
+    found = np.logical_or.accumulate(flipped, axis)
+    return np.flip(found, axis) if reverse else found
 
 
-def _product(equation: Equation, given: _Given) -> np.ndarray:
+def _maximum(equation: Equation, given: _Given, ways: Ways) -> np.ndarray:
+    return np.asarray(ways.reduce(given[0], tuple(equation.params["axes"])))
+
+
+def _product(equation: Equation, given: _Given, ways: Ways) -> np.ndarray:
     """Entries of a sum over products depend on all that is summed."""
     contracted, batched = equation.params["dimension_numbers"]
     parts, frees = [], []
@@ -173,20 +219,18 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(ELEMENTWISE, _any),
     **dict.fromkeys(SOLUTIONS, _of_all_entries),
     **dict.fromkeys(("expand_dims", "reshape", "squeeze"), _reshape),
-    **dict.fromkeys(("max", "min", "clamp"), _all(0)),
+    **dict.fromkeys(("max", "min", "clamp"), _one_of(0)),
     "broadcast_in_dim": _broadcast,
     "concatenate": _concatenate,
-    "cumsum": _any,
+    "cumsum": _cumulated,
     "dot_general": _product,
     "dynamic_slice": _of_some_entry,
-    "dynamic_update_slice": lambda equation, given: (
-        _of_some_entry(equation, given) & _of_some_entry(equation, given[1:])
-    ),
+    "dynamic_update_slice": _placed,
     "reduce_max": _maximum,
     "reduce_min": _maximum,
     "reduce_sum": _sum,
     "rev": _rev,
-    "select_n": _all(1),
+    "select_n": _one_of(1),
     "slice": _slice,
     "transpose": _transpose,
 }

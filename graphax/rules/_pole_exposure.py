@@ -2,23 +2,27 @@
 
 Where a derivative is infinite, a column that is zero there becomes NaN. Elimination leaves out what is zero
 by structure; JAX's forward mode multiplies it. No harm is done where there are no poles, nor where all that
-meets a pole depends on every column, so that no column is zero by structure there.
+meets a pole depends on the column, so that it is not zero by structure there. Where what comes of a pole
+never depends on the column, zeros are put back: see ``_kept_zeros.py``.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
+import operator
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 from jax.extend import core
 
 from .._trace import Atom, Constant, Equation, Program, inline, scan_counts
 from ._carried import through_steps
 from ._dependence import results_of
-from ._entry_dependence import SOLUTIONS, Dependent, dependent_entries
+from ._elementwise import ELEMENTWISE
+from ._entry_dependence import AT_LEAST, AT_MOST, SOLUTIONS, Dependent, dependent_entries
 from ._finite import FiniteValues, has_no_poles
+from ._kept_zeros import KeptZeros
 from ._linearity import coefficients
 from ._poleless import is_poleless
 from ._ranges import Ranges
@@ -28,98 +32,197 @@ _NONE: Inputs = frozenset()
 
 
 class State(NamedTuple):
-    """What is known of a value that columns are pushed to.
+    """What is known of a value beside which columns are pushed.
 
     Attributes:
-        columns: on which columns it depends at least; None where it carries no derivative.
+        least: on which columns its entries depend at least.
+        most: on which they may depend.
+        exposed: in which columns entries that are not finite may meet zeros: where they need not have made
+            the column infinite, too.
+        moves: whether it carries a derivative.
         finite: whether it is known to be finite.
-        safe: whether entries that are not finite depend on every column.
         known: whether it depends on no argument: then structures may know where it is zero.
     """
 
-    columns: Dependent | None
+    least: Dependent
+    most: Dependent
+    exposed: Dependent
+    moves: bool
     finite: bool
-    safe: bool
     known: bool = False
 
-    @property
-    def is_full(self) -> bool:
-        """Whether all entries depend on every column."""
-        return self.columns is not None and self.columns.is_full
+    @classmethod
+    def moving(cls, least: Dependent, most: Dependent, *, finite: bool, known: bool = False) -> State:
+        """That of a value that depends on columns; where it is not finite, they are not either."""
+        nothing = Dependent.throughout(least.shape, least.count, False)
+        return cls(least, most, nothing if finite else ~least, True, finite, known)
+
+    @classmethod
+    def resting(cls, shape: Sequence[int], count: int, *, finite: bool, known: bool = False) -> State:
+        """That of a value of a shape that depends on none of so many columns."""
+        nothing = Dependent.throughout(shape, count, False)
+        return cls(nothing, nothing, nothing if finite else ~nothing, False, finite, known)
+
+    def if_finite(self, holds: bool) -> State:
+        """The same where that is known."""
+        nothing = Dependent.throughout(self.least.shape, self.least.count, False)
+        return self._replace(exposed=nothing, finite=True) if holds else self
+
+    def of_some_slice(self) -> State:
+        """That of a slice, whichever it is."""
+        least, most = self.least.of_some_slice(AT_LEAST), self.most.of_some_slice(AT_MOST)
+        return self._replace(least=least, most=most, exposed=self.exposed.of_some_slice(AT_MOST))
+
+    def stacked(self, length: int) -> State:
+        """That of as many slices."""
+        least, most, exposed = (on.stacked(length) for on in self[:3])
+        return self._replace(least=least, most=most, exposed=exposed)
+
+    def joined(self, other: State) -> State:
+        """That of a value that may be the one or the other."""
+        return State(
+            self.least & other.least,
+            self.most | other.most,
+            self.exposed | other.exposed,
+            self.moves or other.moves,
+            self.finite and other.finite,
+            self.known and other.known,
+        )
 
 
-def zeros_meet_poles(loop: Equation, operands: Sequence[State]) -> bool:
-    """Whether zeros among columns may meet what is not finite inside of a loop.
+class Passage(NamedTuple):
+    """What becomes of columns inside of an equation or a program.
+
+    Attributes:
+        results: what is known of the results.
+        loses: whether zeros may become something else, and cannot be put back.
+        kept: where they are put back.
+    """
+
+    results: Sequence[State]
+    loses: bool
+    kept: KeptZeros
+
+
+def kept_zeros(loop: Equation, operands: Sequence[State]) -> KeptZeros | None:
+    """How zeros among columns stay zeros inside of a loop; None where they may not.
 
     Args:
         loop: the loop, an equation.
         operands: what is known of its operands.
     """
-    return _INNER[loop.primitive.name](loop, operands)[0]
+    _, loses, kept = _INNER[loop.primitive.name](loop, operands)
+    return None if loses else kept
 
 
-def _followed(program: Program, inputs: Sequence[State]) -> tuple[bool, list[State]]:
-    """Whether zeros meet poles in a program, and what is known of its outputs."""
+def followed(program: Program, inputs: Sequence[State]) -> Passage:
+    """What becomes of columns inside of a program.
+
+    Args:
+        program: the program.
+        inputs: what is known of its inputs, one at least.
+    """
     finite = FiniteValues(program, [state.finite for state in inputs])
-    ranges, meets = Ranges(program), False
+    ranges, loses, kept = Ranges(program), False, KeptZeros()
+    count = inputs[0].least.count
     found: dict[Atom, State] = dict(zip(program.inputs, inputs, strict=True))
-    for variable, _ in program.constants:
-        found[variable] = State(None, finite.holds(variable), finite.holds(variable), known=True)
+
+    def resting(atom: Atom, known: bool) -> State:
+        return State.resting(getattr(atom.aval, "shape", ()), count, finite=finite.holds(atom), known=known)
 
     def state_of(atom: Atom, holds: bool) -> State:
-        if isinstance(atom, Constant):
-            return State(None, holds, holds, known=not atom.value)
-        return found[atom]._replace(finite=True, safe=True) if holds else found[atom]
+        state = resting(atom, not atom.value) if isinstance(atom, Constant) else found[atom]
+        return state.if_finite(holds)
 
+    found.update((variable, resting(variable, True)) for variable, _ in program.constants)
     for equation in program.equations:
         operands = list(map(state_of, equation.inputs, finite.of(equation)))
         finite.after(equation, [])
-        moved: Sequence[State] = ()
-        if any(state.columns is not None for state in operands):
-            met, moved = _through(equation, operands, ranges)
-            meets = meets or met
         known = all(found[atom].known for atom in equation.inputs if not isinstance(atom, Constant))
-        for output, state in itertools.zip_longest(equation.outputs, moved):
-            holds = finite.holds(output) or (state is not None and state.finite)
-            if state is None or state.columns is None:
-                found[output] = State(None, holds, holds, known)
-            else:
-                found[output] = state._replace(finite=holds, safe=state.safe or holds)
-    return meets, [state_of(atom, finite.holds(atom)) for atom in program.outputs]
+        found.update((output, resting(output, known)) for output in equation.outputs)
+        if any(state.moves for state in operands):
+            passage = _through(equation, operands, ranges)
+            loses, kept = loses or passage.loses, kept | passage.kept
+            for output, state in zip(equation.outputs, passage.results, strict=False):
+                if state.moves or state.finite:
+                    found[output] = state.if_finite(finite.holds(output))
+    return Passage([state_of(atom, finite.holds(atom)) for atom in program.outputs], loses, kept)
 
 
-def _through(equation: Equation, operands: Sequence[State], ranges: Ranges) -> tuple[bool, Sequence[State]]:
-    """Whether zeros meet poles in an equation, and what is known of its results."""
-    name = equation.primitive.name
-    if name in _INNER:
-        return _INNER[name](equation, operands)
-    moving = [at for at, state in enumerate(operands) if state.columns is not None]
-    ways = results_of(equation, [frozenset([at]) if at in moving else _NONE for at in range(len(operands))])
-    partial = [at for at in sorted(_NONE.union(*ways)) if not operands[at].is_full]
-    found = [
-        _result(equation, output.aval.shape, operands, way) if way else None
-        for output, way in zip(equation.outputs, ways, strict=False)
-    ]
-    full = [columns is None or columns.is_full for columns in found]
-    if name in SOLUTIONS:  # nothing of them is finite where the matrix is singular
-        return not all(full), [State(columns, False, True) for columns in found]
-    if not _has_no_poles(equation, ranges):
-        meets = bool(partial) and not (name == "div" and operands[1].is_full)
-        return meets, [State(columns, False, whole) for columns, whole in zip(found, full, strict=True)]
-    meets = any(not operands[other].safe for at in partial for other in coefficients(equation, at))
-    return meets, [State(columns, False, all(operand.safe for operand in operands)) for columns in found]
+def _through(equation: Equation, operands: Sequence[State], ranges: Ranges) -> Passage:
+    if equation.primitive.name in _INNER:
+        return _INNER[equation.primitive.name](equation, operands)
+    given = [frozenset([at]) if state.moves else _NONE for at, state in enumerate(operands)]
+    has_poles = equation.primitive.name in SOLUTIONS or not _has_no_poles(equation, ranges)
+    results, loses, kept = list[State](), False, KeptZeros()
+    for output, way in zip(equation.outputs, results_of(equation, given), strict=False):
+        shape = output.aval.shape
+        if not way:
+            results.append(State.resting(shape, operands[0].least.count, finite=False))
+            continue
+        least = _least_of_result(equation, shape, operands, way)
+        most = _of_result(equation, shape, [state.most for state in operands], way)
+        exposed = _of_result(equation, shape, [state.exposed for state in operands])
+        if has_poles:
+            exposed, met = exposed | ~least, _zeros_at_poles(equation, shape, operands, way, least)
+        else:
+            met = _zeros_at_factors(equation, shape, operands, way)
+        loses = loses or not (met & most).is_empty
+        if not met.is_empty:
+            kept = kept | KeptZeros({output: most})
+        results.append(State(least, most, exposed, True, False))
+    return Passage(results, loses, kept)
 
 
-def _result(equation: Equation, shape: tuple[int, ...], operands: Sequence[State], way: Inputs) -> Dependent:
-    """On which columns a result depends at least."""
-    given = [state.columns if at in way else None for at, state in enumerate(operands)]
+def _zeros_at_poles(
+    equation: Equation, shape: tuple[int, ...], operands: Sequence[State], way: Inputs, least: Dependent
+) -> Dependent:
+    """The columns of a result in which zeros may meet a pole of the equation."""
+    if equation.primitive.name in SOLUTIONS:
+        return ~least
+    if equation.primitive.name == "div":  # where one derivative is infinite, so is the other
+        dividend, divisor = operands
+        return ~least | (~divisor.least & dividend.exposed) if divisor.moves else ~least
+    return _of_result(equation, shape, [~state.least for state in operands], way)
+
+
+def _zeros_at_factors(
+    equation: Equation, shape: tuple[int, ...], operands: Sequence[State], way: Inputs
+) -> Dependent:
+    """The columns of a result in which zeros may meet infinite factors."""
+    count = operands[0].least.count
+    found = Dependent.throughout(shape, count, False)
+    for each, other in ((at, other) for at in sorted(way) for other in coefficients(equation, at)):
+        zeros, factor = ~operands[each].least, operands[other].exposed
+        if zeros.shape == factor.shape == shape and equation.primitive.name in ELEMENTWISE:
+            found |= zeros & factor
+        elif not factor.is_empty:
+            of_any = [
+                Dependent(np.asarray(on.on.any(tuple(range(on.on.ndim - 1))))) for on in (zeros, factor)
+            ]
+            found |= Dependent.throughout(shape, count, (of_any[0] & of_any[1]).on)
+    return found
+
+
+def _least_of_result(
+    equation: Equation, shape: tuple[int, ...], operands: Sequence[State], way: Inputs
+) -> Dependent:
     # A factor that is known may be known to be zero.
     if equation.primitive.name in _PRODUCTS and any(state.known for state in operands):
-        return Dependent.on_nothing(shape, next(columns for columns in given if columns is not None).count)
-    return dependent_entries(equation, shape, given)
+        return Dependent.throughout(shape, operands[0].least.count, False)
+    given = [state.least if at in way else None for at, state in enumerate(operands)]
+    return dependent_entries(equation, shape, given, AT_LEAST)
 
 
-_PRODUCTS = frozenset("div dot_general mul".split())
+_PRODUCTS = frozenset(("dot_general", "mul"))
+
+
+def _of_result(
+    equation: Equation, shape: tuple[int, ...], operands: Sequence[Dependent], way: Inputs | None = None
+) -> Dependent:
+    """The columns of a result's entries, that of all entries of the operands that they are made of."""
+    given = [on if way is None or at in way else None for at, on in enumerate(operands)]
+    return dependent_entries(equation, shape, given, AT_MOST)
 
 
 def _has_no_poles(equation: Equation, ranges: Ranges) -> bool:
@@ -131,55 +234,43 @@ def _has_no_poles(equation: Equation, ranges: Ranges) -> bool:
 # ---- programs inside
 
 
-def _scan(equation: Equation, operands: Sequence[State]) -> tuple[bool, list[State]]:
+def _scan(equation: Equation, operands: Sequence[State]) -> Passage:
     num_consts, num_carry = scan_counts(equation.params)
     first = num_consts + num_carry
-    slices = [
-        state if state.columns is None else state._replace(columns=state.columns.in_every_step)
-        for state in operands[first:]
-    ]
-    meets, found = _loop(equation.params["jaxpr"], num_consts, num_carry, [*operands[:first], *slices])
+    slices = [state.of_some_slice() for state in operands[first:]]
+    body = equation.params["jaxpr"]
+    results, loses, kept = _loop(equation, body, num_consts, num_carry, [*operands[:first], *slices])
     length = equation.params["length"]
-    stacked = [
-        state if state.columns is None else state._replace(columns=state.columns.stacked(length))
-        for state in found[num_carry:]
-    ]
-    return meets, [*found[:num_carry], *stacked]
+    stacked = [state.stacked(length) for state in results[num_carry:]]
+    return Passage([*results[:num_carry], *stacked], loses, kept)
 
 
-def _while(equation: Equation, operands: Sequence[State]) -> tuple[bool, list[State]]:
+def _while(equation: Equation, operands: Sequence[State]) -> Passage:
     before, consts = equation.params["cond_nconsts"], equation.params["body_nconsts"]
     carried = len(operands) - before - consts
-    return _loop(equation.params["body_jaxpr"], consts, carried, operands[before:])
+    return _loop(equation, equation.params["body_jaxpr"], consts, carried, operands[before:])
 
 
 def _loop(
-    body: core.ClosedJaxpr, num_consts: int, num_carry: int, operands: Sequence[State]
-) -> tuple[bool, list[State]]:
+    equation: Equation, body: core.ClosedJaxpr, num_consts: int, num_carry: int, operands: Sequence[State]
+) -> Passage:
     program = inline(body)
 
-    def results_of(inputs: list[State]) -> list[State]:
-        return _followed(program, inputs)[1]
+    def results_of(inputs: list[State]) -> Sequence[State]:
+        return followed(program, inputs).results
 
-    found, results = through_steps(operands, num_consts, num_carry, results_of, _one_or_the_other)
-    return _followed(program, found)[0], results
-
-
-def _cond(equation: Equation, operands: Sequence[State]) -> tuple[bool, list[State]]:
-    ways = [_followed(inline(branch), operands[1:]) for branch in equation.params["branches"]]
-    several = zip(*(states for _, states in ways), strict=True)
-    results = [functools.reduce(_one_or_the_other, states) for states in several]
-    return any(meets for meets, _ in ways), results
+    found, results = through_steps(operands, num_consts, num_carry, results_of, State.joined)
+    _, loses, kept = followed(program, found)
+    return Passage(results, loses, kept.inside(equation, [program]))
 
 
-def _one_or_the_other(left: State, right: State) -> State:
-    columns = left.columns if right.columns is None else right.columns
-    if left.columns is not None and right.columns is not None:
-        columns = left.columns.and_on(right.columns)
-    elif columns is not None:
-        columns = Dependent.on_nothing(columns.shape, columns.count)
-    safe, known = left.safe and right.safe, left.known and right.known
-    return State(columns, left.finite and right.finite, safe, known)
+def _cond(equation: Equation, operands: Sequence[State]) -> Passage:
+    programs = [inline(branch) for branch in equation.params["branches"]]
+    ways = [followed(program, operands[1:]) for program in programs]
+    several = zip(*(way.results for way in ways), strict=True)
+    results = [functools.reduce(State.joined, states) for states in several]
+    kept = functools.reduce(operator.or_, (way.kept for way in ways))
+    return Passage(results, any(way.loses for way in ways), kept.inside(equation, programs))
 
 
 _INNER = {"cond": _cond, "scan": _scan, "while": _while}

@@ -13,7 +13,7 @@ from oracle import assert_same_jacobian, together
 from graphax import _modes, _pushed_columns, jacve, value_and_jacve
 from graphax._trace import inline
 from graphax.rules import Dependent, State
-from graphax.rules._pole_exposure import _followed
+from graphax.rules._pole_exposure import followed
 from graphax.timing import constants_for
 
 RANDOM = np.random.default_rng(8)
@@ -205,10 +205,37 @@ def one_after_another(x):
     return lax.fori_loop(0, 2, lambda _, h: h * b[0] + jnp.sqrt(a), 1.0)
 
 
-POLES = {
-    f.__name__: f
-    for f in (roots, root_beside, quotients, until, chosen, apart, infinite_factor, one_after_another)
-}
+def arriving(x):
+    """In the first step the root does not depend on what it does later."""
+    return lax.scan(lambda h, _: (jnp.sqrt(h) * x[1] + x[2], h), 0.0, None, 3)[0]
+
+
+def circuit(x):
+    """A capacitor that is slow, beside one that loses all its charge at once."""
+
+    def step(held, i):
+        held = held + 0.1 * (i / x[:2] - held / (x[:2] * x[2]))
+        return held, jnp.where(held > 1e3, 0.0, held)
+
+    return lax.scan(step, jnp.ones(2), SLICES[:, 0])
+
+
+def nested_roots(x):
+    def inner(_, h):
+        return lax.cond(h[1] > 0.1, lambda h: jnp.sqrt(h) + 0.1 * h, lambda h: h - jnp.log(1 + h), h)
+
+    return lax.scan(lambda h, s: (lax.fori_loop(0, 2, inner, h), h * s), x, SLICES)
+
+
+def until_roots(x):
+    return lax.while_loop(lambda h: h[1] < 0.95, jnp.sqrt, x)
+
+
+_FUNCTIONS = (
+    *(roots, root_beside, quotients, until, chosen, apart, infinite_factor, one_after_another),
+    *(arriving, circuit, nested_roots, until_roots),
+)
+POLES = {fun.__name__: fun for fun in _FUNCTIONS}
 
 
 @pytest.mark.parametrize("name", POLES)
@@ -236,8 +263,22 @@ def test_poles_that_every_column_meets_are_no_obstacle(always, pushed):
     assert_same_jacobian(found, expected)
 
 
-def test_poles_that_some_columns_meet_are(always, pushed):
-    for name in ("roots", "quotients"):
+KEPT = ("roots", "quotients", "root_beside", "circuit", "nested_roots", "until_roots")
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_zeros_are_put_back_where_poles_are_met(name, always, pushed):
+    fun, at_poles = POLES[name], np.array([0.0, 0.7, 1.2])
+    ours, theirs = jax.jit(jacve(fun, kernel=False)), jax.jit(jax.jacfwd(fun))
+    assert_same_jacobian(jax.tree.leaves(ours(X)), jax.tree.leaves(theirs(X)))
+    assert pushed
+    lost = [np.isnan(array) for array in jax.tree.leaves(theirs(at_poles))]
+    left = [np.isnan(array) for array in jax.tree.leaves(ours(at_poles))]
+    assert sum(map(np.sum, left)) < sum(map(np.sum, lost))
+
+
+def test_zeros_that_cannot_be_put_back_are_no_columns(always, pushed):
+    for name in ("arriving", "infinite_factor"):
         jax.make_jaxpr(jacve(POLES[name], kernel=False))(X)
     assert not pushed
 
@@ -255,6 +296,8 @@ PROGRAMS = {
     "branches": lambda x: jnp.where(x > 0.5, x * x[0], jnp.clip(x, 0.1, x[1])),
     "dynamic": lambda x: lax.dynamic_update_slice(x, x[:2] * x[4], (1,)) + lax.dynamic_slice(x, (2,), (1,)),
     "known zeros": lambda x: x * np.array([0.0, 1, 1, 0, 2, 1]) + (x @ np.eye(6))[0],
+    "cumulated": lambda x: jnp.cumsum(x)[1:] + lax.cumsum(x[:5] * x[1:], reverse=True)[::-1],
+    "sorted": lambda x: jnp.sort(x[:3]) * x[4],
     "stopped": lambda x: lax.stop_gradient(x) * x[0] + jnp.floor(x),
     "solutions": lambda x: jnp.linalg.solve(jnp.eye(2) * 3 + x[:4].reshape(2, 2), x[4:]),
     "loops": lambda x: lax.scan(lambda h, s: (h * s, h + x[0]), x[1], x[2:]),
@@ -267,10 +310,14 @@ PROGRAMS = {
 def test_entries_depend_on_what_they_are_said_to_depend_on(name):
     fun, x = PROGRAMS[name], RANDOM.uniform(0.2, 0.9, 6)
     program = inline(jax.make_jaxpr(fun)(x))
-    start = State(Dependent(np.eye(6, dtype=bool)), finite=True, safe=True)
-    _, found = _followed(program, [start])
-    for state, jacobian in zip(found, jax.tree.leaves(jax.jacfwd(fun)(x)), strict=True):
-        assert state.columns is not None and state.columns.on.shape == jacobian.shape
-        assert not np.any(state.columns.on & (jacobian == 0))
-    least = {"greatest", "branches", "dynamic", "known zeros"}  # of which it is said of no entry
-    assert name in least or any(state.columns.on.any() for state in found)
+    own = Dependent(np.eye(6, dtype=bool))
+    found = followed(program, [State.moving(own, own, finite=True)]).results
+    jacobians = list(map(np.asarray, jax.tree.leaves(jax.jacfwd(fun)(x))))
+    for state, jacobian in zip(found, jacobians, strict=True):
+        assert state.least.on.shape == state.most.on.shape == jacobian.shape
+        assert not np.any(state.least.on & (jacobian == 0))
+        assert not np.any(~state.most.on & (jacobian != 0))
+    least = {"greatest", "branches", "dynamic", "known zeros", "sorted"}  # of which it is said of no entry
+    assert name in least or not all(state.least.is_empty for state in found)
+    if name in {"slices", "places", "sums", "squares", "cumulated", "stopped"}:
+        assert all(state.most == Dependent(exact != 0) for state, exact in zip(found, jacobians, strict=True))
