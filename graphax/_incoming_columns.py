@@ -124,13 +124,7 @@ class Incoming:
 
     def kept_zeros(self) -> KeptZeros | None:
         """How what is zero by structure stays zero in a loop; None where it may not."""
-
-        def unknown(atom: Variable) -> tuple[Dependent, Dependent]:
-            nothing = Dependent.throughout(atom.aval.shape, self.count, False)
-            return nothing, ~nothing
-
-        ways = (kept_zeros(self.equation, self._states(of)) for of in (unknown, self._dependent))
-        return next((kept for kept in ways if kept is not None), None)
+        return kept_zeros(self.equation, self._states())
 
     def is_dense(self, atom: Variable) -> bool:
         """Whether the columns of an operand hold most of their entries."""
@@ -144,13 +138,13 @@ class Incoming:
         on = [self._dependent(atom)[0].on.reshape(-1, self.count) for atom in self.wanted]
         return bool(np.concatenate(on).any(0).all())
 
-    def _states(self, on: Callable[[Variable], tuple[Dependent, Dependent]]) -> list[State]:
+    def _states(self) -> list[State]:
         call, states = self.call, []
         finite = call.finite or [False] * len(call.operands)
         for at, atom in enumerate(self.equation.inputs):
             known, holds = not isinstance(call.operands[at], jax.Array), bool(finite[at])
             if call.wanted[at] and isinstance(atom, Variable):
-                states.append(State.moving(*on(atom), finite=holds, known=known))
+                states.append(State.moving(*self._dependent(atom), finite=holds, known=known))
             else:
                 shape = getattr(atom.aval, "shape", ())
                 states.append(State.resting(shape, self.count, finite=holds, known=known))

@@ -38,6 +38,9 @@ _FEWER, _FAR_FEWER = 2, 3
 _NEAR_THE_VALUE = 1.5
 #: Jacobians by fewer columns are not asked for, if pushing these is so near to nothing.
 _FEW = 8
+#: Jacobians are taken where they take so much less time: pushed columns take what ``jax.jacfwd`` takes, in a
+#: batch, too.
+_MARGIN = 0.8
 #: Jacobians are taken that hold so many times fewer numbers than they have entries: in a batch operations are
 #: what takes time.
 _THIN = 4
@@ -110,7 +113,7 @@ def push(
         itself = Staged.of(lambda arrays: given(arrays).evaluate(), dynamic)
         if incoming.count >= _FEW or pushed.seconds > _NEAR_THE_VALUE * itself.seconds:
             ruled = Staged.of(lambda arrays: by_rule(given(arrays), equation), dynamic)
-            if ruled.seconds < pushed.seconds or _are_thin(ruled.outline[1]):
+            if ruled.seconds < _MARGIN * pushed.seconds or _are_thin(ruled.outline[1]):
                 return False, *ruled.run()
         results, stacks = pushed.run()
     moved.note(equation, incoming.inputs, stacks, moved.reach_all_of(incoming))

@@ -34,7 +34,9 @@ class Dependent:
     @classmethod
     def throughout(cls, shape: Sequence[int], count: int, on: Any) -> Dependent:
         """That of a value whose entries are all alike, beside so many columns."""
-        return cls(np.broadcast_to(on, (*shape, count)))
+        if isinstance(on, np.ndarray):
+            return cls(np.broadcast_to(on, (*shape, count)))
+        return _alike((*shape, count), bool(on))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -56,7 +58,7 @@ class Dependent:
         """Whether no entry depends on any column."""
         return (~self).is_full
 
-    @property
+    @functools.cached_property
     def _alike(self) -> np.bool_ | None:
         """What holds of all entries, where they need not be looked at one by one."""
         return None if any(self.on.strides) or not self.on.size else self.on.flat[0]
@@ -96,17 +98,23 @@ class Dependent:
         return hash(self.on.shape)
 
 
+@functools.lru_cache(1024)
+def _alike(shape: tuple[int, ...], on: bool) -> Dependent:
+    return Dependent(np.broadcast_to(np.bool_(on), shape))
+
+
 def dependent_entries(
-    equation: Equation, shape: tuple[int, ...], operands: Sequence[Dependent | None], ways: Ways
+    equation: Equation, place: int, operands: Sequence[Dependent | None], ways: Ways
 ) -> Dependent:
     """On which columns the entries of a result depend.
 
     Args:
         equation: the equation.
-        shape: that of the result.
+        place: that of the result among its results.
         operands: the same for the operands that the result depends on; None for the others.
         ways: ``AT_LEAST`` or ``AT_MOST``.
     """
+    shape = equation.outputs[place].aval.shape
     count = next(operand.count for operand in operands if operand is not None)
     if math.prod(shape) * count > _LARGE:
         return Dependent.throughout(shape, count, ways is AT_MOST)
@@ -115,10 +123,12 @@ def dependent_entries(
         every = _of_all_entries(equation, [on.on for on in operands if on is not None], ways)
         return Dependent.throughout(shape, count, every & (ways is AT_MOST))
     given = [
-        np.broadcast_to(np.False_, (*atom.aval.shape, count)) if operand is None else operand.on
+        _alike((*atom.aval.shape, count), False).on if operand is None else operand.on
         for atom, operand in zip(equation.inputs, operands, strict=True)
     ]
-    return Dependent(np.broadcast_to(rule(equation, given, ways), (*shape, count)))
+    found = rule(equation, given, ways)
+    found = found if isinstance(found, np.ndarray) else found[place]
+    return Dependent(found if found.shape == (*shape, count) else np.broadcast_to(found, (*shape, count)))
 
 
 #: Where it is one of several values: at least on what all of them depend on, at most on what any does.
@@ -126,7 +136,7 @@ Ways = np.ufunc
 AT_LEAST, AT_MOST = np.logical_and, np.logical_or
 
 _Given = Sequence[np.ndarray]
-_Rule = Callable[[Equation, _Given, Ways], np.ndarray]
+_Rule = Callable[[Equation, _Given, Ways], np.ndarray | Sequence[np.ndarray]]
 
 
 def _any(_: Equation, given: _Given, ways: Ways) -> np.ndarray:
@@ -174,6 +184,32 @@ def _slice(equation: Equation, given: _Given, ways: Ways) -> np.ndarray:
     params = equation.params
     starts, limits = params["start_indices"], params["limit_indices"]
     return given[0][tuple(map(slice, starts, limits, params["strides"] or [1] * len(starts)))]
+
+
+def _split(equation: Equation, given: _Given, ways: Ways) -> Sequence[np.ndarray]:
+    return np.split(given[0], np.cumsum(equation.params["sizes"])[:-1], equation.params["axis"])
+
+
+def _stack(equation: Equation, given: _Given, ways: Ways) -> np.ndarray:
+    return np.stack(given, equation.params["axis"])
+
+
+def _unstack(equation: Equation, given: _Given, ways: Ways) -> Sequence[np.ndarray]:
+    return list(np.moveaxis(given[0], equation.params["axis"], 0))
+
+
+def _tile(equation: Equation, given: _Given, ways: Ways) -> np.ndarray:
+    return np.tile(given[0], (*equation.params["reps"], 1))
+
+
+def _pad(equation: Equation, given: _Given, ways: Ways) -> np.ndarray:
+    config = equation.params["padding_config"]
+    if any(between or low < 0 or high < 0 for low, high, between in config):
+        return _of_all_entries(equation, given, ways) & (ways is AT_MOST)
+    found = np.broadcast_to(given[1], (*equation.outputs[0].aval.shape, given[1].shape[-1])).copy()
+    places = zip(config, given[0].shape, strict=False)
+    found[tuple(slice(low, low + size) for (low, *_), size in places)] = given[0]
+    return found
 
 
 def _concatenate(equation: Equation, given: _Given, ways: Ways) -> np.ndarray:
@@ -229,8 +265,13 @@ _RULES: dict[str, _Rule] = {
     "reduce_max": _maximum,
     "reduce_min": _maximum,
     "reduce_sum": _sum,
+    "pad": _pad,
     "rev": _rev,
     "select_n": _one_of(1),
     "slice": _slice,
+    "split": _split,
+    "stack": _stack,
+    "tile": _tile,
     "transpose": _transpose,
+    "unstack": _unstack,
 }

@@ -3,44 +3,130 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.extend import core
+from jax.interpreters import ad
 
 from .._trace import Constant, Equation, Program, Variable, scan_counts
 from ._entry_dependence import Dependent
 
 
-@dataclass(frozen=True)
-class KeptZeros:
-    """Where zeros are put back among the columns that are pushed through a loop.
+class Way(NamedTuple):
+    """A value, as it comes of one of the operands that it is made of, or of all of them.
 
     Attributes:
-        reach: by variable, however deep inside, on which columns it may depend; in the others zeros are put
-            back.
-        programs: what is inside of the loops and branches that hold these variables.
+        variable: the value.
+        operand: the place of the operand.
     """
 
-    reach: Mapping[Variable, Dependent] = field(default_factory=dict)
+    variable: Variable
+    operand: int | None = None
+
+
+class Columns(NamedTuple):
+    """The columns of a value that is made of others.
+
+    Attributes:
+        reached: on which columns its entries may depend.
+        exposed: in which of them zeros may meet what is not finite, when it is made.
+    """
+
+    reached: Dependent
+    exposed: Dependent
+
+    @property
+    def are_kept(self) -> bool:
+        """Whether zeros that meet what is not finite can be put back."""
+        return (self.reached & self.exposed).is_empty
+
+    @classmethod
+    def none(cls, like: Columns) -> Columns:
+        """Those of a value that depends on none of as many columns as another."""
+        nothing = Dependent.throughout(like.reached.shape, like.reached.count, False)
+        return cls(nothing, nothing)
+
+    def joined(self, other: Columns) -> Columns:
+        """Those of a value that is made in the one way or the other."""
+        return Columns(self.reached | other.reached, self.exposed | other.exposed)
+
+
+@dataclass(frozen=True)
+class KeptZeros:
+    """Where zeros are put back among the columns that are pushed through a program or a loop.
+
+    Attributes:
+        now: the columns of the values of the program, and of branches inside.
+        steps: those of values of loops inside, in their first steps; in all later ones they are as in the
+            last of these.
+        programs: what is inside of the loops and branches that hold these values.
+    """
+
+    now: Mapping[Way, Columns] = field(default_factory=dict)
+    steps: Mapping[Way, Sequence[Columns]] = field(default_factory=dict)
     programs: Mapping[Equation, Sequence[Program]] = field(default_factory=dict)
 
     def __or__(self, other: KeptZeros) -> KeptZeros:
-        return KeptZeros({**self.reach, **other.reach}, {**self.programs, **other.programs})
+        """The same for what is in the one or the other."""
+        steps = dict(self.steps)
+        for way, found in other.steps.items():
+            steps[way] = _in_each(steps.get(way, found), found)
+        return KeptZeros({**self.now, **other.now}, steps, {**self.programs, **other.programs})
 
-    def inside(self, equation: Equation, programs: Sequence[Program]) -> KeptZeros:
-        """The same, where the programs are inside of an equation."""
-        return self | KeptZeros({}, {equation: programs}) if self.reach else self
+    def of_branches(self, equation: Equation, programs: Sequence[Program]) -> KeptZeros:
+        """The same, where the programs are the branches of an equation."""
+        return replace(self, programs={**self.programs, equation: programs})
+
+    @classmethod
+    def of_loop(cls, loop: Equation, body: Program, steps: Sequence[KeptZeros]) -> KeptZeros:
+        """The same for a loop, from that for its body in its first steps."""
+        inside = functools.reduce(operator.or_, steps)
+        # In the first steps there are values that depend on no column yet.
+        own = {
+            way: [step.now.get(way, Columns.none(like)) for step in steps] for way, like in inside.now.items()
+        }
+        return cls({}, {**inside.steps, **own}, {**inside.programs, loop: [body]})
+
+    @property
+    def are_all(self) -> bool:
+        """Whether no zero is lost where it cannot be put back."""
+        several = itertools.chain(self.steps.values(), ([each] for each in self.now.values()))
+        return all(each.are_kept for each in itertools.chain.from_iterable(several))
+
+    @property
+    def needed(self) -> KeptZeros:
+        """The same for the values in which a zero would be lost."""
+
+        def is_needed(several: Mapping[Way, Sequence[Columns]], way: Way) -> bool:
+            return not all(columns.exposed.is_empty for columns in several.get(way, ()))
+
+        def of(several: Mapping[Way, Sequence[Columns]]) -> dict[Way, Sequence[Columns]]:
+            """Those where it is needed; with one operand of a value all that move."""
+            apart = {way.variable for way in several if way.operand is not None and is_needed(several, way)}
+            return {
+                way: columns
+                for way, columns in several.items()
+                if is_needed(several, way) or (way.operand is not None and way.variable in apart)
+            }
+
+        now = {way: columns for way, (columns,) in of({way: [on] for way, on in self.now.items()}).items()}
+        steps = of(self.steps)
+        return KeptZeros(now, steps, self.programs if steps else {})
 
     @property
     def masks(self) -> list[np.ndarray]:
-        """By variable where nothing is put back, a first axis for the columns."""
-        return [np.moveaxis(dependent.on, -1, 0) for dependent in self.reach.values()]
+        """By value where nothing is put back: axes for the columns, the first steps and the entries."""
+        stacks = (np.stack([each.reached.on for each in found]) for found in self.steps.values())
+        alike = (stack[:1] if (stack == stack[:1]).all() else stack for stack in stacks)
+        return [np.moveaxis(stack, -1, 0) for stack in alike]
 
     def evaluate(self, loop: Equation, operands: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
         """The results of a loop, for which tangents are to be those of one column.
@@ -50,9 +136,9 @@ class KeptZeros:
             operands: its operands.
             masks: those of this column.
         """
-        by_variable = dict(zip(self.reach, masks, strict=True))
+        by_way = dict(zip(self.steps, masks, strict=True))
 
-        def run(program: Program, values: Sequence[Any]) -> list[Any]:
+        def run(program: Program, values: Sequence[Any], step: Any) -> list[Any]:
             known: dict[Variable, Any] = dict(program.constants)
             known.update(zip(program.inputs, values, strict=True))
 
@@ -60,19 +146,44 @@ class KeptZeros:
                 return known[atom] if isinstance(atom, Variable) else np.asarray(atom.value, atom.aval.dtype)
 
             for equation in program.equations:
-                results = evaluate(equation, list(map(read, equation.inputs)))
+                operands = list(map(read, equation.inputs))
+                by_operand = {
+                    at: _of_step(by_way[Way(output, at)], step)
+                    for at, output in itertools.product(range(len(operands)), equation.outputs)
+                    if Way(output, at) in by_way
+                }
+                if by_operand:
+                    results = _kept_apart(equation, by_operand, operands)
+                else:
+                    results = evaluate(equation, operands, step)
                 for output, result in zip(equation.outputs, results, strict=True):
-                    known[output] = _kept(result, by_variable[output]) if output in by_variable else result
+                    if Way(output) in by_way:
+                        result = _kept(result, _of_step(by_way[Way(output)], step))
+                    known[output] = result
             return list(map(read, program.outputs))
 
-        def evaluate(equation: Equation, operands: Sequence[Any]) -> list[Any]:
+        def evaluate(equation: Equation, operands: Sequence[Any], step: Any) -> list[Any]:
             if equation not in self.programs:
                 return equation.evaluate(operands)
+            runs = [functools.partial(run, program) for program in self.programs[equation]]
             with equation.surroundings.entered():
-                runs = [functools.partial(run, program) for program in self.programs[equation]]
-                return _INSIDE[equation.primitive.name](equation.params, runs, operands)
+                return _INSIDE[equation.primitive.name](equation.params, runs, operands, step)
 
-        return evaluate(loop, operands)
+        return evaluate(loop, operands, 0)
+
+
+def _in_each(several: Sequence[Columns], others: Sequence[Columns]) -> list[Columns]:
+    """The columns in each of the first steps of a loop that is evaluated in two ways."""
+    count = max(len(several), len(others))
+    one, other = ([*found, *[found[-1]] * (count - len(found))] for found in (several, others))
+    return list(map(Columns.joined, one, other))
+
+
+def _of_step(masks: Any, step: Any) -> Any:
+    *first, found = masks
+    for at, mask in enumerate(first):
+        found = jnp.where(step == at, mask, found)
+    return found
 
 
 @jax.custom_jvp
@@ -87,20 +198,46 @@ def _(primals: Any, tangents: Any) -> Any:
     return value, jnp.where(mask, tangent, jnp.zeros_like(tangent))
 
 
-_Run = Callable[[Sequence[Any]], list[Any]]
+def _kept_apart(equation: Equation, masks: Mapping[int, Any], operands: Sequence[Any]) -> list[Any]:
+    """The result of an equation, whose moving operands have masks; where these are false, tangents of the
+    operands add nothing to its own.
+    """
+
+    @jax.custom_jvp
+    def evaluate(masks: Mapping[int, Any], *operands: Any) -> Any:
+        return equation.evaluate(operands)[0]
+
+    @evaluate.defjvp
+    def _(primals: Any, tangents: Any) -> Any:
+        (masks, *operands), (_, *tangents) = primals, tangents
+
+        def tangent_of(at: int) -> Any:
+            def of_one(operand: Any) -> Any:
+                return equation.evaluate([*operands[:at], operand, *operands[at + 1 :]])[0]
+
+            _, found = jax.jvp(of_one, (operands[at],), (tangents[at],))
+            return jnp.where(masks[at], found, jnp.zeros_like(found))
+
+        return equation.evaluate(operands)[0], functools.reduce(ad.add_jaxvals, map(tangent_of, masks))
+
+    return [evaluate(masks, *operands)]
 
 
-def _scan(params: dict[str, Any], runs: Sequence[_Run], operands: Sequence[Any]) -> list[Any]:
+_Run = Callable[[Sequence[Any], Any], list[Any]]
+
+
+def _scan(params: dict[str, Any], runs: Sequence[_Run], operands: Sequence[Any], _: Any) -> list[Any]:
     num_consts, num_carry = scan_counts(params)
     consts, first = operands[:num_consts], operands[num_consts : num_consts + num_carry]
 
-    def step(carried: Sequence[Any], slices: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        results = runs[0]([*consts, *carried, *slices])
-        return results[:num_carry], results[num_carry:]
+    def advance(state: Any, slices: Sequence[Any]) -> Any:
+        step, carried = state
+        results = runs[0]([*consts, *carried, *slices], step)
+        return (step + 1, results[:num_carry]), results[num_carry:]
 
-    carried, stacked = lax.scan(
-        step,
-        list(first),
+    (_, carried), stacked = lax.scan(
+        advance,
+        (np.int32(0), list(first)),
         list(operands[num_consts + num_carry :]),
         params["length"],
         reverse=params["reverse"],
@@ -109,19 +246,20 @@ def _scan(params: dict[str, Any], runs: Sequence[_Run], operands: Sequence[Any])
     return [*carried, *stacked]
 
 
-def _while(params: dict[str, Any], runs: Sequence[_Run], operands: Sequence[Any]) -> list[Any]:
+def _while(params: dict[str, Any], runs: Sequence[_Run], operands: Sequence[Any], _: Any) -> list[Any]:
     before, consts = params["cond_nconsts"], params["body_nconsts"]
     asked, given = operands[:before], operands[before : before + consts]
     condition = core.jaxpr_as_fun(params["cond_jaxpr"])
-    return lax.while_loop(
-        lambda carried: condition(*asked, *carried)[0],
-        lambda carried: runs[0]([*given, *carried]),
-        list(operands[before + consts :]),
+    _, carried = lax.while_loop(
+        lambda state: condition(*asked, *state[1])[0],
+        lambda state: (state[0] + 1, runs[0]([*given, *state[1]], state[0])),
+        (np.int32(0), list(operands[before + consts :])),
     )
+    return carried
 
 
-def _cond(params: dict[str, Any], runs: Sequence[_Run], operands: Sequence[Any]) -> list[Any]:
-    branches = [lambda *values, run=run: run(values) for run in runs]
+def _cond(params: dict[str, Any], runs: Sequence[_Run], operands: Sequence[Any], step: Any) -> list[Any]:
+    branches = [lambda *values, run=run: run(values, step) for run in runs]
     return lax.switch(operands[0], branches, *operands[1:])
 
 

@@ -10,25 +10,26 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from jax.extend import core
 
 from .._trace import Atom, Constant, Equation, Program, inline, scan_counts
-from ._carried import through_steps
 from ._dependence import results_of
 from ._elementwise import ELEMENTWISE
 from ._entry_dependence import AT_LEAST, AT_MOST, SOLUTIONS, Dependent, dependent_entries
 from ._finite import FiniteValues, has_no_poles
-from ._kept_zeros import KeptZeros
+from ._kept_zeros import Columns, KeptZeros, Way
 from ._linearity import coefficients
 from ._poleless import is_poleless
 from ._ranges import Ranges
 from ._registry import Inputs
 
 _NONE: Inputs = frozenset()
+_PRODUCTS = frozenset(("dot_general", "mul"))
 
 
 class State(NamedTuple):
@@ -36,58 +37,77 @@ class State(NamedTuple):
 
     Attributes:
         least: on which columns its entries depend at least.
+        later: on which they do in all steps but the first ones of the loop around them.
         most: on which they may depend.
         exposed: in which columns entries that are not finite may meet zeros: where they need not have made
             the column infinite, too.
         moves: whether it carries a derivative.
         finite: whether it is known to be finite.
         known: whether it depends on no argument: then structures may know where it is zero.
+        fixed: whether it is the same in all steps of the loop around it.
     """
 
     least: Dependent
+    later: Dependent
     most: Dependent
     exposed: Dependent
     moves: bool
     finite: bool
     known: bool = False
+    fixed: bool = False
 
     @classmethod
     def moving(cls, least: Dependent, most: Dependent, *, finite: bool, known: bool = False) -> State:
         """That of a value that depends on columns; where it is not finite, they are not either."""
         nothing = Dependent.throughout(least.shape, least.count, False)
-        return cls(least, most, nothing if finite else ~least, True, finite, known)
+        return cls(least, least, most, nothing if finite else ~least, True, finite, known)
 
     @classmethod
     def resting(cls, shape: Sequence[int], count: int, *, finite: bool, known: bool = False) -> State:
         """That of a value of a shape that depends on none of so many columns."""
         nothing = Dependent.throughout(shape, count, False)
-        return cls(nothing, nothing, nothing if finite else ~nothing, False, finite, known)
+        return cls(nothing, nothing, nothing, nothing if finite else ~nothing, False, finite, known)
 
     def if_finite(self, holds: bool) -> State:
         """The same where that is known."""
         nothing = Dependent.throughout(self.least.shape, self.least.count, False)
         return self._replace(exposed=nothing, finite=True) if holds else self
 
+    def entering(self, *, fixed: bool) -> State:
+        """The same at the start of a program that may be another loop's."""
+        return self._replace(later=self.least, fixed=fixed)
+
     def of_some_slice(self) -> State:
         """That of a slice, whichever it is."""
         least, most = self.least.of_some_slice(AT_LEAST), self.most.of_some_slice(AT_MOST)
-        return self._replace(least=least, most=most, exposed=self.exposed.of_some_slice(AT_MOST))
+        exposed = self.exposed.of_some_slice(AT_MOST)
+        return State(least, least, most, exposed, self.moves, self.finite)
 
     def stacked(self, length: int) -> State:
         """That of as many slices."""
-        least, most, exposed = (on.stacked(length) for on in self[:3])
-        return self._replace(least=least, most=most, exposed=exposed)
+        least, later, most, exposed = (on.stacked(length) for on in self[:4])
+        return self._replace(least=least, later=later, most=most, exposed=exposed)
 
     def joined(self, other: State) -> State:
         """That of a value that may be the one or the other."""
         return State(
             self.least & other.least,
+            self.later & other.later,
             self.most | other.most,
             self.exposed | other.exposed,
             self.moves or other.moves,
             self.finite and other.finite,
             self.known and other.known,
+            self.fixed and other.fixed,
         )
+
+    def zeros_beside(self, factor: State) -> Dependent:
+        """In which columns it may be zero, and is not lost anyway, where a factor is infinite.
+
+        A factor that stays the same is infinite in the steps that follow, too. If columns have arrived by
+        then, they are lost in either of JAX's modes: backwards they meet it there.
+        """
+        return ~(self.later if factor.fixed else self.least)
 
 
 class Passage(NamedTuple):
@@ -95,12 +115,10 @@ class Passage(NamedTuple):
 
     Attributes:
         results: what is known of the results.
-        loses: whether zeros may become something else, and cannot be put back.
-        kept: where they are put back.
+        kept: where zeros are put back.
     """
 
     results: Sequence[State]
-    loses: bool
     kept: KeptZeros
 
 
@@ -111,8 +129,10 @@ def kept_zeros(loop: Equation, operands: Sequence[State]) -> KeptZeros | None:
         loop: the loop, an equation.
         operands: what is known of its operands.
     """
-    _, loses, kept = _INNER[loop.primitive.name](loop, operands)
-    return None if loses else kept
+    if all(state.finite for state in operands) and has_no_poles(Program((), (), (loop,), ())):
+        return KeptZeros()
+    kept = _INNER[loop.primitive.name](loop, operands).kept
+    return kept.needed if kept.are_all else None
 
 
 def followed(program: Program, inputs: Sequence[State]) -> Passage:
@@ -123,30 +143,32 @@ def followed(program: Program, inputs: Sequence[State]) -> Passage:
         inputs: what is known of its inputs, one at least.
     """
     finite = FiniteValues(program, [state.finite for state in inputs])
-    ranges, loses, kept = Ranges(program), False, KeptZeros()
+    ranges, kept = Ranges(program), KeptZeros()
     count = inputs[0].least.count
     found: dict[Atom, State] = dict(zip(program.inputs, inputs, strict=True))
 
-    def resting(atom: Atom, known: bool) -> State:
-        return State.resting(getattr(atom.aval, "shape", ()), count, finite=finite.holds(atom), known=known)
+    def resting(atom: Atom, known: bool, fixed: bool) -> State:
+        state = State.resting(getattr(atom.aval, "shape", ()), count, finite=finite.holds(atom), known=known)
+        return state._replace(fixed=fixed)
 
     def state_of(atom: Atom, holds: bool) -> State:
-        state = resting(atom, not atom.value) if isinstance(atom, Constant) else found[atom]
+        state = resting(atom, not atom.value, True) if isinstance(atom, Constant) else found[atom]
         return state.if_finite(holds)
 
-    found.update((variable, resting(variable, True)) for variable, _ in program.constants)
+    found.update((variable, resting(variable, True, True)) for variable, _ in program.constants)
     for equation in program.equations:
         operands = list(map(state_of, equation.inputs, finite.of(equation)))
         finite.after(equation, [])
         known = all(found[atom].known for atom in equation.inputs if not isinstance(atom, Constant))
-        found.update((output, resting(output, known)) for output in equation.outputs)
+        fixed = all(state.fixed for state in operands)
+        found.update((output, resting(output, known, fixed)) for output in equation.outputs)
         if any(state.moves for state in operands):
             passage = _through(equation, operands, ranges)
-            loses, kept = loses or passage.loses, kept | passage.kept
+            kept = kept | passage.kept
             for output, state in zip(equation.outputs, passage.results, strict=False):
                 if state.moves or state.finite:
-                    found[output] = state.if_finite(finite.holds(output))
-    return Passage([state_of(atom, finite.holds(atom)) for atom in program.outputs], loses, kept)
+                    found[output] = state.if_finite(finite.holds(output))._replace(fixed=fixed)
+    return Passage([state_of(atom, finite.holds(atom)) for atom in program.outputs], kept)
 
 
 def _through(equation: Equation, operands: Sequence[State], ranges: Ranges) -> Passage:
@@ -154,75 +176,88 @@ def _through(equation: Equation, operands: Sequence[State], ranges: Ranges) -> P
         return _INNER[equation.primitive.name](equation, operands)
     given = [frozenset([at]) if state.moves else _NONE for at, state in enumerate(operands)]
     has_poles = equation.primitive.name in SOLUTIONS or not _has_no_poles(equation, ranges)
-    results, loses, kept = list[State](), False, KeptZeros()
-    for output, way in zip(equation.outputs, results_of(equation, given), strict=False):
-        shape = output.aval.shape
+    results, columns = list[State](), dict[Way, Columns]()
+    for place, way in enumerate(results_of(equation, given)):
+        output = equation.outputs[place]
         if not way:
-            results.append(State.resting(shape, operands[0].least.count, finite=False))
+            results.append(State.resting(output.aval.shape, operands[0].least.count, finite=False))
             continue
-        least = _least_of_result(equation, shape, operands, way)
-        most = _of_result(equation, shape, [state.most for state in operands], way)
-        exposed = _of_result(equation, shape, [state.exposed for state in operands])
+        moving = [state if at in way else None for at, state in enumerate(operands)]
+        least, later = (
+            dependent_entries(equation, place, [state and of(state) for state in moving], AT_LEAST)
+            for of in (operator.attrgetter("least"), operator.attrgetter("later"))
+        )
+        if equation.primitive.name in _PRODUCTS and any(state.known for state in operands):
+            least = later = least & ~least  # what is known may be known to be zero
+        most = dependent_entries(equation, place, [state and state.most for state in moving], AT_MOST)
+        exposed = dependent_entries(equation, place, _exposed_operands(equation, operands), AT_MOST)
         if has_poles:
-            exposed, met = exposed | ~least, _zeros_at_poles(equation, shape, operands, way, least)
+            poles, met, met_by = _zeros_at_poles(equation, place, operands, moving, least, later)
+            exposed |= poles
         else:
-            met = _zeros_at_factors(equation, shape, operands, way)
-        loses = loses or not (met & most).is_empty
-        if not met.is_empty:
-            kept = kept | KeptZeros({output: most})
-        results.append(State(least, most, exposed, True, False))
-    return Passage(results, loses, kept)
+            met, met_by = exposed & ~exposed, _zeros_at_factors(equation, output.aval.shape, operands, way)
+        found = {Way(output): Columns(most, functools.reduce(operator.or_, met_by.values(), met))}
+        if len(equation.outputs) == 1 < len(way) and not found[Way(output)].are_kept:
+            found = {Way(output): Columns(most, met)}
+        else:
+            met_by = dict.fromkeys(met_by, met & ~met)
+        for at, zeros in met_by.items():
+            given = [state and state.most if other == at else None for other, state in enumerate(moving)]
+            reached = most if zeros.is_empty else dependent_entries(equation, place, given, AT_MOST)
+            found[Way(output, at)] = Columns(reached, zeros)
+        columns.update(found)
+        results.append(State(least, later, most, exposed, True, False))
+    return Passage(results, KeptZeros(columns))
+
+
+def _exposed_operands(equation: Equation, operands: Sequence[State]) -> list[Dependent]:
+    """In which columns operands that are not finite leave a result exposed."""
+    if equation.primitive.name not in ("div", "mul"):
+        return [state.exposed for state in operands]
+    one, other = operands  # where the one is not finite, it makes the columns of the other infinite
+    return [one.exposed & other.zeros_beside(one), other.exposed & one.zeros_beside(other)]
 
 
 def _zeros_at_poles(
-    equation: Equation, shape: tuple[int, ...], operands: Sequence[State], way: Inputs, least: Dependent
-) -> Dependent:
-    """The columns of a result in which zeros may meet a pole of the equation."""
-    if equation.primitive.name in SOLUTIONS:
-        return ~least
+    equation: Equation,
+    place: int,
+    operands: Sequence[State],
+    moving: Sequence[State | None],
+    least: Dependent,
+    later: Dependent,
+) -> tuple[Dependent, Dependent, dict[int, Dependent]]:
+    """In which columns a result is exposed at a pole of the equation, in which zeros may meet one, and in
+    which those of every operand may.
+    """
     if equation.primitive.name == "div":  # where one derivative is infinite, so is the other
         dividend, divisor = operands
-        return ~least | (~divisor.least & dividend.exposed) if divisor.moves else ~least
-    return _of_result(equation, shape, [~state.least for state in operands], way)
+        exposed = ~(later if divisor.fixed else least)
+        inside = {1: divisor.zeros_beside(dividend) & dividend.exposed} if divisor.moves else {}
+        return exposed, exposed, inside
+    if equation.primitive.name in SOLUTIONS:
+        return ~least, ~least, {}
+    met = {}
+    for at, state in enumerate(moving):
+        if state is not None:
+            zeros = [~state.least if other == at else None for other in range(len(moving))]
+            met[at] = dependent_entries(equation, place, zeros, AT_MOST)
+    return ~least, least & ~least, met
 
 
 def _zeros_at_factors(
     equation: Equation, shape: tuple[int, ...], operands: Sequence[State], way: Inputs
-) -> Dependent:
-    """The columns of a result in which zeros may meet infinite factors."""
+) -> dict[int, Dependent]:
+    """The columns of a result in which zeros of every operand may meet infinite factors."""
     count = operands[0].least.count
-    found = Dependent.throughout(shape, count, False)
-    for each, other in ((at, other) for at in sorted(way) for other in coefficients(equation, at)):
-        zeros, factor = ~operands[each].least, operands[other].exposed
+    found = dict.fromkeys(sorted(way), Dependent.throughout(shape, count, False))
+    for each, other in ((at, other) for at in found for other in coefficients(equation, at)):
+        zeros, factor = operands[each].zeros_beside(operands[other]), operands[other].exposed
         if zeros.shape == factor.shape == shape and equation.primitive.name in ELEMENTWISE:
-            found |= zeros & factor
+            found[each] |= zeros & factor
         elif not factor.is_empty:
-            of_any = [
-                Dependent(np.asarray(on.on.any(tuple(range(on.on.ndim - 1))))) for on in (zeros, factor)
-            ]
-            found |= Dependent.throughout(shape, count, (of_any[0] & of_any[1]).on)
+            of_any = [np.asarray(on.on.any(tuple(range(on.on.ndim - 1)))) for on in (zeros, factor)]
+            found[each] |= Dependent.throughout(shape, count, of_any[0] & of_any[1])
     return found
-
-
-def _least_of_result(
-    equation: Equation, shape: tuple[int, ...], operands: Sequence[State], way: Inputs
-) -> Dependent:
-    # A factor that is known may be known to be zero.
-    if equation.primitive.name in _PRODUCTS and any(state.known for state in operands):
-        return Dependent.throughout(shape, operands[0].least.count, False)
-    given = [state.least if at in way else None for at, state in enumerate(operands)]
-    return dependent_entries(equation, shape, given, AT_LEAST)
-
-
-_PRODUCTS = frozenset(("dot_general", "mul"))
-
-
-def _of_result(
-    equation: Equation, shape: tuple[int, ...], operands: Sequence[Dependent], way: Inputs | None = None
-) -> Dependent:
-    """The columns of a result's entries, that of all entries of the operands that they are made of."""
-    given = [on if way is None or at in way else None for at, on in enumerate(operands)]
-    return dependent_entries(equation, shape, given, AT_MOST)
 
 
 def _has_no_poles(equation: Equation, ranges: Ranges) -> bool:
@@ -236,41 +271,92 @@ def _has_no_poles(equation: Equation, ranges: Ranges) -> bool:
 
 def _scan(equation: Equation, operands: Sequence[State]) -> Passage:
     num_consts, num_carry = scan_counts(equation.params)
-    first = num_consts + num_carry
-    slices = [state.of_some_slice() for state in operands[first:]]
-    body = equation.params["jaxpr"]
-    results, loses, kept = _loop(equation, body, num_consts, num_carry, [*operands[:first], *slices])
-    length = equation.params["length"]
-    stacked = [state.stacked(length) for state in results[num_carry:]]
-    return Passage([*results[:num_carry], *stacked], loses, kept)
+    length, end = max(1, equation.params["length"]), num_consts + num_carry
+    slices = [state.of_some_slice() for state in operands[end:]]
+    steps, kept = _loop(equation, "jaxpr", operands[:num_consts], operands[num_consts:end], slices, length)
+    returned = _of_any([step[num_carry:] for step in steps])
+    return Passage([*steps[-1][:num_carry], *(state.stacked(length) for state in returned)], kept)
 
 
 def _while(equation: Equation, operands: Sequence[State]) -> Passage:
-    before, consts = equation.params["cond_nconsts"], equation.params["body_nconsts"]
-    carried = len(operands) - before - consts
-    return _loop(equation, equation.params["body_jaxpr"], consts, carried, operands[before:])
+    before = equation.params["cond_nconsts"]
+    end = before + equation.params["body_nconsts"]
+    steps, kept = _loop(equation, "body_jaxpr", operands[before:end], operands[end:], [], None)
+    return Passage(_of_any([operands[end:], *steps]), kept)
 
 
 def _loop(
-    equation: Equation, body: core.ClosedJaxpr, num_consts: int, num_carry: int, operands: Sequence[State]
-) -> Passage:
-    program = inline(body)
+    equation: Equation,
+    body: str,
+    consts: Sequence[State],
+    carried: Sequence[State],
+    slices: Sequence[State],
+    length: int | None,
+) -> tuple[Sequence[Sequence[State]], KeptZeros]:
+    """What is known of the results of its first steps, and of all later ones, and what becomes of zeros."""
+    program = _program_of(equation.params[body])
+    fixed = [state.entering(fixed=True) for state in consts]
+    slices = [state.entering(fixed=False) for state in slices]
+    # A step is the same whether it is known or not with what a loop starts.
+    first = [state.entering(fixed=False)._replace(known=False) for state in carried]
 
-    def results_of(inputs: list[State]) -> Sequence[State]:
-        return followed(program, inputs).results
+    def step(carried: Sequence[State]) -> Passage:
+        return followed(program, [*fixed, *carried, *slices])
 
-    found, results = through_steps(operands, num_consts, num_carry, results_of, State.joined)
-    _, loses, kept = followed(program, found)
-    return Passage(results, loses, kept.inside(equation, [program]))
+    before, steps = _first_steps(step, first, length)
+    if len(steps) > 1 and any(each.kept.needed for each in steps):
+        first = [
+            state._replace(later=last.least, moves=last.moves)
+            for state, last in zip(first, before, strict=True)
+        ]
+        _, steps = _first_steps(step, first, length)
+    kept = KeptZeros.of_loop(equation, program, [each.kept for each in steps])
+    return [each.results for each in steps], kept
+
+
+#: So many first steps are followed one by one; those after them are not told apart.
+_FIRST_STEPS = 8
+
+
+def _first_steps(
+    step: Callable[[Sequence[State]], Passage], carried: Sequence[State], length: int | None
+) -> tuple[Sequence[State], list[Passage]]:
+    """What a loop's steps do until nothing changes any more, and with what the last of them starts."""
+    steps = list[Passage]()
+    while True:
+        steps.append(step(carried))
+        after = steps[-1].results[: len(carried)]
+        if len(steps) == _FIRST_STEPS:
+            after = list(map(State.joined, carried, after))
+        if list(after) == list(carried) or len(steps) == length:
+            return carried, steps
+        carried = after
+        if len(steps) == _FIRST_STEPS:
+            steps.pop()
+
+
+def _of_any(several: Sequence[Sequence[State]]) -> list[State]:
+    """Those of values that may be any of several ones."""
+    return [functools.reduce(State.joined, states) for states in zip(*several, strict=True)]
 
 
 def _cond(equation: Equation, operands: Sequence[State]) -> Passage:
-    programs = [inline(branch) for branch in equation.params["branches"]]
-    ways = [followed(program, operands[1:]) for program in programs]
-    several = zip(*(way.results for way in ways), strict=True)
-    results = [functools.reduce(State.joined, states) for states in several]
+    programs = list(map(_program_of, equation.params["branches"]))
+    given = [state.entering(fixed=state.fixed) for state in operands[1:]]
+    ways = [followed(program, given) for program in programs]
     kept = functools.reduce(operator.or_, (way.kept for way in ways))
-    return Passage(results, any(way.loses for way in ways), kept.inside(equation, programs))
+    results = _of_any([way.results for way in ways])
+    return Passage(results, kept.of_branches(equation, programs))
 
 
 _INNER = {"cond": _cond, "scan": _scan, "while": _while}
+
+
+def _program_of(closed: core.ClosedJaxpr) -> Program:
+    """The same flat program whenever a jaxpr is asked about."""
+    if closed not in _PROGRAMS:
+        _PROGRAMS[closed] = inline(closed)
+    return _PROGRAMS[closed]
+
+
+_PROGRAMS: WeakKeyDictionary[core.ClosedJaxpr, Program] = WeakKeyDictionary()

@@ -220,6 +220,22 @@ def circuit(x):
     return lax.scan(step, jnp.ones(2), SLICES[:, 0])
 
 
+def selected_root(x):
+    """Which entries the root depends on is not known beforehand."""
+    return lax.fori_loop(0, 3, lambda _, h: jnp.sqrt(jnp.where(h > 1, h, x[0])) * x[1], 0.5)
+
+
+def kinetics(x):
+    """The product of a reaction, which slows it down, depends on one input more after every step."""
+
+    def step(held, _):
+        substrate, product = held
+        rate = x[0] * substrate / (1 + product / x[1] + substrate)
+        return (substrate - 0.1 * rate, product + x[2] * rate), product
+
+    return lax.scan(step, (2.0, 0.0), None, 5)[1]
+
+
 def nested_roots(x):
     def inner(_, h):
         return lax.cond(h[1] > 0.1, lambda h: jnp.sqrt(h) + 0.1 * h, lambda h: h - jnp.log(1 + h), h)
@@ -233,7 +249,7 @@ def until_roots(x):
 
 _FUNCTIONS = (
     *(roots, root_beside, quotients, until, chosen, apart, infinite_factor, one_after_another),
-    *(arriving, circuit, nested_roots, until_roots),
+    *(arriving, circuit, kinetics, selected_root, nested_roots, until_roots),
 )
 POLES = {fun.__name__: fun for fun in _FUNCTIONS}
 
@@ -263,7 +279,7 @@ def test_poles_that_every_column_meets_are_no_obstacle(always, pushed):
     assert_same_jacobian(found, expected)
 
 
-KEPT = ("roots", "quotients", "root_beside", "circuit", "nested_roots", "until_roots")
+KEPT = ("roots", "quotients", "root_beside", "infinite_factor", "circuit", "nested_roots", "until_roots")
 
 
 @pytest.mark.parametrize("name", KEPT)
@@ -277,9 +293,29 @@ def test_zeros_are_put_back_where_poles_are_met(name, always, pushed):
     assert sum(map(np.sum, left)) < sum(map(np.sum, lost))
 
 
+@pytest.mark.parametrize("name", ["circuit", "kinetics"])
+def test_columns_beside_which_zeros_are_put_back_are_differentiated_again(name, always, pushed):
+    fun = POLES[name]
+    ours, theirs = jacve(fun, kernel=False), jax.jacfwd(fun)
+    again, mapped, *expected = together(
+        lambda x: (jax.jacfwd(ours)(x), jax.jacrev(ours)(x)),
+        lambda x: jax.vmap(ours)(jnp.stack([x, x + 0.1])),
+        lambda x: (jax.jacfwd(theirs)(x), jax.jacfwd(theirs)(x)),
+        lambda x: jax.vmap(theirs)(jnp.stack([x, x + 0.1])),
+    )(X)
+    assert pushed
+    for these, those in zip((again, mapped), expected, strict=True):
+        assert_same_jacobian(jax.tree.leaves(these), jax.tree.leaves(those))
+
+
+def test_columns_that_arrive_after_a_pole_has_been_met_are_finite(always, pushed):
+    ours, theirs = together(jacve(arriving, kernel=False), jax.jacrev(arriving))(np.array([0.3, 0.7, 1.2]))
+    assert pushed
+    assert_same_jacobian(ours, theirs)
+
+
 def test_zeros_that_cannot_be_put_back_are_no_columns(always, pushed):
-    for name in ("arriving", "infinite_factor"):
-        jax.make_jaxpr(jacve(POLES[name], kernel=False))(X)
+    jax.make_jaxpr(jacve(selected_root, kernel=False))(X)
     assert not pushed
 
 
@@ -288,6 +324,10 @@ def test_zeros_that_cannot_be_put_back_are_no_columns(always, pushed):
 A, B = RANDOM.normal(size=(2, 3, 2)), RANDOM.normal(size=(2, 2, 3))
 PROGRAMS = {
     "slices": lambda x: jnp.concatenate([x[2:0:-1], x[1:], x[::4]]) * 2 - 1,
+    "stacks": lambda x: (
+        jnp.stack([x[0], *jnp.unstack(x[4:]), x[2]]) * jnp.pad(jnp.split(x, [2])[0], 1, constant_values=x[3])
+    ),
+    "tiles": lambda x: jnp.tile(x[:2], 3) * jnp.stack([x[:3], x[3:]], 1).reshape(-1),
     "places": lambda x: jnp.transpose(jnp.flip(x.reshape(2, 3), 1))[:, None] + jnp.zeros((3, 2, 2)),
     "sums": lambda x: jnp.sum(x.reshape(2, 3), 1) + jnp.sum(x[:2]),
     "products": lambda x: jnp.einsum("bij,bjk->bik", A * x[:2, None, None], B + x[2:5]),
@@ -319,5 +359,5 @@ def test_entries_depend_on_what_they_are_said_to_depend_on(name):
         assert not np.any(~state.most.on & (jacobian != 0))
     least = {"greatest", "branches", "dynamic", "known zeros", "sorted"}  # of which it is said of no entry
     assert name in least or not all(state.least.is_empty for state in found)
-    if name in {"slices", "places", "sums", "squares", "cumulated", "stopped"}:
+    if name in {"slices", "stacks", "pads", "tiles", "places", "sums", "squares", "cumulated", "stopped"}:
         assert all(state.most == Dependent(exact != 0) for state, exact in zip(found, jacobians, strict=True))
