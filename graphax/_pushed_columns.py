@@ -87,10 +87,13 @@ def push(
     incoming = Incoming(numbering, call, equation, edges)
     if not incoming.count:
         return None
-    worth, kept = incoming.count < _FEWER * rows and worth_pushing(call, incoming.count), None
-    if not (outright and worth):
-        if not pushable or incoming.count > _FAR_FEWER * rows or (kept := incoming.kept_zeros()) is None:
-            return None
+    worth = incoming.count < _FEWER * rows and worth_pushing(call, incoming.count)
+    whatever = outright and worth
+    kept = None
+    if pushable and (whatever or incoming.count <= _FAR_FEWER * rows):
+        kept = incoming.kept_zeros()
+    if kept is None and not whatever:
+        return None
     dynamic = [operand for operand in call.operands if isinstance(operand, jax.Array)]
 
     def given(arrays: Sequence[Any]) -> Call:

@@ -304,12 +304,12 @@ def _loop(
         return followed(program, [*fixed, *carried, *slices])
 
     before, steps = _first_steps(step, first, length)
-    if len(steps) > 1 and any(each.kept.needed for each in steps):
-        first = [
-            state._replace(later=last.least, moves=last.moves)
-            for state, last in zip(first, before, strict=True)
-        ]
-        _, steps = _first_steps(step, first, length)
+    # JAX moves along what does not depend on any column yet, or any more, too.
+    ways = zip(first, before, steps[-1].results, strict=False)
+    moving = [state._replace(moves=last.moves or after.moves) for state, last, after in ways]
+    if moving != first or (len(steps) > 1 and any(each.kept.needed for each in steps)):
+        moving = [state._replace(later=last.least) for state, last in zip(moving, before, strict=True)]
+        _, steps = _first_steps(step, moving, length)
     kept = KeptZeros.of_loop(equation, program, [each.kept for each in steps])
     return [each.results for each in steps], kept
 
@@ -325,7 +325,8 @@ def _first_steps(
     steps = list[Passage]()
     while True:
         steps.append(step(carried))
-        after = steps[-1].results[: len(carried)]
+        results = zip(steps[-1].results[: len(carried)], carried, strict=True)
+        after = [state._replace(moves=state.moves or before.moves) for state, before in results]
         if len(steps) == _FIRST_STEPS:
             after = list(map(State.joined, carried, after))
         if list(after) == list(carried) or len(steps) == length:
