@@ -6,6 +6,7 @@ from ._case import Case, Function
 from .examples import examples
 from .fits import fits
 from .geometry import geometry
+from .kinetics import kinetics
 from .losses import losses
 from .networks import networks
 from .recurrences import recurrences
@@ -13,7 +14,7 @@ from .solvers import solvers
 
 #: Chosen before any of them was timed, to stand for what Jacobians and Hessians are taken of.
 CHOSEN: list[Case] = [
-    case for part in (fits, networks, recurrences, solvers, geometry) for case in part.cases
+    case for part in (fits, networks, recurrences, kinetics, solvers, geometry) for case in part.cases
 ]
 EXAMPLES: list[Case] = examples.cases
 LOSSES: list[Case] = losses.cases

@@ -200,8 +200,9 @@ def _through(equation: Equation, operands: Sequence[State], ranges: Ranges) -> P
         if len(equation.outputs) == 1 < len(way) and not found[Way(output)].are_kept:
             found = {Way(output): Columns(most, met)}
         else:
-            met_by = dict.fromkeys(met_by, met & ~met)
-        for at, zeros in met_by.items():
+            met_by = {}
+        for at in sorted(way):
+            zeros = met_by.get(at, met & ~met)
             given = [state and state.most if other == at else None for other, state in enumerate(moving)]
             reached = most if zeros.is_empty else dependent_entries(equation, place, given, AT_MOST)
             found[Way(output, at)] = Columns(reached, zeros)
@@ -249,8 +250,8 @@ def _zeros_at_factors(
 ) -> dict[int, Dependent]:
     """The columns of a result in which zeros of every operand may meet infinite factors."""
     count = operands[0].least.count
-    found = dict.fromkeys(sorted(way), Dependent.throughout(shape, count, False))
-    for each, other in ((at, other) for at in found for other in coefficients(equation, at)):
+    found = dict.fromkeys(way, Dependent.throughout(shape, count, False))
+    for each, other in ((at, other) for at in way for other in coefficients(equation, at)):
         zeros, factor = operands[each].zeros_beside(operands[other]), operands[other].exposed
         if zeros.shape == factor.shape == shape and equation.primitive.name in ELEMENTWISE:
             found[each] |= zeros & factor
