@@ -237,12 +237,18 @@ def _zeros_at_poles(
         return exposed, exposed, inside
     if equation.primitive.name in SOLUTIONS:
         return ~least, ~least, {}
+    first = equation.primitive.name in _OVERFLOWING
     met = {}
     for at, state in enumerate(moving):
         if state is not None:
-            zeros = [~state.least if other == at else None for other in range(len(moving))]
-            met[at] = dependent_entries(equation, place, zeros, AT_MOST)
-    return ~least, least & ~least, met
+            zeros = ~(state.later if first else state.least)
+            given = [zeros if other == at else None for other in range(len(moving))]
+            met[at] = dependent_entries(equation, place, given, AT_MOST)
+    return ~(later if first else least), least & ~least, met
+
+
+#: That these overflow already in the first steps of a loop is left aside.
+_OVERFLOWING = frozenset("cosh exp exp2 expm1 sinh".split())
 
 
 def _zeros_at_factors(
