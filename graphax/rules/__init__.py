@@ -14,6 +14,7 @@ from . import (  # noqa: F401  (they register their rules)
     _sorting,
     _windows,
 )
+from ._column_states import State
 from ._common_structure import array_of
 from ._complex import complex_rule, touches_complex
 from ._custom import as_differentiated
@@ -30,7 +31,7 @@ from ._finite import (
 )
 from ._fourier import are_long_transforms
 from ._kept_zeros import KeptZeros
-from ._pole_exposure import State, kept_zeros
+from ._pole_exposure import kept_zeros
 from ._registry import (
     Blocks,
     Call,

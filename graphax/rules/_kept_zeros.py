@@ -17,6 +17,7 @@ from jax.extend import core
 from jax.interpreters import ad
 
 from .._trace import Constant, Equation, Program, Variable, scan_counts
+from ._column_states import none_like
 from ._entry_dependence import Dependent
 
 
@@ -47,12 +48,6 @@ class Columns(NamedTuple):
     def are_kept(self) -> bool:
         """Whether zeros that meet what is not finite can be put back."""
         return (self.reached & self.exposed).is_empty
-
-    @classmethod
-    def none(cls, like: Columns) -> Columns:
-        """Those of a value that depends on none of as many columns as another."""
-        nothing = Dependent.throughout(like.reached.shape, like.reached.count, False)
-        return cls(nothing, nothing)
 
     def joined(self, other: Columns) -> Columns:
         """Those of a value that is made in the one way or the other."""
@@ -91,7 +86,10 @@ class KeptZeros:
         inside = functools.reduce(operator.or_, steps)
         # In the first steps there are values that depend on no column yet.
         own = {
-            way: [step.now.get(way, Columns.none(like)) for step in steps] for way, like in inside.now.items()
+            way: [
+                step.now.get(way, Columns(none_like(like.reached), none_like(like.reached))) for step in steps
+            ]
+            for way, like in inside.now.items()
         }
         return cls({}, {**inside.steps, **own}, {**inside.programs, loop: [body]})
 

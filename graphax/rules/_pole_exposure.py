@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -18,6 +18,7 @@ import numpy as np
 from jax.extend import core
 
 from .._trace import Atom, Constant, Equation, Program, inline, scan_counts
+from ._column_states import State, none_like
 from ._dependence import results_of
 from ._elementwise import ELEMENTWISE
 from ._entry_dependence import AT_LEAST, AT_MOST, SOLUTIONS, Dependent, dependent_entries
@@ -30,84 +31,6 @@ from ._registry import Inputs
 
 _NONE: Inputs = frozenset()
 _PRODUCTS = frozenset(("dot_general", "mul"))
-
-
-class State(NamedTuple):
-    """What is known of a value beside which columns are pushed.
-
-    Attributes:
-        least: on which columns its entries depend at least.
-        later: on which they do in all steps but the first ones of the loop around them.
-        most: on which they may depend.
-        exposed: in which columns entries that are not finite may meet zeros: where they need not have made
-            the column infinite, too.
-        moves: whether it carries a derivative.
-        finite: whether it is known to be finite.
-        known: whether it depends on no argument: then structures may know where it is zero.
-        fixed: whether it is the same in all steps of the loop around it.
-    """
-
-    least: Dependent
-    later: Dependent
-    most: Dependent
-    exposed: Dependent
-    moves: bool
-    finite: bool
-    known: bool = False
-    fixed: bool = False
-
-    @classmethod
-    def moving(cls, least: Dependent, most: Dependent, *, finite: bool, known: bool = False) -> State:
-        """That of a value that depends on columns; where it is not finite, they are not either."""
-        nothing = Dependent.throughout(least.shape, least.count, False)
-        return cls(least, least, most, nothing if finite else ~least, True, finite, known)
-
-    @classmethod
-    def resting(cls, shape: Sequence[int], count: int, *, finite: bool, known: bool = False) -> State:
-        """That of a value of a shape that depends on none of so many columns."""
-        nothing = Dependent.throughout(shape, count, False)
-        return cls(nothing, nothing, nothing, nothing if finite else ~nothing, False, finite, known)
-
-    def if_finite(self, holds: bool) -> State:
-        """The same where that is known."""
-        nothing = Dependent.throughout(self.least.shape, self.least.count, False)
-        return self._replace(exposed=nothing, finite=True) if holds else self
-
-    def entering(self, *, fixed: bool) -> State:
-        """The same at the start of a program that may be another loop's."""
-        return self._replace(later=self.least, fixed=fixed)
-
-    def of_some_slice(self) -> State:
-        """That of a slice, whichever it is."""
-        least, most = self.least.of_some_slice(AT_LEAST), self.most.of_some_slice(AT_MOST)
-        exposed = self.exposed.of_some_slice(AT_MOST)
-        return State(least, least, most, exposed, self.moves, self.finite)
-
-    def stacked(self, length: int) -> State:
-        """That of as many slices."""
-        least, later, most, exposed = (on.stacked(length) for on in self[:4])
-        return self._replace(least=least, later=later, most=most, exposed=exposed)
-
-    def joined(self, other: State) -> State:
-        """That of a value that may be the one or the other."""
-        return State(
-            self.least & other.least,
-            self.later & other.later,
-            self.most | other.most,
-            self.exposed | other.exposed,
-            self.moves or other.moves,
-            self.finite and other.finite,
-            self.known and other.known,
-            self.fixed and other.fixed,
-        )
-
-    def zeros_beside(self, factor: State) -> Dependent:
-        """In which columns it may be zero, and is not lost anyway, where a factor is infinite.
-
-        A factor that stays the same is infinite in the steps that follow, too. If columns have arrived by
-        then, they are lost in either of JAX's modes: backwards they meet it there.
-        """
-        return ~(self.later if factor.fixed else self.least)
 
 
 class Passage(NamedTuple):
@@ -188,27 +111,48 @@ def _through(equation: Equation, operands: Sequence[State], ranges: Ranges) -> P
             for of in (operator.attrgetter("least"), operator.attrgetter("later"))
         )
         if equation.primitive.name in _PRODUCTS and any(state.known for state in operands):
-            least = later = least & ~least  # what is known may be known to be zero
+            least = later = none_like(least)  # what is known may be known to be zero
         most = dependent_entries(equation, place, [state and state.most for state in moving], AT_MOST)
         exposed = dependent_entries(equation, place, _exposed_operands(equation, operands), AT_MOST)
         if has_poles:
-            poles, met, met_by = _zeros_at_poles(equation, place, operands, moving, least, later)
+            poles, met, by_operand = _zeros_at_poles(equation, place, operands, moving, least, later)
             exposed |= poles
         else:
-            met, met_by = exposed & ~exposed, _zeros_at_factors(equation, output.aval.shape, operands, way)
-        found = {Way(output): Columns(most, functools.reduce(operator.or_, met_by.values(), met))}
-        if len(equation.outputs) == 1 < len(way) and not found[Way(output)].are_kept:
-            found = {Way(output): Columns(most, met)}
-        else:
-            met_by = {}
-        for at in sorted(way):
-            zeros = met_by.get(at, met & ~met)
-            given = [state and state.most if other == at else None for other, state in enumerate(moving)]
-            reached = most if zeros.is_empty else dependent_entries(equation, place, given, AT_MOST)
-            found[Way(output, at)] = Columns(reached, zeros)
-        columns.update(found)
+            met, by_operand = none_like(least), _zeros_at_factors(equation, output.aval.shape, operands, way)
+        columns.update(_columns(equation, place, moving, most, met, by_operand))
         results.append(State(least, later, most, exposed, True, False))
     return Passage(results, KeptZeros(columns))
+
+
+def _columns(
+    equation: Equation,
+    place: int,
+    moving: Sequence[State | None],
+    most: Dependent,
+    met: Dependent,
+    by_operand: Mapping[int, Dependent],
+) -> dict[Way, Columns]:
+    """The columns of a result, and as they come of every operand that moves.
+
+    Zeros are put back in the result itself where that will do.
+
+    Args:
+        equation, place, moving: the equation, the place of the result, its operands that move.
+        most: on which columns the result may depend.
+        met: in which zeros meet what is not finite, whichever operand they are of.
+        by_operand: the same by operand.
+    """
+    output = equation.outputs[place]
+    whole = Columns(most, functools.reduce(operator.or_, by_operand.values(), met))
+    apart = len(equation.outputs) == 1 < sum(state is not None for state in moving) and not whole.are_kept
+    found = {Way(output): Columns(most, met) if apart else whole}
+    for at, state in enumerate(moving):
+        if state is not None:
+            zeros = by_operand.get(at, none_like(met)) if apart else none_like(met)
+            given = [state.most if other == at else None for other in range(len(moving))]
+            reached = most if zeros.is_empty else dependent_entries(equation, place, given, AT_MOST)
+            found[Way(output, at)] = Columns(reached, zeros)
+    return found
 
 
 def _exposed_operands(equation: Equation, operands: Sequence[State]) -> list[Dependent]:
@@ -244,7 +188,7 @@ def _zeros_at_poles(
             zeros = ~(state.later if first else state.least)
             given = [zeros if other == at else None for other in range(len(moving))]
             met[at] = dependent_entries(equation, place, given, AT_MOST)
-    return ~(later if first else least), least & ~least, met
+    return ~(later if first else least), none_like(least), met
 
 
 #: That these overflow already in the first steps of a loop is left aside.
