@@ -83,14 +83,10 @@ class KeptZeros:
     @classmethod
     def of_loop(cls, loop: Equation, body: Program, steps: Sequence[KeptZeros]) -> KeptZeros:
         """The same for a loop, from that for its body in its first steps."""
-        inside = functools.reduce(operator.or_, steps)
-        # In the first steps there are values that depend on no column yet.
-        own = {
-            way: [
-                step.now.get(way, Columns(none_like(like.reached), none_like(like.reached))) for step in steps
-            ]
-            for way, like in inside.now.items()
-        }
+        inside, own = functools.reduce(operator.or_, steps), dict[Way, Sequence[Columns]]()
+        for way, like in inside.now.items():
+            nothing = none_like(like.reached)  # in the first steps there are values that depend on no column
+            own[way] = [step.now.get(way, Columns(nothing, nothing)) for step in steps]
         return cls({}, {**inside.steps, **own}, {**inside.programs, loop: [body]})
 
     @property
