@@ -35,7 +35,7 @@ _SHORT, _PER_EQUATION, _PER_ENTRY = 2_400, 10, 2
 # The function itself may have half as many; and how many expressions may come into being for each one that
 # such a kernel may have, as orders are tried.
 _ON_THE_WAY = 4
-# So many times the operations a classical order may take: searched ones save, but not everything.
+# So many times that the function and a classical order may take: searched ones save, but not everything.
 _AT_FIRST = 1.5
 
 
@@ -69,17 +69,16 @@ def jacobians_by_kernel(
     if (reason := unavailable()) is not None:
         raise NoKernel(reason)
     program, values = closed_over(numbering.program, values)
-    numbering = replace(numbering, program=program)
+    numbering, scalars = replace(numbering, program=program), Scalars()
     for name in (order, body_order):
         if isinstance(name, str):
             check_name(name)
     wanted = range(0 if with_values else num_outputs, len(program.outputs))
     if not insist:
         limit = min(limit, _SHORT + _PER_EQUATION * len(program.equations))
-        _check_length(_PER_ENTRY * _entries(numbering, num_outputs, wanted), limit)
-    scalars = Scalars()
-    if not insist:
-        scalars.most, scalars.longest = _ON_THE_WAY * limit, _AT_FIRST * limit
+        held = _PER_ENTRY * _entries(numbering, num_outputs, wanted)
+        _check_length(held, limit)
+        scalars.most, scalars.longest = _ON_THE_WAY * limit, _AT_FIRST * limit - held
     try:
         scalar_program, places = _differentiated(
             scalars, numbering, num_outputs, order, body_order, wanted, limit if insist else limit // 2

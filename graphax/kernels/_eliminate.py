@@ -227,7 +227,7 @@ def _orders(graph: ScalarGraph, order: str | None) -> list[Sequence[int]]:
         if costing.run(candidate, most):
             price(candidate)
         costing.rewind()
-    if found and min(found.values()) > graph.scalars.longest:
+    if found and len(graph.inner) + min(found.values()) > graph.scalars.longest:
         raise TooManyScalars(graph.scalars.longest)
     for ties in ("first", "last"):
         if (cheapest := cheapest_first(costing, view, ties, most)) is not None:

@@ -131,7 +131,7 @@ class Scalars:
         where_there: of derivatives for which it is known a truth value that says where they are not left out
             by selections; None where they never are.
         most: how many there may be before further ones raise :class:`TooManyScalars`.
-        longest: how many operations an elimination may take at first sight, likewise.
+        longest: how many operations a function and an elimination may take at first sight, likewise.
     """
 
     def __init__(self) -> None:
