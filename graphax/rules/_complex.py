@@ -111,7 +111,9 @@ def _of_factor(part: Any, factor: Any, shape: Sequence[int]) -> Block:
     """
     dims, sizes = label_dims(shape)
     number = part(jnp.asarray(factor))
-    axes = list(range(len(sizes))) if np.ndim(factor) else []
+    # The factor may be spread along axes that are of size 1 in it.
+    spread = zip(dims, np.shape(factor), strict=False)
+    axes = [label for dim, size in spread if size != 1 for label in dim]
     (label,) = added_label(2, sizes)
     source = Digit(2, (label,))
     if part is lax.imag:
