@@ -1,0 +1,286 @@
+"""Matrices, masks and indices that are constants, and zeros in them."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.experimental import sparse
+
+from ._case import Collection
+from .reasons import COORDINATES, KNOWN, MADE, MASKS, ZEROS
+
+constants = Collection("constants", seed=1)
+normal = constants.normal
+
+
+def banded(n: int, width: int = 1) -> np.ndarray:
+    """A random matrix whose entries further than this from the diagonal are zero."""
+    rows, columns = np.indices((n, n))
+    return normal(n, n) * (abs(rows - columns) <= width)
+
+
+_TRIDIAGONAL, _BIDIAGONAL, _SMALL = banded(20), np.triu(banded(20)), banded(8)
+_RANDOM = normal(15, 20) * (constants.rng.uniform(size=(15, 20)) < 0.12)
+_BLOCKS = np.kron(np.eye(4), np.ones((3, 3))) * normal(12, 12)
+_PERMUTATION = constants.rng.permutation(10)
+_CHESS = np.indices((6, 6)).sum(0) % 2 == 0
+_PLACES = np.argwhere(_RANDOM)
+_ENTRIES = _RANDOM[tuple(_PLACES.T)]
+_EDGES = np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5], [5, 0], [0, 3], [2, 6], [6, 7]])
+_INCIDENCE = np.zeros((9, 8))
+_INCIDENCE[np.arange(9), _EDGES[:, 0]], _INCIDENCE[np.arange(9), _EDGES[:, 1]] = -1.0, 1.0
+
+
+@constants.case(normal(20), reason=ZEROS)
+def banded_product(x):
+    """The product with a tridiagonal matrix."""
+    return _TRIDIAGONAL @ x
+
+
+@constants.case(normal(20), reason=ZEROS)
+def product_from_the_left(x):
+    """A row times a bidiagonal matrix, through a function."""
+    return jnp.sin(x @ _BIDIAGONAL)
+
+
+@constants.case(normal(20), reason=ZEROS)
+def two_banded_products(x):
+    """A residual of two products with matrices of three diagonals: five diagonals."""
+    return _TRIDIAGONAL @ jnp.tanh(_TRIDIAGONAL @ x) + x**2
+
+
+@constants.case(normal(20), reason=ZEROS)
+def sparse_product(x):
+    """The product with a matrix of which one in eight entries is not zero."""
+    return _RANDOM @ x
+
+
+@constants.case(normal(12), reason=ZEROS)
+def block_diagonal_product(x):
+    """The product with a matrix of four blocks, written in full."""
+    return jnp.exp(_BLOCKS @ x)
+
+
+@constants.case(normal(8, 3), reason=ZEROS)
+def banded_times_matrix(x):
+    """A tridiagonal matrix times a matrix of three columns."""
+    return _SMALL @ x
+
+
+@constants.case(normal(5, 6), reason=ZEROS)
+def difference_matrices(u):
+    """Second differences along both axes of a plane by matrices."""
+
+    def second(n):
+        return np.diag(np.ones(n - 1), 1) - 2 * np.eye(n) + np.diag(np.ones(n - 1), -1)
+
+    return second(5) @ u + u @ second(6).T + u**3
+
+
+@constants.case(normal(12), reason=ZEROS)
+def kronecker_laplacian(u):
+    """The Laplacian of a plane of three by four as one matrix."""
+
+    def second(n):
+        return np.diag(np.ones(n - 1), 1) - 2 * np.eye(n) + np.diag(np.ones(n - 1), -1)
+
+    return (np.kron(second(3), np.eye(4)) + np.kron(np.eye(3), second(4))) @ u - jnp.exp(u)
+
+
+@constants.case(normal(8), reason=ZEROS)
+def graph_flows(potential):
+    """Flows along the edges of a graph, by its incidence matrix."""
+    return jnp.tanh(_INCIDENCE @ potential)
+
+
+@constants.case(normal(8), reason=ZEROS)
+def graph_divergence(potential):
+    """What flows into every node of a graph, by its incidence matrix twice."""
+    return _INCIDENCE.T @ jnp.sinh(_INCIDENCE @ potential)
+
+
+@constants.case(normal(10), reason=ZEROS)
+def permutation_matrix(x):
+    """Entries in another order, by a matrix."""
+    return np.eye(10)[_PERMUTATION] @ x**2
+
+
+@constants.case(normal(6, 4), reason=ZEROS)
+def one_hot_lookup(table):
+    """Rows of a table by a product with ones and zeros."""
+    return jax.nn.one_hot(np.array([3, 1, 1, 5]), 6, dtype=table.dtype) @ table
+
+
+@constants.case(normal(6, 6), reason=MASKS)
+def upper_triangle(x):
+    """The upper triangle of a matrix."""
+    return jnp.triu(x)
+
+
+@constants.case(normal(5, 5), reason=MADE)
+def lower_factor_product(x):
+    """A matrix from a triangular factor that is cut out of a square one."""
+    lower = jnp.tril(x, -1) + jnp.diag(jnp.exp(jnp.diagonal(x)))
+    return lower @ lower.T
+
+
+@constants.case(normal(6, 6), normal(6), reason=MASKS)
+def triangular_weights(w, x):
+    """The product of a lower triangle with a vector by the matrix."""
+    return jnp.tril(w) @ x
+
+
+@constants.case(normal(6), normal(6, 6), reason=MADE)
+def masked_weights(x, w):
+    """A layer of an autoregressive network, whose weights a mask takes, by its input."""
+    return jnp.tanh((w * np.tril(np.ones((6, 6)), -1)) @ x)
+
+
+@constants.case(normal(6), normal(6, 6), normal(6, 6), reason=MADE)
+def masked_autoencoder(x, first, second):
+    """Two layers whose masks leave every output those before it."""
+    mask = np.tril(np.ones((6, 6)), -1)
+    return (second * np.tril(np.ones((6, 6)))) @ jnp.tanh((first * mask) @ x)
+
+
+@constants.case(normal(6, 6), reason=MASKS)
+def masked_matrix(x):
+    """A matrix times a mask of ones and zeros."""
+    return x * _CHESS
+
+
+@constants.case(normal(6), normal(6), argnums=(0, 1), reason=MASKS)
+def selected_outer_product(x, y):
+    """Every second entry of an outer product; zero is selected elsewhere."""
+    return jnp.where(_CHESS, jnp.outer(x, y), 0.0)
+
+
+@constants.case(normal(12), normal(12), argnums=(0, 1), reason=MASKS)
+def selected_by_constant(x, y):
+    """Entries of one array or of another, as a constant says."""
+    return jnp.where(np.arange(12) % 3 == 0, jnp.sin(x), y * x[::-1])
+
+
+@constants.case(normal(10), reason=MASKS)
+def boundary_values(u):
+    """Differences inside, values at the boundary, by a mask."""
+    inside = (np.arange(10) > 0) & (np.arange(10) < 9)
+    return jnp.where(inside, jnp.roll(u, 1) - 2 * u + jnp.roll(u, -1), u - 1.0)
+
+
+def in_coordinates(data):
+    """The sparse matrix of JAX with these entries."""
+    return sparse.BCOO((jnp.asarray(data), jnp.asarray(_PLACES)), shape=(15, 20))
+
+
+@constants.case(normal(20), reason=COORDINATES)
+def bcoo_product(x):
+    """The product with a sparse matrix of JAX, in coordinates."""
+    return in_coordinates(_ENTRIES) @ x
+
+
+@constants.case(normal(20), reason=COORDINATES)
+def bcsr_product(x):
+    """The product with a sparse matrix of JAX, in compressed rows."""
+    return sparse.BCSR.from_bcoo(in_coordinates(_ENTRIES)) @ jnp.sin(x)
+
+
+@constants.case(normal(20, 2), reason=COORDINATES)
+def bcoo_times_matrix(x):
+    """A sparse matrix of JAX times a matrix of two columns."""
+    return in_coordinates(_ENTRIES) @ x
+
+
+@constants.case(_ENTRIES, normal(20), reason=COORDINATES)
+def bcoo_by_its_entries(data, x):
+    """The product with a sparse matrix of JAX by its entries."""
+    return in_coordinates(data) @ x
+
+
+@constants.case(normal(8))
+def diagonal_matrix(x):
+    """A vector as a diagonal matrix."""
+    return jnp.diag(x)
+
+
+@constants.case(normal(6), normal(6, 6), argnums=(0, 1), reason=MADE)
+def scaled_rows(d, a):
+    """A product with a diagonal matrix."""
+    return jnp.diag(d) @ a
+
+
+@constants.case(normal(6, 6))
+def diagonals_of_matrix(a):
+    """The diagonal, and the one above."""
+    return jnp.concatenate([jnp.diagonal(a), jnp.diag(a, 1)])
+
+
+@constants.case(normal(6), normal(5), normal(5), normal(6), argnums=(0, 1, 2, 3), reason=MADE)
+def assembled_tridiagonal(d, lower, upper, x):
+    """The product with a matrix that is put together from three diagonals."""
+    return (jnp.diag(d) + jnp.diag(lower, -1) + jnp.diag(upper, 1)) @ x
+
+
+@constants.case(normal(8), reason=KNOWN)
+def constant_branches(x):
+    """Branches by indices that are known, one for each half."""
+    branches = (jnp.sin, lambda y: y[::-1], jnp.cumsum)
+    return jnp.concatenate([lax.switch(1, branches, x[:4]), lax.switch(0, branches, x[4:])])
+
+
+@constants.case(normal(6), normal(6), reason=KNOWN)
+def condition_that_is_known(x, y):
+    """A branch that is known when the function is traced."""
+    return lax.cond(np.bool_(True), lambda x, y: x * y, lambda x, y: jnp.outer(x, y).sum(0), x, y)
+
+
+@constants.case(normal(3, 4), reason=ZEROS)
+def einsum_with_band(x):
+    """A contraction over one axis with a bidiagonal matrix."""
+    return jnp.einsum("ij,kj->ik", x, np.eye(4) + np.diag(np.ones(3), 1))
+
+
+@constants.case(normal(12), reason=ZEROS)
+def interpolation_matrix(x):
+    """Values on a fine grid from a coarse one, by a matrix of weights."""
+    at = np.linspace(0, 11, 30)
+    weights = np.maximum(0, 1 - abs(at[:, None] - np.arange(12)))
+    return jnp.exp(weights @ x)
+
+
+@constants.case(normal(9), reason=ZEROS)
+def running_totals_by_matrix(x):
+    """Sums up to every entry, by a triangle of ones."""
+    return np.tril(np.ones((9, 9))) @ x
+
+
+@constants.case(normal(3, 4), normal(3, 4), argnums=(0, 1), reason=ZEROS)
+def cross_products(a, b):
+    """Cross products by the symbol of Levi-Civita."""
+    symbol = np.zeros((3, 3, 3))
+    symbol[[0, 1, 2], [1, 2, 0], [2, 0, 1]], symbol[[0, 2, 1], [2, 1, 0], [1, 0, 2]] = 1, -1
+    return jnp.einsum("ijk,jn,kn->in", symbol, a, b)
+
+
+@constants.case(normal(10, 2), normal(10, 2), normal(10, 2), argnums=(0, 1, 2), reason=MADE)
+def local_attention(q, k, v):
+    """Attention in which every place sees itself and its neighbours."""
+    near = abs(np.arange(10)[:, None] - np.arange(10)) <= 1
+    scores = jnp.where(near, q @ k.T, -jnp.inf)
+    return jax.nn.softmax(scores) @ v
+
+
+@constants.case(normal(8, 2), normal(8, 2), normal(8, 2), argnums=(0, 1, 2), reason=MADE)
+def causal_attention(q, k, v):
+    """Attention in which every place sees those before it."""
+    scores = jnp.where(np.tril(np.ones((8, 8), bool)), q @ k.T, -1e30)
+    return jax.nn.softmax(scores) @ v
+
+
+@constants.case(normal(10))
+def padding_and_stacking(x):
+    """Arrays with zeros around them, put together."""
+    wide = jnp.pad(x**2, (2, 3))
+    return jnp.stack([wide, jnp.roll(wide, 2), jnp.flip(wide)])
