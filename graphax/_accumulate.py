@@ -17,7 +17,7 @@ from ._numbering import Edge, Numbering, number_vertices
 from ._trace import Constant, Variable, inline
 from .choose import OrderLike, resolve_order
 from .rules import Blocks, view_shape
-from .sparse import Block, identity_block
+from .sparse import Block, identity_block, without_zeros
 
 
 def jacobians_of(
@@ -45,7 +45,7 @@ def jacobians_of(
         the values of the outputs, and for every differentiated output its block with respect to every
         differentiated input, or None where it does not depend on that.
     """
-    results, blocks = linearize(numbering, values, InnerJacobians(body_order), finite=finite)
+    results, blocks = linearize(numbering, values, InnerJacobians(body_order), finite=finite, sparse=sparse)
     return accumulated(numbering, num_outputs, results, blocks, order, sparse)
 
 
@@ -66,7 +66,8 @@ def accumulated(
     def between(node: int | None, source: int, result: Any) -> Block | None:
         if node == source:
             return identity_block(view_shape(result))
-        return None if node is None else found.get(node, {}).get(source)
+        block = None if node is None else found.get(node, {}).get(source)
+        return without_zeros(block, at_last=True) if sparse and block else block
 
     return results, [
         [between(node, source, result) for source in graph.inputs]

@@ -25,7 +25,7 @@ from .rules import (
     static_number,
     touches_complex,
 )
-from .sparse import Block
+from .sparse import Block, without_zeros
 
 #: From an equation of which Jacobians are wanted to its results and its blocks. What is done without blocks
 #: may add to the edges so far, which come last, and take some away.
@@ -45,6 +45,7 @@ def linearize(
     *,
     way: Way = by_rule,
     finite: Sequence[bool] | None = None,
+    sparse: bool = False,
 ) -> tuple[list[Any], dict[Edge, Block]]:
     """Evaluate a program together with the local Jacobians of its equations.
 
@@ -54,6 +55,7 @@ def linearize(
         jacobians: of programs inside this one, the bodies of loops and branches.
         way: taken through every equation of which Jacobians are wanted.
         finite: for every input whether it is known to be finite; all of them if left out.
+        sparse: whether a sparse Jacobian is wanted.
 
     Returns:
         the values of the outputs, and the block of every edge, in the order of the program.
@@ -67,8 +69,10 @@ def linearize(
     for equation, wanted in zip(program.equations, numbering.wanted, strict=True):
         operands = [read(env, atom) for atom in equation.inputs]
         if any(wanted):
-            call = _call(numbering, equation, operands, wanted, known, finite_values, jacobians)
+            call = _call(numbering, equation, operands, wanted, known, finite_values, jacobians, sparse)
             results, blocks = way(call, equation, edges)
+            if sparse:
+                blocks = [[block and without_zeros(block) for block in row] for row in blocks]
         else:
             results, blocks = equation.evaluate(operands), []
         blocks = finite_values.after(equation, blocks)
@@ -86,6 +90,7 @@ def _call(
     known: KnownValues,
     finite: FiniteValues,
     jacobians: Jacobians,
+    sparse: bool,
 ) -> Call:
     if communicates(equation):
         raise Inexpressible(
@@ -111,6 +116,7 @@ def _call(
         jacobians=jacobians,
         finite=finite.of(equation),
         known=lambda at, at_once=False: known(equation.inputs[at], at_once),
+        sparse=sparse,
     )
 
 

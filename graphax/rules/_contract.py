@@ -59,6 +59,6 @@ def _dot_general(call: Call) -> tuple[list[Any], Blocks]:
         """The derivative with respect to one factor is the other one."""
         mine, other = (left, right) if at == 0 else (right, left)
         axes = [label for dim in other for label in dim]
-        return arranged_block(out, mine, sizes, call.operands[1 - at], axes)
+        return arranged_block(out, mine, sizes, call.factor(1 - at), axes)
 
     return [result], [call.row(block)]

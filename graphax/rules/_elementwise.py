@@ -158,6 +158,15 @@ def elementwise(call: Call, program: Program | None = None) -> tuple[list[Any], 
     return results, blocks
 
 
+@register_rule("mul")
+def _product(call: Call) -> tuple[list[Any], list[list[Block | None]]]:
+    """A known factor with zeros is a static array in a sparse Jacobian."""
+    if call.sparse:
+        pairs = enumerate(call.wanted)
+        call = call.with_operands([call.operands[at] if want else call.factor(at) for at, want in pairs])
+    return elementwise(call)
+
+
 def elementwise_as_found(call: Call) -> tuple[list[Any], list[list[Block | None]]]:
     """The rule of a primitive that nothing is known of: releases of JAX bring new elementwise ones.
 

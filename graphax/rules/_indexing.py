@@ -181,7 +181,10 @@ def _dynamic_update_slice(call: Call) -> tuple[list[Any], Blocks]:
 
 @register_rule("select_n")
 def _select(call: Call) -> tuple[list[Any], Blocks]:
-    """A choice; what is known to be taken at few places, such as a diagonal, is copied at those alone."""
+    """A choice; what is known to be taken at few places, such as a diagonal, is copied at those alone.
+
+    In a sparse Jacobian whatever is known to be taken is.
+    """
     results, (row,) = elementwise(call)
     (result,) = results
     choice = call.known(0)
@@ -189,7 +192,10 @@ def _select(call: Call) -> tuple[list[Any], Blocks]:
         places = list(np.indices(result.shape, np.int32))
         for at in call.moving:
             taken = np.broadcast_to(choice == at - 1, result.shape)
-            if _RARE * np.count_nonzero(taken) <= result.size:
+            if call.sparse:
+                out, sizes = label_dims(result.shape)
+                row[at] = arranged_block(out, out, sizes, taken, range(len(sizes)))
+            elif _RARE * np.count_nonzero(taken) <= result.size:
                 row[at] = _selection(result.shape, result.shape, places, taken)
     return results, [row]
 

@@ -33,6 +33,7 @@ class Call:
         known: the value of an operand, by its position, where it depends on no argument of the function and
             is known while tracing (such as closed-over index arrays), else None. With ``at_once=True`` None,
             too, where something would have to be compiled to know it.
+        sparse: whether a sparse Jacobian is wanted, so that zeros of static arrays are left out of blocks.
         memory: what a rule has found out about the call, which is asked several times before it is applied.
     """
 
@@ -47,6 +48,7 @@ class Call:
     jacobians: Jacobians
     finite: Sequence[bool] | None = None
     known: Callable[..., np.ndarray | None] = lambda at, at_once=False: None
+    sparse: bool = False
     memory: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -57,6 +59,11 @@ class Call:
     def row(self, made: Callable[[int], T]) -> list[T | None]:
         """What is made of the position of every wanted operand, None for the others."""
         return [made(at) if want else None for at, want in enumerate(self.wanted)]
+
+    def factor(self, at: int) -> Any:
+        """An operand as the value of a block: a static array where a sparse Jacobian lacks its zeros."""
+        known = self.known(at) if self.sparse and np.ndim(self.operands[at]) else None
+        return self.operands[at] if known is None or known.all() else known
 
     def evaluate(self) -> list[Any]:
         """The results of the primitive."""

@@ -33,6 +33,7 @@ from ._structure import (
     structure,
     total,
 )
+from ._support import without_zeros
 from ._table import ZERO, ClosedTable, StructureTable, close_table
 from ._term import Digit, Kind, Table, Term, digit_table
 
@@ -76,4 +77,5 @@ __all__ = [
     "total",
     "unit_block",
     "with_holes",
+    "without_zeros",
 ]

@@ -92,6 +92,22 @@ def worth_listing(entries: int, places: int) -> bool:
     return places >= _LISTED_FROM and entries * _LISTED_BELOW <= places
 
 
+# Zeros of static arrays are left out of sparse Jacobians where one entry in so many is none, or one in two of
+# a small array: a list of entries times a matrix takes as long for each of them as a product of matrices does
+# for some forty. From what nothing is multiplied by any more they are left out where they are a tenth.
+_SUPPORTED_BELOW, _SMALL_SUPPORT = 16, 1 << 10
+
+
+def worth_leaving_out(entries: int, places: int) -> bool:
+    """Whether so many entries of a factor are listed, and its other places left out."""
+    return entries * (2 if places <= _SMALL_SUPPORT else _SUPPORTED_BELOW) <= places
+
+
+def worth_leaving_out_at_last(entries: int, places: int) -> bool:
+    """Whether so many entries of a sparse Jacobian are listed, and its other places left out."""
+    return 10 * entries <= 9 * places
+
+
 # The terms of a Jacobian are scattered into zeros together where there are at least so many places, and no
 # more than one in so many is taken: XLA is slower by far in adding up arrays that are mostly zeros.
 _SCATTERED_FROM, _SCATTERED_BELOW = 1 << 8, 8
