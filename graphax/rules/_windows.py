@@ -5,58 +5,23 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from .._trace import is_differentiable
+from .._trace import is_complex, is_differentiable
 from ..sparse import Block, added_label, arranged_block, label_dims
 from ._batched import STATIC_LIMIT, Apart, Fun, Tie, by_columns, register_batched, tied_blocks
 from ._dense import view_shape
 from ._registry import Blocks, Call, far_fewer, register_pulling, register_pushing
+from ._sparse_windows import cut_to_tiles, places_in_windows, sparse_convolution
+from ._window import Window
 
 
-@dataclass(frozen=True)
-class _Window:
-    """A window that slides along one dimension."""
-
-    in_size: int
-    out_size: int
-    size: int
-    stride: int
-    padding: tuple[int, int]
-    base_dilation: int
-    dilation: int
-
-    @property
-    def is_tiling(self) -> bool:
-        """Whether the windows cut the input into tiles, so that each result has an input tile of its own."""
-        return (
-            self.base_dilation == 1
-            and tuple(self.padding) == (0, 0)
-            and (self.size - 1) * self.dilation < self.stride
-            and self.in_size == self.out_size * self.stride
-        )
-
-    @property
-    def parts(self) -> tuple[int, ...]:
-        """The parts of the input dimension: which tile, and where in it."""
-        return (self.out_size, self.stride) if self.is_tiling else (self.in_size,)
-
-    def pattern(self) -> np.ndarray:
-        """Whether an input (last axis) lies in the window of a result (first axis); of a tile in its own."""
-        if self.is_tiling:
-            return replace(self, in_size=self.stride, out_size=1, stride=self.stride + 1).pattern()[0]
-        place = self.padding[0] + self.base_dilation * np.arange(self.in_size)
-        first = self.stride * np.arange(self.out_size)
-        step, rest = np.divmod(place[None, :] - first[:, None], self.dilation)
-        return (rest == 0) & (step >= 0) & (step < self.size)
-
-
-def _windows(call: Call, in_shape: Sequence[int], out_shape: Sequence[int]) -> list[_Window]:
+def _windows(call: Call, in_shape: Sequence[int], out_shape: Sequence[int]) -> list[Window]:
     params = call.params
     ones = (1,) * len(out_shape)
     columns = zip(
@@ -69,10 +34,10 @@ def _windows(call: Call, in_shape: Sequence[int], out_shape: Sequence[int]) -> l
         params.get("window_dilation", ones),
         strict=True,
     )
-    return [_Window(*column) for column in columns]
+    return [Window(*column) for column in columns]
 
 
-def _tiles(windows: Sequence[_Window]) -> tuple[list[tuple[int, ...]], list[tuple[int, int]]]:
+def _tiles(windows: Sequence[Window]) -> tuple[list[tuple[int, ...]], list[tuple[int, int]]]:
     """The parts of the inputs' dimensions, and which of them is which dimension of the results."""
     parts = [window.parts for window in windows]
     first = _first_parts(parts)
@@ -84,7 +49,12 @@ def _reduce_window(call: Call, constant: bool = False) -> tuple[list[Any], Block
     """Operands of the shape of the first; in a generic reduction their initial values follow."""
     results = call.evaluate()
     shape = np.shape(call.operands[0])
-    parts, tiles = _tiles(_windows(call, shape, np.shape(results[0])))
+    windows = _windows(call, shape, np.shape(results[0]))
+    if call.sparse and (cut := cut_to_tiles(call, windows, results[0])) is not None:
+        tiled, places = cut
+        _, ((block, *others),) = _reduce_window(replace(tiled, sparse=False), constant)
+        return results, [[block and block.compose(places), *others]]
+    parts, tiles = _tiles(windows)
     ties = [Tie(part, dim, constant) for part, dim in tiles]
     generic = call.primitive.name == "reduce_window"
 
@@ -128,6 +98,8 @@ def _reduce_window_sum(call: Call) -> tuple[list[Any], Blocks]:
     if not result.size or not np.size(operand):
         return [result], [[None]]
     windows = _windows(call, np.shape(operand), result.shape)
+    if call.sparse and not all(window.is_tiling for window in windows):
+        return [result], [[places_in_windows(windows)]]
     patterns = [window.pattern() for window in windows]
     if math.prod(pattern.size for pattern in patterns) > STATIC_LIMIT:
         return _reduce_window(call, constant=True)
@@ -163,6 +135,23 @@ def _select_and_scatter_add(call: Call) -> tuple[list[Any], Blocks]:
     return [result], [[block, None]]
 
 
+def _kernel_windows(call: Call, out_shape: Sequence[int]) -> list[Window]:
+    """The window of a convolution's kernel along every spatial dimension."""
+    (left, right), params = map(np.shape, call.operands), call.params
+    left_spec, right_spec, out_spec = params["dimension_numbers"]
+    columns = zip(
+        (left[dim] for dim in left_spec[2:]),
+        (out_shape[dim] for dim in out_spec[2:]),
+        (right[dim] for dim in right_spec[2:]),
+        params["window_strides"],
+        params["padding"],
+        params["lhs_dilation"],
+        params["rhs_dilation"],
+        strict=True,
+    )
+    return [Window(*column) for column in columns]
+
+
 @register_batched("conv_general_dilated")
 def _conv(call: Call) -> tuple[list[Any], Blocks]:
     """Images of a batch, groups of features and tiles of pixels are apart; for the kernel, its outputs."""
@@ -170,6 +159,9 @@ def _conv(call: Call) -> tuple[list[Any], Blocks]:
     params = call.params
     left, right = (np.shape(operand) for operand in call.operands)
     left_spec, right_spec, out_spec = params["dimension_numbers"]
+    windows = _kernel_windows(call, result.shape)
+    if call.sparse and result.size and not is_complex(result):
+        return [result], sparse_convolution(call, windows, result.shape)
     batch_groups, groups = params["batch_group_count"], params["feature_group_count"]
     out_groups = max(batch_groups, groups)
     left_parts: list[tuple[int, ...]] = [()] * len(left)
@@ -180,18 +172,7 @@ def _conv(call: Call) -> tuple[list[Any], Blocks]:
     right_parts[right_spec[0]] = (out_groups, right[right_spec[0]] // out_groups)
     out_parts[out_spec[1]] = (out_groups, result.shape[out_spec[1]] // out_groups)
     tiled: list[tuple[int, int]] = []
-    for k, (left_dim, right_dim, out_dim) in enumerate(
-        zip(left_spec[2:], right_spec[2:], out_spec[2:], strict=True)
-    ):
-        window = _Window(
-            left[left_dim],
-            result.shape[out_dim],
-            right[right_dim],
-            params["window_strides"][k],
-            params["padding"][k],
-            params["lhs_dilation"][k],
-            params["rhs_dilation"][k],
-        )
+    for window, left_dim, out_dim in zip(windows, left_spec[2:], out_spec[2:], strict=True):
         left_parts[left_dim] = window.parts
         tiled += [(left_dim, out_dim)] * window.is_tiling
     left_at, right_at, out_at = (_first_parts(parts) for parts in (left_parts, right_parts, out_parts))

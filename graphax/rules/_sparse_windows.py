@@ -1,0 +1,135 @@
+"""Convolutions and windows whose Jacobians are to be sparse: along every dimension the places that meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from .._trace import is_complex
+from ..sparse import Block, Digit, added_label, arranged_block, digit_table, unit_block, without_zeros
+from ._registry import Blocks, Call
+from ._window import Window
+
+Dims = list[list[int | Digit]]
+
+
+def sparse_convolution(call: Call, windows: Sequence[Window], out_shape: Sequence[int]) -> Blocks:
+    """The blocks of a convolution of real arrays, dense in the features of a group alone.
+
+    Along every spatial dimension one label runs through the results and entries of the kernel that meet in
+    an input; tables say which these three are. The value is the other operand, at these places.
+
+    Args:
+        call: the convolution.
+        windows: that of the kernel along every spatial dimension.
+        out_shape: the shape of the result.
+    """
+    specs, shapes = call.params["dimension_numbers"], [*map(np.shape, call.operands), out_shape]
+    batch_groups = call.params["batch_group_count"]
+    out_groups = max(batch_groups, call.params["feature_group_count"])
+    sizes: list[int] = []
+    group, batch = added_label(out_groups, sizes), added_label(out_shape[specs.out_spec[0]], sizes)
+    features = added_label(shapes[1][specs.rhs_spec[1]], sizes)
+    produced = added_label(out_shape[specs.out_spec[1]] // out_groups, sizes)
+    meetings = [window.meetings for window in windows]
+    if not all(len(results) for results, _, _ in meetings):
+        return [[None] * len(call.operands)]
+    entries = [added_label(len(results), sizes) for results, _, _ in meetings]
+    grouped = ([*group, *batch], features) if batch_groups > 1 else (batch, [*group, *features])
+    ends = grouped, ([*group, *produced], features), (batch, [*group, *produced])
+    labels: list[list[list[int]]] = []
+    dims: list[Dims] = []
+    for spec, shape, (first, second), at in zip(specs, shapes, ends, (1, 2, 0), strict=True):
+        held: list[list[int]] = [[] for _ in shape]
+        held[spec[0]], held[spec[1]] = first, second
+        placed: Dims = [list(dim) for dim in held]
+        for dim, label, meeting in zip(spec[2:], entries, meetings, strict=True):
+            held[dim], placed[dim] = label, [digit_table(shape[dim], label, meeting[at])]
+        labels.append(held)
+        dims.append(placed)
+
+    def block(wanted: int) -> Block:
+        other = 1 - wanted
+        value, known = call.operands[other], call.factor(other)
+        take = np if isinstance(known, np.ndarray) else jnp
+        value = known if take is np else value
+        for dim, meeting in zip(specs[other][2:], meetings, strict=True):
+            value = take.take(value, meeting[1 + other], axis=dim)
+        axes = [label for dim in labels[other] for label in dim]
+        found = arranged_block(dims[2], dims[wanted], sizes, value, axes)
+        return without_zeros(found, at_last=True)
+
+    return [call.row(block)]
+
+
+def cut_to_tiles(call: Call, windows: Sequence[Window], result: Any) -> tuple[Call, Block] | None:
+    """A reduction over windows that overlap as one over tiles, and the Jacobian of these by the operand.
+
+    Args:
+        call: the reduction of one array.
+        windows: that along every dimension.
+        result: the result.
+
+    Returns:
+        the reduction of what lies in all windows, one after another, and where that comes from; None where
+        windows do not overlap, or not one array alone is differentiated.
+    """
+    alone = call.wanted[0] and not any(call.wanted[1:]) and len(call.operands) <= 2
+    if not alone or is_complex(result) or all(window.is_tiling for window in windows):
+        return None
+    array = call.operands[0]
+    outside = np.zeros((1,) * len(windows), bool)
+    for dim, window in enumerate(windows):
+        results, inputs, places = window.meetings
+        source = np.full(window.out_size * window.size, -1)
+        source[results * window.size + places] = inputs
+        array = jnp.take(array, np.maximum(source, 0), axis=dim)
+        outside = outside | np.expand_dims(source < 0, [at for at in range(len(windows)) if at != dim])
+    if outside.any():
+        array = jnp.where(outside, _identity(call, array.dtype), array)
+    ones = (1,) * len(windows)
+    params = call.params | {
+        "window_strides": call.params["window_dimensions"],
+        "padding": ((0, 0),) * len(windows),
+        "base_dilation": ones,
+        "window_dilation": ones,
+    }
+    shown = {name: value for name, value in params.items() if name in call.params}
+    tiles = replace(call.with_operands([array, *call.operands[1:]]), params=shown)
+    return tiles, places_in_windows(windows, tiled=True)
+
+
+def places_in_windows(windows: Sequence[Window], tiled: bool = False) -> Block:
+    """A one for every place of an input in a window.
+
+    Args:
+        windows: those along every dimension.
+        tiled: whether the results are what lies in all windows, one after another.
+    """
+    sizes: list[int] = []
+    out: Dims = []
+    in_: Dims = []
+    for window in windows:
+        results, inputs, places = window.meetings
+        size = window.out_size * (window.size if tiled else 1)
+        label = added_label(len(inputs), sizes)
+        out.append([digit_table(size, label, results * window.size + places if tiled else results)])
+        in_.append([digit_table(window.in_size, label, inputs)])
+    if 0 in sizes:
+        spread = [window.size if tiled else 1 for window in windows]
+        shape = [window.out_size * size for window, size in zip(windows, spread, strict=True)]
+        return Block.zero(shape, [window.in_size for window in windows])
+    return unit_block(out, in_, sizes)
+
+
+def _identity(call: Call, dtype: Any) -> Any:
+    """What stands outside of the operand."""
+    if len(call.operands) == 2:
+        return call.operands[1]
+    return jnp.asarray(
+        {"reduce_window_max": -np.inf, "reduce_window_min": np.inf}[call.primitive.name], dtype
+    )
