@@ -17,7 +17,7 @@ from ._numbering import Edge, Numbering, number_vertices
 from ._trace import Constant, Variable, inline
 from .choose import OrderLike, resolve_order
 from .rules import Blocks, view_shape
-from .sparse import Block, identity_block, without_zeros
+from .sparse import Block, identity_block
 
 
 def jacobians_of(
@@ -45,7 +45,9 @@ def jacobians_of(
         the values of the outputs, and for every differentiated output its block with respect to every
         differentiated input, or None where it does not depend on that.
     """
-    results, blocks = linearize(numbering, values, InnerJacobians(body_order), finite=finite, sparse=sparse)
+    results, blocks = linearize(
+        numbering, values, InnerJacobians(body_order, sparse), finite=finite, sparse=sparse
+    )
     return accumulated(numbering, num_outputs, results, blocks, order, sparse)
 
 
@@ -66,8 +68,7 @@ def accumulated(
     def between(node: int | None, source: int, result: Any) -> Block | None:
         if node == source:
             return identity_block(view_shape(result))
-        block = None if node is None else found.get(node, {}).get(source)
-        return without_zeros(block, at_last=True) if sparse and block else block
+        return None if node is None else found.get(node, {}).get(source)
 
     return results, [
         [between(node, source, result) for source in graph.inputs]
@@ -97,16 +98,21 @@ class InnerJacobians:
     """The Jacobians of the programs inside a program, the bodies of loops and branches, in one order.
 
     Here the pipeline recurs; see :class:`graphax.rules.Jacobians`.
+
+    Attributes:
+        order: the order.
+        sparse: whether a sparse Jacobian is wanted.
     """
 
     order: OrderLike
+    sparse: bool = False
 
     @property
     def named(self) -> bool:
         return isinstance(self.order, str)
 
     def by(self, order: str) -> InnerJacobians:
-        return InnerJacobians(order)
+        return InnerJacobians(order, self.sparse)
 
     def __call__(
         self,
@@ -124,7 +130,13 @@ class InnerJacobians:
         numbering = number_vertices(flat, [at for at, want in enumerate(wanted) if want], len(asked))
         inside = self.order if self.named else "auto"  # the numbers mean nothing to programs further inside
         found, rows = jacobians_of(
-            numbering, len(asked), operands, self.order, body_order=inside, finite=finite
+            numbering,
+            len(asked),
+            operands,
+            self.order,
+            body_order=inside,
+            sparse=self.sparse,
+            finite=finite,
         )
         results: list[Any] = [None] * len(places)
         for at, atom, result in zip(places, flat.outputs, found, strict=True):

@@ -16,7 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from ._application import Application
 from ._trace import is_complex, is_differentiable
 from .rules import real_type
-from .sparse import Block
+from .sparse import Block, without_zeros
 
 
 def assemble(
@@ -49,7 +49,8 @@ def assemble(
             by_result = as_jacfwd or not is_differentiable(out) or (is_complex(out) and not is_complex(arg))
             like = out if by_result else arg
             if sparse:
-                row.append((found or Block.zero(out.shape, arg.shape)).astype(like.dtype))
+                block = found or Block.zero(out.shape, arg.shape)
+                row.append(without_zeros(block, at_last=True).astype(like.dtype))
             else:
                 row.append(_beside(_weak_as(_dense(found, out, arg, like), like), application.leaves[place]))
         rows.append(application.arg_tree.unflatten(row))

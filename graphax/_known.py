@@ -110,6 +110,7 @@ _BY_NUMPY: dict[str, _ByNumpy] = {
             "ge": operator.ge,
             "eq": operator.eq,
             "ne": operator.ne,
+            "clamp": lambda least, value, most: np.minimum(np.maximum(value, least), most),
         }.items()
     },
 }

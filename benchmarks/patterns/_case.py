@@ -33,7 +33,7 @@ class Case:
         kind: a Jacobian, or the Hessian of a scalar function.
         holomorphic: whether the derivative is a complex one, as `jax.jacfwd` takes the word.
         wide: whether a function that selects is to be probed at arguments of any sign and order, integers
-            (of the range that they have) included.
+            (from zero to one above the largest) included.
         by_values: whether the pattern that is wanted is that at the point, as where integers that are
             arguments say what is taken.
         cancelling: how many entries are sums that are always zero, or products with a zero of a loop's start.
@@ -98,11 +98,11 @@ def _moved(leaf: Any, rng: np.random.Generator) -> jax.Array:
 
 
 def _anywhere(leaf: Any, rng: np.random.Generator) -> jax.Array:
-    """Like it in shape and size, but of any sign; integers of the range that it has."""
+    """Like it in shape and size, but of any sign; integers from zero to one above the largest."""
     array = np.asarray(leaf)
     if np.issubdtype(array.dtype, np.inexact):
         return _as_array(rng.normal(size=array.shape) * np.abs(array).max(initial=1e-3))
-    return _as_array(rng.integers(array.min(), array.max(), array.shape, array.dtype, endpoint=True))
+    return _as_array(rng.integers(0, int(array.max()) + 2, array.shape, array.dtype))
 
 
 class Collection:

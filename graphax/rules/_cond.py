@@ -42,6 +42,13 @@ def _cond(call: Call) -> tuple[list[Any], Blocks]:
     operands = [jnp.asarray(operand) for operand in operands]
     branches: Sequence[core.ClosedJaxpr] = call.params["branches"]
     wanted = call.wanted[1:]
+    known = call.known(0, at_once=True)
+    if known is not None:  # as in a loop that has been unrolled
+        taken = branches[int(np.clip(known, 0, len(branches) - 1))]
+        finite = call.finite and call.finite[1:]
+        jacobians = call.jacobians if call.jacobians.named else call.jacobians.by("auto")
+        results, blocks = jacobians(taken, operands, wanted, call.needed, finite)
+        return results, [[None, *row] for row in blocks]
     reached = _of_branches(branches, [frozenset([at] * want) for at, want in enumerate(wanted)])
     pairs = [
         (row, column)
@@ -58,7 +65,8 @@ def _cond(call: Call) -> tuple[list[Any], Blocks]:
         return results, {(row, column): blocks[row][column] for row, column in some}
 
     ways_of: dict[tuple[int, int], list[_Way]] = {pair: [] for pair in pairs}
-    large = [(row, column) for row, column in pairs if types[row].size * operands[column].size > GO_DENSE]
+    few = 0 if call.sparse else GO_DENSE
+    large = [(row, column) for row, column in pairs if types[row].size * operands[column].size > few]
     ways = [
         jax.eval_shape(lambda values, program=program: blocks_of(program, values, large)[1], operands)
         for program in (branches if large else ())

@@ -10,7 +10,8 @@ ways, of which the cheapest is taken:
   time, the body is eliminated (every operation of the elimination works on longer arrays), and the products
   follow in a loop of their own: ``S' = A S + B`` forward, or ``R <- R A`` backward;
 - *stepwise*: for large bodies, and tiny ones, ``S`` is carried along, by blocks, as ``while_loop`` does;
-- *pulled*: for few results ``R c'`` is differentiated instead of ``c'``.
+- *pulled*: for few results ``R c'`` is differentiated instead of ``c'``;
+- *unrolled*, where a sparse Jacobian is wanted and the loop is short.
 
 Where the whole function has far fewer results, or arguments, than the loop has numbers, or where columns are
 pushed through it in less time, it has no Jacobian: see ``_matrix_free.py`` and ``_pushed_columns.py``.
@@ -41,6 +42,7 @@ from ._map import mapped
 from ._products import backward_products, forward_products
 from ._pulled import pulled
 from ._stepwise import Carried, final_blocks, numbers_in, settled, stepwise
+from ._unrolled import is_short, unrolled
 
 #: How many numbers the Jacobians of all steps may hold together for several of them to be computed at a time.
 _STORED = 2**24
@@ -135,7 +137,9 @@ def _choose(loop: Loop) -> Way:
     returned = flow.out_packing(flow.results).size
     form = settled(loop)
     tiny = not through and loop.computed + carried * columns + returned * (columns + slices) <= _TINY
-    if tiny or _is_thin(flow, form):
+    if loop.call.sparse and (not form or flow.results) and is_short(loop):
+        return unrolled
+    if tiny or _is_thin(flow, form) or (form and loop.call.sparse):
         return functools.partial(stepwise, settled_form=form)
     # Rows are gathered number by number; the columns move by products of matrices, which are faster.
     all_rows, all_columns = rows + length * returned, columns + length * through

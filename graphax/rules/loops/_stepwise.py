@@ -21,6 +21,7 @@ from .._registry import Blocks
 from ._flow import Flow
 from ._loop import SMALL, Loop
 from ._packing import Packing
+from ._unrolled import is_short
 
 #: The Jacobians of carried values, by the position of the value and that of the input: arrays or blocks.
 Carried = dict[tuple[int, int], Any]
@@ -28,8 +29,9 @@ Carried = dict[tuple[int, int], Any]
 #: The Jacobians of fewer carried numbers are carried as arrays, unless they are by many inputs.
 _FEW_CARRIED = 8
 
-#: In how many steps the structures of carried Jacobians must settle.
-_PATIENCE = 6
+#: In how many steps the structures of carried Jacobians must settle; where the loop may as well be written
+#: out, in which no step is taken too many, they must stay what they are after one.
+_PATIENCE, _AT_ONCE = 6, 2
 
 
 def stepwise(loop: Loop, settled_form: Carried | None = None) -> tuple[list[Any], Blocks]:
@@ -120,7 +122,8 @@ def _keys(flow: Flow) -> list[tuple[int, int]]:
 def settled(loop: Loop) -> Carried:
     """Structures of carried Jacobians that a step reproduces.
 
-    There are none where they do not settle soon, hold no fewer numbers than arrays do, or are small anyway.
+    There are none where they do not settle soon, hold no fewer numbers than arrays do, or are small anyway
+    and no sparse Jacobian is wanted.
     """
     call, flow = loop.call, loop.flow
     # Of operands that are traced only types matter; all else is kept, so that nothing else has its place.
@@ -134,7 +137,7 @@ def settled(loop: Loop) -> Carried:
 def _settled(loop: Loop) -> Carried:
     flow, keys = loop.flow, _keys(loop.flow)
     entries = sum(flow.packing([carry]).size * flow.packing([column]).size for carry, column in keys)
-    few = flow.packing(flow.carries).size < _FEW_CARRIED and entries <= GO_DENSE
+    few = flow.packing(flow.carries).size < _FEW_CARRIED and entries <= GO_DENSE and not loop.call.sparse
     # The zeros of a form are split among no devices, and real views of complex numbers have no form.
     if flow.through or few or not entries or any(is_complex(x) or is_split(x) for x in flow.body.in_avals):
         return {}
@@ -153,7 +156,7 @@ def _settled(loop: Loop) -> Carried:
         return found
 
     state: Carried = {key: identity_block(flow.shape(key[0])) if key[0] == key[1] else None for key in keys}
-    for _ in range(_PATIENCE):
+    for _ in range(_AT_ONCE if loop.call.sparse and flow.length and is_short(loop) else _PATIENCE):
         before, state = state, jax.eval_shape(step, blocks, state)
         if same_types(before, state) and all(block is not None for block in state.values()):
             return state if numbers_in(state) < entries else {}
