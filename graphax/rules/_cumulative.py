@@ -7,18 +7,23 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from .._trace import is_complex
 from ..sparse import added_label, arranged_block, label_dims
 from ._batched import STATIC_LIMIT, batched_rule, register_batched, ties_of_dims
 from ._dense import view_shape
 from ._registry import Blocks, Call, far_fewer, register_pulling, register_pushing
+from ._supported import within
 
 
 @register_batched("cumprod", "cummax", "cummin", "cumlogsumexp")
 def _cumulative(call: Call) -> tuple[list[Any], Blocks]:
-    rank = np.ndim(call.operands[0])
-    return batched_rule(
-        call, lambda at: ties_of_dims([dim for dim in range(rank) if dim != call.params["axis"]])
-    )
+    rank, axis = np.ndim(call.operands[0]), call.params["axis"]
+    results, rows = batched_rule(call, lambda at: ties_of_dims([dim for dim in range(rank) if dim != axis]))
+    if call.sparse and not is_complex(call.operands[0]):
+        triangle = np.tri(np.shape(results[0])[axis], dtype=bool)
+        triangle = triangle.T if call.params["reverse"] else triangle
+        rows = [[within(block, [axis], [axis], triangle) for block in row] for row in rows]
+    return results, rows
 
 
 @register_pulling("cumprod", "cummax", "cummin", "cumlogsumexp")

@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 
 from ..sparse import Block, identity_block
-from ._batched import Apart, Fun, Tie, by_columns, register_batched, tied_blocks, ties_of_dims
+from ._batched import Apart, Fun, Tie, by_columns, tied_blocks, ties_of_dims
 from ._dense import view_shape
 from ._registry import Blocks, Call
 from ._scatter_apply import as_gather
@@ -140,15 +140,14 @@ def dynamic_scatter_rule(call: Call) -> tuple[list[Any], Blocks]:
     return [result], [row]
 
 
-@register_batched("scatter-min", "scatter-max")
-def _scatter_extremum(call: Call) -> tuple[list[Any], Blocks]:
-    """The largest or least of several; indices are clipped here, as JAX's jvp of these knows no clipping."""
+def clipped(call: Call) -> Call:
+    """The largest or least of several at clipped indices: JAX's jvp of these knows no clipping."""
     if call.params["mode"] is not lax.GatherScatterMode.CLIP:
-        return dynamic_scatter_rule(call)
+        return call
     operand, indices, updates = call.operands
     numbers = call.params["dimension_numbers"]
     _, sizes = as_gather(numbers, updates.shape, operand.ndim)
     last = [operand.shape[axis] - sizes[axis] for axis in numbers.scatter_dims_to_operand_dims]
     last = np.array(last, indices.dtype)
     inside = lax.clamp(indices.dtype.type(0), indices, np.broadcast_to(last, indices.shape))
-    return dynamic_scatter_rule(call.with_operands([operand, inside, updates]))
+    return call.with_operands([operand, inside, updates])

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from jax import lax
 
@@ -14,6 +15,7 @@ from ..sparse import Block, arranged_block, digit_table, identity_block, label_d
 from ._batched import register_batched
 from ._complex import real_block
 from ._dynamic import (
+    clipped,
     dynamic_gather_rule,
     dynamic_scatter_rule,
     dynamic_slice_rule,
@@ -72,6 +74,28 @@ def _scatter(call: Call) -> tuple[list[Any], Blocks]:
         updates = _diagonal(call.operands[0]) @ updates
     (result,) = call.evaluate()
     row = [real_block(operand, result), None, real_block(updates, result)]
+    return [result], [[block if want else None for block, want in zip(row, call.wanted, strict=True)]]
+
+
+@register_batched("scatter-min", "scatter-max")
+def _scatter_extremum(call: Call) -> tuple[list[Any], Blocks]:
+    """In a sparse Jacobian every entry moves one of the result: pulling ones back gives all derivatives."""
+    call = clipped(call)
+    operand, indices, updates = call.operands
+    known = call.known(1) if call.sparse and not is_complex(operand) else None
+    if known is None:
+        return dynamic_scatter_rule(call)
+    shape, params = np.shape(operand), call.params
+    numbers, sizes = as_gather(params["dimension_numbers"], np.shape(updates), len(shape))
+    places, inside = _places(shape, known, np.shape(updates), numbers, sizes, params["mode"])
+
+    def extremum(operand: Any, updates: Any) -> Any:
+        return call.with_operands([operand, indices, updates]).evaluate()[0]
+
+    result, pull = jax.vjp(extremum, operand, updates)
+    of_operand, of_updates = pull(lax.full_like(result, 1))
+    copies = _selection(np.shape(updates), shape, places, inside).T
+    row = [_diagonal(of_operand), None, copies @ _diagonal(of_updates)]
     return [result], [[block if want else None for block, want in zip(row, call.wanted, strict=True)]]
 
 

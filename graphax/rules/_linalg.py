@@ -12,11 +12,12 @@ import numpy as np
 from jax import lax
 from jax.extend import core
 
-from .._trace import Atom, Program, inline, with_moving
+from .._trace import Atom, Program, inline, is_complex, with_moving
 from ..sparse import Block, dense_block
 from ._batched import Apart, Tie, batched_rule, register_batched, tied_blocks, ties_of_dims
 from ._dense import basis, of_real_view, real_view
 from ._registry import Blocks, Call, far_fewer, register_pulling, register_pushing
+from ._supported import within
 
 _OF_MATRICES = """cholesky cholesky_update eig geqp3 geqrf hessenberg householder_product lu ormqr qr
     schur svd symmetric_product tridiagonal""".split()
@@ -25,7 +26,20 @@ _OF_MATRICES = """cholesky cholesky_update eig geqp3 geqrf hessenberg householde
 @register_batched(*_OF_MATRICES)
 def _matrices(call: Call, results: Sequence[Any] | None = None) -> tuple[list[Any], Blocks]:
     """The rule for functions of one matrix."""
-    return batched_rule(call, lambda at: ties_of_dims(range(np.ndim(call.operands[at]) - 2)), results)
+    results, rows = batched_rule(
+        call, lambda at: ties_of_dims(range(np.ndim(call.operands[at]) - 2)), results
+    )
+    if call.primitive.name == "cholesky" and call.sparse and not is_complex(call.operands[0]):
+        rank, size = np.ndim(call.operands[0]), np.shape(call.operands[0])[-1]
+        matrix = [rank - 2, rank - 1]
+        rows = [[within(block, matrix, matrix, _of_factor(size)) for block in row] for row in rows]
+    return results, rows
+
+
+def _of_factor(size: int) -> np.ndarray:
+    """Which entries of a Cholesky factor depend on which of its matrix, before that is made symmetric."""
+    row, column, at, by = np.ogrid[:size, :size, :size, :size]
+    return (row >= column) & (by <= column) & ((at <= column) | (at == row))
 
 
 @register_batched("eigh")
@@ -46,7 +60,33 @@ def _solve(call: Call) -> tuple[list[Any], Blocks]:
     rank = np.ndim(call.operands[last])
     stack = ties_of_dims(range(rank - 2))
     side = rank - 1 if call.params.get("left_side", True) else rank - 2
-    return batched_rule(call, lambda at: [*stack, Tie(side, side, constant=True)] if at == last else stack)
+    results, rows = batched_rule(
+        call, lambda at: [*stack, Tie(side, side, constant=True)] if at == last else stack
+    )
+    if call.primitive.name == "triangular_solve" and call.sparse and not is_complex(results[0]):
+        rows = [_of_triangle(call, *row) for row in rows]
+    return results, rows
+
+
+def _of_triangle(call: Call, by_matrix: Block | None, by_right: Block | None) -> list[Block | None]:
+    """The blocks of the solution of a triangular system, of which only one half of the matrix is read."""
+    params, (_, right) = call.params, call.operands
+    left, size, rank = params["left_side"], np.shape(call.operands[0])[-1], np.ndim(right)
+    dim = rank - 2 if left else rank - 1
+    lower = params["lower"] != params["transpose_a"]
+    # Entry `by` of a right-hand side reaches entry `at` of its solution, as row `at` of the inverse has it.
+    reaches = np.tri(size, dtype=bool) if lower == left else np.tri(size, dtype=bool).T
+    at, row, column = np.ogrid[:size, :size, :size]
+    if params["transpose_a"]:
+        row, column = column, row
+    half = (row >= column) if lower else (row <= column)
+    if params["unit_diagonal"]:
+        half = half & (row != column)
+    support = half & reaches[at, row if left else column]
+    return [
+        within(by_matrix, [dim], [rank - 2, rank - 1], np.broadcast_to(support, (size,) * 3)),
+        within(by_right, [dim], [dim], reaches),
+    ]
 
 
 @register_batched("custom_linear_solve")

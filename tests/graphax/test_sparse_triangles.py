@@ -1,0 +1,96 @@
+"""Running reductions, factors, triangular systems and scattered extremes have known zeros."""
+
+from __future__ import annotations
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+import graphax
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def in_double_precision():
+    with jax.enable_x64(True):
+        yield
+
+
+def assert_sparse(fun, *args, entries, argnums=0, same=None):
+    """The values of JAX, which may be those of what is the same, and so many entries."""
+    found = jax.jit(graphax.jacve(fun, argnums, sparse=True))(*args)
+    wanted = jax.jit(jax.jacrev(same or fun, argnums))(*args)
+    np.testing.assert_allclose(found.todense(), wanted, rtol=1e-10, atol=1e-12)
+    assert found.nnz == entries
+    np.testing.assert_allclose(graphax.jacve(fun, argnums)(*args), wanted, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("running", (lax.cumprod, lax.cummax, lax.cummin, lax.cumlogsumexp))
+@pytest.mark.parametrize("reverse", (False, True))
+def test_a_running_reduction_is_a_triangle_along_its_axis(running, reverse):
+    x = jnp.asarray(RNG.normal(size=(3, 4)))
+    assert_sparse(lambda x: jnp.sin(running(x, 1, reverse)), x, entries=3 * 10)
+    assert_sparse(lambda x: running(x, 0, reverse), x, entries=4 * 6)
+
+
+@pytest.mark.parametrize(
+    ("left", "lower", "transposed", "unit"),
+    [case for case in itertools.product((True, False), repeat=4) if sum(case) % 2],
+)
+def test_triangular_systems_read_half_of_their_matrices(left, lower, transposed, unit):
+    a = jnp.asarray(RNG.normal(size=(2, 3, 3)) + 3 * np.eye(3))
+    b = jnp.asarray(RNG.normal(size=(2, 3, 2) if left else (2, 2, 3)))
+
+    def solve(a, b):
+        return lax.linalg.triangular_solve(
+            a, b, left_side=left, lower=lower, transpose_a=transposed, unit_diagonal=unit
+        )
+
+    assert_sparse(solve, a, b, entries=2 * 2 * 6, argnums=1)
+    # Of three rows one to three (none to two) entries reach one to three places.
+    assert_sparse(solve, a, b, entries=2 * 2 * ((1 + 2) + (1 + 0 if unit else 3 + 1 * 4)), argnums=0)
+
+
+@pytest.mark.parametrize("symmetrize", (True, False))
+def test_a_factor_depends_on_the_rows_before_and_its_own(symmetrize):
+    a = RNG.normal(size=(2, 3, 3))
+    a = jnp.asarray(a @ a.transpose(0, 2, 1) + 3 * np.eye(3))
+
+    def factor(a):
+        return lax.linalg.cholesky(a, symmetrize_input=symmetrize)
+
+    found = jax.jit(graphax.jacve(factor, sparse=True))(a)
+    wanted = jax.jit(jax.jacfwd(factor))(a)
+    np.testing.assert_allclose(found.todense(), wanted, rtol=1e-10, atol=1e-12)
+    assert found.nnz == np.count_nonzero(abs(wanted) > 1e-12)
+
+
+@pytest.mark.parametrize("mode", (None, "clip", "drop"))
+def test_scattered_extremes_have_one_entry_for_everything_scattered(mode):
+    index = np.array([0, 2, 2, 1, 2, 4])
+    y, x = jnp.asarray(RNG.normal(size=(4, 2))), jnp.asarray(RNG.integers(-2, 3, (6, 2)), float)
+
+    def both(y, x, index=index):
+        return jnp.sin(y).at[index].max(x, mode=mode) * jnp.cos(y).at[index].min(x * x, mode=mode)
+
+    def same(y, x):  # JAX's derivative knows of no clipping
+        return both(y, x, np.minimum(index, 3) if mode == "clip" else index)
+
+    assert_sparse(both, y, x, entries=8, argnums=0, same=same)
+    assert_sparse(both, y, x, entries=2 * (6 if mode == "clip" else 5), argnums=1, same=same)
+
+
+def test_the_largest_of_segments_are_those_of_jax():
+    x, segments = jnp.asarray(RNG.normal(size=7)), np.array([0, 0, 2, 1, 2, 2, 0])
+    assert_sparse(lambda x: jax.ops.segment_max(x**2, segments, 4), x, entries=7)
+
+    def shares(x):
+        share = jnp.exp(x - jax.ops.segment_max(x, segments, 3)[segments])
+        return share / jax.ops.segment_sum(share, segments, 3)[segments]
+
+    assert_sparse(shares, x, entries=9 + 1 + 9)
