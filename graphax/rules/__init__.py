@@ -3,6 +3,7 @@
 from . import (  # noqa: F401  (they register their rules)
     _cond,
     _contract,
+    _coordinates,
     _cumulative,
     _custom,
     _dynamic,

@@ -117,7 +117,7 @@ class _Taken:
         return isinstance(other, _Taken) and self.key == other.key
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=128)
 def _cut(term: Term, kept: tuple[tuple[int, Table], ...], kind: Kind, axes: Labels) -> Canonical:
     """A term whose labels take some of their values only."""
     places = {label: table.indices for label, table in kept if len(table.indices) < term.sizes[label]}
@@ -134,7 +134,7 @@ def _cut(term: Term, kept: tuple[tuple[int, Table], ...], kind: Kind, axes: Labe
     return canonical(out, in_, sizes, kind, axes)
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=128)
 def _listed(term: Term, labels: Labels, taken: _Taken, kind: Kind, axes: Labels) -> Canonical:
     """A term with one label for the values of others that are taken, in their order."""
     entry = len(term.sizes)
