@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._case import Collection
-from .reasons import COMPLEX, ZEROS
+from .reasons import COMPLEX, PARTS
 
 complex_numbers = Collection("complex numbers", seed=7)
 normal = complex_numbers.normal
@@ -50,7 +50,7 @@ def amplitudes(x):
     return jnp.real(z * jnp.conj(jnp.roll(z, 1)))
 
 
-@complex_numbers.case(normal(6), normal(6), argnums=(0, 1), reason=ZEROS)
+@complex_numbers.case(normal(6), normal(6), argnums=(0, 1), reason=PARTS)
 def injected_powers(angle, voltage):
     """Complex powers into six nodes of a line, as real and imaginary parts."""
     u = voltage * jnp.exp(1j * angle)

@@ -9,7 +9,7 @@ from jax import lax
 from jax.experimental import sparse
 
 from ._case import Collection
-from .reasons import COORDINATES, KNOWN, MADE, MASKS, ZEROS
+from .reasons import MADE
 
 constants = Collection("constants", seed=1)
 normal = constants.normal
@@ -33,43 +33,43 @@ _INCIDENCE = np.zeros((9, 8))
 _INCIDENCE[np.arange(9), _EDGES[:, 0]], _INCIDENCE[np.arange(9), _EDGES[:, 1]] = -1.0, 1.0
 
 
-@constants.case(normal(20), reason=ZEROS)
+@constants.case(normal(20))
 def banded_product(x):
     """The product with a tridiagonal matrix."""
     return _TRIDIAGONAL @ x
 
 
-@constants.case(normal(20), reason=ZEROS)
+@constants.case(normal(20))
 def product_from_the_left(x):
     """A row times a bidiagonal matrix, through a function."""
     return jnp.sin(x @ _BIDIAGONAL)
 
 
-@constants.case(normal(20), reason=ZEROS)
+@constants.case(normal(20))
 def two_banded_products(x):
     """A residual of two products with matrices of three diagonals: five diagonals."""
     return _TRIDIAGONAL @ jnp.tanh(_TRIDIAGONAL @ x) + x**2
 
 
-@constants.case(normal(20), reason=ZEROS)
+@constants.case(normal(20))
 def sparse_product(x):
     """The product with a matrix of which one in eight entries is not zero."""
     return _RANDOM @ x
 
 
-@constants.case(normal(12), reason=ZEROS)
+@constants.case(normal(12))
 def block_diagonal_product(x):
     """The product with a matrix of four blocks, written in full."""
     return jnp.exp(_BLOCKS @ x)
 
 
-@constants.case(normal(8, 3), reason=ZEROS)
+@constants.case(normal(8, 3))
 def banded_times_matrix(x):
     """A tridiagonal matrix times a matrix of three columns."""
     return _SMALL @ x
 
 
-@constants.case(normal(5, 6), reason=ZEROS)
+@constants.case(normal(5, 6))
 def difference_matrices(u):
     """Second differences along both axes of a plane by matrices."""
 
@@ -79,7 +79,7 @@ def difference_matrices(u):
     return second(5) @ u + u @ second(6).T + u**3
 
 
-@constants.case(normal(12), reason=ZEROS)
+@constants.case(normal(12))
 def kronecker_laplacian(u):
     """The Laplacian of a plane of three by four as one matrix."""
 
@@ -89,31 +89,31 @@ def kronecker_laplacian(u):
     return (np.kron(second(3), np.eye(4)) + np.kron(np.eye(3), second(4))) @ u - jnp.exp(u)
 
 
-@constants.case(normal(8), reason=ZEROS)
+@constants.case(normal(8))
 def graph_flows(potential):
     """Flows along the edges of a graph, by its incidence matrix."""
     return jnp.tanh(_INCIDENCE @ potential)
 
 
-@constants.case(normal(8), reason=ZEROS)
+@constants.case(normal(8))
 def graph_divergence(potential):
     """What flows into every node of a graph, by its incidence matrix twice."""
     return _INCIDENCE.T @ jnp.sinh(_INCIDENCE @ potential)
 
 
-@constants.case(normal(10), reason=ZEROS)
+@constants.case(normal(10))
 def permutation_matrix(x):
     """Entries in another order, by a matrix."""
     return np.eye(10)[_PERMUTATION] @ x**2
 
 
-@constants.case(normal(6, 4), reason=ZEROS)
+@constants.case(normal(6, 4))
 def one_hot_lookup(table):
     """Rows of a table by a product with ones and zeros."""
     return jax.nn.one_hot(np.array([3, 1, 1, 5]), 6, dtype=table.dtype) @ table
 
 
-@constants.case(normal(6, 6), reason=MASKS)
+@constants.case(normal(6, 6))
 def upper_triangle(x):
     """The upper triangle of a matrix."""
     return jnp.triu(x)
@@ -126,7 +126,7 @@ def lower_factor_product(x):
     return lower @ lower.T
 
 
-@constants.case(normal(6, 6), normal(6), reason=MASKS)
+@constants.case(normal(6, 6), normal(6))
 def triangular_weights(w, x):
     """The product of a lower triangle with a vector by the matrix."""
     return jnp.tril(w) @ x
@@ -145,25 +145,25 @@ def masked_autoencoder(x, first, second):
     return (second * np.tril(np.ones((6, 6)))) @ jnp.tanh((first * mask) @ x)
 
 
-@constants.case(normal(6, 6), reason=MASKS)
+@constants.case(normal(6, 6))
 def masked_matrix(x):
     """A matrix times a mask of ones and zeros."""
     return x * _CHESS
 
 
-@constants.case(normal(6), normal(6), argnums=(0, 1), reason=MASKS)
+@constants.case(normal(6), normal(6), argnums=(0, 1))
 def selected_outer_product(x, y):
     """Every second entry of an outer product; zero is selected elsewhere."""
     return jnp.where(_CHESS, jnp.outer(x, y), 0.0)
 
 
-@constants.case(normal(12), normal(12), argnums=(0, 1), reason=MASKS)
+@constants.case(normal(12), normal(12), argnums=(0, 1))
 def selected_by_constant(x, y):
     """Entries of one array or of another, as a constant says."""
     return jnp.where(np.arange(12) % 3 == 0, jnp.sin(x), y * x[::-1])
 
 
-@constants.case(normal(10), reason=MASKS)
+@constants.case(normal(10))
 def boundary_values(u):
     """Differences inside, values at the boundary, by a mask."""
     inside = (np.arange(10) > 0) & (np.arange(10) < 9)
@@ -175,25 +175,25 @@ def in_coordinates(data):
     return sparse.BCOO((jnp.asarray(data), jnp.asarray(_PLACES)), shape=(15, 20))
 
 
-@constants.case(normal(20), reason=COORDINATES)
+@constants.case(normal(20))
 def bcoo_product(x):
     """The product with a sparse matrix of JAX, in coordinates."""
     return in_coordinates(_ENTRIES) @ x
 
 
-@constants.case(normal(20), reason=COORDINATES)
+@constants.case(normal(20))
 def bcsr_product(x):
     """The product with a sparse matrix of JAX, in compressed rows."""
     return sparse.BCSR.from_bcoo(in_coordinates(_ENTRIES)) @ jnp.sin(x)
 
 
-@constants.case(normal(20, 2), reason=COORDINATES)
+@constants.case(normal(20, 2))
 def bcoo_times_matrix(x):
     """A sparse matrix of JAX times a matrix of two columns."""
     return in_coordinates(_ENTRIES) @ x
 
 
-@constants.case(_ENTRIES, normal(20), reason=COORDINATES)
+@constants.case(_ENTRIES, normal(20))
 def bcoo_by_its_entries(data, x):
     """The product with a sparse matrix of JAX by its entries."""
     return in_coordinates(data) @ x
@@ -223,26 +223,26 @@ def assembled_tridiagonal(d, lower, upper, x):
     return (jnp.diag(d) + jnp.diag(lower, -1) + jnp.diag(upper, 1)) @ x
 
 
-@constants.case(normal(8), reason=KNOWN)
+@constants.case(normal(8))
 def constant_branches(x):
     """Branches by indices that are known, one for each half."""
     branches = (jnp.sin, lambda y: y[::-1], jnp.cumsum)
     return jnp.concatenate([lax.switch(1, branches, x[:4]), lax.switch(0, branches, x[4:])])
 
 
-@constants.case(normal(6), normal(6), reason=KNOWN)
+@constants.case(normal(6), normal(6))
 def condition_that_is_known(x, y):
     """A branch that is known when the function is traced."""
     return lax.cond(np.bool_(True), lambda x, y: x * y, lambda x, y: jnp.outer(x, y).sum(0), x, y)
 
 
-@constants.case(normal(3, 4), reason=ZEROS)
+@constants.case(normal(3, 4))
 def einsum_with_band(x):
     """A contraction over one axis with a bidiagonal matrix."""
     return jnp.einsum("ij,kj->ik", x, np.eye(4) + np.diag(np.ones(3), 1))
 
 
-@constants.case(normal(12), reason=ZEROS)
+@constants.case(normal(12))
 def interpolation_matrix(x):
     """Values on a fine grid from a coarse one, by a matrix of weights."""
     at = np.linspace(0, 11, 30)
@@ -250,13 +250,13 @@ def interpolation_matrix(x):
     return jnp.exp(weights @ x)
 
 
-@constants.case(normal(9), reason=ZEROS)
+@constants.case(normal(9))
 def running_totals_by_matrix(x):
     """Sums up to every entry, by a triangle of ones."""
     return np.tril(np.ones((9, 9))) @ x
 
 
-@constants.case(normal(3, 4), normal(3, 4), argnums=(0, 1), reason=ZEROS)
+@constants.case(normal(3, 4), normal(3, 4), argnums=(0, 1))
 def cross_products(a, b):
     """Cross products by the symbol of Levi-Civita."""
     symbol = np.zeros((3, 3, 3))

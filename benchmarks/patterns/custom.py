@@ -11,7 +11,7 @@ from jax import lax
 from jax.scipy import special
 
 from ._case import Collection
-from .reasons import MATRICES, PULLBACK, SYSTEM
+from .reasons import SYSTEM
 
 custom = Collection("custom rules", seed=6)
 normal = custom.normal
@@ -164,7 +164,7 @@ def custom_pullback(x):
     return _clipped(x) + x**2
 
 
-@custom.case(normal(10), reason=PULLBACK)
+@custom.case(normal(10))
 def custom_pullback_of_stencil(x):
     """Products of neighbours with a rule for cotangents."""
     return _stencil(x)
@@ -176,7 +176,7 @@ def custom_pullbacks_under_vmap(x):
     return jax.vmap(_energy)(x)
 
 
-@custom.case(normal(4, 5), reason=PULLBACK)
+@custom.case(normal(4, 5))
 def custom_stencils_under_vmap(x):
     """Products of neighbours in every row, by a rule for cotangents under vmap."""
     return jax.vmap(_stencil)(x)
@@ -250,7 +250,7 @@ def transforms_there_and_back(x):
     return jnp.fft.irfft(jnp.fft.rfft(x) * np.exp(-np.arange(4.0)), 6)
 
 
-@custom.case(normal(3, 2, 2), reason=MATRICES)
+@custom.case(normal(3, 2, 2))
 def exponentials_of_matrices(a):
     """Exponentials of three matrices, under vmap."""
     return jax.vmap(jax.scipy.linalg.expm)(a)

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._case import Collection
-from .reasons import ZEROS
 
 hessians = Collection("hessians", seed=5)
 normal = hessians.normal
@@ -57,25 +56,25 @@ def arrowhead(x):
     return jnp.sum(x[0] * jnp.sin(x[1:])) + jnp.sum(x**4)
 
 
-@hessians.case(normal(16), kind="hessian", reason=ZEROS)
+@hessians.case(normal(16), kind="hessian")
 def banded_quadratic_form(x):
     """A quadratic form of a tridiagonal matrix."""
     return x @ (_BAND @ x)
 
 
-@hessians.case(normal(16), kind="hessian", reason=ZEROS)
+@hessians.case(normal(16), kind="hessian")
 def banded_form_of_functions(x):
     """A tridiagonal form of functions of every entry."""
     return jnp.sin(x) @ _BAND @ jnp.cosh(x)
 
 
-@hessians.case(normal(10), kind="hessian", reason=ZEROS)
+@hessians.case(normal(10), kind="hessian")
 def sparse_least_squares(x):
     """Least squares of a sparse design matrix."""
     return jnp.sum((_DESIGN @ x - 1.0) ** 2)
 
 
-@hessians.case(normal(10), kind="hessian", reason=ZEROS)
+@hessians.case(normal(10), kind="hessian")
 def sparse_logistic_regression(x):
     """Logistic losses of a sparse design matrix, with a ridge."""
     return jnp.sum(jax.nn.softplus(_DESIGN @ x)) + 0.1 * jnp.sum(x**2)
@@ -187,7 +186,7 @@ def smoothed_track(states):
     return motion + jnp.sum((jnp.sqrt(jnp.sum(states**2, 1) + 0.1) - 1.0) ** 2)
 
 
-@hessians.case(normal(6), normal(6), kind="hessian", argnums=(0, 1), reason=ZEROS)
+@hessians.case(normal(6), normal(6), kind="hessian", argnums=(0, 1))
 def bilinear_form(x, y):
     """A form that is linear in each argument."""
     return x @ (_BAND[:6, :6] @ y)

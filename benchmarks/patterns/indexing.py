@@ -8,7 +8,7 @@ import numpy as np
 from jax.scipy import ndimage
 
 from ._case import Collection
-from .reasons import EXTREMES, ORDER, TRACED, ZEROS
+from .reasons import ORDER, TRACED
 
 indexing = Collection("indexing", seed=4)
 normal = indexing.normal
@@ -37,13 +37,13 @@ def sums_of_segments(x):
     return jax.ops.segment_sum(jnp.sin(x), _SEGMENTS, 4)
 
 
-@indexing.case(normal(10), wide=True, reason=EXTREMES)
+@indexing.case(normal(10), wide=True)
 def maxima_of_segments(x):
     """The largest entry of every segment."""
     return jax.ops.segment_max(x, _SEGMENTS, 4)
 
 
-@indexing.case(normal(10), wide=True, reason=EXTREMES)
+@indexing.case(normal(10), wide=True)
 def minima_of_segments(x):
     """The least entry of every segment."""
     return jax.ops.segment_min(x**3, _SEGMENTS, 4)
@@ -56,20 +56,20 @@ def softmax_over_segments(x):
     return share / jax.ops.segment_sum(share, _SEGMENTS, 4)[_SEGMENTS]
 
 
-@indexing.case(normal(10), wide=True, reason=EXTREMES)
+@indexing.case(normal(10), wide=True)
 def stable_softmax_over_segments(x):
     """Shares within every segment, after its maximum has been taken off."""
     share = jnp.exp(x - jax.ops.segment_max(x, _SEGMENTS, 4)[_SEGMENTS])
     return share / jax.ops.segment_sum(share, _SEGMENTS, 4)[_SEGMENTS]
 
 
-@indexing.case(normal(4), normal(10), argnums=(0, 1), wide=True, reason=EXTREMES)
+@indexing.case(normal(4), normal(10), argnums=(0, 1), wide=True)
 def scattered_maxima(y, x):
     """The larger of what is there and of what comes, at constant indices."""
     return y.at[_SEGMENTS].max(x)
 
 
-@indexing.case(normal(6), normal(3), argnums=(0, 1), wide=True, reason=EXTREMES)
+@indexing.case(normal(6), normal(3), argnums=(0, 1), wide=True)
 def scattered_minima(y, x):
     """The lesser of what is there and of what comes, at three places."""
     return y.at[np.array([1, 4, 5])].min(x)
@@ -144,13 +144,13 @@ def warped_image(image, at):
     return ndimage.map_coordinates(image, list(at), order=1)
 
 
-@indexing.case(normal(6), reason=ZEROS)
+@indexing.case(normal(6))
 def resized_line(x):
     """A line at twice its length, by linear interpolation."""
     return jax.image.resize(x, (12,), "linear")
 
 
-@indexing.case(normal(4, 4), reason=ZEROS)
+@indexing.case(normal(4, 4))
 def resized_image(image):
     """An image at twice its size, by linear interpolation."""
     return jax.image.resize(image, (8, 8), "linear")

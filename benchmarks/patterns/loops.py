@@ -8,13 +8,13 @@ import numpy as np
 from jax import lax
 
 from ._case import Collection
-from .reasons import BRANCHES, MIXED, PREVIOUS, START, STATES
+from .reasons import START, STEPS
 
 loops = Collection("loops", seed=2)
 normal = loops.normal
 
 
-@loops.case(normal(6), reason=STATES)
+@loops.case(normal(6))
 def six_elementwise(x):
     """Six numbers, each of which goes its own way for five steps."""
     return lax.fori_loop(0, 5, lambda _, y: jnp.sin(y) + 0.1 * y, x)
@@ -26,13 +26,13 @@ def forty_elementwise(x):
     return lax.fori_loop(0, 5, lambda _, y: jnp.sin(y) + 0.1 * y, x)
 
 
-@loops.case(normal(20), reason=MIXED)
+@loops.case(normal(20))
 def heat_for_three_steps(u):
     """Three explicit steps of heat on a ring: seven diagonals."""
     return lax.fori_loop(0, 3, lambda _, u: u + 0.1 * (jnp.roll(u, 1) - 2 * u + jnp.roll(u, -1)), u)
 
 
-@loops.case(normal(20), reason=MIXED)
+@loops.case(normal(20))
 def burgers_for_two_steps(u):
     """Two steps of Burgers' equation between fixed ends, in a scan."""
 
@@ -43,7 +43,7 @@ def burgers_for_two_steps(u):
     return lax.scan(step, u, length=2)[0]
 
 
-@loops.case(normal(6, 6), reason=MIXED)
+@loops.case(normal(6, 6))
 def reaction_on_plane_for_two_steps(u):
     """Two steps of reaction and diffusion on a periodic plane."""
 
@@ -54,7 +54,7 @@ def reaction_on_plane_for_two_steps(u):
     return lax.fori_loop(0, 2, step, u)
 
 
-@loops.case(normal(12), normal(12), reason=MIXED)
+@loops.case(normal(12), normal(12))
 def masses_on_a_chain(q, p):
     """Two leapfrog steps of masses with springs between them, positions and momenta by positions."""
 
@@ -74,13 +74,13 @@ def outputs_by_inputs_of_steps(x):
     return lax.scan(lambda total, x: (total + 1.0, jnp.sin(x) * total), 0.0, x)[1]
 
 
-@loops.case(normal(12), reason=PREVIOUS)
+@loops.case(normal(12))
 def outputs_by_previous_input(x):
     """A scan that carries the last input: two diagonals."""
     return lax.scan(lambda last, x: (x, x * last), jnp.ones(()), x)[1]
 
 
-@loops.case(normal(12), reason=PREVIOUS)
+@loops.case(normal(12))
 def outputs_by_two_previous_inputs(x):
     """A scan that carries the last two inputs: three diagonals."""
 
@@ -91,7 +91,7 @@ def outputs_by_two_previous_inputs(x):
     return lax.scan(step, (jnp.ones(()), jnp.ones(())), x)[1]
 
 
-@loops.case(normal(10), reason=PREVIOUS)
+@loops.case(normal(10))
 def exponential_average(x):
     """A scan whose carry is an average: all inputs up to a step."""
 
@@ -102,7 +102,7 @@ def exponential_average(x):
     return lax.scan(step, jnp.zeros(()), x)[1]
 
 
-@loops.case(normal(10), reason=PREVIOUS)
+@loops.case(normal(10))
 def reversed_average(x):
     """The same from the end: all inputs from a step on."""
 
@@ -113,7 +113,7 @@ def reversed_average(x):
     return lax.scan(step, jnp.zeros(()), x, reverse=True)[1]
 
 
-@loops.case(normal(2), normal(8, 1), argnums=(0, 1), reason=PREVIOUS)
+@loops.case(normal(2), normal(8, 1), argnums=(0, 1))
 def trajectory(start, controls):
     """All states of a pendulum by its start and by controls."""
 
@@ -169,19 +169,19 @@ def map_over_pairs(x, y):
     return lax.map(lambda pair: pair[0] * jnp.cos(pair[1]), (x, y), batch_size=4)
 
 
-@loops.case(normal(12), reason=MIXED)
+@loops.case(normal(12))
 def filled_in_a_loop(x):
     """Entries set one after another: products of neighbours."""
     return lax.fori_loop(1, 12, lambda i, y: y.at[i].set(x[i] * x[i - 1]), jnp.zeros(12))
 
 
-@loops.case(normal(10), reason=MIXED)
+@loops.case(normal(10))
 def filled_by_squares(x):
     """Entries set one after another: each by its own."""
     return lax.fori_loop(0, 10, lambda i, y: y.at[i].set(x[i] ** 2), jnp.zeros(10))
 
 
-@loops.case(normal(10), reason=MIXED)
+@loops.case(normal(10))
 def recurrence_in_place(x):
     """Entries set by those before them: a triangle."""
     return lax.fori_loop(1, 10, lambda i, y: y.at[i].set(0.5 * y[i - 1] + x[i] ** 2), x)
@@ -196,7 +196,7 @@ def stencil_in_a_python_loop(u):
     return out
 
 
-@loops.case(normal(12), reason=MIXED)
+@loops.case(normal(12))
 def slices_in_a_loop(x):
     """Sums over windows that a loop takes out."""
 
@@ -206,7 +206,7 @@ def slices_in_a_loop(x):
     return lax.fori_loop(0, 10, step, jnp.zeros(10))
 
 
-@loops.case(1.5 + normal(6) ** 2, reason=STATES)
+@loops.case(1.5 + normal(6) ** 2)
 def newton_for_square_roots(a):
     """Square roots of six numbers by a loop that stops when all are found."""
 
@@ -221,7 +221,7 @@ def newton_for_square_roots(a):
     return lax.while_loop(unfinished, improve, (a, 0))[0]
 
 
-@loops.case(0.3 * normal(8), reason=MIXED)
+@loops.case(0.3 * normal(8), reason=STEPS)
 def relaxation_until_done(u):
     """Smoothing on a ring until a counter has run out."""
 
@@ -232,7 +232,7 @@ def relaxation_until_done(u):
     return lax.while_loop(lambda carry: carry[1] < 2, step, (u, 0))[0]
 
 
-@loops.case(1 + normal(6) ** 2, reason=STATES)
+@loops.case(1 + normal(6) ** 2)
 def mapped_while_loops(x):
     """Loops of different lengths under vmap."""
 
@@ -242,13 +242,13 @@ def mapped_while_loops(x):
     return jax.vmap(halve)(x)
 
 
-@loops.case(normal(8), np.array(0.5), wide=True, reason=BRANCHES)
+@loops.case(normal(8), np.array(0.5), wide=True)
 def condition_by_value(x, threshold):
     """One of two branches by an argument: the union of a diagonal and a reversal."""
     return lax.cond(threshold > 0, jnp.sin, lambda y: y[::-1] ** 2, x)
 
 
-@loops.case(normal(6), np.array(1), wide=True, reason=BRANCHES)
+@loops.case(normal(6), np.array(1), wide=True)
 def switch_by_argument(x, which):
     """One of three branches by an integer argument."""
     branches = (jnp.sin, lambda y: jnp.roll(y, 1), lambda y: y * y[::-1])
@@ -266,7 +266,7 @@ def conditions_in_a_loop(x):
     return lax.map(formula, (jnp.arange(8), x))
 
 
-@loops.case(normal(4, 3), cancelling=4, reason=STATES)
+@loops.case(normal(4, 3), cancelling=4, reason=START)
 def nested_scans(x):
     """A scan over rows in which a scan over columns runs: every row by itself."""
 
@@ -276,7 +276,7 @@ def nested_scans(x):
     return lax.scan(over_row, None, x)[1]
 
 
-@loops.case(normal(3, 5), reason=STATES)
+@loops.case(normal(3, 5))
 def columns_carried_down(x):
     """A scan over rows that carries every column by itself."""
 
@@ -297,13 +297,13 @@ def tree_of_states(state):
     return lax.fori_loop(0, 4, step, state)
 
 
-@loops.case(normal(6), np.array([0.1, 0.5, 0.3]), argnums=(0, 1), reason=STATES)
+@loops.case(normal(6), np.array([0.1, 0.5, 0.3]), argnums=(0, 1))
 def parameters_of_states(x, p):
     """Six states that go their own ways by three parameters that all share."""
     return lax.fori_loop(0, 4, lambda _, y: y + p[0] * jnp.sin(p[1] * y) - p[2], x)
 
 
-@loops.case(normal(10), reason=PREVIOUS)
+@loops.case(normal(10))
 def tridiagonal_elimination(d):
     """Thomas' algorithm forwards: factors by the diagonal."""
 
@@ -320,7 +320,7 @@ def sum_in_a_loop(x):
     return lax.fori_loop(0, 6, lambda i, total: total + jnp.sin(x[i]), 0.0)
 
 
-@loops.case(normal(8), reason=MIXED)
+@loops.case(normal(8))
 def alternating_sweeps(u):
     """Entries changed in place at even, then at odd places, in a loop."""
 
@@ -331,19 +331,19 @@ def alternating_sweeps(u):
     return lax.fori_loop(0, 1, sweep, u)
 
 
-@loops.case(normal(16), reason=MIXED)
+@loops.case(normal(16))
 def rotating_buffer(x):
     """A buffer that is shifted at every step: every input at one place of the result."""
     return lax.scan(lambda buffer, x: (jnp.concatenate([buffer[1:], x[None]]), None), jnp.zeros(5), x)[0]
 
 
-@loops.case(normal(6), kind="hessian", reason=STATES)
+@loops.case(normal(6), kind="hessian")
 def loss_through_a_loop(x):
     """A sum over entries that went their own ways through a loop."""
     return jnp.sum(lax.fori_loop(0, 3, lambda _, y: jnp.sin(y), x) ** 2)
 
 
-@loops.case(normal(8), kind="hessian", reason=PREVIOUS)
+@loops.case(normal(8), kind="hessian")
 def loss_of_outputs(x):
     """A sum over products of neighbours that a scan makes: three diagonals."""
     return jnp.sum(lax.scan(lambda last, x: (x, jnp.sin(x * last)), jnp.ones(()), x)[1])

@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 
 from ._case import Collection
-from .reasons import FACTOR, TRIANGLE
+from .reasons import FACTOR
 
 triangular = Collection("triangular", seed=3)
 normal = triangular.normal
@@ -21,55 +21,55 @@ def positive(*shape: int) -> np.ndarray:
 _SHIFT = 4 * np.eye(3)
 
 
-@triangular.case(normal(12), reason=TRIANGLE)
+@triangular.case(normal(12))
 def running_sum(x):
     """Sums up to every entry."""
     return jnp.cumsum(x)
 
 
-@triangular.case(normal(12), reason=TRIANGLE)
+@triangular.case(normal(12))
 def brownian_path(x):
     """A path from its steps, through a function."""
     return jnp.exp(0.1 * jnp.cumsum(x))
 
 
-@triangular.case(normal(4, 5), reason=TRIANGLE)
+@triangular.case(normal(4, 5))
 def sums_along_rows(x):
     """Sums along every row of a matrix."""
     return jnp.cumsum(x**2, 1)
 
 
-@triangular.case(normal(10), reason=TRIANGLE)
+@triangular.case(normal(10))
 def sums_from_the_end(x):
     """Sums from every entry on."""
     return lax.cumsum(jnp.sin(x), reverse=True)
 
 
-@triangular.case(positive(10), reason=TRIANGLE)
+@triangular.case(positive(10))
 def running_product(x):
     """Products up to every entry."""
     return jnp.cumprod(x)
 
 
-@triangular.case(normal(3, 4), reason=TRIANGLE)
+@triangular.case(normal(3, 4))
 def products_along_columns(x):
     """Products along every column."""
     return jnp.cumprod(1 + x**2, 0)
 
 
-@triangular.case(normal(8), wide=True, reason=TRIANGLE)
+@triangular.case(normal(8), wide=True)
 def running_maximum(x):
     """The largest entry so far."""
     return lax.cummax(x)
 
 
-@triangular.case(normal(8), wide=True, reason=TRIANGLE)
+@triangular.case(normal(8), wide=True)
 def running_minimum(x):
     """The least entry from every place on."""
     return lax.cummin(x, reverse=True)
 
 
-@triangular.case(normal(10), reason=TRIANGLE)
+@triangular.case(normal(10))
 def running_logsumexp(x):
     """Logarithms of sums of exponentials so far."""
     return lax.cumlogsumexp(x)
@@ -97,7 +97,7 @@ def products_of_matrices(x):
     return lax.associative_scan(jnp.matmul, x)
 
 
-@triangular.case(positive(9), reason=TRIANGLE)
+@triangular.case(positive(9))
 def stick_breaking(x):
     """Parts of a stick that is broken again and again."""
     share = x / (1 + x)
@@ -105,43 +105,43 @@ def stick_breaking(x):
     return jnp.concatenate([share, jnp.ones(1)]) * left
 
 
-@triangular.case(normal(10), reason=TRIANGLE)
+@triangular.case(normal(10))
 def monotone_knots(x):
     """Knots that ascend: positive steps, added up."""
     return jnp.concatenate([x[:1], x[0] + jnp.cumsum(jax.nn.softplus(x[1:]))])
 
 
-@triangular.case(normal(3, 3), reason=FACTOR)
+@triangular.case(normal(3, 3))
 def factor_of_matrix(a):
     """The Cholesky factor of a symmetric matrix."""
     return jnp.linalg.cholesky(a @ a.T + _SHIFT)
 
 
-@triangular.case(normal(4, 3, 3), reason=FACTOR)
+@triangular.case(normal(4, 3, 3))
 def factors_of_matrices(a):
     """Cholesky factors of four matrices."""
     return jnp.linalg.cholesky(a @ a.transpose(0, 2, 1) + _SHIFT)
 
 
-@triangular.case(_SHIFT + 0.1 * normal(4, 3, 3), reason=FACTOR)
+@triangular.case(_SHIFT + 0.1 * normal(4, 3, 3))
 def factors_by_matrices(a):
     """Cholesky factors by the matrices themselves: a triangle each."""
     return lax.linalg.cholesky(a)
 
 
-@triangular.case(normal(6), np.tril(normal(6, 6)) + 3 * np.eye(6), reason=FACTOR)
+@triangular.case(normal(6), np.tril(normal(6, 6)) + 3 * np.eye(6))
 def forward_substitution(b, lower):
     """A triangular system by its right-hand side."""
     return jax.scipy.linalg.solve_triangular(lower, b, lower=True)
 
 
-@triangular.case(np.tril(normal(5, 5)) + 3 * np.eye(5), normal(5), reason=FACTOR)
+@triangular.case(np.tril(normal(5, 5)) + 3 * np.eye(5), normal(5))
 def substitution_by_matrix(lower, b):
     """A triangular system by its matrix, whose upper half is not read."""
     return jax.scipy.linalg.solve_triangular(lower, b, lower=True)
 
 
-@triangular.case(_SHIFT + np.triu(normal(4, 3, 3)), normal(4, 3, 1), argnums=(0, 1), reason=FACTOR)
+@triangular.case(_SHIFT + np.triu(normal(4, 3, 3)), normal(4, 3, 1), argnums=(0, 1))
 def batched_substitution(upper, b):
     """Four triangular systems."""
     return lax.linalg.triangular_solve(upper, b, left_side=True, lower=False)
@@ -177,7 +177,7 @@ def batched_orthogonal_factors(a):
     return jnp.linalg.qr(a)[1]
 
 
-@triangular.case(normal(6), reason=FACTOR)
+@triangular.case(normal(6))
 def inverse_of_bidiagonal(b):
     """A system whose matrix is a constant of two diagonals: a triangle."""
     matrix = np.eye(6) + 0.5 * np.diag(np.ones(5), -1)

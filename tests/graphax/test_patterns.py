@@ -11,10 +11,14 @@ import pytest
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 #: Of every subject some that are quickly compiled.
 EXACT = (
+    "smoothed_signal",
     "average_pooling",
+    "banded_product",
     "diagonals_of_matrix",
     "forty_elementwise",
     "row_by_row",
+    "exponential_average",
+    "running_sum",
     "gathered_entries",
     "overwritten_entries",
     "rectified_differences",
@@ -25,7 +29,7 @@ EXACT = (
     "power_flow",
     "rigid_motions",
 )
-CONTAINED = ("smoothed_signal", "banded_product", "exponential_average", "running_sum", "sorted_entries")
+CONTAINED = ("masked_weights", "relaxation_until_done", "sorted_entries", "shallow_water")
 
 
 @pytest.fixture(scope="module")
