@@ -1,116 +1,31 @@
-"""A Jacobian: a static structure and, where the structure says so, values."""
+"""A Jacobian that one can work with: a structure with its values, and a matrix."""
 
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import jax
-import numpy as np
-from jax import lax
-from jax.core import Tracer
 
-from ._compose import accumulate_duplicates
-from ._cost import LARGEST_STATIC, worth_scattering
-from ._draft import Workspace
-from ._equate import equate
-from ._holes import (
-    Holed,
-    Holes,
-    Map,
-    Mask,
-    Zeros,
-    holes_of,
-    numbers_of,
-    of_selection,
-    raw_parts,
-    seen_of,
-    widened,
-    with_holes,
-)
 from ._scaled import Scaled
-from ._steps import Step, Value, reshape, run_steps, scatter_add, transpose
-from ._structure import (
-    Structure,
-    Values,
-    dense,
-    from_labels,
-    identity,
-    make_term,
-    product,
-    structure,
-    total,
-)
-from ._term import Canonical, Digit, Kind, Sizes, Term, canonical
+from ._selection import Selections
+from ._steps import Value, reshape
+from ._structure import dense, from_labels, identity, make_term, structure
+from ._term import Digit, Kind, Sizes
 
 
 @jax.tree_util.register_pytree_node_class
-@dataclass(frozen=True, eq=False)
-class Block:
+class Block(Selections):
     """A structured Jacobian ``J[o..., i...]`` of one array with respect to another; a pytree.
 
     What ``jacve(f, sparse=True)`` returns in the place of an array. It holds the numbers that the structure
     needs and no zeros; where they are is static, and known while tracing.
 
     Attributes:
-        structure: the terms of which it is the sum.
-        values: for every term an array of shape ``term.value_shape`` (None for units and constants) with a
-            static number that multiplies it (+1 or -1 where there is an array).
-        dtype: the type of its entries; None while it is a part of something else.
-        finite: whether its entries are known to be finite, overflow aside.
+        structure, values, dtype, finite: as for :class:`SumOfTerms`.
     """
-
-    structure: Structure
-    values: Values
-    dtype: Any = None
-    finite: bool = False
-
-    @classmethod
-    def zero(cls, out_shape: Sequence[int], in_shape: Sequence[int], dtype: Any = None) -> Block:
-        """The block of an array that does not depend on another."""
-        return cls(Structure(tuple(map(int, out_shape)), tuple(map(int, in_shape)), ()), (), dtype)
-
-    @property
-    def out_shape(self) -> tuple[int, ...]:
-        """The shape of the differentiated array."""
-        return self.structure.out_shape
-
-    @property
-    def in_shape(self) -> tuple[int, ...]:
-        """The shape of the array that it is differentiated with respect to."""
-        return self.structure.in_shape
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the dense Jacobian."""
-        return self.out_shape + self.in_shape
-
-    @property
-    def selects(self) -> bool:
-        """Whether a selection has left something out of it."""
-        return any(isinstance(array, Holed) and of_selection(array.holes) for array, _ in self.values)
-
-    @property
-    def has_holes(self) -> bool:
-        """Whether entries of its structure may be zero because something has been left out."""
-        return any(array is not None and holes_of(array) is not None for array, _ in self.values)
-
-    @property
-    def holes(self) -> Holes:
-        """The holes of the dense array: static ones, none, or such as are seen from its zeros."""
-        if math.prod(self.shape) > LARGEST_STATIC:
-            return Zeros.OF_STRUCTURE
-        taken = np.zeros(self.shape, bool)
-        for term, (array, _) in self._terms():
-            holes = None if array is None else holes_of(array)
-            if isinstance(holes, Zeros | Mask):
-                return seen_of(holes)
-            value = np.ones(term.value_shape, bool) if holes is None else holes
-            taken |= _written_out(term, value) != 0
-        return taken
 
     def __matmul__(self, inner: Any) -> Any:
         """The product with another block (the chain rule), or with an array of shape ``in_shape``."""
@@ -125,53 +40,6 @@ class Block:
     def __neg__(self) -> Block:
         return replace(self, values=tuple(-value for value in self.values))
 
-    def unsigned(self) -> Block:
-        """The block without the static signs beside its arrays, so that none is left on sums with it."""
-        values = [value if value.array is None else Scaled(value.array) for value in self.values]
-        return replace(self, values=tuple(values))
-
-    def with_map(
-        self,
-        push: Callable[[Any], Any],
-        pull: Callable[[Any], Any],
-        quick: Literal["push", "pull", "both"],
-    ) -> Block:
-        """The block of one term that products with dense Jacobians are made with by functions.
-
-        Args:
-            push: the product with columns, from an array ``[columns, n]`` to one ``[rows, n]``. Rows and
-                columns are the places of the block's value in the output and in the input.
-            pull: the product with rows, from an array ``[n, rows]`` to one ``[n, columns]``.
-            quick: which of the two is faster than a product of matrices, as where entries are taken and no
-                zeros written.
-        """
-        ((term, (array, scale)),) = self._terms()
-        if array is None or isinstance(array, np.ndarray):
-            return self
-        rows = {label for dim in term.out for digit in dim for label in digit.labels}
-        outputs = sum(label in rows for label in term.axes)
-        found = Map(outputs, push, pull, quick)
-        mapped = Holed(*raw_parts(array), found)
-        return replace(self, values=(Scaled(mapped, scale),))
-
-    def compose(self, inner: Block, sparse: bool = True) -> Block:
-        """The chain rule: ``self`` is d out / d mid, ``inner`` is d mid / d in.
-
-        Args:
-            inner: the other factor.
-            sparse: whether a sparse Jacobian is wanted in the end. If not, small products are made dense.
-        """
-        plan = product(self.structure, inner.structure, sparse)
-        finite = self.finite, inner.finite
-        values = plan.run(self.values, inner.values, finite)
-        return Block(plan.structure, values, self.dtype or inner.dtype, all(finite))
-
-    def plus(self, other: Block, sparse: bool = True) -> Block:
-        """The sum with a block of the same shape; ``sparse`` as for :meth:`compose`."""
-        plan = total(self.structure, other.structure, sparse)
-        values = plan.run([*self.values, *other.values])
-        return Block(plan.structure, values, self.dtype or other.dtype, self.finite and other.finite)
-
     def _times(self, vector: jax.Array) -> jax.Array:
         if vector.shape != self.in_shape:
             raise ValueError(
@@ -182,269 +50,9 @@ class Block:
         vector = vector.astype(dtype)
         return (self @ dense_block(vector, vector.shape, ())).todense(dtype)
 
-    @property
-    def T(self) -> Block:
-        """The transpose, of shape ``in_shape + out_shape``."""
-        return self._rewritten(self.in_shape, self.out_shape, _transposed)
-
-    def times_identity(self, size: int) -> Block:
-        """The block with one more dimension of this size on both sides, tied together."""
-        shapes = (*self.out_shape, size), (*self.in_shape, size)
-        return self._rewritten(*shapes, lambda term: _extended(term, size))
-
-    def of_steps(self, length: int, tied: bool = False) -> Block:
-        """The block of an array that is stacked step by step, from the block of a step with stacked values.
-
-        Args:
-            length: how many steps there are; leading axes of the values, and of the output, have that size.
-            tied: whether the input is stacked, too, and every step depends on its own slice of it.
-        """
-        finals = [_stacked(term, length, tied) for term in self.structure.terms]
-        values = []
-        for term, final, (array, scale) in zip(self.structure.terms, finals, self.values, strict=True):
-            if array is not None:
-                holes = array.holes if isinstance(array, Holed) and isinstance(array.holes, Zeros) else None
-                axes = (len(term.sizes), *term.axes)
-                order = [axes.index(label) for label in final.axes]
-                array = with_holes(
-                    reshape(transpose(numbers_of(array), order), final.term.value_shape), holes
-                )
-            values.append(Scaled(array, scale))
-        shapes = (length, *self.out_shape), (length, *self.in_shape) if tied else self.in_shape
-        found = Structure(*shapes, tuple(final.term for final in finals))
-        return replace(self, structure=found, values=tuple(values))
-
-    def _rewritten(
-        self, out_shape: tuple[int, ...], in_shape: tuple[int, ...], rewrite: Callable[[Term], Canonical]
-    ) -> Block:
-        """The block with every term written anew."""
-        finals = [rewrite(term) for term in self.structure.terms]
-        values = [
-            value.arranged([term.axes.index(label) for label in final.axes], final.term.value_shape)
-            for term, final, value in zip(self.structure.terms, finals, self.values, strict=True)
-        ]
-        found = Structure(out_shape, in_shape, tuple(final.term for final in finals))
-        return replace(self, structure=found, values=tuple(values))
-
-    def astype(self, dtype: Any) -> Block:
-        """The block with entries of another type."""
-        dtype = np.dtype(dtype)
-        values = [
-            value.map(lambda array: jax.numpy.asarray(numbers_of(array), dtype)) for value in self.values
-        ]
-        return replace(self, values=tuple(values), dtype=dtype)
-
-    def todense(self, dtype: Any = None) -> jax.Array:
-        """The array ``J[o..., i...]``, zeros included, without a multiplication.
-
-        Args:
-            dtype: its type; that of the block if left out.
-        """
-        dtype = np.dtype(dtype or self._require_dtype())
-        if not self.structure.terms:
-            return lax.full(self.shape, 0, dtype)
-        if worth_scattering(self.structure.terms):
-            rows, columns = self._places()
-            flat = lax.full((math.prod(self.shape),), 0, dtype)
-            flat = scatter_add(flat, rows * math.prod(self.in_shape) + columns, self._entries(dtype))
-            return lax.reshape(flat, self.shape)
-        return functools.reduce(lax.add, (_densify(term, value, dtype) for term, value in self._terms()))
-
-    @property
-    def nnz(self) -> int:
-        """The number of structural nonzeros."""
-        return len(self.pattern()[0])
-
-    def pattern(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where the structural nonzeros are: static row and column indices.
-
-        Returns:
-            the row-major positions in the output and in the input, in the order of :meth:`data`; no pair
-            occurs twice.
-        """
-        rows, columns, _ = _pattern(self.structure)
-        return rows, columns
-
-    def data(self) -> jax.Array:
-        """The structural nonzeros, in the order of :meth:`pattern`."""
-        dtype = self._require_dtype()
-        _, _, merge = _pattern(self.structure)
-        entries = self._entries(dtype)
-        if merge is None:
-            return entries
-        size = int(merge.max(initial=-1)) + 1
-        return scatter_add(lax.full((size,), 0, dtype), merge, entries)
-
-    def to_bcoo(self) -> Any:
-        """A ``jax.experimental.sparse.BCOO`` of shape ``out_shape + in_shape``."""
-        from jax.experimental import sparse
-
-        rows, columns = self.pattern()
-        places = [
-            *(np.unravel_index(rows, self.out_shape) if self.out_shape else ()),
-            *(np.unravel_index(columns, self.in_shape) if self.in_shape else ()),
-        ]
-        indices = np.stack(places, -1) if places else np.zeros((len(rows), 0), np.int32)
-        return sparse.BCOO(
-            (self.data(), jax.numpy.asarray(indices, np.int32)), shape=self.shape, unique_indices=True
-        )
-
-    def to_scipy(self) -> Any:
-        """A ``scipy.sparse.csr_array`` with a row for every output and a column for every input entry.
-
-        Raises:
-            TypeError: under a transformation, where the numbers are not known yet.
-        """
-        from scipy import sparse
-
-        data = self.data()
-        if isinstance(data, Tracer):
-            raise TypeError(
-                "to_scipy needs numbers, but was called while tracing; return the block from the jitted "
-                "function and convert it outside, or use to_bcoo"
-            )
-        shape = (math.prod(self.out_shape), math.prod(self.in_shape))
-        return sparse.coo_array((np.asarray(data), self.pattern()), shape=shape).tocsr()
-
-    def diagonal(self) -> jax.Array:
-        """The entries ``J[i..., i...]``, for an output and an input of one shape.
-
-        Raises:
-            ValueError: when the shapes differ.
-        """
-        if self.out_shape != self.in_shape:
-            raise ValueError(
-                f"only a square Jacobian has a diagonal; this one has outputs of shape {self.out_shape} and "
-                f"inputs of shape {self.in_shape}"
-            )
-        dtype = self._require_dtype()
-        found = lax.full(self.out_shape, 0, dtype)
-        for term, value in self._terms():
-            plan = _diagonal(term)
-            if plan is not None:
-                diagonal, steps, final = plan
-                value = Scaled(value.numbers(dtype)).after(steps).arranged(final, diagonal.value_shape)
-                found = lax.add(found, _densify(diagonal, value, dtype))
-        return found
-
-    def _terms(self) -> Iterator[tuple[Term, Scaled]]:
-        return zip(self.structure.terms, self.values, strict=True)
-
-    def _require_dtype(self) -> Any:
-        if self.dtype is None:
-            raise TypeError("the block has no dtype yet; give it one with astype")
-        return self.dtype
-
-    def _places(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and columns of the entries of every term."""
-        places = [_term_places(term) for term in self.structure.terms]
-        if not places:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        return np.concatenate([rows for rows, _ in places]), np.concatenate(
-            [columns for _, columns in places]
-        )
-
-    def _entries(self, dtype: Any) -> jax.Array:
-        """The entries of every term."""
-        parts = []
-        for term, value in self._terms():
-            every = lax.broadcast_in_dim(value.numbers(dtype), term.sizes, term.axes)
-            parts.append(lax.reshape(every, (math.prod(term.sizes),)))
-        return lax.concatenate(parts, 0) if parts else lax.full((0,), 0, dtype)
-
-    def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
-        children = tuple(array for array, _ in self.values if array is not None)
-        scales = tuple((array is None, scale) for array, scale in self.values)
-        return children, (self.structure, scales, self.dtype, self.finite)
-
-    @classmethod
-    def tree_unflatten(cls, aux: Any, children: Any) -> Block:
-        structure, scales, dtype, finite = aux
-        remaining = iter(children)
-        values = tuple(Scaled(None if bare else next(remaining), scale) for bare, scale in scales)
-        return cls(structure, values, dtype, finite)
-
     def __repr__(self) -> str:
         kind = "" if self.dtype is None else f", {self.dtype}"
         return f"Block({self.out_shape} <- {self.in_shape}{kind}: {self.structure})"
-
-
-def _densify(term: Term, value: Scaled, dtype: Any) -> jax.Array:
-    """The array of a term, digit by digit."""
-    return _written_out(term, value.numbers(dtype))
-
-
-def _written_out(term: Term, value: Value) -> Value:
-    """A value, which may be static, over a dimension for every digit, with zeros where there is no entry."""
-    steps, shape, axes = _densification(term)
-    array = transpose(numbers_of(run_steps(steps, value)), np.argsort(axes).tolist())
-    over = [shape[at] if at in axes else 1 for at in range(len(shape))]
-    return reshape(widened(reshape(array, over), shape), term.out_shape + term.in_shape)
-
-
-@functools.lru_cache(maxsize=4096)
-def _densification(term: Term) -> tuple[tuple[Step, ...], tuple[int, ...], tuple[int, ...]]:
-    """What writes the zeros of a term out, the shape with a dimension for every digit, and the dimension of
-    every axis of the value then."""
-    space = Workspace()
-    out, in_, operand = space.load(term)
-    old = out.digits() + in_.digits()
-    new = [space.new_label(digit.radix) for digit in old]
-    space.write_out(operand, old, new)
-    places = {label: at for at, label in enumerate(new)}
-    shape = tuple(digit.radix for digit in old)
-    return tuple(operand.steps), shape, tuple(places[label] for label in operand.axes)
-
-
-@functools.lru_cache(maxsize=1024)
-def _term_places(term: Term) -> tuple[np.ndarray, np.ndarray]:
-    space = Workspace()
-    out, in_, _ = space.load(term)
-    labels = range(len(term.sizes))
-    return space.positions(out.digits(), labels), space.positions(in_.digits(), labels)
-
-
-@functools.lru_cache(maxsize=256)
-def _pattern(found: Structure) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Rows, columns, and for every entry its place among them where some coincide."""
-    rows, columns = Block(found, ())._places()
-    if len(found.terms) > 1:
-        keys, merge = np.unique(rows * math.prod(found.in_shape) + columns, return_inverse=True)
-        if len(keys) < len(rows):
-            return *np.divmod(keys, math.prod(found.in_shape)), merge.reshape(-1)
-    return rows, columns, None
-
-
-@functools.lru_cache(maxsize=1024)
-def _diagonal(term: Term) -> tuple[Term, tuple[Step, ...], tuple[int, ...]] | None:
-    """The diagonal of a term as a term without inputs, and what makes its value; None where it is zero."""
-    space = Workspace()
-    out, in_, operand = space.load(term)
-    if not equate(space, out, in_):
-        return None
-    accumulate_duplicates(space, out, in_, operand)
-    final = canonical(out.dims, (), space.sizes, Kind.VALUE, operand.axes)
-    return final.term, tuple(operand.steps), tuple(operand.axes.index(label) for label in final.axes)
-
-
-@functools.lru_cache(maxsize=1024)
-def _transposed(term: Term) -> Canonical:
-    return canonical(term.in_, term.out, term.sizes, term.kind, term.axes)
-
-
-@functools.lru_cache(maxsize=1024)
-def _extended(term: Term, size: int) -> Canonical:
-    label = Digit(size, (len(term.sizes),))
-    sizes = (*term.sizes, size)
-    return canonical((*term.out, (label,)), (*term.in_, (label,)), sizes, term.kind, term.axes)
-
-
-@functools.lru_cache(maxsize=1024)
-def _stacked(term: Term, length: int, tied: bool) -> Canonical:
-    label = Digit(length, (len(term.sizes),))
-    in_ = ((label,), *term.in_) if tied else term.in_
-    axes = (len(term.sizes), *term.axes) if term.has_value else ()
-    return canonical(((label,), *term.out), in_, (*term.sizes, length), term.kind, axes)
 
 
 def arranged_block(
