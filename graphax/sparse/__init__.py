@@ -14,7 +14,16 @@ A selection at places that are known at run time only may know how it gathers an
 """
 
 from ._add import add, refine
-from ._block import Block, arranged_block, dense_block, identity_block, unit_block
+from ._block import (
+    Block,
+    arranged_block,
+    dense_block,
+    diag,
+    eye,
+    eye_like,
+    identity_block,
+    unit_block,
+)
 from ._compose import compose
 from ._counted import counted
 from ._draft import common_factors
@@ -61,10 +70,13 @@ __all__ = [
     "counted",
     "dense",
     "dense_block",
+    "diag",
     "digit_table",
     "execution_of_product",
     "execution_of_sum",
     "expand",
+    "eye",
+    "eye_like",
     "identity",
     "identity_block",
     "label_dims",

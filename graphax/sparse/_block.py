@@ -4,55 +4,39 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import jax
+import numpy as np
 
+from ._display import Displays
 from ._scaled import Scaled
-from ._selection import Selections
 from ._steps import Value, reshape
-from ._structure import dense, from_labels, identity, make_term, structure
+from ._structure import added_label, dense, from_labels, identity, label_dims, make_term, structure
 from ._term import Digit, Kind, Sizes
 
 
 @jax.tree_util.register_pytree_node_class
-class Block(Selections):
+class Block(Displays):
     """A structured Jacobian ``J[o..., i...]`` of one array with respect to another; a pytree.
 
     What ``jacve(f, sparse=True)`` returns in the place of an array. It holds the numbers that the structure
     needs and no zeros; where they are is static, and known while tracing.
 
+    It works as the dense array of shape ``out_shape + in_shape`` does: ``numpy.asarray``, indexing, ``sum``,
+    ``+ - * /`` mean what they mean there. ``@``, ``T``, ``diagonal``, ``trace`` and ``solve`` take the output
+    as rows and the input as columns, of however many dimensions these are; ``pattern``, ``csr``, ``csc``,
+    ``to_bcsr``, ``to_scipy``, ``tril``, ``triu``, ``norm`` and ``spy`` take them flattened. Zeros of the
+    structure stay zeros, whatever they are multiplied by.
+
+    Under :func:`jax.vmap` a block holds many Jacobians: their batch dimensions lead, in ``shape`` and in all
+    arrays that come of it, and what is done with a matrix is done with each.
+
     Attributes:
-        structure, values, dtype, finite: as for :class:`SumOfTerms`.
+        structure: the terms of which it is the sum.
+        values: their numbers.
+        dtype: the type of its entries; None while it is a part of something else.
     """
-
-    def __matmul__(self, inner: Any) -> Any:
-        """The product with another block (the chain rule), or with an array of shape ``in_shape``."""
-        if not isinstance(inner, Block):
-            return self._times(jax.numpy.asarray(inner))
-        return self.compose(inner)
-
-    def __add__(self, other: Block) -> Block:
-        """Parallel paths between the same two arrays."""
-        return self.plus(other)
-
-    def __neg__(self) -> Block:
-        return replace(self, values=tuple(-value for value in self.values))
-
-    def _times(self, vector: jax.Array) -> jax.Array:
-        if vector.shape != self.in_shape:
-            raise ValueError(
-                f"a Jacobian with inputs of shape {self.in_shape} cannot be applied to an array of shape "
-                f"{vector.shape}"
-            )
-        dtype = jax.numpy.promote_types(self._require_dtype(), vector.dtype)
-        vector = vector.astype(dtype)
-        return (self @ dense_block(vector, vector.shape, ())).todense(dtype)
-
-    def __repr__(self) -> str:
-        kind = "" if self.dtype is None else f", {self.dtype}"
-        return f"Block({self.out_shape} <- {self.in_shape}{kind}: {self.structure})"
 
 
 def arranged_block(
@@ -105,3 +89,50 @@ def dense_block(value: jax.Array, out_shape: tuple[int, ...], in_shape: tuple[in
 def identity_block(shape: tuple[int, ...]) -> Block:
     """The block of an array with respect to itself."""
     return Block(identity(shape), (Scaled(None),))
+
+
+def eye(n: int | Sequence[int], m: int | None = None, k: int = 0, dtype: Any = None) -> Block:
+    """Ones on a diagonal, as ``jax.numpy.eye`` has them; no number is held.
+
+    Args:
+        n: the number of rows, or the shape of an array, whose identity it is then.
+        m: the number of columns, ``n`` if left out.
+        k: which diagonal; columns less rows.
+        dtype: the type of its entries; JAX's usual one if left out.
+    """
+    dtype = np.dtype(dtype or jax.numpy.zeros(()).dtype)
+    if not isinstance(n, int | np.integer):
+        if m is not None or k:
+            raise ValueError("the identity of an array of some shape has neither m nor k")
+        return identity_block(tuple(map(int, n))).astype(dtype)
+    shape = int(n), int(n if m is None else m)
+    if min(shape) < 0:
+        raise ValueError(f"a matrix cannot have the shape {shape}")
+    first = max(0, -k)
+    count = min(shape[0], shape[1] - k) - first
+    if count <= 0:
+        return Block.zero(shape[:1], shape[1:], dtype)
+    sizes: list[int] = []
+    label = tuple(added_label(count, sizes))
+    out, in_ = (Digit(size, label, start) for size, start in zip(shape, (first, first + k), strict=True))
+    return unit_block([[out]], [[in_]], sizes).astype(dtype)
+
+
+def eye_like(block: Block) -> Block:
+    """The identity of the shape and the type of a block whose output and input have one shape.
+
+    Raises:
+        ValueError: when they have not.
+    """
+    if block.out_shape != block.in_shape:
+        raise ValueError(f"the identity is square, but a block {block.out_shape} <- {block.in_shape} is not")
+    return eye(block.out_shape, dtype=block.dtype)
+
+
+def diag(entries: Any) -> Block:
+    """The block of shape ``entries.shape * 2`` with an array on its diagonal, and zeros elsewhere."""
+    entries = jax.numpy.asarray(entries)
+    dims, sizes = label_dims(entries.shape)
+    if 0 in sizes:
+        return Block.zero(entries.shape, entries.shape, entries.dtype)
+    return arranged_block(dims, dims, sizes, entries, range(len(sizes))).astype(entries.dtype)

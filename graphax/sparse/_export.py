@@ -1,87 +1,167 @@
-"""Blocks as matrices of other packages: where their entries are, and what they are."""
+"""Blocks in the formats of other packages."""
 
 from __future__ import annotations
 
-import functools
 import math
-from typing import Any
+from typing import Any, Literal, get_args
 
 import jax
 import numpy as np
 from jax import lax
 from jax.core import Tracer
 
-from ._steps import scatter_add
-from ._structure import Structure
+from ._batches import over_batches
+from ._holes import numbers_of
+from ._layout import Compressed, layout_of
+from ._steps import scatter_add, take
 from ._sum_of_terms import SumOfTerms
+
+Format = Literal["csr", "csc", "coo"]
 
 
 class Exports(SumOfTerms):
-    """A sum of terms that tells its entries."""
+    """A sum of terms that tells its entries.
+
+    Where they are is found once for a structure, and kept. In every format an entry is a structural nonzero,
+    whatever number stands there: one factorisation by symbols serves all Jacobians of a structure.
+    """
+
+    @over_batches
+    def todense(self, dtype: Any = None) -> jax.Array:
+        """The array ``J[o..., i...]``, zeros included, without a multiplication.
+
+        Args:
+            dtype: its type; that of the block if left out.
+        """
+        return self.dense(np.dtype(dtype or self._require_dtype()))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The dense array for NumPy, and for ``jax.numpy.asarray``, which has no way of its own to ask
+        for an array that would not also keep ``array @ block`` from being sparse."""
+        if copy is False:
+            raise ValueError("a block becomes an array of NumPy by writing its zeros, which is a copy")
+        self._require_numbers("an array of NumPy", "todense")
+        return np.array(self.todense(), dtype)
 
     @property
     def nnz(self) -> int:
-        """The number of structural nonzeros."""
-        return len(self.pattern()[0])
+        """The number of structural nonzeros, of each Jacobian where there is a batch."""
+        return len(layout_of(self.structure).rows)
+
+    @property
+    def density(self) -> float:
+        """The share of structural nonzeros; 0 where there are no entries."""
+        entries = math.prod(self.matrix_shape)
+        return self.nnz / entries if entries else 0.0
 
     def pattern(self) -> tuple[np.ndarray, np.ndarray]:
         """Where the structural nonzeros are: static row and column indices.
 
         Returns:
-            the row-major positions in the output and in the input, in the order of :meth:`data`; no pair
-            occurs twice.
+            the row-major positions in the output and in the input, in row-major order, which is that of
+            :meth:`data`; no pair occurs twice.
         """
-        rows, columns, _ = _pattern(self.structure)
-        return rows, columns
+        found = layout_of(self.structure)
+        return found.rows, found.columns
 
+    @over_batches
     def data(self) -> jax.Array:
         """The structural nonzeros, in the order of :meth:`pattern`."""
         dtype = self._require_dtype()
-        _, _, merge = _pattern(self.structure)
+        found = layout_of(self.structure)
         entries = self._entries(dtype)
-        if merge is None:
-            return entries
-        size = int(merge.max(initial=-1)) + 1
-        return scatter_add(lax.full((size,), 0, dtype), merge, entries)
+        if found.merge is not None:
+            return scatter_add(lax.full((len(found.rows),), 0, dtype), found.merge, entries)
+        return entries if found.order is None else take(entries, found.order)
+
+    def csr(self) -> tuple[np.ndarray, np.ndarray, jax.Array]:
+        """The entries row by row: ``(indptr, indices, data)``; the first two are static and not to be
+        written to."""
+        return self._compressed(layout_of(self.structure).by_rows)
+
+    def csc(self) -> tuple[np.ndarray, np.ndarray, jax.Array]:
+        """The entries column by column: ``(indptr, indices, data)``, as :meth:`csr`."""
+        return self._compressed(layout_of(self.structure).by_columns)
+
+    def _compressed(self, found: Compressed) -> tuple[np.ndarray, np.ndarray, jax.Array]:
+        data = self.data()
+        if found.order is not None:
+            data = data[..., found.order]
+        return found.indptr, found.indices, data
 
     def to_bcoo(self) -> Any:
-        """A ``jax.experimental.sparse.BCOO`` of shape ``out_shape + in_shape``."""
+        """A ``jax.experimental.sparse.BCOO`` of the shape of the block, sorted and without duplicates."""
         from jax.experimental import sparse
 
-        rows, columns = self.pattern()
-        places = [
-            *(np.unravel_index(rows, self.out_shape) if self.out_shape else ()),
-            *(np.unravel_index(columns, self.in_shape) if self.in_shape else ()),
-        ]
-        indices = np.stack(places, -1) if places else np.zeros((len(rows), 0), np.int32)
-        return sparse.BCOO(
-            (self.data(), jax.numpy.asarray(indices, np.int32)), shape=self.shape, unique_indices=True
-        )
+        indices = layout_of(self.structure).indices
+        indices = jax.numpy.asarray(indices.reshape((1,) * len(self.batch_shape) + indices.shape))
+        return sparse.BCOO((self.data(), indices), shape=self.shape, indices_sorted=True, unique_indices=True)
 
-    def to_scipy(self) -> Any:
-        """A ``scipy.sparse.csr_array`` with a row for every output and a column for every input entry.
+    def to_bcsr(self) -> Any:
+        """A ``jax.experimental.sparse.BCSR`` with a row for every output and a column for every input entry,
+        sorted and without duplicates."""
+        from jax.experimental import sparse
+
+        indptr, indices, data = self.csr()
+        batch = self.batch_shape
+        indptr, indices = (np.broadcast_to(array, (*batch, *array.shape)) for array in (indptr, indices))
+        parts = data, jax.numpy.asarray(indices), jax.numpy.asarray(indptr)
+        shape = batch + self.matrix_shape
+        return sparse.BCSR(parts, shape=shape, indices_sorted=True, unique_indices=True)
+
+    def to_scipy(self, format: Format = "csr") -> Any:
+        """A ``scipy.sparse`` array with a row for every output and a column for every input entry.
+
+        Args:
+            format: ``"csr"``, ``"csc"`` or ``"coo"``.
 
         Raises:
             TypeError: under a transformation, where the numbers are not known yet.
+            ValueError: for another format, and for many Jacobians at once.
         """
         from scipy import sparse
 
-        data = self.data()
-        if isinstance(data, Tracer):
-            raise TypeError(
-                "to_scipy needs numbers, but was called while tracing; return the block from the jitted "
-                "function and convert it outside, or use to_bcoo"
+        if format not in get_args(Format):
+            raise ValueError(f"format must be 'csr', 'csc' or 'coo', got {format!r}")
+        if self.batch_shape:
+            raise ValueError(
+                f"to_scipy makes one matrix, but this block has batch dimensions {self.batch_shape}; "
+                "take one of them by its index, as in block[0]"
             )
-        shape = (math.prod(self.out_shape), math.prod(self.in_shape))
-        return sparse.coo_array((np.asarray(data), self.pattern()), shape=shape).tocsr()
+        self._require_numbers("to_scipy", "to_bcoo")
+        found = layout_of(self.structure)
+        data = self._known_data()
+        if format == "coo":
+            return sparse.coo_array((data, (found.rows, found.columns)), shape=self.matrix_shape)
+        compressed = found.by_rows if format == "csr" else found.by_columns
+        if compressed.order is not None:
+            data = data[compressed.order]
+        parts = data, compressed.indices.copy(), compressed.indptr.copy()  # SciPy's arrays may be written to
+        made = sparse.csr_array if format == "csr" else sparse.csc_array
+        array = made(parts, shape=self.matrix_shape)
+        array.has_canonical_format = True
+        return array
 
+    def _known_data(self) -> np.ndarray:
+        """The structural nonzeros, in the order of :meth:`pattern`, by NumPy, which starts sooner."""
+        found, parts = layout_of(self.structure), []
+        for term, (array, scale) in self._terms():
+            number = np.asarray(scale if array is None else numbers_of(array), self.dtype)
+            if array is not None and scale != 1:
+                number = number * np.asarray(scale, self.dtype)
+            shape = [size if at in term.axes else 1 for at, size in enumerate(term.sizes)]
+            parts.append(np.broadcast_to(number.reshape(shape), term.sizes).reshape(-1))
+        entries = np.concatenate(parts) if parts else np.zeros(0, self.dtype)
+        if found.merge is not None:
+            total = np.zeros(len(found.rows), self.dtype)
+            np.add.at(total, found.merge, entries)
+            return total
+        return entries if found.order is None else entries[found.order]
 
-@functools.lru_cache(maxsize=256)
-def _pattern(found: Structure) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Rows, columns, and for every entry its place among them where some coincide."""
-    rows, columns = SumOfTerms(found, ())._places()
-    if len(found.terms) > 1:
-        keys, merge = np.unique(rows * math.prod(found.in_shape) + columns, return_inverse=True)
-        if len(keys) < len(rows):
-            return *np.divmod(keys, math.prod(found.in_shape)), merge.reshape(-1)
-    return rows, columns, None
+    def _require_numbers(self, what: str, other: str) -> None:
+        self._require_dtype()
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(self)):
+            raise TypeError(
+                f"{what} needs numbers, but was called while tracing; return the block from the jitted "
+                f"function and convert it outside, or use {other}"
+            )

@@ -44,12 +44,17 @@ class SumOfTerms:
             static number that multiplies it (+1 or -1 where there is an array).
         dtype: the type of its entries; None while it is a part of something else.
         finite: whether its entries are known to be finite, overflow aside.
+        anchor: an array without entries that keeps the batch dimensions of a block without arrays.
+
+    Under :func:`jax.vmap` there are many at once: their arrays have leading batch dimensions, and so has
+    the block that comes out of it.
     """
 
     structure: Structure
     values: Values
     dtype: Any = None
     finite: bool = False
+    anchor: Any = None
 
     @classmethod
     def zero(cls, out_shape: Sequence[int], in_shape: Sequence[int], dtype: Any = None) -> Self:
@@ -67,9 +72,42 @@ class SumOfTerms:
         return self.structure.in_shape
 
     @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """The sizes of the leading dimensions that :func:`jax.vmap` has made; ``()`` outside of it.
+
+        Raises:
+            ValueError: when batch dimensions of its arrays are not the leading ones.
+        """
+        for term, (array, _) in self._terms():
+            if array is not None:
+                dims = len(array.shape) - len(term.axes)
+                if array.shape[max(dims, 0) :] != term.value_shape:
+                    raise ValueError(
+                        f"a part of this block has shape {array.shape}, where {term.value_shape} is expected "
+                        "after leading batch dimensions; return blocks from jax.vmap with out_axes=0"
+                    )
+                return array.shape[:dims]
+        return () if self.anchor is None else self.anchor.shape[:-1]
+
+    @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of the dense Jacobian."""
-        return self.out_shape + self.in_shape
+        """The shape of the dense Jacobian: that of the output and that of the input, after batches."""
+        return self.batch_shape + self.out_shape + self.in_shape
+
+    @property
+    def ndim(self) -> int:
+        """How many dimensions the dense Jacobian has."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """How many entries the dense Jacobian has, zeros included."""
+        return math.prod(self.shape)
+
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """The numbers of rows, entries of the output, and of columns, entries of the input."""
+        return math.prod(self.out_shape), math.prod(self.in_shape)
 
     @property
     def selects(self) -> bool:
@@ -84,9 +122,10 @@ class SumOfTerms:
     @property
     def holes(self) -> Holes:
         """The holes of the dense array: static ones, none, or such as are seen from its zeros."""
-        if math.prod(self.shape) > LARGEST_STATIC:
+        shape = self.out_shape + self.in_shape
+        if math.prod(shape) > LARGEST_STATIC:
             return Zeros.OF_STRUCTURE
-        taken = np.zeros(self.shape, bool)
+        taken = np.zeros(shape, bool)
         for term, (array, _) in self._terms():
             holes = None if array is None else holes_of(array)
             if isinstance(holes, Zeros | Mask):
@@ -143,15 +182,10 @@ class SumOfTerms:
         finite = self.finite and other.finite
         return type(self)(plan.structure, values, self.dtype or other.dtype, finite)
 
-    @property
-    def T(self) -> Self:
-        """The transpose, of shape ``in_shape + out_shape``."""
-        return self._rewritten(self.in_shape, self.out_shape, _transposed)
-
     def times_identity(self, size: int) -> Self:
         """The block with one more dimension of this size on both sides, tied together."""
         shapes = (*self.out_shape, size), (*self.in_shape, size)
-        return self._rewritten(*shapes, lambda term: _extended(term, size))
+        return self.rewritten(*shapes, lambda term: _extended(term, size))
 
     def of_steps(self, length: int, tied: bool = False) -> Self:
         """The block of an array that is stacked step by step, from the block of a step with stacked values.
@@ -175,7 +209,7 @@ class SumOfTerms:
         found = Structure(*shapes, tuple(final.term for final in finals))
         return replace(self, structure=found, values=tuple(values))
 
-    def _rewritten(
+    def rewritten(
         self, out_shape: tuple[int, ...], in_shape: tuple[int, ...], rewrite: Callable[[Term], Canonical]
     ) -> Self:
         """The block with every term written anew."""
@@ -195,20 +229,16 @@ class SumOfTerms:
         ]
         return replace(self, values=tuple(values), dtype=dtype)
 
-    def todense(self, dtype: Any = None) -> jax.Array:
-        """The array ``J[o..., i...]``, zeros included, without a multiplication.
-
-        Args:
-            dtype: its type; that of the block if left out.
-        """
-        dtype = np.dtype(dtype or self._require_dtype())
+    def dense(self, dtype: Any) -> jax.Array:
+        """The array ``J[o..., i...]`` of this type."""
+        shape = self.out_shape + self.in_shape
         if not self.structure.terms:
-            return lax.full(self.shape, 0, dtype)
+            return lax.full(shape, 0, dtype)
         if worth_scattering(self.structure.terms):
-            rows, columns = self._places()
-            flat = lax.full((math.prod(self.shape),), 0, dtype)
+            rows, columns = self.places()
+            flat = lax.full((math.prod(shape),), 0, dtype)
             flat = scatter_add(flat, rows * math.prod(self.in_shape) + columns, self._entries(dtype))
-            return lax.reshape(flat, self.shape)
+            return lax.reshape(flat, shape)
         return functools.reduce(lax.add, (densify(term, value, dtype) for term, value in self._terms()))
 
     def _terms(self) -> Iterator[tuple[Term, Scaled]]:
@@ -219,7 +249,7 @@ class SumOfTerms:
             raise TypeError("the block has no dtype yet; give it one with astype")
         return self.dtype
 
-    def _places(self) -> tuple[np.ndarray, np.ndarray]:
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of the entries of every term."""
         places = [_term_places(term) for term in self.structure.terms]
         if not places:
@@ -238,6 +268,8 @@ class SumOfTerms:
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
         children = tuple(array for array, _ in self.values if array is not None)
+        if not children and self.dtype is not None:
+            children = (np.zeros(0, self.dtype) if self.anchor is None else self.anchor,)
         scales = tuple((array is None, scale) for array, scale in self.values)
         return children, (self.structure, scales, self.dtype, self.finite)
 
@@ -246,7 +278,7 @@ class SumOfTerms:
         structure, scales, dtype, finite = aux
         remaining = iter(children)
         values = tuple(Scaled(None if bare else next(remaining), scale) for bare, scale in scales)
-        return cls(structure, values, dtype, finite)
+        return cls(structure, values, dtype, finite, next(remaining, None))
 
 
 def densify(term: Term, value: Scaled, dtype: Any) -> jax.Array:
@@ -282,11 +314,6 @@ def _term_places(term: Term) -> tuple[np.ndarray, np.ndarray]:
     out, in_, _ = space.load(term)
     labels = range(len(term.sizes))
     return space.positions(out.digits(), labels), space.positions(in_.digits(), labels)
-
-
-@functools.lru_cache(maxsize=1024)
-def _transposed(term: Term) -> Canonical:
-    return canonical(term.in_, term.out, term.sizes, term.kind, term.axes)
 
 
 @functools.lru_cache(maxsize=1024)

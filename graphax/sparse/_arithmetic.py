@@ -1,0 +1,352 @@
+"""Blocks as operands: ``+ - * / @`` with numbers, arrays and blocks."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Self
+
+import jax
+import numpy as np
+
+from ._batches import over_batches, pairwise
+from ._export import Exports
+from ._holes import holes_of, numbers_of, with_holes
+from ._layout import layout_of
+from ._scaled import Scaled
+from ._steps import reshape
+from ._structure import Structure, added_label, dense, from_labels, make_term, structure
+from ._sum_of_terms import SumOfTerms
+from ._term import Canonical, Kind, Term, canonical, digit_table
+
+
+class Arithmetic(Exports):
+    """A matrix that is added, multiplied and applied.
+
+    NumPy's and JAX's arrays on the left of an operator leave it to the block.
+    """
+
+    __array_priority__ = 1000  # JAX's and SciPy's way to be asked first
+    __array_ufunc__ = None  # NumPy's
+
+    def __add__(self, other: Any) -> Any:
+        """The sum: with a block a block (parallel paths between the same two arrays), with an array or a
+        number, which has no zeros to leave out, a dense array. The number 0 changes nothing."""
+        if isinstance(other, SumOfTerms):
+            self._require_same_shape(other)
+            return pairwise(lambda left, right: left.plus(right), *self._promoted(other))
+        if _is_number(other) and other == 0:
+            return self
+        array = _as_array(other)
+        return NotImplemented if array is None else self.todense() + array
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Self:
+        return replace(self, values=tuple(-value for value in self.values))
+
+    def __pos__(self) -> Self:
+        return self
+
+    def __sub__(self, other: Any) -> Any:
+        """The difference, as for sums."""
+        if isinstance(other, SumOfTerms):
+            return self + replace(other, values=tuple(-value for value in other.values))
+        if _is_number(other) and other == 0:
+            return self
+        array = _as_array(other)
+        return NotImplemented if array is None else self.todense() - array
+
+    def __rsub__(self, other: Any) -> Any:
+        return (-self).__add__(other)
+
+    def __mul__(self, other: Any) -> Any:
+        """The product, entry by entry, with a number, a block, or an array that is broadcast to the shape of
+        the block; a block whose zeros are zeros whatever they meet."""
+        if isinstance(other, SumOfTerms):
+            self._require_same_shape(other)
+            return pairwise(_entrywise, *self._promoted(other))
+        if _is_number(other):
+            dtype = jax.numpy.result_type(self._require_dtype(), other)
+            return _times_number(self.astype(dtype), other)
+        array = _as_array(other)
+        if array is None:
+            return NotImplemented
+        self._require_broadcast(array.shape)
+        left = self.astype(jax.numpy.result_type(self._require_dtype(), array))
+        return _times_array(left, array.astype(left.dtype))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Any:
+        """The quotient, entry by entry, by a number or an array; zeros of the block stay zeros."""
+        if isinstance(other, SumOfTerms):
+            raise TypeError("a block cannot be divided by a block, most of whose entries are zeros")
+        if _is_number(other):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return self * np.true_divide(1, other).item()
+        array = _as_array(other)
+        return NotImplemented if array is None else self * (1 / array)
+
+    @over_batches
+    def __abs__(self) -> Self:
+        one = self.coalesced()
+        values = []
+        for array, scale in one.values:
+            if array is None:
+                values.append(Scaled(None, abs(scale)))
+            else:
+                values.append(Scaled(with_holes(jax.numpy.abs(numbers_of(array)), holes_of(array))))
+        dtype = self.dtype and np.empty(0, self.dtype).real.dtype
+        return replace(one, values=tuple(values), dtype=dtype)
+
+    def __matmul__(self, other: Any) -> Any:
+        """The product over all dimensions of the input.
+
+        With a block whose output is shaped like this one's input it is the chain rule, and a block. With an
+        array of shape ``in_shape + rest`` it is an array of shape ``out_shape + rest``: a vector or the
+        columns of a matrix where the input is a vector. Batch dimensions, if there are any, lead.
+        """
+        if isinstance(other, SumOfTerms):
+            if self.dtype is None or other.dtype is None:
+                return self.compose(other)
+            _require_composable(self, other)
+            return pairwise(lambda left, right: left.compose(right), *self._promoted(other))
+        array = _as_array(other)
+        if array is None:
+            return NotImplemented
+        return applied(self, array, _times_columns, self.in_shape, "inputs")
+
+    def __rmatmul__(self, other: Any) -> Any:
+        """The product of an array of shape ``rest + out_shape`` with the block, of shape
+        ``rest + in_shape``."""
+        array = _as_array(other)
+        if array is None:
+            return NotImplemented
+        return applied(self, array, _times_rows, self.out_shape, "outputs")
+
+    @property
+    @over_batches
+    def T(self) -> Self:
+        """The transpose, of shape ``in_shape + out_shape``."""
+        return self.rewritten(self.in_shape, self.out_shape, _transposed)
+
+    def coalesced(self) -> Self:
+        """The block, as a list of its entries where several of its numbers stand at one place."""
+        if layout_of(self.structure).merge is None:
+            return self
+        return self.with_data(self.data())
+
+    def with_data(self, data: Any) -> Self:
+        """The block that holds these numbers, in the order of :meth:`pattern`, and nothing else."""
+        found = _listed(self.structure)
+        values = tuple(Scaled(reshape(data, term.value_shape)) for term in found.terms)
+        return replace(self, structure=found, values=values, dtype=data.dtype, finite=False)
+
+    def _promoted(self, other: SumOfTerms) -> tuple[Any, Any]:
+        if self.dtype is None or other.dtype is None or self.dtype == other.dtype:
+            return self, other
+        dtype = jax.numpy.promote_types(self.dtype, other.dtype)
+        return self.astype(dtype), other.astype(dtype)
+
+    def _require_same_shape(self, other: SumOfTerms) -> None:
+        if (self.out_shape, self.in_shape) != (other.out_shape, other.in_shape):
+            raise ValueError(
+                f"cannot add or multiply, entry by entry, a block {self.out_shape} <- {self.in_shape} and "
+                f"one {other.out_shape} <- {other.in_shape}"
+            )
+
+    def _require_broadcast(self, shape: tuple[int, ...]) -> None:
+        own = self.out_shape + self.in_shape
+        tail = shape[-len(own) :] if own else ()
+        if any(one not in (1, size) for one, size in zip(tail[::-1], own[::-1], strict=False)):
+            raise ValueError(
+                f"an array of shape {shape} cannot be broadcast to a block of shape {self.shape}; only the "
+                "array is repeated"
+            )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, bool | int | float | complex | np.number | np.bool_)
+
+
+def _as_array(value: Any) -> jax.Array | None:
+    """An array of JAX; None of what is none."""
+    if value is None or isinstance(value, str | bytes | dict):
+        return None
+    try:
+        return jax.numpy.asarray(value)
+    except TypeError:
+        return None
+
+
+# Products, entry by entry -----------------------------------------------------------------------------------
+
+
+def _entrywise(left: Any, right: SumOfTerms) -> Any:
+    """The product of entries: of one block as a diagonal matrix with the other as a vector."""
+    shape = left.out_shape + left.in_shape
+    diagonal = left.rewritten(shape, shape, _on_diagonal)
+    found = diagonal.compose(right.rewritten(shape, (), _as_vector))
+    return found.rewritten(left.out_shape, left.in_shape, _with_rows(len(left.out_shape)))
+
+
+@functools.lru_cache(maxsize=1024)
+def _on_diagonal(term: Term) -> Canonical:
+    both = (*term.out, *term.in_)
+    return canonical(both, both, term.sizes, term.kind, term.axes)
+
+
+@functools.lru_cache(maxsize=1024)
+def _as_vector(term: Term) -> Canonical:
+    return canonical((*term.out, *term.in_), (), term.sizes, term.kind, term.axes)
+
+
+@functools.lru_cache(maxsize=256)
+def _with_rows(dims: int) -> Any:
+    """What makes a matrix of a vector, whose first dimensions are rows."""
+
+    @functools.lru_cache(maxsize=256)
+    def rewrite(term: Term) -> Canonical:
+        return canonical(term.out[:dims], term.out[dims:], term.sizes, term.kind, term.axes)
+
+    return rewrite
+
+
+@over_batches
+def _times_number(block: Any, number: Any) -> Any:
+    """A block with all entries multiplied by a static number."""
+    number = number.item() if isinstance(number, np.generic) else number
+    number = int(number) if isinstance(number, bool) else number
+    kind = Kind.UNIT if number in (1, -1) else Kind.CONSTANT
+    return _entrywise_everywhere(block, Scaled(None, number), kind, ())
+
+
+def _times_array(block: Any, array: jax.Array) -> Any:
+    """A block with its entries multiplied by those of an array, which is broadcast."""
+    own = len(block.out_shape) + len(block.in_shape)
+
+    def multiplied(one: Any, numbers: jax.Array) -> Any:
+        shape = (1,) * (own - numbers.ndim) + numbers.shape
+        varies = tuple(at for at, size in enumerate(shape) if size != 1)
+        value = Scaled(reshape(numbers, [shape[at] for at in varies]))
+        return _entrywise_everywhere(one, value, Kind.VALUE, varies)
+
+    return _paired_with_array(multiplied, block, array, own)
+
+
+def _paired_with_array(operation: Any, block: Any, array: jax.Array, own: int) -> Any:
+    """An operation on a block and an array for each of the batch dimensions that lead before its own."""
+    batch = block.batch_shape
+    if len(batch) == 0 and array.ndim <= own:
+        return operation(block, array)
+    given = max(array.ndim - own, 0)
+    most = max(given, len(batch))
+    if given == len(batch) and array.shape[0] != batch[0]:
+        if array.shape[0] != 1:
+            raise ValueError(
+                f"an array of shape {array.shape} does not fit a block with batch dimensions {batch}"
+            )
+        array, given = array[0], given - 1
+    axes = (0 if len(batch) == most else None, 0 if given == most else None)
+    return jax.vmap(lambda one, rest: _paired_with_array(operation, one, rest, own), axes)(block, array)
+
+
+def _entrywise_everywhere(block: Any, value: Scaled, kind: Kind, varies: tuple[int, ...]) -> Any:
+    """The product with a matrix that has a number everywhere, and varies along some dimensions."""
+    final = _everywhere(block.out_shape, block.in_shape, kind, varies)
+    value = value.arranged(range(len(varies)), final.term.value_shape)
+    return _entrywise(block, replace(block, structure=structure(final.term), values=(value,), finite=False))
+
+
+@functools.lru_cache(maxsize=1024)
+def _everywhere(
+    out_shape: tuple[int, ...], in_shape: tuple[int, ...], kind: Kind, varies: tuple[int, ...]
+) -> Canonical:
+    sizes: list[int] = []
+    dims = [added_label(size, sizes) for size in out_shape + in_shape]
+    axes = [label for at in varies for label in dims[at]]
+    return from_labels(dims[: len(out_shape)], dims[len(out_shape) :], sizes, kind, axes)
+
+
+# Products with arrays ---------------------------------------------------------------------------------------
+
+
+def _require_composable(outer: SumOfTerms, inner: SumOfTerms) -> None:
+    if outer.in_shape != inner.out_shape:
+        raise ValueError(
+            f"a block with inputs of shape {outer.in_shape} cannot be multiplied by one with outputs of "
+            f"shape {inner.out_shape}"
+        )
+
+
+def applied(block: Any, array: jax.Array, operation: Any, side: tuple[int, ...], name: str) -> jax.Array:
+    """What an operation makes of an array that has the shape of a side, with batch dimensions or without."""
+    batch = block.batch_shape
+    rows = operation is _times_rows
+
+    def fits(shape: tuple[int, ...]) -> bool:
+        return (shape[len(shape) - len(side) :] if rows else shape[: len(side)]) == side
+
+    if batch and array.shape[: len(batch)] == batch and fits(array.shape[len(batch) :]):
+        return jax.vmap(lambda one, numbers: applied(one, numbers, operation, side, name))(block, array)
+    if array.ndim < len(side) or not fits(array.shape):
+        raise ValueError(
+            f"a Jacobian with {name} of shape {side} cannot be applied to an array of shape {array.shape}"
+        )
+    if batch:
+        return jax.vmap(lambda one: operation(one, array))(block)
+    return operation(block, array)
+
+
+def _times_columns(block: Any, array: jax.Array) -> jax.Array:
+    if block.batch_shape:
+        return jax.vmap(lambda one: _times_columns(one, array))(block)
+    dtype = jax.numpy.promote_types(block.dtype, array.dtype)
+    rest = array.shape[len(block.in_shape) :]
+    return block.compose(_dense_like(block, array.astype(dtype), block.in_shape, rest)).dense(dtype)
+
+
+def _times_rows(block: Any, array: jax.Array) -> jax.Array:
+    if block.batch_shape:
+        return jax.vmap(lambda one: _times_rows(one, array))(block)
+    dtype = jax.numpy.promote_types(block.dtype, array.dtype)
+    rest = array.shape[: array.ndim - len(block.out_shape)]
+    return _dense_like(block, array.astype(dtype), rest, block.out_shape).compose(block).dense(dtype)
+
+
+def _dense_like(block: Any, array: jax.Array, out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> Any:
+    found = dense(out_shape, in_shape)
+    value = Scaled(reshape(array, found.terms[0].value_shape))
+    return replace(block, structure=found, values=(value,), finite=False)
+
+
+# Other forms ------------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=1024)
+def _transposed(term: Term) -> Canonical:
+    return canonical(term.in_, term.out, term.sizes, term.kind, term.axes)
+
+
+@functools.lru_cache(maxsize=256)
+def _listed(found: Structure) -> Structure:
+    """The structure of a list of the entries of another one."""
+    layout = layout_of(found)
+    return entries_at(found.out_shape, found.in_shape, layout.rows, layout.columns)
+
+
+def entries_at(
+    out_shape: tuple[int, ...], in_shape: tuple[int, ...], rows: np.ndarray, columns: np.ndarray
+) -> Structure:
+    """The structure of a list of entries at these row-major positions, without any where there are none."""
+    if not len(rows):
+        return Structure(out_shape, in_shape, ())
+    sides = ((out_shape, rows), (in_shape, columns))
+    out, in_ = ([[digit_table(size, [0], index)] for size, index in _indices(*side)] for side in sides)
+    return structure(make_term(out, in_, [len(rows)], Kind.VALUE, [0]))
+
+
+def _indices(shape: tuple[int, ...], flat: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    return zip(shape, np.unravel_index(flat, shape) if shape else (), strict=True)

@@ -1,0 +1,126 @@
+"""Blocks for people: in a line, as text, as a picture."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..files import write_atomically
+from ._solve import Solutions
+
+# Entries of a structure that are counted to print a line, and letters of its algebra there.
+_COUNTED, _SHOWN = 1 << 20, 160
+
+# Cells of the text, and of the picture; a cell of text is twice as high as it is wide.
+_LINES, _LETTERS, _CELLS = 32, 64, 256
+
+
+class Displays(Solutions):
+    """A matrix that can be looked at."""
+
+    def spy(self) -> Spy:
+        """Where the structural nonzeros are, in the matrix with a row for every output and a column for every
+        input entry: as text where it is printed, as a picture in notebooks.
+
+        Returns:
+            the picture: ``print(block.spy())``, ``block.spy().save("jacobian.svg")``.
+        """
+        return spied(*self.pattern(), self.matrix_shape)
+
+    def __repr__(self) -> str:
+        algebra = str(self.structure) or "zero"
+        if len(algebra) > _SHOWN:
+            algebra = f"{algebra[:_SHOWN]}... ({len(self.structure.terms)} terms)"
+        facts = [f"{self.out_shape} <- {self.in_shape}"]
+        if self.dtype is not None:
+            if self.batch_shape:
+                facts.append(f"batch {self.batch_shape}")
+            facts.append(str(np.dtype(self.dtype)))
+        if sum(math.prod(term.sizes) for term in self.structure.terms) <= _COUNTED:
+            facts.append(f"nnz {self.nnz}, density {self.density:.2g}")
+        return f"Block({', '.join(facts)}: {algebra})"
+
+
+@dataclass(frozen=True)
+class Spy:
+    """A picture of where entries are. Printed, it is text; notebooks show the picture.
+
+    Attributes:
+        text: lines of letters, one for an entry or, in a large matrix, for some that stand together.
+        svg: a picture.
+    """
+
+    text: str = field(repr=False)
+    svg: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the picture (``.svg``) or the text (``.txt``) to a file, atomically.
+
+        Raises:
+            ValueError: for another suffix.
+        """
+        kinds = {".svg": self.svg, ".txt": self.text + "\n"}
+        suffix = Path(path).suffix.lower()
+        if suffix not in kinds:
+            raise ValueError(
+                f"path must end in .svg (the picture) or .txt (the text), got {os.fspath(path)!r}"
+            )
+        write_atomically(Path(path), kinds[suffix])
+
+
+def spied(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> Spy:
+    """The picture of entries at these rows and columns of a matrix."""
+    caption = f"{shape[0]} x {shape[1]}, {len(rows)} nonzeros"
+    return Spy(_text(rows, columns, shape, caption), _svg(rows, columns, shape, caption))
+
+
+def _shares(
+    rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], most: tuple[int, int]
+) -> np.ndarray:
+    """For cells of equal sizes, at most so many, the share of their places that are taken."""
+    cells = tuple(min(size, limit) for size, limit in zip(shape, most, strict=True))
+    if 0 in cells:
+        return np.zeros(cells)
+    at = [place * count // size for place, count, size in zip((rows, columns), cells, shape, strict=True)]
+    found = np.bincount(at[0] * cells[1] + at[1], minlength=math.prod(cells)).reshape(cells)
+    heights, widths = (
+        np.bincount(np.arange(size) * count // size, minlength=count)
+        for size, count in zip(shape, cells, strict=True)
+    )
+    return found / np.outer(heights, widths)
+
+
+def _text(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], caption: str) -> str:
+    shares = _shares(rows, columns, shape, (_LINES, _LETTERS))
+    letters = np.array(list("·░▒▓█"))
+    level = np.where(shares > 0, np.clip(np.ceil(shares * 4), 1, 4), 0).astype(int)
+    return "\n".join([*("".join(letters[line]) for line in level), caption])
+
+
+def _svg(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], caption: str) -> str:
+    shares = _shares(rows, columns, shape, (_CELLS, _CELLS))
+    height, width = (max(1, size) for size in shares.shape)
+    opacity = (1 + 3 * shares) / 4
+    cells = "".join(
+        f'<rect x="{column}" y="{row}" width="1" height="1" opacity="{opacity[row, column]:.2f}"/>'
+        for row, column in zip(*np.nonzero(shares), strict=True)
+    )
+    scale = 480 / max(height, width)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width * scale:.0f}" '
+        f'height="{height * scale:.0f}" shape-rendering="crispEdges"><title>{caption}</title>'
+        f'<rect width="{width}" height="{height}" fill="#f4f4f4"/><g fill="#1f4e79">{cells}</g></svg>'
+    )

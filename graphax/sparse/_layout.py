@@ -1,0 +1,94 @@
+"""Where the entries of a structure stand, in the orders that other packages want them in."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ._structure import Structure
+from ._sum_of_terms import SumOfTerms
+
+
+class Compressed(NamedTuple):
+    """The places of entries, row by row, or column by column.
+
+    Attributes:
+        indptr: where the entries of every row begin; the number of all in the end.
+        indices: the column of every entry, ascending in every row.
+        order: for every entry its place in row-major order; None where that is this order.
+    """
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    order: np.ndarray | None
+
+
+class Layout:
+    """The places of a structure's entries, each once, in row-major order; arrays are found when asked for.
+
+    Attributes:
+        rows, columns: row-major positions in the output and in the input.
+        order: for every entry the place among those of all terms that it is taken from; None where they are
+            in order already, or several stand at one place.
+        merge: for every place among those of all terms the entry that it is added to, where several stand at
+            one place; else None.
+    """
+
+    def __init__(self, structure: Structure) -> None:
+        self._shapes = structure.out_shape, structure.in_shape
+        rows, columns = SumOfTerms(structure, ()).places()
+        keys = rows * math.prod(structure.in_shape) + columns
+        self.order = self.merge = None
+        if (keys[1:] <= keys[:-1]).any():
+            order = np.argsort(keys, kind="stable")  # linear where there are a few ascending runs
+            keys = keys[order]
+            new = np.ones(len(keys), bool)
+            np.not_equal(keys[1:], keys[:-1], out=new[1:])
+            if new.all():
+                self.order = _frozen(order)
+            else:
+                merge = np.empty(len(keys), np.intp)
+                merge[order] = np.cumsum(new) - 1
+                self.merge = _frozen(merge)
+            rows, columns = rows[order[new]], columns[order[new]]
+        self.rows, self.columns = _frozen(rows), _frozen(columns)
+
+    @functools.cached_property
+    def by_rows(self) -> Compressed:
+        """The entries row by row."""
+        return Compressed(*self._compressed(self.rows, self.columns, 0), None)
+
+    @functools.cached_property
+    def by_columns(self) -> Compressed:
+        """The entries column by column."""
+        order = np.argsort(self.columns, kind="stable")
+        found = self._compressed(self.columns[order], self.rows[order], 1)
+        return Compressed(*found, None if (np.diff(order) == 1).all() else _frozen(order))
+
+    @functools.cached_property
+    def indices(self) -> np.ndarray:
+        """For every entry its index in the dense Jacobian, ``[entries, dimensions]``."""
+        sides = zip(self._shapes, (self.rows, self.columns), strict=True)
+        places = [index for shape, flat in sides if shape for index in np.unravel_index(flat, shape)]
+        if not places:
+            return _frozen(np.zeros((len(self.rows), 0), np.int32))
+        return _frozen(np.stack(places, -1).astype(np.int32))
+
+    def _compressed(self, major: np.ndarray, minor: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+        starts = np.arange(math.prod(self._shapes[side]) + 1)
+        largest = max(len(major), *map(math.prod, self._shapes))
+        dtype = np.int32 if largest <= np.iinfo(np.int32).max else np.int64
+        return _frozen(np.searchsorted(major, starts).astype(dtype)), _frozen(minor.astype(dtype))
+
+
+layout_of = functools.lru_cache(maxsize=256)(Layout)
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    """An array that many will share."""
+    array = array.view()
+    array.setflags(write=False)
+    return array
