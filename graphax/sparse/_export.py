@@ -67,12 +67,8 @@ class Exports(SumOfTerms):
     @over_batches
     def data(self) -> jax.Array:
         """The structural nonzeros, in the order of :meth:`pattern`."""
-        dtype = self._require_dtype()
-        found = layout_of(self.structure)
-        entries = self._entries(dtype)
-        if found.merge is not None:
-            return scatter_add(lax.full((len(found.rows),), 0, dtype), found.merge, entries)
-        return entries if found.order is None else take(entries, found.order)
+        self._require_dtype()
+        return _data(self) if self._is_traced() else _data_at_once(self)
 
     def csr(self) -> tuple[np.ndarray, np.ndarray, jax.Array]:
         """The entries row by row: ``(indptr, indices, data)``; the first two are static and not to be
@@ -144,24 +140,46 @@ class Exports(SumOfTerms):
 
     def _known_data(self) -> np.ndarray:
         """The structural nonzeros, in the order of :meth:`pattern`, by NumPy, which starts sooner."""
-        found, parts = layout_of(self.structure), []
-        for term, (array, scale) in self._terms():
+        found = layout_of(self.structure)
+        total, first = np.zeros(len(found.rows), self.dtype), 0
+        for at, (term, (array, scale)) in enumerate(self._terms()):
             number = np.asarray(scale if array is None else numbers_of(array), self.dtype)
-            if array is not None and scale != 1:
-                number = number * np.asarray(scale, self.dtype)
-            shape = [size if at in term.axes else 1 for at, size in enumerate(term.sizes)]
-            parts.append(np.broadcast_to(number.reshape(shape), term.sizes).reshape(-1))
-        entries = np.concatenate(parts) if parts else np.zeros(0, self.dtype)
-        if found.merge is not None:
-            total = np.zeros(len(found.rows), self.dtype)
-            np.add.at(total, found.merge, entries)
-            return total
-        return entries if found.order is None else entries[found.order]
+            shape = [size if label in term.axes else 1 for label, size in enumerate(term.sizes)]
+            entries = number.reshape(shape)
+            if entries.shape != term.sizes:
+                entries = np.broadcast_to(entries, term.sizes)
+            entries = entries.reshape(-1)
+            factor = np.asarray(1 if array is None else scale, self.dtype)
+            if found.merge is not None:
+                np.add.at(total, found.merge[first : first + len(entries)], entries * factor)
+                first += len(entries)
+                continue
+            for source, target in found.runs[at]:
+                if isinstance(target, slice):
+                    np.multiply(entries[source], factor, out=total[target])
+                else:
+                    total[target] = entries * factor
+        return total
 
     def _require_numbers(self, what: str, other: str) -> None:
         self._require_dtype()
-        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(self)):
+        if self._is_traced():
             raise TypeError(
                 f"{what} needs numbers, but was called while tracing; return the block from the jitted "
                 f"function and convert it outside, or use {other}"
             )
+
+    def _is_traced(self) -> bool:
+        arrays = [array for array, _ in self.values if array is not None]
+        return any(isinstance(numbers_of(array), Tracer) for array in arrays)
+
+
+def _data(block: Exports) -> jax.Array:
+    """The structural nonzeros in their order."""
+    found, entries = layout_of(block.structure), block.entries(block.dtype)
+    if found.merge is not None:
+        return scatter_add(lax.full((len(found.rows),), 0, block.dtype), found.merge, entries)
+    return entries if found.order is None else take(entries, found.order)
+
+
+_data_at_once = jax.jit(_data)  # outside of tracing, one program in the place of five

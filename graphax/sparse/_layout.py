@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ._structure import Structure
 from ._sum_of_terms import SumOfTerms
+
+Places = Any  # a slice or an array of positions
 
 
 class Compressed(NamedTuple):
@@ -39,6 +42,7 @@ class Layout:
 
     def __init__(self, structure: Structure) -> None:
         self._shapes = structure.out_shape, structure.in_shape
+        self._counts = [math.prod(term.sizes) for term in structure.terms]
         rows, columns = SumOfTerms(structure, ()).places()
         keys = rows * math.prod(structure.in_shape) + columns
         self.order = self.merge = None
@@ -69,6 +73,18 @@ class Layout:
         return Compressed(*found, None if (np.diff(order) == 1).all() else _frozen(order))
 
     @functools.cached_property
+    def runs(self) -> tuple[tuple[tuple[Places, Places], ...], ...]:
+        """For every term where its entries go: some of them, and their places, slices where that are few.
+
+        Only where no two entries stand at one place.
+        """
+        places = np.arange(len(self.rows))
+        if self.order is not None:
+            places[self.order] = np.arange(len(self.rows))
+        ends = np.cumsum([0, *self._counts])
+        return tuple(_runs(places[first:last]) for first, last in itertools.pairwise(ends))
+
+    @functools.cached_property
     def indices(self) -> np.ndarray:
         """For every entry its index in the dense Jacobian, ``[entries, dimensions]``."""
         sides = zip(self._shapes, (self.rows, self.columns), strict=True)
@@ -82,6 +98,26 @@ class Layout:
         largest = max(len(major), *map(math.prod, self._shapes))
         dtype = np.int32 if largest <= np.iinfo(np.int32).max else np.int64
         return _frozen(np.searchsorted(major, starts).astype(dtype)), _frozen(minor.astype(dtype))
+
+
+# Entries go to their places by slices if these are at most so many.
+_MOST_RUNS = 8
+
+
+def _runs(places: np.ndarray) -> tuple[tuple[Places, Places], ...]:
+    """Which entries go where, progression by progression."""
+    changes = np.flatnonzero(np.diff(places, 2)) + 1
+    if len(changes) > 2 * _MOST_RUNS:
+        return ((slice(None), _frozen(places)),)
+    found, first = [], 0
+    for last in [*changes.tolist(), len(places) - 1]:
+        if last >= first:
+            low, high = int(places[first]), int(places[last])
+            step = (high - low) // (last - first) if last > first else 1
+            end = high + (1 if step > 0 else -1)
+            found.append((slice(first, last + 1), slice(low, end if end >= 0 else None, step)))
+            first = last + 1
+    return tuple(found)
 
 
 layout_of = functools.lru_cache(maxsize=256)(Layout)

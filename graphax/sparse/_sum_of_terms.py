@@ -237,7 +237,7 @@ class SumOfTerms:
         if worth_scattering(self.structure.terms):
             rows, columns = self.places()
             flat = lax.full((math.prod(shape),), 0, dtype)
-            flat = scatter_add(flat, rows * math.prod(self.in_shape) + columns, self._entries(dtype))
+            flat = scatter_add(flat, rows * math.prod(self.in_shape) + columns, self.entries(dtype))
             return lax.reshape(flat, shape)
         return functools.reduce(lax.add, (densify(term, value, dtype) for term, value in self._terms()))
 
@@ -258,7 +258,7 @@ class SumOfTerms:
             [columns for _, columns in places]
         )
 
-    def _entries(self, dtype: Any) -> jax.Array:
+    def entries(self, dtype: Any) -> jax.Array:
         """The entries of every term."""
         parts = []
         for term, value in self._terms():
