@@ -1,12 +1,14 @@
 """Exact Jacobians of JAX functions by sparse cross-country vertex elimination."""
 
 from . import orders, sparse
+from ._check import check_jacobian
 from ._elimination import OpCount
 from ._fallback import FallbackWarning
 from ._gradient import gradient
 from ._graph import ComputationalGraph
 from ._hessian import hessve
 from ._jacobian import count_ops, jacve, trace, value_and_jacve
+from ._patterns import DenseWarning, hessian_structure, jacobian_structure
 from .drawing import Drawing, draw
 from .kernels import fuse, show_kernel
 from .orders import Order, load_order, save_order
@@ -16,17 +18,21 @@ from .tuning import explain, tune
 
 __all__ = [
     "ComputationalGraph",
+    "DenseWarning",
     "Drawing",
     "FallbackWarning",
     "OpCount",
     "Order",
     "calibrate",
+    "check_jacobian",
     "count_ops",
     "draw",
     "explain",
     "fuse",
     "gradient",
+    "hessian_structure",
     "hessve",
+    "jacobian_structure",
     "jacve",
     "load_order",
     "orders",

@@ -29,6 +29,7 @@ from ._counted import counted
 from ._draft import common_factors
 from ._execution import Execution, execution_of_product, execution_of_sum
 from ._holes import Mask, Zeros, chosen, spared, with_holes
+from ._pattern import Pattern
 from ._scaled import Scaled, expand
 from ._steps import reshape
 from ._structure import (
@@ -54,6 +55,7 @@ __all__ = [
     "Execution",
     "Kind",
     "Mask",
+    "Pattern",
     "Scaled",
     "Structure",
     "StructureTable",

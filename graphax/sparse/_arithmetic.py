@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Self
 
@@ -13,12 +12,12 @@ import numpy as np
 from ._batches import over_batches, pairwise
 from ._export import Exports
 from ._holes import holes_of, numbers_of, with_holes
-from ._layout import layout_of
+from ._layout import entries_at, layout_of
 from ._scaled import Scaled
 from ._steps import reshape
-from ._structure import Structure, added_label, dense, from_labels, make_term, structure
+from ._structure import Structure, added_label, dense, from_labels, structure
 from ._sum_of_terms import SumOfTerms
-from ._term import Canonical, Kind, Term, canonical, digit_table
+from ._term import Canonical, Kind, Term, canonical
 
 
 class Arithmetic(Exports):
@@ -34,6 +33,8 @@ class Arithmetic(Exports):
         """The sum: with a block a block (parallel paths between the same two arrays), with an array or a
         number, which has no zeros to leave out, a dense array. The number 0 changes nothing."""
         if isinstance(other, SumOfTerms):
+            if self.dtype is None or other.dtype is None:
+                return self.plus(other)
             self._require_same_shape(other)
             return pairwise(lambda left, right: left.plus(right), *self._promoted(other))
         if _is_number(other) and other == 0:
@@ -145,7 +146,7 @@ class Arithmetic(Exports):
         return replace(self, structure=found, values=values, dtype=data.dtype, finite=False)
 
     def _promoted(self, other: SumOfTerms) -> tuple[Any, Any]:
-        if self.dtype is None or other.dtype is None or self.dtype == other.dtype:
+        if self.dtype == other.dtype:
             return self, other
         dtype = jax.numpy.promote_types(self.dtype, other.dtype)
         return self.astype(dtype), other.astype(dtype)
@@ -335,18 +336,3 @@ def _listed(found: Structure) -> Structure:
     """The structure of a list of the entries of another one."""
     layout = layout_of(found)
     return entries_at(found.out_shape, found.in_shape, layout.rows, layout.columns)
-
-
-def entries_at(
-    out_shape: tuple[int, ...], in_shape: tuple[int, ...], rows: np.ndarray, columns: np.ndarray
-) -> Structure:
-    """The structure of a list of entries at these row-major positions, without any where there are none."""
-    if not len(rows):
-        return Structure(out_shape, in_shape, ())
-    sides = ((out_shape, rows), (in_shape, columns))
-    out, in_ = ([[digit_table(size, [0], index)] for size, index in _indices(*side)] for side in sides)
-    return structure(make_term(out, in_, [len(rows)], Kind.VALUE, [0]))
-
-
-def _indices(shape: tuple[int, ...], flat: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    return zip(shape, np.unravel_index(flat, shape) if shape else (), strict=True)

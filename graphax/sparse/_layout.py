@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._structure import Structure
+from ._structure import Structure, make_term, structure
 from ._sum_of_terms import SumOfTerms
+from ._term import Kind, digit_table
 
 Places = Any  # a slice or an array of positions
 
@@ -40,11 +42,12 @@ class Layout:
             one place; else None.
     """
 
-    def __init__(self, structure: Structure) -> None:
-        self._shapes = structure.out_shape, structure.in_shape
-        self._counts = [math.prod(term.sizes) for term in structure.terms]
-        rows, columns = SumOfTerms(structure, ()).places()
-        keys = rows * math.prod(structure.in_shape) + columns
+    def __init__(self, of: Structure) -> None:
+        self._shapes = of.out_shape, of.in_shape
+        self._matrix_shape = math.prod(of.out_shape), math.prod(of.in_shape)
+        self._counts = [math.prod(term.sizes) for term in of.terms]
+        rows, columns = SumOfTerms(of, ()).places()
+        keys = rows * self._matrix_shape[1] + columns
         self.order = self.merge = None
         if (keys[1:] <= keys[:-1]).any():
             order = np.argsort(keys, kind="stable")  # linear where there are a few ascending runs
@@ -63,14 +66,16 @@ class Layout:
     @functools.cached_property
     def by_rows(self) -> Compressed:
         """The entries row by row."""
-        return Compressed(*self._compressed(self.rows, self.columns, 0), None)
+        return compressed(self.rows, self.columns, self._matrix_shape)
 
     @functools.cached_property
     def by_columns(self) -> Compressed:
         """The entries column by column."""
         order = np.argsort(self.columns, kind="stable")
-        found = self._compressed(self.columns[order], self.rows[order], 1)
-        return Compressed(*found, None if (np.diff(order) == 1).all() else _frozen(order))
+        found = compressed(
+            self.columns[order], self.rows[order], (self._matrix_shape[1], self._matrix_shape[0])
+        )
+        return found if (np.diff(order) == 1).all() else found._replace(order=_frozen(order))
 
     @functools.cached_property
     def runs(self) -> tuple[tuple[tuple[Places, Places], ...], ...]:
@@ -93,11 +98,17 @@ class Layout:
             return _frozen(np.zeros((len(self.rows), 0), np.int32))
         return _frozen(np.stack(places, -1).astype(np.int32))
 
-    def _compressed(self, major: np.ndarray, minor: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-        starts = np.arange(math.prod(self._shapes[side]) + 1)
-        largest = max(len(major), *map(math.prod, self._shapes))
-        dtype = np.int32 if largest <= np.iinfo(np.int32).max else np.int64
-        return _frozen(np.searchsorted(major, starts).astype(dtype)), _frozen(minor.astype(dtype))
+
+def compressed(major: np.ndarray, minor: np.ndarray, shape: tuple[int, int]) -> Compressed:
+    """Entries in order, line by line.
+
+    Args:
+        major, minor: for every entry its line and its place in it.
+        shape: how many lines there are, and places in each.
+    """
+    starts = np.searchsorted(major, np.arange(shape[0] + 1))
+    dtype = np.int32 if max(len(major), *shape) <= np.iinfo(np.int32).max else np.int64
+    return Compressed(_frozen(starts.astype(dtype)), _frozen(minor.astype(dtype)), None)
 
 
 # Entries go to their places by slices if these are at most so many.
@@ -128,3 +139,18 @@ def _frozen(array: np.ndarray) -> np.ndarray:
     array = array.view()
     array.setflags(write=False)
     return array
+
+
+def entries_at(
+    out_shape: tuple[int, ...], in_shape: tuple[int, ...], rows: np.ndarray, columns: np.ndarray
+) -> Structure:
+    """The structure of a list of entries at these row-major positions, without any where there are none."""
+    if not len(rows):
+        return Structure(out_shape, in_shape, ())
+    sides = ((out_shape, rows), (in_shape, columns))
+    out, in_ = ([[digit_table(size, [0], index)] for size, index in _indices(*side)] for side in sides)
+    return structure(make_term(out, in_, [len(rows)], Kind.VALUE, [0]))
+
+
+def _indices(shape: tuple[int, ...], flat: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    return zip(shape, np.unravel_index(flat, shape) if shape else (), strict=True)

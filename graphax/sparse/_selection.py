@@ -13,12 +13,12 @@ import numpy as np
 from jax import lax
 from jax.core import Tracer
 
-from ._arithmetic import Arithmetic, entries_at
+from ._arithmetic import Arithmetic
 from ._batches import over_batches
 from ._compose import accumulate_duplicates
 from ._draft import Workspace
 from ._equate import equate
-from ._layout import layout_of
+from ._layout import entries_at, layout_of
 from ._scaled import Scaled
 from ._steps import Gather, Step
 from ._structure import Structure, added_label, make_term, structure

@@ -78,16 +78,20 @@ class SumOfTerms:
         Raises:
             ValueError: when batch dimensions of its arrays are not the leading ones.
         """
+        found = None
         for term, (array, _) in self._terms():
             if array is not None:
-                dims = len(array.shape) - len(term.axes)
-                if array.shape[max(dims, 0) :] != term.value_shape:
+                dims = max(len(array.shape) - len(term.axes), 0)
+                batch, own = array.shape[:dims], array.shape[dims:]
+                found = batch if found is None else found
+                if (batch, own) != (found, term.value_shape):
                     raise ValueError(
-                        f"a part of this block has shape {array.shape}, where {term.value_shape} is expected "
-                        "after leading batch dimensions; return blocks from jax.vmap with out_axes=0"
+                        f"a part of this block has shape {array.shape}, where {found + term.value_shape} is "
+                        "expected, batch dimensions first; return blocks from jax.vmap with out_axes=0"
                     )
-                return array.shape[:dims]
-        return () if self.anchor is None else self.anchor.shape[:-1]
+        if found is None:
+            return () if self.anchor is None else self.anchor.shape[:-1]
+        return found
 
     @property
     def shape(self) -> tuple[int, ...]:
