@@ -40,8 +40,11 @@ class Displays(Solutions):
             if self.batch_shape:
                 facts.append(f"batch {self.batch_shape}")
             facts.append(str(np.dtype(self.dtype)))
-        if sum(math.prod(term.sizes) for term in self.structure.terms) <= _COUNTED:
-            facts.append(f"nnz {self.nnz}, density {self.density:.2g}")
+        most = sum(math.prod(term.sizes) for term in self.structure.terms)
+        counted = most <= _COUNTED
+        density = (self.nnz if counted else most) / (math.prod(self.matrix_shape) or 1)
+        facts.append(f"nnz {self.nnz}" if counted else f"nnz <= {most}")
+        facts.append(f"density {density:.2g}")
         return f"Block({', '.join(facts)}: {algebra})"
 
 
