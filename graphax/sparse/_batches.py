@@ -18,7 +18,7 @@ def over_batches(method: F) -> F:
 
     @functools.wraps(method)
     def of_each(self: SumOfTerms, *args: Any, **kwargs: Any) -> Any:
-        if self.dtype is None or not self.batch_shape:
+        if not self.batch_shape:
             return method(self, *args, **kwargs)
         return jax.vmap(lambda one: of_each(one, *args, **kwargs))(self)
 

@@ -73,11 +73,14 @@ class SumOfTerms:
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
-        """The sizes of the leading dimensions that :func:`jax.vmap` has made; ``()`` outside of it.
+        """The sizes of the leading dimensions that :func:`jax.vmap` has made; ``()`` outside of it, as for all
+        that is a part of something else.
 
         Raises:
             ValueError: when batch dimensions of its arrays are not the leading ones.
         """
+        if self.dtype is None:
+            return ()
         found = None
         for term, (array, _) in self._terms():
             if array is not None:
