@@ -174,12 +174,10 @@ def _is_number(value: Any) -> bool:
 
 def _as_array(value: Any) -> jax.Array | None:
     """An array of JAX; None of what is none."""
-    if value is None or isinstance(value, str | bytes | dict):
+    known = isinstance(value, bool | int | float | complex | list | tuple)
+    if not known and not hasattr(value, "__array__") and not hasattr(value, "__jax_array__"):
         return None
-    try:
-        return jax.numpy.asarray(value)
-    except TypeError:
-        return None
+    return jax.numpy.asarray(value)
 
 
 # Products, entry by entry -----------------------------------------------------------------------------------

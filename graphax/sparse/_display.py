@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from ._solve import Solutions
 _COUNTED, _SHOWN = 1 << 20, 160
 
 # Cells of the text, and of the picture; a cell of text is twice as high as it is wide.
-_LINES, _LETTERS, _CELLS = 32, 64, 256
+_LINES, _LETTERS, _CELLS = 32, 64, 200
 
 
 class Displays(Solutions):
@@ -90,40 +91,40 @@ def spied(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> Spy:
     return Spy(_text(rows, columns, shape, caption), _svg(rows, columns, shape, caption))
 
 
-def _shares(
+def _levels(
     rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], most: tuple[int, int]
 ) -> np.ndarray:
-    """For cells of equal sizes, at most so many, the share of their places that are taken."""
+    """For cells of like sizes, at most so many, how much of them is taken: 0 for nothing, 4 for all."""
     cells = tuple(min(size, limit) for size, limit in zip(shape, most, strict=True))
     if 0 in cells:
-        return np.zeros(cells)
+        return np.zeros(cells, int)
     at = [place * count // size for place, count, size in zip((rows, columns), cells, shape, strict=True)]
     found = np.bincount(at[0] * cells[1] + at[1], minlength=math.prod(cells)).reshape(cells)
-    heights, widths = (
-        np.bincount(np.arange(size) * count // size, minlength=count)
-        for size, count in zip(shape, cells, strict=True)
-    )
-    return found / np.outer(heights, widths)
+    ends = [-(-np.arange(count + 1) * size // count) for size, count in zip(shape, cells, strict=True)]
+    return np.ceil(4 * found / np.outer(*map(np.diff, ends))).astype(int)
 
 
 def _text(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], caption: str) -> str:
-    shares = _shares(rows, columns, shape, (_LINES, _LETTERS))
-    letters = np.array(list("·░▒▓█"))
-    level = np.where(shares > 0, np.clip(np.ceil(shares * 4), 1, 4), 0).astype(int)
-    return "\n".join([*("".join(letters[line]) for line in level), caption])
+    lines = np.array(list("·░▒▓█"))[_levels(rows, columns, shape, (_LINES, _LETTERS))]
+    return "\n".join([*map("".join, lines), caption])
 
 
 def _svg(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], caption: str) -> str:
-    shares = _shares(rows, columns, shape, (_CELLS, _CELLS))
-    height, width = (max(1, size) for size in shares.shape)
-    opacity = (1 + 3 * shares) / 4
-    cells = "".join(
-        f'<rect x="{column}" y="{row}" width="1" height="1" opacity="{opacity[row, column]:.2f}"/>'
-        for row, column in zip(*np.nonzero(shares), strict=True)
-    )
+    levels = _levels(rows, columns, shape, (_CELLS, _CELLS))
+    height, width = (max(1, size) for size in levels.shape)
+    cells = []
+    for at, line in enumerate(levels):
+        first = 0
+        for level, run in itertools.groupby(line.tolist()):
+            length = len(list(run))
+            if level:
+                cells.append(
+                    f'<rect x="{first}" y="{at}" width="{length}" height="1" opacity="{level / 4}"/>'
+                )
+            first += length
     scale = 480 / max(height, width)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width * scale:.0f}" '
-        f'height="{height * scale:.0f}" shape-rendering="crispEdges"><title>{caption}</title>'
-        f'<rect width="{width}" height="{height}" fill="#f4f4f4"/><g fill="#1f4e79">{cells}</g></svg>'
+        f'height="{height * scale:.0f}" shape-rendering="crispEdges"><title>{caption}</title><rect '
+        f'width="{width}" height="{height}" fill="#f4f4f4"/><g fill="#1f4e79">{"".join(cells)}</g></svg>'
     )

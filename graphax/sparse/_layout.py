@@ -55,7 +55,7 @@ class Layout:
             new = np.ones(len(keys), bool)
             np.not_equal(keys[1:], keys[:-1], out=new[1:])
             if new.all():
-                self.order = _frozen(order)
+                self.order = _frozen(order.astype(_index_type(len(order))))
             else:
                 merge = np.empty(len(keys), np.intp)
                 merge[order] = np.cumsum(new) - 1
@@ -107,7 +107,7 @@ def compressed(major: np.ndarray, minor: np.ndarray, shape: tuple[int, int]) -> 
         shape: how many lines there are, and places in each.
     """
     starts = np.searchsorted(major, np.arange(shape[0] + 1))
-    dtype = np.int32 if max(len(major), *shape) <= np.iinfo(np.int32).max else np.int64
+    dtype = _index_type(max(len(major), *shape))
     return Compressed(_frozen(starts.astype(dtype)), _frozen(minor.astype(dtype)), None)
 
 
@@ -132,6 +132,10 @@ def _runs(places: np.ndarray) -> tuple[tuple[Places, Places], ...]:
 
 
 layout_of = functools.lru_cache(maxsize=256)(Layout)
+
+
+def _index_type(largest: int) -> type[np.signedinteger[Any]]:
+    return np.int32 if largest <= np.iinfo(np.int32).max else np.int64
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

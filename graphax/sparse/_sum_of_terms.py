@@ -73,8 +73,8 @@ class SumOfTerms:
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
-        """The sizes of the leading dimensions that :func:`jax.vmap` has made; ``()`` outside of it, as for all
-        that is a part of something else.
+        """The sizes of the leading dimensions that :func:`jax.vmap` has made; ``()`` outside of it, and for
+        what is a part of something else.
 
         Raises:
             ValueError: when batch dimensions of its arrays are not the leading ones.

@@ -1,6 +1,7 @@
 """Blocks as matrices: every operation against the same one on the dense array."""
 
 import math
+import operator
 
 import jax
 import jax.numpy as jnp
@@ -420,9 +421,10 @@ def test_what_makes_no_sense_is_refused_in_words():
         block * jnp.ones((4, 3))
     with pytest.raises(TypeError, match="divided"):
         other / other
-    for nothing in (None, "two", {}, object()):
-        with pytest.raises(TypeError):
-            block + nothing
+    for nothing in (None, "two", {}, object(), other.to_scipy()):
+        for operation in (operator.add, operator.sub, operator.mul, operator.truediv, operator.matmul):
+            with pytest.raises(TypeError):
+                operation(other, nothing)
     with pytest.raises(IndexError, match="out of range"):
         block[3]
     with pytest.raises(IndexError, match="indices"):

@@ -18,6 +18,7 @@ _incoming_columns _pushed_columns _matrix_free _modes
 kernels
 _ways
 _jacobian _gradient _hessian
+_patterns _check
 drawing equinox tuning
 """
 
