@@ -12,7 +12,7 @@ import numpy as np
 from ._batches import over_batches, pairwise
 from ._export import Exports
 from ._holes import holes_of, numbers_of, with_holes
-from ._layout import entries_at, layout_of
+from ._layout import entries_at, entry_values, layout_of
 from ._scaled import Scaled
 from ._steps import reshape
 from ._structure import Structure, added_label, dense, from_labels, structure
@@ -117,7 +117,7 @@ class Arithmetic(Exports):
         array = _as_array(other)
         if array is None:
             return NotImplemented
-        return applied(self, array, _times_columns, self.in_shape, "inputs")
+        return applied(_times_columns, self, array, self.in_shape)
 
     def __rmatmul__(self, other: Any) -> Any:
         """The product of an array of shape ``rest + out_shape`` with the block, of shape
@@ -125,7 +125,7 @@ class Arithmetic(Exports):
         array = _as_array(other)
         if array is None:
             return NotImplemented
-        return applied(self, array, _times_rows, self.out_shape, "outputs")
+        return applied(_times_rows, self, array, self.out_shape, leads=False)
 
     @property
     @over_batches
@@ -140,10 +140,16 @@ class Arithmetic(Exports):
         return self.with_data(self.data())
 
     def with_data(self, data: Any) -> Self:
-        """The block that holds these numbers, in the order of :meth:`pattern`, and nothing else."""
+        """The block that holds these numbers, in the order of :meth:`pattern`, and nothing else.
+
+        Raises:
+            ValueError: when they are not as many.
+        """
+        data = jax.numpy.asarray(data)
         found = _listed(self.structure)
-        values = tuple(Scaled(reshape(data, term.value_shape)) for term in found.terms)
-        return replace(self, structure=found, values=values, dtype=data.dtype, finite=False)
+        return replace(
+            self, structure=found, values=entry_values(found, data), dtype=data.dtype, finite=False
+        )
 
     def _promoted(self, other: SumOfTerms) -> tuple[Any, Any]:
         if self.dtype == other.dtype:
@@ -188,7 +194,8 @@ def _entrywise(left: Any, right: SumOfTerms) -> Any:
     shape = left.out_shape + left.in_shape
     diagonal = left.rewritten(shape, shape, _on_diagonal)
     found = diagonal.compose(right.rewritten(shape, (), _as_vector))
-    return found.rewritten(left.out_shape, left.in_shape, _with_rows(len(left.out_shape)))
+    split = functools.partial(_with_rows, len(left.out_shape))
+    return found.rewritten(left.out_shape, left.in_shape, split)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -202,15 +209,10 @@ def _as_vector(term: Term) -> Canonical:
     return canonical((*term.out, *term.in_), (), term.sizes, term.kind, term.axes)
 
 
-@functools.lru_cache(maxsize=256)
-def _with_rows(dims: int) -> Any:
-    """What makes a matrix of a vector, whose first dimensions are rows."""
-
-    @functools.lru_cache(maxsize=256)
-    def rewrite(term: Term) -> Canonical:
-        return canonical(term.out[:dims], term.out[dims:], term.sizes, term.kind, term.axes)
-
-    return rewrite
+@functools.lru_cache(maxsize=1024)
+def _with_rows(dims: int, term: Term) -> Canonical:
+    """A vector as a matrix, of which its first dimensions are the rows."""
+    return canonical(term.out[:dims], term.out[dims:], term.sizes, term.kind, term.axes)
 
 
 @over_batches
@@ -232,24 +234,7 @@ def _times_array(block: Any, array: jax.Array) -> Any:
         value = Scaled(reshape(numbers, [shape[at] for at in varies]))
         return _entrywise_everywhere(one, value, Kind.VALUE, varies)
 
-    return _paired_with_array(multiplied, block, array, own)
-
-
-def _paired_with_array(operation: Any, block: Any, array: jax.Array, own: int) -> Any:
-    """An operation on a block and an array for each of the batch dimensions that lead before its own."""
-    batch = block.batch_shape
-    if len(batch) == 0 and array.ndim <= own:
-        return operation(block, array)
-    given = max(array.ndim - own, 0)
-    most = max(given, len(batch))
-    if given == len(batch) and array.shape[0] != batch[0]:
-        if array.shape[0] != 1:
-            raise ValueError(
-                f"an array of shape {array.shape} does not fit a block with batch dimensions {batch}"
-            )
-        array, given = array[0], given - 1
-    axes = (0 if len(batch) == most else None, 0 if given == most else None)
-    return jax.vmap(lambda one, rest: _paired_with_array(operation, one, rest, own), axes)(block, array)
+    return pairwise(multiplied, block, array, own)
 
 
 def _entrywise_everywhere(block: Any, value: Scaled, kind: Kind, varies: tuple[int, ...]) -> Any:
@@ -280,36 +265,45 @@ def _require_composable(outer: SumOfTerms, inner: SumOfTerms) -> None:
         )
 
 
-def applied(block: Any, array: jax.Array, operation: Any, side: tuple[int, ...], name: str) -> jax.Array:
-    """What an operation makes of an array that has the shape of a side, with batch dimensions or without."""
+def applied(
+    operation: Any, block: Any, array: jax.Array, side: tuple[int, ...], leads: bool = True
+) -> jax.Array:
+    """What an operation makes of a block and an array, with batch dimensions or without.
+
+    Args:
+        operation: on one block and an array that has the shape of a side.
+        block: the block.
+        array: the array; where it has no batch dimensions, it is the same for all blocks.
+        side: the shape of the side.
+        leads: whether the array begins with that, or ends.
+
+    Raises:
+        ValueError: when it does not.
+    """
     batch = block.batch_shape
-    rows = operation is _times_rows
 
     def fits(shape: tuple[int, ...]) -> bool:
-        return (shape[len(shape) - len(side) :] if rows else shape[: len(side)]) == side
+        return (shape[: len(side)] if leads else shape[max(len(shape) - len(side), 0) :]) == side
 
     if batch and array.shape[: len(batch)] == batch and fits(array.shape[len(batch) :]):
-        return jax.vmap(lambda one, numbers: applied(one, numbers, operation, side, name))(block, array)
-    if array.ndim < len(side) or not fits(array.shape):
+        return jax.vmap(lambda one, numbers: applied(operation, one, numbers, side, leads))(block, array)
+    if not fits(array.shape):
         raise ValueError(
-            f"a Jacobian with {name} of shape {side} cannot be applied to an array of shape {array.shape}"
+            f"a Jacobian with {'inputs' if side == block.in_shape else 'outputs'} of shape {side} cannot be "
+            f"applied to an array of shape {array.shape}"
         )
-    if batch:
-        return jax.vmap(lambda one: operation(one, array))(block)
     return operation(block, array)
 
 
+@over_batches
 def _times_columns(block: Any, array: jax.Array) -> jax.Array:
-    if block.batch_shape:
-        return jax.vmap(lambda one: _times_columns(one, array))(block)
     dtype = jax.numpy.promote_types(block.dtype, array.dtype)
     rest = array.shape[len(block.in_shape) :]
     return block.compose(_dense_like(block, array.astype(dtype), block.in_shape, rest)).dense(dtype)
 
 
+@over_batches
 def _times_rows(block: Any, array: jax.Array) -> jax.Array:
-    if block.batch_shape:
-        return jax.vmap(lambda one: _times_rows(one, array))(block)
     dtype = jax.numpy.promote_types(block.dtype, array.dtype)
     rest = array.shape[: array.ndim - len(block.out_shape)]
     return _dense_like(block, array.astype(dtype), rest, block.out_shape).compose(block).dense(dtype)

@@ -26,28 +26,33 @@ def over_batches(method: F) -> F:
 
 
 def pairwise(
-    operation: Callable[[Any, Any], Any],
-    left: Any,
-    right: Any,
-    batches: Callable[[Any], tuple[int, ...]] = lambda block: block.batch_shape,
+    operation: Callable[[Any, Any], Any], left: SumOfTerms, right: Any, dims: int | None = None
 ) -> Any:
-    """An operation on two operands for each pair of them.
-
-    Batch dimensions are matched from the last, as those of arrays are; what has fewer is the same in all.
+    """An operation on two operands for each pair of them, whose batch dimensions are broadcast.
 
     Args:
         operation: on two operands without batch dimensions.
-        left, right: the operands.
-        batches: the batch dimensions of an operand.
+        left: a block.
+        right: another one, or an array.
+        dims: how many dimensions of the array are no batch dimensions.
 
     Raises:
         ValueError: when batch dimensions have different sizes.
     """
-    many = batches(left), batches(right)
-    if not any(many):
+    batches = (
+        left.batch_shape,
+        right.shape[: max(right.ndim - dims, 0)] if dims is not None else right.batch_shape,
+    )
+    most = max(map(len, batches))
+    if not most:
         return operation(left, right)
-    most = max(map(len, many))
-    axes = tuple(0 if len(one) == most else None for one in many)
-    if None not in axes and many[0][0] != many[1][0]:
-        raise ValueError(f"batch dimensions {many[0]} and {many[1]} do not match")
-    return jax.vmap(lambda one, other: pairwise(operation, one, other, batches), axes)(left, right)
+    sizes = {batch[0] for batch in batches if len(batch) == most and batch[0] != 1}
+    if len(sizes) > 1:
+        raise ValueError(f"batch dimensions {batches[0]} and {batches[1]} do not match")
+    axes: list[int | None] = []
+    operands: list[Any] = []
+    for one, batch in zip((left, right), batches, strict=True):
+        repeated = len(batch) == most and batch[0] == 1 and bool(sizes)
+        operands.append(jax.tree.map(lambda array: array[0], one) if repeated else one)
+        axes.append(0 if len(batch) == most and not repeated else None)
+    return jax.vmap(lambda one, other: pairwise(operation, one, other, dims), tuple(axes))(*operands)

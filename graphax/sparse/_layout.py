@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._structure import Structure, make_term, structure
+from ._scaled import Scaled
+from ._steps import reshape
+from ._structure import Structure, Values, make_term, structure
 from ._sum_of_terms import SumOfTerms
 from ._term import Kind, digit_table
 
@@ -154,6 +156,18 @@ def entries_at(
     sides = ((out_shape, rows), (in_shape, columns))
     out, in_ = ([[digit_table(size, [0], index)] for size, index in _indices(*side)] for side in sides)
     return structure(make_term(out, in_, [len(rows)], Kind.VALUE, [0]))
+
+
+def entry_values(found: Structure, data: Any) -> Values:
+    """The values of such a list, of these numbers; batch dimensions may lead.
+
+    Raises:
+        ValueError: when there are more or fewer numbers than entries.
+    """
+    count = sum(term.numbers for term in found.terms)
+    if data.shape[-1:] != (count,):
+        raise ValueError(f"there are {count} entries, but data has the shape {data.shape}")
+    return tuple(Scaled(reshape(data, data.shape[:-1] + term.value_shape)) for term in found.terms)
 
 
 def _indices(shape: tuple[int, ...], flat: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

@@ -16,9 +16,7 @@ import numpy as np
 from ..files import read_bytes, write_atomically
 from ._block import Block
 from ._display import Spy, spied
-from ._layout import Compressed, compressed, entries_at, layout_of
-from ._scaled import Scaled
-from ._steps import reshape
+from ._layout import Compressed, compressed, entries_at, entry_values, layout_of
 from ._structure import Structure
 
 _VERSION = 1
@@ -100,16 +98,13 @@ class Pattern:
         """The block that has these numbers at its entries.
 
         Args:
-            data: an array of shape ``[nnz]``, in row-major order of the entries.
+            data: an array of shape ``[nnz]``, in row-major order of the entries; batch dimensions may lead.
 
         Raises:
-            ValueError: when it has another shape.
+            ValueError: when they are not as many.
         """
         data = jax.numpy.asarray(data)
-        if data.shape != (self.nnz,):
-            raise ValueError(f"data must have shape {(self.nnz,)}, got {data.shape}")
-        values = tuple(Scaled(reshape(data, term.value_shape)) for term in self._structure.terms)
-        return Block(self._structure, values, data.dtype)
+        return Block(self._structure, entry_values(self._structure, data), data.dtype)
 
     def spy(self) -> Spy:
         """A picture, as of :meth:`Block.spy`."""

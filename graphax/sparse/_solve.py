@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from ._arithmetic import applied
+from ._batches import over_batches
 from ._layout import layout_of
 from ._reduction import Reductions
 from ._structure import Structure
@@ -42,7 +43,7 @@ class Solutions(Reductions):
                 f"only square systems are solved, but these are {rows} rows and {columns} columns"
             )
         _plan_of(self.structure)
-        return applied(self, jax.numpy.asarray(b), _solved, self.out_shape, "outputs")
+        return applied(_solved, self, jax.numpy.asarray(b), self.out_shape)
 
 
 class _Plan(NamedTuple):
@@ -81,6 +82,7 @@ def _plan_of(found: Structure) -> _Plan:
     return _Plan("upper" if (columns >= rows).all() else "dense")
 
 
+@over_batches
 def _solved(block: Any, b: jax.Array) -> jax.Array:
     dtype = jax.numpy.result_type(block.dtype, b, 1.0)
     block, rest = block.astype(dtype), b.shape[len(block.out_shape) :]

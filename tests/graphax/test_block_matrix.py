@@ -417,6 +417,12 @@ def test_what_makes_no_sense_is_refused_in_words():
         block @ block
     with pytest.raises(ValueError, match="outputs of shape"):
         jnp.ones(4) @ block
+    many = jax.vmap(lambda u: diag(u))(jnp.ones((2, 4)))
+    for wrong in (lambda: many * jnp.ones((3, 4, 4)), lambda: many + jax.vmap(diag)(jnp.ones((3, 4)))):
+        with pytest.raises(ValueError, match="do not match"):
+            wrong()
+    with pytest.raises(ValueError, match="3 entries"):
+        diag(jnp.ones(3)).with_data(jnp.ones(4))
     with pytest.raises(ValueError, match="broadcast"):
         block * jnp.ones((4, 3))
     with pytest.raises(TypeError, match="divided"):
@@ -452,3 +458,27 @@ def test_what_makes_no_sense_is_refused_in_words():
         jax.vmap(graphax.jacve(stencil, sparse=True), out_axes=-1)(jnp.ones((2, 4))).todense()
     with pytest.raises(ValueError, match="square"):
         eye_like(block)
+
+
+def test_blocks_of_empty_arrays_are_matrices_too():
+    for fun, shape in (
+        (jnp.sin, (0,)),
+        (jnp.sin, (2, 0)),
+        (lambda u: jnp.append(u, 1.0), (0,)),
+        (lambda u: u[:0], (2,)),
+    ):
+        u = jnp.ones(shape)
+        block, dense = graphax.jacve(fun, sparse=True)(u), np.asarray(jax.jacrev(fun)(u))
+        for operation in (
+            lambda J: J + J,
+            lambda J: J * 2,
+            lambda J: J * np.ones(J.shape),
+            abs,
+            lambda J: J.sum(),
+            lambda J: J.sum(0),
+            lambda J: J[:0],
+        ):
+            np.testing.assert_array_equal(np.asarray(operation(block)), operation(dense))
+        assert block.to_scipy("csc").shape == block.matrix_shape and block.norm(1) == block.norm() == 0
+        assert (block @ u).shape == fun(u).shape and (fun(u) @ block).shape == u.shape
+        assert str(block.spy()).endswith("0 nonzeros") and block.to_bcoo().nse == 0

@@ -41,7 +41,7 @@ def test_patterns_are_those_of_the_jacobian_and_need_shapes_alone():
         pattern != graphax.jacobian_structure(jnp.sin)(u)
         and repr(pattern) == "Pattern((8,) <- (8,), nnz 24, density 0.38)"
     )
-    with pytest.raises(ValueError, match=r"shape \(24,\)"):
+    with pytest.raises(ValueError, match="24 entries"):
         pattern.filled(u)
 
 
