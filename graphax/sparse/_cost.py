@@ -185,3 +185,12 @@ SMALL_SELECTED = 1 << 9
 
 # Larger static places of holes are seen from the zeros: compiled programs hold them as constants.
 LARGEST_STATIC = 1 << 12
+
+# Elimination along a band is a loop over rows, each of which takes little on a CPU, while a GPU starts some
+# kernels for it. It pays where the band is no wider than this part of the rows, and there at least so many.
+_BAND, _LONG_BAND = 8, 1 << 13
+
+
+def worth_a_band(width: int, size: int) -> bool:
+    """Whether equations with a band of this width are solved along it, and not as a dense matrix."""
+    return width * _BAND <= size and (size >= _LONG_BAND or jax.default_backend() == "cpu")

@@ -10,7 +10,9 @@ import jax
 import numpy as np
 
 from ._arithmetic import applied
+from ._banded import Band, narrow_band, rows_of_band, solve_band
 from ._batches import over_batches
+from ._cost import worth_a_band
 from ._layout import layout_of
 from ._reduction import Reductions
 from ._structure import Structure
@@ -22,9 +24,10 @@ class Solutions(Reductions):
     def solve(self, b: Any) -> jax.Array:
         """What the block has to be applied to, so that ``block @ x`` is ``b``.
 
-        One entry in every row and column, tridiagonal, block-diagonal and triangular patterns are recognised;
-        others are solved as dense matrices. (For those that are large and sparse, :meth:`to_scipy` leads to
-        ``scipy.sparse.linalg.splu``, and :meth:`csr` to ``jax.experimental.sparse.linalg.spsolve``.)
+        One entry in every row and column, tridiagonal, block-diagonal and triangular patterns are recognised,
+        and narrow bands, in some order of the rows; others are solved as dense matrices. (For those that are
+        large and sparse, :meth:`to_scipy` leads to ``scipy.sparse.linalg.splu``, and :meth:`csr` to
+        ``jax.experimental.sparse.linalg.spsolve``.)
 
         Args:
             b: an array of shape ``out_shape + rest``: a vector, or the columns of a matrix, where the output
@@ -52,10 +55,12 @@ class _Plan(NamedTuple):
     Attributes:
         form: what has been recognised.
         block: the size of the blocks of a block-diagonal matrix.
+        band: of a matrix with a narrow band.
     """
 
     form: str
     block: int = 1
+    band: Band = Band(None, 0, 0)
 
 
 @functools.lru_cache(maxsize=256)
@@ -70,16 +75,24 @@ def _plan_of(found: Structure) -> _Plan:
         return _Plan("permuted")
     if (abs(rows - columns) <= 1).all():
         return _Plan("tridiagonal")
+    band, block = narrow_band(rows, columns, size), _block_size(rows, columns, size)
+    if worth_a_band(band.width, size) and band.width < block:
+        return _Plan("banded", band=band)
+    if block < size:
+        return _Plan("blocks", block)
+    if (columns <= rows).all():
+        return _Plan("lower")
+    return _Plan("upper" if (columns >= rows).all() else "dense")
+
+
+def _block_size(rows: np.ndarray, columns: np.ndarray, size: int) -> int:
+    """The size of equal blocks on the diagonal that hold all entries; that of the matrix where none do."""
     crossed = np.zeros(size + 1, np.intp)  # how many entries a cut before a position separates
     np.add.at(crossed, np.minimum(rows, columns) + 1, 1)
     np.add.at(crossed, np.maximum(rows, columns) + 1, -1)
     cut = np.cumsum(crossed) == 0
-    for block in range(2, size // 2 + 1):
-        if size % block == 0 and cut[::block].all():
-            return _Plan("blocks", block)
-    if (columns <= rows).all():
-        return _Plan("lower")
-    return _Plan("upper" if (columns >= rows).all() else "dense")
+    sizes = (block for block in range(2, size) if size % block == 0 and cut[::block].all())
+    return next(sizes, size)
 
 
 @over_batches
@@ -113,6 +126,24 @@ def _blockwise(block: Any, b: jax.Array) -> jax.Array:
     return jax.numpy.linalg.solve(blocks, b.reshape(count, side, -1)).reshape(b.shape)
 
 
+def _banded(block: Any, b: jax.Array) -> jax.Array:
+    rows, columns = block.pattern()
+    band, data, size = _plan_of(block.structure).band, block.data(), block.matrix_shape[0]
+    numbers = jax.lax.stop_gradient(data)
+
+    def applied_to(x: jax.Array) -> jax.Array:
+        return jax.numpy.zeros_like(x).at[rows].add(data[:, None] * x[columns])
+
+    def solve(_: Any, b: jax.Array) -> jax.Array:
+        return solve_band(rows_of_band(rows, columns, numbers, size, band), b, band)
+
+    def solve_transposed(_: Any, b: jax.Array) -> jax.Array:
+        transposed = Band(band.order, band.above, band.below)
+        return solve_band(rows_of_band(columns, rows, numbers, size, transposed), b, transposed)
+
+    return jax.lax.custom_linear_solve(applied_to, b, solve, solve_transposed)
+
+
 def _matrix(block: Any) -> jax.Array:
     return block.dense(block.dtype).reshape(block.matrix_shape)
 
@@ -125,6 +156,7 @@ _BY_FORM = {
     "permuted": _permuted,
     "tridiagonal": _tridiagonal,
     "blocks": _blockwise,
+    "banded": _banded,
     "lower": functools.partial(_triangular, lower=True),
     "upper": functools.partial(_triangular, lower=False),
     "dense": lambda block, b: jax.numpy.linalg.solve(_matrix(block), b),

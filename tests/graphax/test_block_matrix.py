@@ -13,6 +13,7 @@ from random_blocks import Draw, by_definition
 
 import graphax
 from graphax.sparse import Block, arranged_block, diag, digit_table, eye, eye_like
+from graphax.sparse._solve import _plan_of
 
 SEEDS = st.integers(0, 10**6)
 
@@ -317,8 +318,6 @@ def systems():
 
 @pytest.mark.parametrize("name, matrix, form", list(systems()))
 def test_systems_are_solved_by_their_form(name, matrix, form):
-    from graphax.sparse._solve import _plan_of
-
     block = listed((2, 3), (3, 2), matrix)
     assert _plan_of(block.structure).form == form
     many = jax.tree.map(lambda array: jnp.stack([array, 2 * array]), block)
@@ -339,6 +338,37 @@ def test_systems_are_solved_by_their_form(name, matrix, form):
     np.testing.assert_allclose(of_b.reshape(6, 4), pulled, rtol=1e-9)
     wanted = np.where(matrix, -pulled @ expected.reshape(6, 4).T, 0)
     np.testing.assert_allclose(of_block.todense().reshape(6, 6), wanted, rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("offsets", [(-2, 0, 1), (-1, 0, 1, 2)])
+@pytest.mark.parametrize("wraps", [False, True])
+def test_narrow_bands_are_found_in_some_order_and_solved_along(offsets, wraps):
+    rng = np.random.default_rng(5)
+    size, matrix = 96, np.zeros((96, 96))
+    for offset in offsets:
+        rows = np.arange(size)
+        columns = (rows + offset) % size
+        there = wraps | (abs(rows - columns) < size // 2)
+        matrix[rows[there], columns[there]] = rng.uniform(-1, 1, there.sum())
+    order = rng.permutation(size) if wraps else np.arange(size)
+    matrix = matrix[order][:, order]
+    block = listed((size,), (size,), matrix)
+    assert _plan_of(block.structure).form == "banded"
+    b = jnp.asarray(rng.uniform(-1, 1, (2, size)))
+
+    def loss(solve, matrix, b):
+        return jnp.sin(solve(matrix, b)).sum()
+
+    @jax.jit
+    def both(block, dense, b):
+        mapped = jax.vmap(jax.value_and_grad(loss, (1, 2)), (None, None, 0))
+        return mapped(Block.solve, block, b), mapped(jnp.linalg.solve, dense, b)
+
+    (value, (of_block, of_b)), (dense_value, (of_dense, of_dense_b)) = both(block, jnp.asarray(matrix), b)
+    np.testing.assert_allclose(value, dense_value, rtol=1e-9)
+    scale = abs(of_dense).max()
+    np.testing.assert_allclose(of_block.todense() / scale, np.where(matrix, of_dense, 0) / scale, atol=1e-9)
+    np.testing.assert_allclose(of_b, of_dense_b, rtol=1e-7, atol=1e-9 * abs(of_dense_b).max())
 
 
 def test_identities_and_diagonals_hold_no_zeros():
