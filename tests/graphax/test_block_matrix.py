@@ -100,8 +100,12 @@ def of_dense_sides(shapes, np, J, K, L, out, in_, number):
     return found | {f"norm {ord}": np.linalg.norm(other, ord) for ord in ("fro", 1, np.inf)}
 
 
+def densified(part):
+    return part.todense() if isinstance(part, Block) else part
+
+
 def written_out(found):
-    return {name: value.todense() if isinstance(value, Block) else value for name, value in found.items()}
+    return {name: densified(value) for name, value in found.items()}
 
 
 @jax.jit
@@ -512,3 +516,27 @@ def test_blocks_of_empty_arrays_are_matrices_too():
         assert block.to_scipy("csc").shape == block.matrix_shape and block.norm(1) == block.norm() == 0
         assert (block @ u).shape == fun(u).shape and (fun(u) @ block).shape == u.shape
         assert str(block.spy()).endswith("0 nonzeros") and block.to_bcoo().nse == 0
+
+
+def test_pairs_of_index_arrays_and_masks_pick_entries():
+    block = graphax.jacve(stencil, sparse=True)(jnp.arange(1.0, 7))
+    dense, rows, columns = np.asarray(block), np.array([[0, 1], [5, -6]]), np.array([1, 3])
+    mask = dense > 1
+    indices = [
+        (rows, columns),
+        mask,
+        (3, columns),
+        (rows, 2),
+        mask[0],
+        (slice(None), mask[1]),
+        ([], 0),
+        (-1, 5),
+    ]
+    found = jax.jit(lambda block: [jnp.asarray(densified(block[index])) for index in indices])(block)
+    for array, index in zip(found, indices, strict=True):
+        np.testing.assert_array_equal(array, dense[index])
+    many = jax.vmap(graphax.jacve(stencil, sparse=True))(jnp.ones((3, 6)))
+    np.testing.assert_array_equal(np.asarray(many[1:, ..., 2]), np.asarray(many)[1:, ..., 2])
+    np.testing.assert_array_equal(many[2, rows, columns], np.asarray(many)[2][rows, columns])
+    with pytest.raises(ValueError, match="one after the other"):
+        eye((2, 3))[[0, 1], :, [0, 1]]
