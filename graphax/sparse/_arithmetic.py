@@ -12,12 +12,13 @@ import numpy as np
 from ._batches import over_batches, pairwise
 from ._export import Exports
 from ._holes import holes_of, numbers_of, with_holes
-from ._layout import entries_at, entry_values, layout_of
+from ._layout import entry_values, layout_of, listed
+from ._rewriting import as_vector, on_diagonal, transposed, with_rows
 from ._scaled import Scaled
 from ._steps import reshape
-from ._structure import Structure, added_label, dense, from_labels, structure
+from ._structure import added_label, dense, from_labels, structure
 from ._sum_of_terms import SumOfTerms
-from ._term import Canonical, Kind, Term, canonical
+from ._term import Canonical, Kind
 
 
 class Arithmetic(Exports):
@@ -131,7 +132,7 @@ class Arithmetic(Exports):
     @over_batches
     def T(self) -> Self:
         """The transpose, of shape ``in_shape + out_shape``."""
-        return self.rewritten(self.in_shape, self.out_shape, _transposed)
+        return self.rewritten(self.in_shape, self.out_shape, transposed)
 
     def coalesced(self) -> Self:
         """The block, as a list of its entries where several of its numbers stand at one place."""
@@ -146,7 +147,7 @@ class Arithmetic(Exports):
             ValueError: when they are not as many.
         """
         data = jax.numpy.asarray(data)
-        found = _listed(self.structure)
+        found = listed(self.structure)
         return replace(
             self, structure=found, values=entry_values(found, data), dtype=data.dtype, finite=False
         )
@@ -192,27 +193,10 @@ def _as_array(value: Any) -> jax.Array | None:
 def _entrywise(left: Any, right: SumOfTerms) -> Any:
     """The product of entries: of one block as a diagonal matrix with the other as a vector."""
     shape = left.out_shape + left.in_shape
-    diagonal = left.rewritten(shape, shape, _on_diagonal)
-    found = diagonal.compose(right.rewritten(shape, (), _as_vector))
-    split = functools.partial(_with_rows, len(left.out_shape))
+    diagonal = left.rewritten(shape, shape, on_diagonal)
+    found = diagonal.compose(right.rewritten(shape, (), as_vector))
+    split = functools.partial(with_rows, len(left.out_shape))
     return found.rewritten(left.out_shape, left.in_shape, split)
-
-
-@functools.lru_cache(maxsize=1024)
-def _on_diagonal(term: Term) -> Canonical:
-    both = (*term.out, *term.in_)
-    return canonical(both, both, term.sizes, term.kind, term.axes)
-
-
-@functools.lru_cache(maxsize=1024)
-def _as_vector(term: Term) -> Canonical:
-    return canonical((*term.out, *term.in_), (), term.sizes, term.kind, term.axes)
-
-
-@functools.lru_cache(maxsize=1024)
-def _with_rows(dims: int, term: Term) -> Canonical:
-    """A vector as a matrix, of which its first dimensions are the rows."""
-    return canonical(term.out[:dims], term.out[dims:], term.sizes, term.kind, term.axes)
 
 
 @over_batches
@@ -313,18 +297,3 @@ def _dense_like(block: Any, array: jax.Array, out_shape: tuple[int, ...], in_sha
     found = dense(out_shape, in_shape)
     value = Scaled(reshape(array, found.terms[0].value_shape))
     return replace(block, structure=found, values=(value,), finite=False)
-
-
-# Other forms ------------------------------------------------------------------------------------------------
-
-
-@functools.lru_cache(maxsize=1024)
-def _transposed(term: Term) -> Canonical:
-    return canonical(term.in_, term.out, term.sizes, term.kind, term.axes)
-
-
-@functools.lru_cache(maxsize=256)
-def _listed(found: Structure) -> Structure:
-    """The structure of a list of the entries of another one."""
-    layout = layout_of(found)
-    return entries_at(found.out_shape, found.in_shape, layout.rows, layout.columns)

@@ -147,6 +147,13 @@ def _frozen(array: np.ndarray) -> np.ndarray:
     return array
 
 
+@functools.lru_cache(maxsize=256)
+def listed(found: Structure) -> Structure:
+    """The structure of a list of the entries of another one."""
+    layout = layout_of(found)
+    return entries_at(found.out_shape, found.in_shape, layout.rows, layout.columns)
+
+
 def entries_at(
     out_shape: tuple[int, ...], in_shape: tuple[int, ...], rows: np.ndarray, columns: np.ndarray
 ) -> Structure:

@@ -22,7 +22,7 @@ from ._layout import entries_at, layout_of
 from ._scaled import Scaled
 from ._steps import Gather, Step
 from ._structure import Structure, added_label, make_term, structure
-from ._sum_of_terms import densify
+from ._sum_of_terms import densify, term_places
 from ._term import Digit, Kind, Table, Term, canonical, digit_table
 
 
@@ -285,10 +285,7 @@ def _diagonal(term: Term) -> tuple[Term, tuple[Step, ...], tuple[int, ...]] | No
 @functools.lru_cache(maxsize=1024)
 def _between(term: Term, low: int | None, high: int | None) -> tuple[Term, tuple[Step, ...]] | None:
     """What is left of a term between two diagonals, and how its value is taken; None where nothing is."""
-    space = Workspace()
-    out, in_, _ = space.load(term)
-    labels = range(len(term.sizes))
-    rows, columns = (space.positions(side.digits(), labels) for side in (out, in_))
+    rows, columns = term_places(term)
     kept = np.ones(len(rows), bool)
     if low is not None:
         kept &= columns - rows >= low

@@ -28,10 +28,11 @@ from ._holes import (
     widened,
     with_holes,
 )
+from ._rewriting import extended, stacked
 from ._scaled import Scaled
 from ._steps import Step, Value, reshape, run_steps, scatter_add, transpose
 from ._structure import Structure, Values, product, total
-from ._term import Canonical, Digit, Term, canonical
+from ._term import Canonical, Term
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +193,7 @@ class SumOfTerms:
     def times_identity(self, size: int) -> Self:
         """The block with one more dimension of this size on both sides, tied together."""
         shapes = (*self.out_shape, size), (*self.in_shape, size)
-        return self.rewritten(*shapes, lambda term: _extended(term, size))
+        return self.rewritten(*shapes, lambda term: extended(term, size))
 
     def of_steps(self, length: int, tied: bool = False) -> Self:
         """The block of an array that is stacked step by step, from the block of a step with stacked values.
@@ -201,7 +202,7 @@ class SumOfTerms:
             length: how many steps there are; leading axes of the values, and of the output, have that size.
             tied: whether the input is stacked, too, and every step depends on its own slice of it.
         """
-        finals = [_stacked(term, length, tied) for term in self.structure.terms]
+        finals = [stacked(term, length, tied) for term in self.structure.terms]
         values = []
         for term, final, (array, scale) in zip(self.structure.terms, finals, self.values, strict=True):
             if array is not None:
@@ -258,7 +259,7 @@ class SumOfTerms:
 
     def places(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of the entries of every term."""
-        places = [_term_places(term) for term in self.structure.terms]
+        places = [term_places(term) for term in self.structure.terms]
         if not places:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         return np.concatenate([rows for rows, _ in places]), np.concatenate(
@@ -316,23 +317,8 @@ def _densification(term: Term) -> tuple[tuple[Step, ...], tuple[int, ...], tuple
 
 
 @functools.lru_cache(maxsize=1024)
-def _term_places(term: Term) -> tuple[np.ndarray, np.ndarray]:
+def term_places(term: Term) -> tuple[np.ndarray, np.ndarray]:
     space = Workspace()
     out, in_, _ = space.load(term)
     labels = range(len(term.sizes))
     return space.positions(out.digits(), labels), space.positions(in_.digits(), labels)
-
-
-@functools.lru_cache(maxsize=1024)
-def _extended(term: Term, size: int) -> Canonical:
-    label = Digit(size, (len(term.sizes),))
-    sizes = (*term.sizes, size)
-    return canonical((*term.out, (label,)), (*term.in_, (label,)), sizes, term.kind, term.axes)
-
-
-@functools.lru_cache(maxsize=1024)
-def _stacked(term: Term, length: int, tied: bool) -> Canonical:
-    label = Digit(length, (len(term.sizes),))
-    in_ = ((label,), *term.in_) if tied else term.in_
-    axes = (len(term.sizes), *term.axes) if term.has_value else ()
-    return canonical(((label,), *term.out), in_, (*term.sizes, length), term.kind, axes)
