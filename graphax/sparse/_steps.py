@@ -23,6 +23,7 @@ from ._holes import (
     widened,
     with_holes,
 )
+from ._places import any_repeated
 from ._term import Table
 
 Value = Any  # a JAX array, one with holes, a static NumPy array, or None
@@ -294,7 +295,7 @@ def _scattered(value: Value, places: np.ndarray, size: int) -> Value:
     is not, and several times slower for each.
     """
     entries = len(places)
-    if not worth_gathering(entries, size) or len(np.unique(places)) < entries:
+    if not worth_gathering(entries, size) or any_repeated(places):
         return scatter_add(lax.full((size, *value.shape[1:]), 0, value.dtype), places, value)
     sources = np.full(size, entries, np.int32)
     sources[places] = np.arange(entries)
