@@ -173,7 +173,7 @@ class Composition:
         places = np.argmax(rows != 0, 1)
         merged = tuple(others.index(label) for label in self.contracted)
         taken = run_steps([Gather(merged, Table(places), shape)], other)
-        factors = rows[np.arange(len(rows)), places].reshape(*shape, *[1] * len(rest))
+        factors = rows[np.arange(len(rows)), places].reshape((*shape, *[1] * len(rest)))
         product = multiplied(factors, taken, (True, finite[1 - known]))
         return transpose(product, [[*own, *rest].index(label) for label in self.kept])
 

@@ -1,6 +1,7 @@
 """Counted costs: the published ones, and that they are what is executed."""
 
 import itertools
+import math
 
 import jax
 import numpy as np
@@ -52,23 +53,31 @@ class FoldingRecorder:
     """Adds up, product by product, what is left to emit once static numbers are folded.
 
     A constant whose scale happens to be +1 or -1 needs no multiplication, and a constant is folded into
-    an array that is static itself. Nothing else may make the emission cheaper than the count.
+    an array that is static itself. What a static array with no two numbers to add up leaves out is not
+    multiplied. Nothing else may make the emission cheaper than the count.
     """
 
     def __init__(self, monkeypatch):
-        self.expected = 0
+        self.expected, self.taken = 0, None
         self.scope = ""
         accumulations = itertools.count()
-        run = Composition.run
+        run, take = Composition.run, Composition._taken
+
+        def taken(*args):
+            product = take(*args)
+            self.taken = None if product is None else math.prod(product.shape)
+            return product
 
         def record(plan, outer, inner, finite):
+            self.taken = None
+            product = run(plan, outer, inner, finite)
             mults = plan.mults
             arrays = [value.array for value in (outer, inner) if value.array is not None]
             static = all(isinstance(array, np.ndarray) for array in arrays)
             if mults and (static or (len(arrays) == 1 and self._is_unit(plan, outer.scale * inner.scale))):
                 mults = 0
-            self.expected += mults
-            return run(plan, outer, inner, finite)
+            self.expected += mults if self.taken is None else self.taken
+            return product
 
         def accumulate(*args):
             # A function may use jacve itself: only the last accumulation counts.
@@ -77,6 +86,7 @@ class FoldingRecorder:
                 return _elimination.accumulate(*args)
 
         monkeypatch.setattr(Composition, "run", record)
+        monkeypatch.setattr(Composition, "_taken", taken)
         monkeypatch.setattr(_accumulate, "accumulate", accumulate)
 
     def _is_unit(self, plan, scale):
