@@ -153,6 +153,7 @@ refused(lambda: graphax.orders.anneal(graph, steps=10), "search")
 refused(lambda: graphax.orders.exact(graph, seconds=1), "search")
 refused(lambda: graphax.orders.lower_bound(graph), "search")
 refused(lambda: __import__("graphax.equinox"), "train")
+refused(lambda: __import__("graphax.lineax"), "solvers")
 for package in sys.argv[1:]:
     refused(lambda: __import__(package), "train")
 

@@ -19,7 +19,7 @@ kernels
 _ways
 _jacobian _gradient _hessian
 _patterns _check
-drawing equinox tuning
+drawing equinox lineax tuning
 """
 
 
