@@ -74,6 +74,9 @@ class BlockOperator(lx.AbstractLinearOperator):
         """The block; it holds inexact numbers."""
         return jax.tree.unflatten(self.tree, self.arrays)
 
+    def __repr__(self) -> str:
+        return f"BlockOperator({', '.join(map(repr, [self.block, *self.tags]))})"
+
     def mv(self, vector: jax.Array) -> jax.Array:
         return self.block @ vector
 

@@ -122,6 +122,7 @@ def test_tags_say_what_the_pattern_does_not():
     normal = jacobian.T @ jacobian + 0.1 * eye(6)
     operator = BlockOperator(normal, lx.positive_semidefinite_tag)
     assert lx.is_symmetric(operator) and operator.T is operator
+    assert repr(operator) == f"BlockOperator({normal!r}, positive_semidefinite_tag)"
     assert isinstance(AUTO.select_solver(operator), lx.Cholesky)
     for solver in (AUTO, lx.CG(rtol=1e-12, atol=1e-12), BlockSolver()):
         found = lx.linear_solve(operator, X, solver).value
