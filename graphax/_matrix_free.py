@@ -127,7 +127,7 @@ def jacobians_without_matrices(
         return Zeros.OF_SELECTION if spoilt else None
 
     spectral = are_long_transforms(numbering.program, numbering.active, returned)
-    backward = not (forward or goes_forward(numbering, num_outputs))
+    backward = returned > 0 and not (forward or goes_forward(numbering, num_outputs))
     every, pushed = list[_Apart](), False
     finite = equations_without_poles(numbering.program)[1] if spectral and backward else set[Equation]()
     moved = Moved(numbering, {numbering.number[atom] for atom in outputs}, holes)

@@ -135,3 +135,10 @@ def test_rows_stay_complex_between_transforms(monkeypatch):
 def test_identities_of_some_hundred_entries_are_no_scatters():
     jaxpr = jax.make_jaxpr(jacve(lambda x: jnp.sin(x) * jnp.sum(x**2)))(np.ones(100))
     assert not any(equation.primitive.name.startswith("scatter") for equation in primitives(jaxpr.jaxpr))
+
+
+@pytest.mark.parametrize("fun", [jnp.fft.rfft, lambda x: jnp.fft.fft(x).real, jnp.cumsum, lambda x: x @ x.mT])
+def test_arrays_without_entries_have_jacobians_without_entries(fun):
+    x = jnp.ones((3, 0, 5))
+    found = jacve(fun)(x)
+    assert found.shape == (*fun(x).shape, *x.shape) and not found.size
