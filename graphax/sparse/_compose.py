@@ -165,6 +165,8 @@ class Composition:
         own, rest = ([label for label in labels if label not in self.contracted] for labels in (axes, others))
         if not self.contracted or not isinstance(static, np.ndarray) or not set(own).isdisjoint(rest):
             return None
+        if not static.size:
+            return None
         rows = static.transpose([axes.index(label) for label in (*own, *self.contracted)])
         shape = rows.shape[: len(own)]
         rows = rows.reshape(math.prod(shape), -1)

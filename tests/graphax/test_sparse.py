@@ -20,6 +20,7 @@ from graphax.sparse import (
     compose,
     counted,
     dense,
+    dense_block,
     digit_table,
     identity,
     identity_block,
@@ -289,3 +290,18 @@ def test_tables_that_pass_the_limit_become_coarse_and_say_so():
     exact, coarse = (close_table(edges, range(4), {1, 2}, limit=limit) for limit in (4096, 3))
     assert exact.exact and not coarse.exact
     assert len(coarse.structures) <= len(edges) + 1
+
+
+@pytest.mark.parametrize("shapes", [((), (3,), ()), ((2,), (0,), ()), ((0,), (3,), ()), ((2, 0), (3,), (2,))])
+@pytest.mark.parametrize("first", [True, False])
+def test_products_with_static_arrays_are_those_of_any_size(shapes, first):
+    """Of one number, too, and of none."""
+    out, middle, in_ = shapes if first else shapes[::-1]
+    few = np.zeros((*out, *middle) if first else (*middle, *in_))
+    few.reshape(-1)[1::3] = 2.0
+    many = jnp.ones((*middle, *in_) if first else (*out, *middle)) * 3
+    values = (few, many) if first else (many, few)
+    product = dense_block(values[0], out, middle) @ dense_block(values[1], middle, in_)
+    np.testing.assert_array_equal(
+        product.astype(float).todense(), np.tensordot(values[0], values[1], len(middle))
+    )
