@@ -36,7 +36,7 @@ class Dependent:
         """That of a value whose entries are all alike, beside so many columns."""
         if isinstance(on, np.ndarray):
             return cls(np.broadcast_to(on, (*shape, count)))
-        return _alike((*shape, count), bool(on))
+        return _uniform((*shape, count), bool(on))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -73,10 +73,6 @@ class Dependent:
         """That of as many slices."""
         return Dependent(np.broadcast_to(self.on, (length, *self.on.shape)))
 
-    def joined(self, other: Dependent, ways: Ways) -> Dependent:
-        """That of a value that may be the one or the other."""
-        return self & other if ways is AT_LEAST else self | other
-
     def __invert__(self) -> Dependent:
         if self._alike is not None:
             return Dependent.throughout(self.shape, self.count, ~self._alike)
@@ -99,7 +95,7 @@ class Dependent:
 
 
 @functools.lru_cache(1024)
-def _alike(shape: tuple[int, ...], on: bool) -> Dependent:
+def _uniform(shape: tuple[int, ...], on: bool) -> Dependent:
     return Dependent(np.broadcast_to(np.bool_(on), shape))
 
 
@@ -123,7 +119,7 @@ def dependent_entries(
         every = _of_all_entries(equation, [on.on for on in operands if on is not None], ways)
         return Dependent.throughout(shape, count, every & (ways is AT_MOST))
     given = [
-        _alike((*atom.aval.shape, count), False).on if operand is None else operand.on
+        _uniform((*atom.aval.shape, count), False).on if operand is None else operand.on
         for atom, operand in zip(equation.inputs, operands, strict=True)
     ]
     found = rule(equation, given, ways)
