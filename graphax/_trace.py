@@ -177,6 +177,17 @@ class Program:
 
     def __call__(self, *values: Any) -> list[Any]:
         """The outputs, for one array for every input."""
+        return self.evaluated(values, Equation.evaluate)
+
+    def evaluated(
+        self, values: Sequence[Any], evaluate: Callable[[Equation, Sequence[Any]], Sequence[Any]]
+    ) -> list[Any]:
+        """The outputs, where something evaluates every equation.
+
+        Args:
+            values: one array for every input.
+            evaluate: from an equation and its operands to its results.
+        """
         known: dict[Variable, Any] = dict(self.constants)
         known.update(zip(self.inputs, values, strict=True))
 
@@ -184,7 +195,7 @@ class Program:
             return known[atom] if isinstance(atom, Variable) else np.asarray(atom.value, atom.aval.dtype)
 
         for equation in self.equations:
-            results = equation.evaluate([read(atom) for atom in equation.inputs])
+            results = evaluate(equation, [read(atom) for atom in equation.inputs])
             known.update(zip(equation.outputs, results, strict=True))
         return [read(atom) for atom in self.outputs]
 

@@ -16,7 +16,7 @@ from jax import lax
 from jax.extend import core
 from jax.interpreters import ad
 
-from .._trace import Constant, Equation, Program, Variable, scan_counts
+from .._trace import Equation, Program, Variable, scan_counts
 from ._column_states import none_like
 from ._entry_dependence import Dependent
 
@@ -133,14 +133,7 @@ class KeptZeros:
         by_way = dict(zip(self.steps, masks, strict=True))
 
         def run(program: Program, values: Sequence[Any], step: Any) -> list[Any]:
-            known: dict[Variable, Any] = dict(program.constants)
-            known.update(zip(program.inputs, values, strict=True))
-
-            def read(atom: Constant | Variable) -> Any:
-                return known[atom] if isinstance(atom, Variable) else np.asarray(atom.value, atom.aval.dtype)
-
-            for equation in program.equations:
-                operands = list(map(read, equation.inputs))
+            def with_zeros(equation: Equation, operands: Sequence[Any]) -> list[Any]:
                 by_operand = {
                     at: _of_step(by_way[Way(output, at)], step)
                     for at, output in itertools.product(range(len(operands)), equation.outputs)
@@ -150,11 +143,12 @@ class KeptZeros:
                     results = _kept_apart(equation, by_operand, operands)
                 else:
                     results = evaluate(equation, operands, step)
-                for output, result in zip(equation.outputs, results, strict=True):
-                    if Way(output) in by_way:
-                        result = _kept(result, _of_step(by_way[Way(output)], step))
-                    known[output] = result
-            return list(map(read, program.outputs))
+                return [
+                    _kept(result, _of_step(by_way[Way(output)], step)) if Way(output) in by_way else result
+                    for output, result in zip(equation.outputs, results, strict=True)
+                ]
+
+            return program.evaluated(values, with_zeros)
 
         def evaluate(equation: Equation, operands: Sequence[Any], step: Any) -> list[Any]:
             if equation not in self.programs:
