@@ -95,7 +95,9 @@ def jacobians_by_arrays(
     """As :func:`graphax._accumulate.jacobians_of`, without matrices where arrays in any order will do."""
     if are_left_open(order, body_order) and not sparse:
         return jacobians_without_matrices(numbering, num_outputs, values)
-    return jacobians_of(numbering, num_outputs, values, order, body_order=body_order, sparse=sparse)
+    return jacobians_of(
+        numbering, num_outputs, values, order, body_order=body_order, sparse=sparse, at_last=True
+    )
 
 
 def jacobians_without_matrices(

@@ -20,8 +20,7 @@ def _cumulative(call: Call) -> tuple[list[Any], Blocks]:
     rank, axis = np.ndim(call.operands[0]), call.params["axis"]
     results, rows = batched_rule(call, lambda at: ties_of_dims([dim for dim in range(rank) if dim != axis]))
     if call.sparse and not is_complex(call.operands[0]):
-        triangle = np.tri(np.shape(results[0])[axis], dtype=bool)
-        triangle = triangle.T if call.params["reverse"] else triangle
+        triangle = _triangle(call, np.shape(results[0])[axis])
         rows = [[within(block, [axis], [axis], triangle) for block in row] for row in rows]
     return results, rows
 
@@ -43,8 +42,16 @@ def _cumsum(call: Call) -> tuple[list[Any], Blocks]:
     size = result.shape[axis]
     library = np if size**2 <= STATIC_LIMIT else jnp
     triangle = library.tri(size, dtype=bool)
-    if call.params["reverse"]:
-        triangle = triangle.T
+    triangle = triangle.T if call.params["reverse"] else triangle
     out, sizes = label_dims(view_shape(result))
     in_ = [*out[:axis], added_label(size, sizes), *out[axis + 1 :]]
+    if call.sparse and library is jnp and not is_complex(result):
+        block = arranged_block(out, in_, sizes, triangle.astype(result.dtype), out[axis] + in_[axis])
+        return [result], [[within(block, [axis], [axis], _triangle(call, size))]]
     return [result], [[arranged_block(out, in_, sizes, triangle, out[axis] + in_[axis])]]
+
+
+def _triangle(call: Call, size: int) -> np.ndarray:
+    """Which entries along the axis a result is of."""
+    triangle = np.tri(size, dtype=bool)
+    return triangle.T if call.params["reverse"] else triangle

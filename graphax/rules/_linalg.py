@@ -76,17 +76,17 @@ def _of_triangle(call: Call, by_matrix: Block | None, by_right: Block | None) ->
     lower = params["lower"] != params["transpose_a"]
     # Entry `by` of a right-hand side reaches entry `at` of its solution, as row `at` of the inverse has it.
     reaches = np.tri(size, dtype=bool) if lower == left else np.tri(size, dtype=bool).T
+    by_right = within(by_right, [dim], [dim], reaches)
+    if by_matrix is None:
+        return [None, by_right]
     at, row, column = np.ogrid[:size, :size, :size]
     if params["transpose_a"]:
         row, column = column, row
     half = (row >= column) if lower else (row <= column)
     if params["unit_diagonal"]:
         half = half & (row != column)
-    support = half & reaches[at, row if left else column]
-    return [
-        within(by_matrix, [dim], [rank - 2, rank - 1], np.broadcast_to(support, (size,) * 3)),
-        within(by_right, [dim], [dim], reaches),
-    ]
+    support = np.broadcast_to(half & reaches[at, row if left else column], (size,) * 3)
+    return [within(by_matrix, [dim], [rank - 2, rank - 1], support), by_right]
 
 
 @register_batched("custom_linear_solve")

@@ -43,7 +43,7 @@ from ._structure import (
     structure,
     total,
 )
-from ._support import without_zeros
+from ._support import known_places, within_places, without_zeros
 from ._table import ZERO, ClosedTable, StructureTable, close_table
 from ._term import Digit, Kind, Table, Term, digit_table
 
@@ -81,6 +81,7 @@ __all__ = [
     "eye_like",
     "identity",
     "identity_block",
+    "known_places",
     "label_dims",
     "make_term",
     "product",
@@ -91,5 +92,6 @@ __all__ = [
     "total",
     "unit_block",
     "with_holes",
+    "within_places",
     "without_zeros",
 ]

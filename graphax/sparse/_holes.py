@@ -89,15 +89,25 @@ class Holed:
         filled: whether anything may stand in them, if they are known statically: what products leave there is
             cleared away when it could matter.
         map: how it is applied as a matrix, if that is known; lost on every way but through products.
+        known: static holes, also where they are so many that only the zeros show them in what follows; lost
+            on every way then.
     """
 
-    __slots__ = ("filled", "holes", "map", "raw")
+    __slots__ = ("filled", "holes", "known", "map", "raw")
 
-    def __init__(self, raw: Any, holes: Holes, filled: bool = False, map: Map | None = None) -> None:
+    def __init__(
+        self,
+        raw: Any,
+        holes: Holes,
+        filled: bool = False,
+        map: Map | None = None,
+        known: np.ndarray | None = None,
+    ) -> None:
         self.raw = raw
         self.holes = holes
         self.filled = filled
         self.map = map
+        self.known = holes if isinstance(holes, np.ndarray) else known
 
     @property
     def numbers(self) -> Any:
@@ -137,7 +147,8 @@ def with_holes(numbers: Any, holes: Holes = Zeros.OF_STRUCTURE, filled: bool = F
     if isinstance(holes, np.ndarray):
         holes = np.broadcast_to(holes, numbers.shape)
         if holes.size > LARGEST_STATIC:
-            return Holed(chosen(holes, numbers) if filled else numbers, Zeros.OF_STRUCTURE)
+            numbers = chosen(holes, numbers) if filled else numbers
+            return Holed(numbers, Zeros.OF_STRUCTURE, known=holes)
         if holes.all():
             return numbers
     return Holed(numbers, holes, filled)

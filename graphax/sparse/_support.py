@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from ._holes import Holed, numbers_of
 from ._scaled import Scaled
 from ._steps import Gather, Value, run_steps
 from ._structure import Structure
+from ._sum_of_terms import term_places
 from ._term import Canonical, Digit, Kind, Labels, Table, Term, canonical, digit_table
 
 
@@ -57,11 +59,49 @@ def _taken(array: Value, holed: bool) -> np.ndarray | None:
         if array.dtype == bool:
             return array
         taken = np.asarray(array != 0)
-    elif holed and isinstance(array, Holed) and isinstance(array.holes, np.ndarray):
-        taken = np.broadcast_to(array.holes, array.shape)
+    elif holed and isinstance(array, Holed) and array.known is not None:
+        taken = np.broadcast_to(array.known, array.shape)
     else:
         return None
     return None if taken.all() else taken
+
+
+def known_places(block: Block) -> tuple[np.ndarray, np.ndarray] | None:
+    """Rows and columns of all places where a block may have entries; None where that is anywhere."""
+    places = math.prod(block.matrix_shape)
+    found = [(np.zeros(0, np.intp), np.zeros(0, np.intp))]
+    for term, value in zip(block.structure.terms, block.values, strict=True):
+        taken = _taken(value.array, True)
+        if taken is None and math.prod(term.sizes) == places:
+            return None
+        rows, columns = term_places(term)
+        if taken is not None:
+            spread = [size if label in term.axes else 1 for label, size in enumerate(term.sizes)]
+            there = np.broadcast_to(taken.reshape(spread), term.sizes).reshape(-1)
+            rows, columns = rows[there], columns[there]
+        found.append((rows, columns))
+    rows, columns = (np.concatenate(side) for side in zip(*found, strict=True))
+    return rows, columns
+
+
+def within_places(block: Block, places: np.ndarray) -> Block:
+    """The block without what is outside of some places, where that is worth it.
+
+    Args:
+        block: the block.
+        places: where it may have entries, as a matrix of booleans; there are zeros at all others.
+    """
+    found = []
+    for term, value in zip(block.structure.terms, block.values, strict=True):
+        if value.array is None:
+            found.append((term, value))
+            continue
+        others = tuple(label for label in range(len(term.sizes)) if label not in term.axes)
+        taken = np.asarray(places[term_places(term)].reshape(term.sizes).any(others))
+        if taken.any():
+            found.append(_supported(term, value, taken, worth_leaving_out_at_last))
+    terms, values = zip(*found, strict=True) if found else ((), ())
+    return replace(block, structure=Structure(block.out_shape, block.in_shape, terms), values=values)
 
 
 def _supported(

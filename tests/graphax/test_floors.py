@@ -8,7 +8,7 @@ FLOORS = """
 _trace sparse files compiled spelling _remembered
 _known timing
 rules
-_numbering _tables _fingerprint _describe _graph _linearize _elimination
+_numbering _tables _fingerprint _describe _graph _linearize _elimination _paths
 choose
 _accumulate
 search orders

@@ -96,3 +96,38 @@ def test_the_largest_of_segments_are_those_of_jax():
         return share / jax.ops.segment_sum(share, segments, 3)[segments]
 
     assert_sparse(shares, x, entries=9 + 1 + 9)
+
+
+@pytest.mark.parametrize("size", (12, 80))  # static arrays of more than 64 x 64 places are not held
+@pytest.mark.parametrize(
+    "fun",
+    (
+        lambda x: jnp.cumsum(jnp.sin(jnp.cumsum(x))),
+        lambda x: lax.cumsum(jnp.exp(lax.cumprod(x, 0, True)), 0, True),
+        lambda x: lax.associative_scan(lambda a, b: a * b, x),
+        lambda x: jax.scipy.linalg.solve_triangular(
+            np.tri(len(x)) + np.eye(len(x)), lax.cummax(x), lower=True
+        ),
+    ),
+    ids=("sums_of_sums", "from_the_end", "associative", "solution_of_running_maxima"),
+)
+def test_a_product_of_triangles_is_one_however_large_it_is(fun, size):
+    x = jnp.asarray(RNG.permutation(np.linspace(0.9, 1.1, size)))
+    derivative = jax.jit(graphax.jacve(fun, sparse=True))(x)
+    wanted = jax.jit(jax.jacfwd(fun))(x)
+    np.testing.assert_allclose(derivative.todense(), wanted, rtol=1e-10, atol=1e-12)
+    assert derivative.nnz == size * (size + 1) // 2
+
+
+def test_what_is_known_of_one_triangle_is_known_beyond_the_static_ones():
+    pattern = graphax.jacobian_structure(jnp.cumsum)(jax.ShapeDtypeStruct((1100,), np.float64))
+    assert pattern.nnz == 1100 * 1101 // 2
+    assert (pattern.columns <= pattern.rows).all()
+
+
+def test_few_rows_are_followed_from_the_results():
+    def first_of_two_runs(x):
+        return jnp.cumsum(jnp.sin(jnp.cumsum(x)))[:3]
+
+    found = graphax.jacve(first_of_two_runs, sparse=True)(jnp.linspace(0.1, 1, 100))
+    assert found.nnz == 1 + 2 + 3
