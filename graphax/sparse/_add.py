@@ -60,14 +60,15 @@ def add(left: Term, right: Term, sparse: bool = True) -> Sum | None:
     """The sum of two terms of equal shape as one term; None if they are better kept apart.
 
     One term it is where the entries stand at the same places, where they continue each other along one
-    diagonal, and where the common refinement holds no more numbers than both. If the Jacobian will not be
-    asked for as a sparse one, also where the common refinement is small.
+    diagonal, and where the common refinement holds no more numbers than both. If the Jacobian will be asked
+    for as a sparse one, also where one has entries only where the other has; if not, also where the common
+    refinement is small.
 
     Raises:
         ValueError: when the shapes differ.
     """
     pair = _Pair(left, right)
-    found = pair.equal() or pair.joined() or pair.united()
+    found = pair.equal() or pair.joined() or pair.united() or (pair.contained() if sparse else None)
     if found is not None:
         return found
     return pair.refined() if pair.refined_numbers() <= worth_one_term(left, right, sparse) else None
@@ -268,6 +269,44 @@ class _Pair:
         if (x.start, x.step, len(x.labels)) != (y.start, y.step, len(y.labels)):
             return False
         return not x.labels or self.space.sizes[x.labels[0]] == self.space.sizes[y.labels[0]]
+
+    def contained(self) -> Sum | None:
+        """The sum where one has its entries on slices of the labels of the other."""
+        for whole, part, wholes, parts in (
+            (self.x, self.y, self.xs, self.ys),
+            (self.y, self.x, self.ys, self.xs),
+        ):
+            inside = self._slices(wholes, parts)
+            if inside is None:
+                continue
+            sizes = self.space.sizes
+            partial = {label: digit for label, digit in inside.items() if not digit.covers(sizes)}
+            moving = {label for label, digit in inside.items() if not set(part.axes).isdisjoint(digit.labels)}
+            numbers = math.prod(sizes[label] for label in {*whole.axes, *partial, *moving})
+            if Kind.VALUE not in (whole.kind, part.kind) or numbers > self._numbers:
+                continue
+            overlap = math.prod(len(digit.indices(sizes)) for digit in inside.values())
+            for label, digit in inside.items():
+                if label not in partial:
+                    part.rename({digit.labels[0]: label})
+                else:
+                    own = digit.labels[0] if digit.labels else self.space.new_label(1)
+                    part.place(own, label, digit.start, digit.step)
+            return self._finished(wholes, overlap)
+        return None
+
+    def _slices(self, wholes: Sequence[Digit], parts: Sequence[Digit]) -> dict[int, Digit] | None:
+        """For every label of the one the digit of the other that runs through it; None if it is not so."""
+        sizes, found = self.space.sizes, dict[int, Digit]()
+        for whole, part in zip(wholes, parts, strict=True):
+            if not whole.labels and whole == part:
+                continue
+            if not whole.covers(sizes) or part.table is not None:
+                return None
+            if found.setdefault(whole.labels[0], part) != part:
+                return None
+        own = [digit.labels[0] for digit in found.values() if digit.labels]
+        return found if len(set(own)) == len(own) else None
 
     def united(self) -> Sum | None:
         """The sum where both list their entries in tables and some places are on both lists."""

@@ -305,3 +305,21 @@ def test_products_with_static_arrays_are_those_of_any_size(shapes, first):
     np.testing.assert_array_equal(
         product.astype(float).todense(), np.tensordot(values[0], values[1], len(middle))
     )
+
+
+@pytest.mark.parametrize("place", (Digit(6, (0,), 1, 2), Digit(6, (0,), 4, -1), Digit(6, (), 3)))
+@pytest.mark.parametrize("side", ("part first", "whole first"))
+def test_what_stands_within_another_term_is_added_there(place, side):
+    size = {2: 3, -1: 4, 1: 1}[place.step]
+    part = arranged_block([[place], [1]], [[1], [place]], [size, 2], jnp.arange(1.0, 2 * size + 1), [0, 1])
+    whole = arranged_block([[0], [1]], [[1], [0]], [6, 2], jnp.arange(10.0, 16.0), [0])
+    both = part + whole if side == "part first" else whole + part
+    np.testing.assert_array_equal(by_definition(both), by_definition(part) + by_definition(whole))
+    assert both.structure.numbers == (12 if place.labels else 8)  # along b the whole holds one number for two
+    assert len(both.structure.terms) == (1 if place.labels else 2)
+
+
+def test_the_identity_holds_no_numbers_beside_a_few():
+    few = arranged_block([[Digit(900, (0,), 3, 5)]], [[Digit(900, (0,), 3, 5)]], [20], jnp.ones(20), [0])
+    both = identity_block((900,)) + few
+    assert both.structure.numbers == 20
