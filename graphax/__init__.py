@@ -6,7 +6,7 @@ from ._elimination import OpCount
 from ._fallback import FallbackWarning
 from ._gradient import gradient
 from ._graph import ComputationalGraph
-from ._hessian import hessve
+from ._hessian import hessve, value_and_hessve
 from ._jacobian import count_ops, jacve, trace, value_and_jacve
 from ._patterns import DenseWarning, hessian_structure, jacobian_structure
 from .drawing import Drawing, draw
@@ -42,6 +42,7 @@ __all__ = [
     "sparse",
     "trace",
     "tune",
+    "value_and_hessve",
     "value_and_jacve",
 ]
 

@@ -12,7 +12,13 @@ import numpy as np
 from jax.core import Tracer
 
 from ._application import Application
-from ._arguments import Argnums, argument_positions, check_callable, order_may_come_second
+from ._arguments import (
+    Argnums,
+    argument_positions,
+    check_callable,
+    check_has_aux,
+    order_may_come_second,
+)
 from ._gradient import expressible_gradient
 from ._jacobian import with_value, without_value
 from ._staged import Staged
@@ -63,10 +69,67 @@ def hessve(
     return hessian_of(check_callable(fun), argnums, order, options)
 
 
+@order_may_come_second
+def value_and_hessve(
+    fun: Callable[..., Any] | None = None,
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    *,
+    order: OrderLike = "auto",
+    sparse: bool = False,
+    body_order: OrderLike = "auto",
+    kernel: UseKernel = "auto",
+) -> Callable[..., Any]:
+    """The value, the gradient and the Hessian of a function, from one evaluation.
+
+    That is what a step of Newton's method takes.
+
+    Args and errors are those of :func:`hessve`.
+
+    Returns:
+        a function that returns ``(value, gradient, hessian)``, or ``((value, aux), gradient, hessian)`` with
+        ``has_aux``. The gradient is a pytree shaped like the value, whose leaves are pytrees shaped like the
+        differentiated arguments.
+
+    Example:
+        ``value, gradient, hessian = value_and_hessve(energy, sparse=True)(x)``, and the step is
+        ``-hessian.solve(gradient)``.
+    """
+    of = check_callable(fun)
+    check_has_aux(has_aux)
+    kernel = check_kernel(kernel, sparse)
+    options = Options(True, holomorphic, False, sparse, body_order, kernel, as_hessian=True)
+
+    @functools.wraps(of)
+    def with_itself(*args: Any, **kwargs: Any) -> Any:
+        result = of(*args, **kwargs)
+        if not has_aux:
+            return result, result
+        is_pair = isinstance(result, tuple) and len(result) == 2
+        return (result[0], result) if is_pair else result  # which is refused with its name
+
+    evaluate = _evaluation(with_itself, argnums, order, options)
+
+    @functools.wraps(of)
+    def value_and_hessian(*args: Any, **kwargs: Any) -> Any:
+        (gradient, result), hessian = evaluate(*args, **kwargs)
+        return result, gradient, hessian
+
+    return value_and_hessian
+
+
 def hessian_of(
     fun: Callable[..., Any], argnums: Argnums, order: OrderLike, options: Options
 ) -> Callable[..., Any]:
     """As :func:`hessve`, with options that have been checked."""
+    return functools.wraps(fun)(without_value(_evaluation(fun, argnums, order, options), options.has_aux))
+
+
+def _evaluation(
+    fun: Callable[..., Any], argnums: Argnums, order: OrderLike, options: Options
+) -> Callable[..., Any]:
+    """The gradient, beside it auxiliary data if there are any, and the Hessian."""
     has_aux, holomorphic = options.has_aux, options.holomorphic
     of_gradient = expressible_gradient(fun, argnums, has_aux, holomorphic)
     plain = argnums if not isinstance(argnums, Iterable) else tuple(argnums)
@@ -74,7 +137,7 @@ def hessian_of(
     evaluate = with_value(of_gradient, argnums, order, options, for_jax)
     if are_left_open(order, options.body_order) and _is_plain(options) and is_candidate("modes"):
         evaluate = _quicker(evaluate, fun, plain, options)
-    return functools.wraps(fun)(without_value(evaluate, has_aux))
+    return evaluate
 
 
 # JAX's forward mode, twice, is looked at for so few arguments, and where the Hessian takes longer than that

@@ -13,7 +13,7 @@ from jax import lax
 from oracle import assert_same_jacobian, together
 
 import graphax
-from graphax import hessve, jacve, value_and_jacve
+from graphax import hessve, jacve, value_and_hessve, value_and_jacve
 from graphax.equinox import filter_jacve
 
 pytestmark = pytest.mark.filterwarnings("error::numpy.exceptions.ComplexWarning")
@@ -164,6 +164,40 @@ def test_hessians_as_a_decorator_and_with_an_order_of_the_gradients_graph():
     fun = HESSIANS["network"]
     order = graphax.trace(graphax.gradient(fun))(X).eliminable
     same(hessve(fun, order=order[::-1])(X), jax.hessian(fun)(X))
+
+
+@pytest.mark.parametrize("sparse", (False, True))
+@pytest.mark.parametrize("name", TREES)
+def test_value_gradient_and_hessian_come_together(name, sparse):
+    fun, arg = TREES[name]
+    value, gradient, hessian = value_and_hessve(fun, sparse=sparse)(arg)
+    assert_same_jacobian((value, gradient), (jax.tree.map(jnp.asarray, fun(arg)), jax.jacrev(fun)(arg)))
+    expected = hessve(fun, sparse=sparse)(arg)
+    assert jax.tree.structure(hessian) == jax.tree.structure(expected)
+    jax.tree.map(np.testing.assert_array_equal, hessian, expected)
+
+
+def test_value_gradient_and_hessian_go_with_auxiliary_data_and_several_arguments():
+    def fun(x, y, *, scale):
+        value = scale * jnp.sum(jnp.sin(x) * y["w"])
+        return value, {"twice": 2 * value, "kind": "energy"}
+
+    args = X, {"w": 2 * X}
+    (value, aux), gradient, hessian = value_and_hessve(fun, (0, 1), has_aux=True)(*args, scale=3.0)
+    of_value = lambda x, y: fun(x, y, scale=3.0)[0]  # noqa: E731
+    assert aux["kind"] == "energy"
+    same(aux["twice"], 2 * value)
+    same((value, gradient), jax.value_and_grad(of_value, (0, 1))(*args))
+    same(hessian, jax.hessian(of_value, (0, 1))(*args))
+    with pytest.raises(TypeError, match="must return a pair"):
+        value_and_hessve(of_value, has_aux=True)(*args)
+    with pytest.raises(TypeError, match="got int"):
+        value_and_hessve(3)
+
+
+def test_one_program_evaluates_value_gradient_and_hessian():
+    program = jax.make_jaxpr(value_and_hessve(lambda x: jnp.sum(jnp.exp(x) * x), kernel=False))(X)
+    assert str(program).count(" exp ") == 1
 
 
 def test_hessians_of_holomorphic_functions():
