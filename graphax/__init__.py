@@ -7,6 +7,7 @@ from ._fallback import FallbackWarning
 from ._gradient import gradient
 from ._graph import ComputationalGraph
 from ._hessian import hessve, value_and_hessve
+from ._hessian_diagonal import hessian_diagonal, laplacian
 from ._jacobian import count_ops, jacve, trace, value_and_jacve
 from ._patterns import DenseWarning, hessian_structure, jacobian_structure
 from .drawing import Drawing, draw
@@ -30,10 +31,12 @@ __all__ = [
     "explain",
     "fuse",
     "gradient",
+    "hessian_diagonal",
     "hessian_structure",
     "hessve",
     "jacobian_structure",
     "jacve",
+    "laplacian",
     "load_order",
     "orders",
     "register_rule",

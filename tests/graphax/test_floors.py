@@ -17,7 +17,7 @@ _arguments _application _assemble _fallback _pullback _reverse_mode
 _incoming_columns _pushed_columns _matrix_free _modes
 kernels
 _ways
-_jacobian _gradient _hessian
+_jacobian _gradient _hessian _hessian_diagonal
 _patterns _check
 drawing equinox lineax tuning
 """
