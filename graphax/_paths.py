@@ -9,55 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 
 from ._numbering import Edge
-from .sparse import Block, Structure, known_places, within_places
+from .sparse import Block, Places, Structure, are_in, singletons, within_places, words
 
 # Blocks with fewer entries for their places are left as they are, and those to which more bytes of sets have
 # to be looked at: that is what may take a second or two.
 _DENSE, _LONGEST = 4, 1 << 31
-# So many bytes of sets are gathered at once.
-_AT_ONCE = 1 << 24
-
-
-class _Places(NamedTuple):
-    """Where a local Jacobian may have entries: anywhere, where there are no rows and columns.
-
-    Attributes:
-        rows, columns: of every entry, in the order of the rows.
-        size: how many rows there are.
-    """
-
-    rows: np.ndarray | None
-    columns: np.ndarray | None
-    size: int
-
-    @property
-    def work(self) -> int:
-        """How many sets are looked at."""
-        return self.size if self.rows is None else len(self.rows)
-
-    def reached(self, sets: np.ndarray) -> np.ndarray:
-        """For every row the union of the sets of its columns."""
-        if self.rows is None or self.columns is None:
-            return np.repeat(np.bitwise_or.reduce(sets, axis=0)[None], self.size, axis=0)
-        if np.array_equal(self.rows, np.arange(self.size)):
-            return sets[self.columns]
-        found = np.zeros((self.size, sets.shape[1]), sets.dtype)
-        starts = np.flatnonzero(np.diff(self.rows, prepend=-1))
-        ends = np.append(starts[1:], len(self.rows))
-        longest = max(_AT_ONCE // max(sets[:1].nbytes, 1), 1)
-        first = 0
-        while first < len(starts):
-            last = max(int(np.searchsorted(ends, starts[first] + longest, "right")), first + 1)
-            chosen = sets[self.columns[starts[first] : ends[last - 1]]]
-            unions = np.bitwise_or.reduceat(chosen, starts[first:last] - starts[first], axis=0)
-            found[self.rows[starts[first:last]]] = unions
-            first = last
-        return found
 
 
 class Paths:
@@ -69,7 +29,7 @@ class Paths:
 
     def __init__(self, blocks: Mapping[Edge, Block]) -> None:
         self._blocks = blocks
-        self._places: dict[tuple[Edge, bool], _Places] = {}
+        self._places: dict[tuple[Edge, bool], Places] = {}
         self._predecessors: dict[int, list[int]] = {}
         self._successors: dict[int, list[int]] = {}
         for source, target in blocks:
@@ -94,7 +54,7 @@ class Paths:
         before = self._predecessors if forward else self._successors
         after = self._successors if forward else self._predecessors
         between = _closure(start, after) & _closure(end, before)
-        steps: dict[int, list[tuple[int, _Places]]] = {}
+        steps: dict[int, list[tuple[int, Places]]] = {}
         work = 0
         for node in sorted(between - {start}, reverse=not forward):
             steps[node] = [
@@ -103,42 +63,22 @@ class Paths:
                 if other in between
             ]
             work += sum(places.work for _, places in steps[node])
-            if work * 8 * _words(size) > _LONGEST:
+            if work * 8 * words(size) > _LONGEST:
                 return None
-        sets = {start: _singletons(size)}
+        sets = {start: singletons(size)}
         for node, arriving in steps.items():
             for other, places in arriving:
                 found = places.reached(sets[other])
                 sets[node] = found if node not in sets else sets[node] | found
-        octets = sets[end].view(np.uint8)
-        found = np.unpackbits(octets, axis=1, count=size, bitorder="little").astype(bool)
+        found = are_in(sets[end], size)
         return found if forward else found.T
 
-    def _along(self, edge: Edge, forward: bool) -> _Places:
+    def _along(self, edge: Edge, forward: bool) -> Places:
         """The places of an edge, or of its transpose."""
         key = edge, forward
         if key not in self._places:
-            block = self._blocks[edge]
-            found, size = known_places(block), math.prod(block.out_shape if forward else block.in_shape)
-            if found is None:
-                self._places[key] = _Places(None, None, size)
-            else:
-                rows, columns = found if forward else found[::-1]
-                order = np.argsort(rows, kind="stable")
-                self._places[key] = _Places(rows[order], columns[order], size)
+            self._places[key] = Places.of(self._blocks[edge], not forward)
         return self._places[key]
-
-
-def _singletons(size: int) -> np.ndarray:
-    """For every entry of an array the set of itself: a bit for each, in little-endian order of bytes."""
-    sets, entries = np.zeros((size, _words(size)), np.uint64), np.arange(size)
-    sets.view(np.uint8)[entries, entries // 8] = 1 << entries % 8
-    return sets
-
-
-def _words(size: int) -> int:
-    """How many words a set of so many entries takes."""
-    return -(-size // 64)
 
 
 def _closure(node: int, following: Mapping[int, list[int]]) -> set[int]:

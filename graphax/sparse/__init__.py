@@ -24,14 +24,16 @@ from ._block import (
     identity_block,
     unit_block,
 )
+from ._colouring import coloured
 from ._compose import compose
 from ._counted import counted
 from ._draft import common_factors
+from ._entry_sets import Places, are_in, empty_sets, singletons, words
 from ._execution import Execution, execution_of_product, execution_of_sum
 from ._holes import Mask, Zeros, chosen, spared, with_holes
 from ._pattern import Pattern
 from ._scaled import Scaled, expand
-from ._steps import reshape
+from ._steps import reshape, take
 from ._structure import (
     Structure,
     added_label,
@@ -43,7 +45,7 @@ from ._structure import (
     structure,
     total,
 )
-from ._support import known_places, within_places, without_zeros
+from ._support import within_places, without_zeros
 from ._table import ZERO, ClosedTable, StructureTable, close_table
 from ._term import Digit, Kind, Table, Term, digit_table
 
@@ -56,6 +58,7 @@ __all__ = [
     "Kind",
     "Mask",
     "Pattern",
+    "Places",
     "Scaled",
     "Structure",
     "StructureTable",
@@ -64,9 +67,11 @@ __all__ = [
     "Zeros",
     "add",
     "added_label",
+    "are_in",
     "arranged_block",
     "chosen",
     "close_table",
+    "coloured",
     "common_factors",
     "compose",
     "counted",
@@ -74,6 +79,7 @@ __all__ = [
     "dense_block",
     "diag",
     "digit_table",
+    "empty_sets",
     "execution_of_product",
     "execution_of_sum",
     "expand",
@@ -81,17 +87,19 @@ __all__ = [
     "eye_like",
     "identity",
     "identity_block",
-    "known_places",
     "label_dims",
     "make_term",
     "product",
     "refine",
     "reshape",
+    "singletons",
     "spared",
     "structure",
+    "take",
     "total",
     "unit_block",
     "with_holes",
     "within_places",
     "without_zeros",
+    "words",
 ]

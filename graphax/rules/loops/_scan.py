@@ -11,7 +11,8 @@ ways, of which the cheapest is taken:
   follow in a loop of their own: ``S' = A S + B`` forward, or ``R <- R A`` backward;
 - *stepwise*: for large bodies, and tiny ones, ``S`` is carried along, by blocks, as ``while_loop`` does;
 - *pulled*: for few results ``R c'`` is differentiated instead of ``c'``;
-- *unrolled*, where a sparse Jacobian is wanted and the loop is short.
+- *compressed*, where a sparse Jacobian is wanted: sums of columns that meet in no row are carried along;
+- *unrolled*, there too, if the loop is short and takes entries by the numbers of its steps.
 
 Where the whole function has far fewer results, or arguments, than the loop has numbers, or where columns are
 pushed through it in less time, it has no Jacobian: see ``_matrix_free.py`` and ``_pushed_columns.py``.
@@ -36,6 +37,7 @@ from .._registry import (
     register_pushing,
     register_rule,
 )
+from ._compressed import compressed, compression
 from ._flow import Flow, find_flow, follow_loop
 from ._loop import Loop
 from ._map import mapped
@@ -137,8 +139,12 @@ def _choose(loop: Loop) -> Way:
     returned = flow.out_packing(flow.results).size
     form = settled(loop)
     tiny = not through and loop.computed + carried * columns + returned * (columns + slices) <= _TINY
-    if loop.call.sparse and (not form or flow.results) and is_short(loop):
-        return unrolled
+    if loop.call.sparse and (not form or flow.results):
+        by = compression(loop)
+        if by is not None:
+            return functools.partial(compressed, by=by)
+        if is_short(loop):
+            return unrolled
     if tiny or _is_thin(flow, form) or (form and loop.call.sparse):
         return functools.partial(stepwise, settled_form=form)
     # Rows are gathered number by number; the columns move by products of matrices, which are faster.
