@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
+import numpy as np
 from jax import lax
 from jax.extend import core
 
@@ -31,6 +32,7 @@ def jacobians_of(
     sparse: bool = False,
     at_last: bool = False,
     finite: Sequence[bool] | None = None,
+    certain: Sequence[np.ndarray | None] | None = None,
 ) -> tuple[list[Any], Blocks]:
     """Evaluate a program, and accumulate its Jacobians.
 
@@ -43,13 +45,19 @@ def jacobians_of(
         sparse: whether sparse Jacobians are wanted.
         at_last: whether nothing is multiplied by them any more.
         finite: for every input whether it is known to be finite; all of them if left out.
+        certain: for every input what is certain of its entries; nothing if left out.
 
     Returns:
         the values of the outputs, and for every differentiated output its block with respect to every
         differentiated input, or None where it does not depend on that.
     """
     results, blocks = linearize(
-        numbering, values, InnerJacobians(body_order, sparse), finite=finite, sparse=sparse
+        numbering,
+        values,
+        InnerJacobians(body_order, sparse),
+        finite=finite,
+        certain=certain,
+        sparse=sparse,
     )
     return accumulated(numbering, num_outputs, results, blocks, order, sparse, at_last)
 
@@ -129,6 +137,7 @@ class InnerJacobians:
         wanted: Sequence[bool],
         needed: Sequence[bool] | None = None,
         finite: Sequence[bool] | None = None,
+        certain: Sequence[np.ndarray | None] | None = None,
     ) -> tuple[list[Any], Blocks]:
         flat = inline(program)
         asked = [at for at in range(len(flat.outputs)) if needed is None or needed[at] or not self.named]
@@ -145,6 +154,7 @@ class InnerJacobians:
             body_order=inside,
             sparse=self.sparse,
             finite=finite,
+            certain=certain,
         )
         results: list[Any] = [None] * len(places)
         for at, atom, result in zip(places, flat.outputs, found, strict=True):

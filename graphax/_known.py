@@ -116,7 +116,7 @@ _BY_NUMPY: dict[str, _ByNumpy] = {
 }
 
 
-def _by_numpy(equation: Equation, values: Sequence[Any]) -> np.ndarray | None:
+def by_numpy(equation: Equation, values: Sequence[Any]) -> np.ndarray | None:
     form = _BY_NUMPY.get(equation.primitive.name)
     if form is None or not all(isinstance(getattr(value, "dtype", None), np.dtype) for value in values):
         return None  # random keys are no numbers
@@ -176,7 +176,7 @@ class KnownValues:
             for atom in equation.inputs
         ]
         results: list[Any] = [None] * len(equation.outputs)
-        result = _by_numpy(equation, values)
+        result = by_numpy(equation, values)
         if result is not None:
             results = [result]
         elif at_once:

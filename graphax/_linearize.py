@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ._certain import Certain
 from ._known import KnownValues
 from ._numbering import Edge, Numbering
 from ._trace import Constant, Equation, Variable, communicates, read
@@ -45,6 +46,7 @@ def linearize(
     *,
     way: Way = by_rule,
     finite: Sequence[bool] | None = None,
+    certain: Sequence[np.ndarray | None] | None = None,
     sparse: bool = False,
 ) -> tuple[list[Any], dict[Edge, Block]]:
     """Evaluate a program together with the local Jacobians of its equations.
@@ -55,6 +57,7 @@ def linearize(
         jacobians: of programs inside this one, the bodies of loops and branches.
         way: taken through every equation of which Jacobians are wanted.
         finite: for every input whether it is known to be finite; all of them if left out.
+        certain: for every input what is certain of its entries; nothing if left out.
         sparse: whether a sparse Jacobian is wanted.
 
     Returns:
@@ -65,11 +68,12 @@ def linearize(
     env.update((variable, jax.numpy.asarray(value)) for variable, value in program.constants)
     edges: dict[Edge, Block] = {}
     known = KnownValues(program)
+    certainty = Certain(program, known, certain) if sparse else None
     finite_values = FiniteValues(program, finite)
     for equation, wanted in zip(program.equations, numbering.wanted, strict=True):
         operands = [read(env, atom) for atom in equation.inputs]
         if any(wanted):
-            call = _call(numbering, equation, operands, wanted, known, finite_values, jacobians, sparse)
+            call = _call(numbering, equation, operands, wanted, known, finite_values, jacobians, certainty)
             results, blocks = way(call, equation, edges)
             if sparse:
                 blocks = [[block and without_zeros(block) for block in row] for row in blocks]
@@ -90,7 +94,7 @@ def _call(
     known: KnownValues,
     finite: FiniteValues,
     jacobians: Jacobians,
-    sparse: bool,
+    certain: Certain | None,
 ) -> Call:
     if communicates(equation):
         raise Inexpressible(
@@ -116,7 +120,8 @@ def _call(
         jacobians=jacobians,
         finite=finite.of(equation),
         known=lambda at, at_once=False: known(equation.inputs[at], at_once),
-        sparse=sparse,
+        certain=lambda at: certain and certain(equation.inputs[at]),
+        sparse=certain is not None,
     )
 
 

@@ -9,7 +9,7 @@ from jax import lax
 from jax.experimental import sparse
 
 from ._case import Collection
-from .reasons import MADE
+from .reasons import FINITE
 
 constants = Collection("constants", seed=1)
 normal = constants.normal
@@ -29,6 +29,9 @@ _CHESS = np.indices((6, 6)).sum(0) % 2 == 0
 _PLACES = np.argwhere(_RANDOM)
 _ENTRIES = _RANDOM[tuple(_PLACES.T)]
 _EDGES = np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5], [5, 0], [0, 3], [2, 6], [6, 7]])
+_ADJACENCY = np.eye(8)
+_ADJACENCY[_EDGES[:, 0], _EDGES[:, 1]] = _ADJACENCY[_EDGES[:, 1], _EDGES[:, 0]] = 1.0
+_PART = np.arange(30).reshape(6, 5) % 4 == 1
 _INCIDENCE = np.zeros((9, 8))
 _INCIDENCE[np.arange(9), _EDGES[:, 0]], _INCIDENCE[np.arange(9), _EDGES[:, 1]] = -1.0, 1.0
 
@@ -119,7 +122,7 @@ def upper_triangle(x):
     return jnp.triu(x)
 
 
-@constants.case(normal(5, 5), reason=MADE)
+@constants.case(normal(5, 5))
 def lower_factor_product(x):
     """A matrix from a triangular factor that is cut out of a square one."""
     lower = jnp.tril(x, -1) + jnp.diag(jnp.exp(jnp.diagonal(x)))
@@ -132,13 +135,13 @@ def triangular_weights(w, x):
     return jnp.tril(w) @ x
 
 
-@constants.case(normal(6), normal(6, 6), reason=MADE)
+@constants.case(normal(6), normal(6, 6))
 def masked_weights(x, w):
     """A layer of an autoregressive network, whose weights a mask takes, by its input."""
     return jnp.tanh((w * np.tril(np.ones((6, 6)), -1)) @ x)
 
 
-@constants.case(normal(6), normal(6, 6), normal(6, 6), reason=MADE)
+@constants.case(normal(6), normal(6, 6), normal(6, 6))
 def masked_autoencoder(x, first, second):
     """Two layers whose masks leave every output those before it."""
     mask = np.tril(np.ones((6, 6)), -1)
@@ -205,7 +208,7 @@ def diagonal_matrix(x):
     return jnp.diag(x)
 
 
-@constants.case(normal(6), normal(6, 6), argnums=(0, 1), reason=MADE)
+@constants.case(normal(6), normal(6, 6), argnums=(0, 1))
 def scaled_rows(d, a):
     """A product with a diagonal matrix."""
     return jnp.diag(d) @ a
@@ -217,7 +220,7 @@ def diagonals_of_matrix(a):
     return jnp.concatenate([jnp.diagonal(a), jnp.diag(a, 1)])
 
 
-@constants.case(normal(6), normal(5), normal(5), normal(6), argnums=(0, 1, 2, 3), reason=MADE)
+@constants.case(normal(6), normal(5), normal(5), normal(6), argnums=(0, 1, 2, 3))
 def assembled_tridiagonal(d, lower, upper, x):
     """The product with a matrix that is put together from three diagonals."""
     return (jnp.diag(d) + jnp.diag(lower, -1) + jnp.diag(upper, 1)) @ x
@@ -264,7 +267,7 @@ def cross_products(a, b):
     return jnp.einsum("ijk,jn,kn->in", symbol, a, b)
 
 
-@constants.case(normal(10, 2), normal(10, 2), normal(10, 2), argnums=(0, 1, 2), reason=MADE)
+@constants.case(normal(10, 2), normal(10, 2), normal(10, 2), argnums=(0, 1, 2))
 def local_attention(q, k, v):
     """Attention in which every place sees itself and its neighbours."""
     near = abs(np.arange(10)[:, None] - np.arange(10)) <= 1
@@ -272,11 +275,83 @@ def local_attention(q, k, v):
     return jax.nn.softmax(scores) @ v
 
 
-@constants.case(normal(8, 2), normal(8, 2), normal(8, 2), argnums=(0, 1, 2), reason=MADE)
+@constants.case(normal(8, 2), normal(8, 2), normal(8, 2), argnums=(0, 1, 2), reason=FINITE)
 def causal_attention(q, k, v):
-    """Attention in which every place sees those before it."""
+    """Attention in which every place sees those before it, others by a score of -1e30."""
     scores = jnp.where(np.tril(np.ones((8, 8), bool)), q @ k.T, -1e30)
     return jax.nn.softmax(scores) @ v
+
+
+# The first place sees itself alone, with a weight of one.
+@constants.case(normal(2, 6, 2), normal(2, 6, 2), normal(2, 6, 2), argnums=(0, 1, 2), cancelling=16)
+def causal_attention_of_heads(q, k, v):
+    """Attention of two heads in which every place sees those before it, by scores of minus infinity."""
+    scores = jnp.einsum("hid,hjd->hij", q, k) + np.where(np.tri(6), 0.0, -np.inf)
+    return jnp.einsum("hij,hjd->ihd", jax.nn.softmax(scores), v).reshape(6, 4)
+
+
+@constants.case(normal(7, 2), normal(2, 2), normal(7, 2), argnums=(0, 2))
+def attention_to_what_is_there(x, w, v):
+    """Attention to the first five of seven places; the others are padding."""
+    there = np.arange(7) < 5
+    weights = jnp.exp(jnp.where(there, x @ w @ x.T, -jnp.inf))
+    return weights / weights.sum(1, keepdims=True) @ v
+
+
+@constants.case(normal(5), normal(6, 5), normal(6), argnums=(0, 1, 2), wide=True)
+def masked_layer(x, w, b):
+    """A layer of a chosen part of the weights, with biases, by all of them."""
+    return jax.nn.relu((w * _PART) @ x + b)
+
+
+@constants.case(normal(6), normal(2, 2), normal(4, 4))
+def weights_in_blocks(x, first, second):
+    """The product with a matrix of two blocks, put together with zeros."""
+    upper = jnp.concatenate([first, jnp.zeros((2, 4))], axis=1)
+    lower = jnp.concatenate([jnp.zeros((4, 2)), second], axis=1)
+    return jnp.sinh(jnp.concatenate([upper, lower]) @ x)
+
+
+@constants.case(normal(7), normal(7), normal(6), argnums=(0, 1, 2))
+def band_by_its_entries(x, d, e):
+    """The product with a symmetric band that is set entry by entry."""
+    at = np.arange(7)
+    matrix = jnp.zeros((7, 7)).at[at, at].set(jnp.exp(d))
+    return matrix.at[at[1:], at[:-1]].set(e).at[at[:-1], at[1:]].set(e) @ x
+
+
+@constants.case(normal(10), normal(4), argnums=(0, 1))
+def packed_factor(packed, x):
+    """A triangular factor from packed entries, those of its diagonal positive, times a vector."""
+    factor = jnp.zeros((4, 4)).at[np.tril_indices(4)].set(packed)
+    factor = jnp.tril(factor, -1) + jnp.diag(jnp.exp(jnp.diagonal(factor)))
+    return factor @ x
+
+
+@constants.case(normal(8, 2), normal(8, 8), normal(2, 2))
+def weighted_graph_convolution(features, weights, mixing):
+    """Features of a graph's nodes, taken from their neighbours with weights of the edges."""
+    return jnp.tanh((_ADJACENCY * weights) @ features @ mixing)
+
+
+@constants.case(normal(5), normal(5, 5))
+def factor_of_covariance(z, a):
+    """Correlated numbers from independent ones by a Cholesky factor."""
+    return jnp.linalg.cholesky(a @ a.T + jnp.eye(5)) @ z
+
+
+@constants.case(normal(1, 1, 5, 5), normal(1, 1, 3, 3))
+def masked_convolution(image, kernel):
+    """A convolution that sees pixels above and to the left alone, as a mask of its kernel says."""
+    seen = (np.arange(9) < 4).reshape(3, 3)
+    return lax.conv(image, kernel * seen, (1, 1), "SAME")
+
+
+@constants.case(normal(6), normal(6, 6))
+def two_masked_steps(x, w):
+    """Two steps of a network whose weights lead from a node to the next two."""
+    leads = np.triu(np.ones((6, 6)), 1) * np.tril(np.ones((6, 6)), 2)
+    return (w * leads).T @ jnp.tanh((w * leads).T @ x)
 
 
 @constants.case(normal(10))

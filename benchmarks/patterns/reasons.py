@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MADE = "zeros that an array of the program holds by its making are not known"
+FINITE = "scores may be as low as the number that stands for those that are left out"
 STEPS = "how many steps the loop takes is not known, and its state mixes in each"
 FACTOR = "factorisations and solutions are dense within a matrix"
 SYSTEM = "solutions by a function are dense"

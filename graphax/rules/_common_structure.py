@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from ..sparse import Block, Zeros, arranged_block, dense_block, label_dims, with_holes
+from ..sparse import Block, Support, Zeros, arranged_block, dense_block, label_dims, with_holes
 
 #: Smaller Jacobians go dense through branches and loops.
 GO_DENSE = 4096
@@ -44,7 +45,8 @@ def with_structure(block: Block | None, others: Sequence[Block], in_shape: tuple
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), other.unsigned())
         dtypes = [leaf.dtype for leaf in jax.tree.leaves(other)]
         zero = jnp.zeros((), jnp.result_type(*dtypes) if dtypes else None)
-        parts.append(zeros @ arranged_block(labels, labels, sizes, zero, []))
+        nowhere = [Support(partial(np.zeros, term.value_shape, bool)) for term in other.structure.terms]
+        parts.append(zeros.within([nowhere]) @ arranged_block(labels, labels, sizes, zero, []))
     if block is not None:
         parts.append(block)
     return reduce(Block.__add__, parts)

@@ -16,7 +16,7 @@ from jax import lax
 from jax.extend import core
 
 from .._trace import Equation, holds, inline
-from ..sparse import Block, Zeros
+from ..sparse import Block, Support, Zeros
 from ._common_structure import GO_DENSE, array_of, as_block, common_structure, with_structure
 from ._dense import view_shape
 from ._dependence import dependence
@@ -41,13 +41,13 @@ def _cond(call: Call) -> tuple[list[Any], Blocks]:
     index, *operands = call.operands
     operands = [jnp.asarray(operand) for operand in operands]
     branches: Sequence[core.ClosedJaxpr] = call.params["branches"]
-    wanted = call.wanted[1:]
+    wanted, certain = call.wanted[1:], call.all_certain()[1:]
     known = call.known(0, at_once=True)
     if known is not None:  # as in a loop that has been unrolled
         taken = branches[int(np.clip(known, 0, len(branches) - 1))]
         finite = call.finite and call.finite[1:]
         jacobians = call.jacobians if call.jacobians.named else call.jacobians.by("auto")
-        results, blocks = jacobians(taken, operands, wanted, call.needed, finite)
+        results, blocks = jacobians(taken, operands, wanted, call.needed, finite, certain)
         return results, [[None, *row] for row in blocks]
     reached = _of_branches(branches, [frozenset([at] * want) for at, want in enumerate(wanted)])
     pairs = [
@@ -61,7 +61,7 @@ def _cond(call: Call) -> tuple[list[Any], Blocks]:
     finite = call.finite and call.finite[1:]
 
     def blocks_of(program: core.ClosedJaxpr, values: Sequence[Any], some: Sequence[Any]) -> tuple[Any, Any]:
-        results, blocks = jacobians(program, values, wanted, call.needed, finite)
+        results, blocks = jacobians(program, values, wanted, call.needed, finite, certain)
         return results, {(row, column): blocks[row][column] for row, column in some}
 
     ways_of: dict[tuple[int, int], list[_Way]] = {pair: [] for pair in pairs}
@@ -77,12 +77,14 @@ def _cond(call: Call) -> tuple[list[Any], Blocks]:
         results, blocks = blocks_of(program, values, pairs)
         found = []
         for (row, column), block in blocks.items():
-            ways_of[row, column].append(_way(block))
+            way = _way(block)
             if structure := common.get((row, column)):
                 found.append(with_structure(block, structure, values[column].shape))
+                way = way._replace(supports=found[-1].supports)
             else:
                 dtype = jnp.result_type(types[row].dtype, values[column].dtype)
                 found.append(array_of(block, types[row].shape, values[column].shape, dtype))
+            ways_of[row, column].append(way)
         return results, found
 
     taken = [lambda *values, program=program: branch(program, *values) for program in branches]
@@ -92,6 +94,8 @@ def _cond(call: Call) -> tuple[list[Any], Blocks]:
         ways = ways_of[row, column]
         holes = functools.reduce(_holes_of_either, [way.holes for way in ways])
         block = as_block(array, types[row].shape, operands[column].shape, holes)
+        if call.sparse:
+            block = block.within([way.supports for way in ways])
         found[row][column + 1] = replace(block, finite=all(way.finite for way in ways))
     return results, found
 
@@ -132,14 +136,18 @@ class _Way(NamedTuple):
     Attributes:
         finite: whether its numbers are finite.
         holes: where it holds none.
+        supports: for every value, or the array, where it may have numbers; of none for what is zero.
     """
 
     finite: bool
     holes: Any
+    supports: Sequence[Support | None] | None
 
 
 def _way(block: Block | None) -> _Way:
-    return _Way(True, Zeros.OF_STRUCTURE) if block is None else _Way(block.finite, block.holes)
+    if block is None:
+        return _Way(True, Zeros.OF_STRUCTURE, None)
+    return _Way(block.finite, block.holes, [block.support])
 
 
 def _holes_of_either(left: Any, right: Any) -> Any:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax import lax
 
-from ..sparse import Block, arranged_block, label_dims, unit_block
+from ..sparse import Block, arranged_block, label_dims, unit_block, with_support
 from ._registry import Blocks, Call, register_rule
 from ._relabel import relabelling
 
@@ -59,6 +59,7 @@ def _dot_general(call: Call) -> tuple[list[Any], Blocks]:
         """The derivative with respect to one factor is the other one."""
         mine, other = (left, right) if at == 0 else (right, left)
         axes = [label for dim in other for label in dim]
-        return arranged_block(out, mine, sizes, call.factor(1 - at), axes)
+        value = with_support(call.factor(1 - at), call.support(1 - at))
+        return arranged_block(out, mine, sizes, value, axes)
 
     return [result], [call.row(block)]

@@ -74,6 +74,7 @@ def _by_rule(call: Call, program: Program) -> tuple[list[Any], Blocks]:
         [False] * len(call.operands) + [True] * len(tangents),
         [at >= count for at in range(len(program.outputs))],
         call.finite and [*call.finite, *[True] * len(tangents)],
+        [*call.all_certain(), *[None] * len(tangents)],
     )
     columns = dict(zip(call.moving, range(len(call.operands), len(values)), strict=True))
     return results[:count], [call.row(lambda at, row=row: row[columns[at]]) for row in rows[count:]]

@@ -37,16 +37,19 @@ from ..sparse import (
     Mask,
     Scaled,
     Structure,
+    Support,
     chosen,
     label_dims,
     make_term,
     reshape,
     structure,
     with_holes,
+    with_support,
 )
 from ._poleless import is_poleless
 from ._ranges import Ranges
 from ._registry import Call, T, register_rule
+from ._vanishing import vanishing_outside
 
 ELEMENTWISE = tuple(
     """abs acos acosh add add_any asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp
@@ -152,7 +155,8 @@ def elementwise(call: Call, program: Program | None = None) -> tuple[list[Any], 
         row: list[Block | None] = [None] * len(call.operands)
         for key, partial in partials.items():
             at = moving[key]
-            block = entrywise_block(np.shape(result), np.shape(call.operands[at]), partial)
+            support = vanishing_outside(call, at)
+            block = entrywise_block(np.shape(result), np.shape(call.operands[at]), partial, support)
             row[at] = replace(block, finite=finite)
         blocks.append(row)
     return results, blocks
@@ -180,14 +184,24 @@ def elementwise_as_found(call: Call) -> tuple[list[Any], list[list[Block | None]
     return elementwise(call, program)
 
 
-def entrywise_block(out_shape: tuple[int, ...], in_shape: tuple[int, ...], partial: Partial) -> Block:
-    """The block of a derivative that is taken entry by entry, with broadcasting."""
+def entrywise_block(
+    out_shape: tuple[int, ...], in_shape: tuple[int, ...], partial: Partial, support: Support | None = None
+) -> Block:
+    """The block of a derivative that is taken entry by entry, with broadcasting.
+
+    Args:
+        out_shape, in_shape: the shapes of the result and of the operand.
+        partial: the derivative.
+        support: where in the result it may be nonzero, if that is known.
+    """
     factor, mask = partial.factor.settled(), partial.mask
     array = factor.array
     if array is not None and mask is not None:
         shape = np.broadcast_shapes(array.shape, mask.shape)
         mask = _with_shape(mask, shape)
         array = with_holes(chosen(mask, _with_shape(array, shape)), Mask(mask))
+    if array is not None and array.shape == out_shape:
+        array = with_support(array, support)
     found = _entrywise(out_shape, in_shape, None if array is None else array.shape, factor.kind)
     value = Scaled(array, factor.scale).map(lambda array: reshape(array, found.terms[0].value_shape))
     return Block(found, (value,))

@@ -9,8 +9,9 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from jax.extend import core
 
+from .._certain import ZERO
 from .._trace import Equation, bind, with_moving
-from ..sparse import Block
+from ..sparse import Block, Support
 
 T = TypeVar("T")
 
@@ -33,6 +34,8 @@ class Call:
         known: the value of an operand, by its position, where it depends on no argument of the function and
             is known while tracing (such as closed-over index arrays), else None. With ``at_once=True`` None,
             too, where something would have to be compiled to know it.
+        certain: for an operand, by its position, what is certain of its entries by the way it is made, as
+            :class:`graphax._certain.Certain` has it; None where nothing is, and for dense Jacobians.
         sparse: whether a sparse Jacobian is wanted, so that zeros of static arrays are left out of blocks.
         memory: what a rule has found out about the call, which is asked several times before it is applied.
     """
@@ -48,6 +51,7 @@ class Call:
     jacobians: Jacobians
     finite: Sequence[bool] | None = None
     known: Callable[..., np.ndarray | None] = lambda at, at_once=False: None
+    certain: Callable[[int], np.ndarray | None] = lambda at: None
     sparse: bool = False
     memory: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -64,6 +68,15 @@ class Call:
         """An operand as the value of a block: a static array where a sparse Jacobian lacks its zeros."""
         known = self.known(at) if self.sparse and np.ndim(self.operands[at]) else None
         return self.operands[at] if known is None or known.all() else known
+
+    def all_certain(self) -> list[np.ndarray | None]:
+        """For every operand what is certain of its entries."""
+        return [self.certain(at) for at in range(len(self.operands))]
+
+    def support(self, at: int) -> Support | None:
+        """Where an operand may have numbers, if it has zeros by the way it is made."""
+        certain = self.certain(at)
+        return None if certain is None else Support(lambda: certain != ZERO)
 
     def evaluate(self) -> list[Any]:
         """The results of the primitive."""
@@ -105,6 +118,7 @@ class Jacobians(Protocol):
         wanted: Sequence[bool],
         needed: Sequence[bool] | None = None,
         finite: Sequence[bool] | None = None,
+        certain: Sequence[np.ndarray | None] | None = None,
     ) -> tuple[list[Any], Blocks]:
         """The results, and their blocks as a rule returns them.
 
@@ -115,6 +129,7 @@ class Jacobians(Protocol):
             needed: for every result whether to differentiate it; all of them if left out, or if the order is
                 a sequence: its numbers are those of the whole program.
             finite: for every input whether it is known to be finite; all of them if left out.
+            certain: for every input what is certain of its entries; nothing if left out.
         """
         ...
 

@@ -10,7 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._trace import is_complex
-from ..sparse import Block, Digit, added_label, arranged_block, digit_table, unit_block, without_zeros
+from ..sparse import (
+    Block,
+    Digit,
+    added_label,
+    arranged_block,
+    digit_table,
+    unit_block,
+    with_support,
+    without_zeros,
+)
 from ._registry import Blocks, Call
 from ._window import Window
 
@@ -54,11 +63,15 @@ def sparse_convolution(call: Call, windows: Sequence[Window], out_shape: Sequenc
 
     def block(wanted: int) -> Block:
         other = 1 - wanted
-        value, known = call.operands[other], call.factor(other)
-        take = np if isinstance(known, np.ndarray) else jnp
-        value = known if take is np else value
-        for dim, meeting in zip(specs[other][2:], meetings, strict=True):
-            value = take.take(value, meeting[1 + other], axis=dim)
+
+        def met(array: Any) -> Any:
+            take = np if isinstance(array, np.ndarray) else jnp
+            for dim, meeting in zip(specs[other][2:], meetings, strict=True):
+                array = take.take(array, meeting[1 + other], axis=dim)
+            return array
+
+        support = call.support(other)
+        value = with_support(met(call.factor(other)), support and support.map(met))
         axes = [label for dim in labels[other] for label in dim]
         found = arranged_block(dims[2], dims[wanted], sizes, value, axes)
         return without_zeros(found, at_last=True)

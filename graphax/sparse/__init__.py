@@ -30,8 +30,9 @@ from ._counted import counted
 from ._draft import common_factors
 from ._entry_sets import Places, are_in, empty_sets, singletons, words
 from ._execution import Execution, execution_of_product, execution_of_sum
-from ._holes import Mask, Zeros, chosen, spared, with_holes
+from ._holes import Mask, Support, Zeros, chosen, spared, with_holes, with_support
 from ._pattern import Pattern
+from ._places import met
 from ._scaled import Scaled, expand
 from ._steps import reshape, take
 from ._structure import (
@@ -62,6 +63,7 @@ __all__ = [
     "Scaled",
     "Structure",
     "StructureTable",
+    "Support",
     "Table",
     "Term",
     "Zeros",
@@ -89,6 +91,7 @@ __all__ = [
     "identity_block",
     "label_dims",
     "make_term",
+    "met",
     "product",
     "refine",
     "reshape",
@@ -99,6 +102,7 @@ __all__ = [
     "total",
     "unit_block",
     "with_holes",
+    "with_support",
     "within_places",
     "without_zeros",
     "words",

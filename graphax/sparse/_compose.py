@@ -26,6 +26,7 @@ from ._holes import (
     Holed,
     Holes,
     Mask,
+    Support,
     Zeros,
     chosen,
     holes_of,
@@ -35,9 +36,11 @@ from ._holes import (
     raw_parts,
     seen_of,
     spared,
+    support_of,
     with_holes,
+    with_support,
 )
-from ._places import distinct_places, place_keys
+from ._places import distinct_places, met, place_keys
 from ._scaled import Scaled, expand, match_dtypes, summed, summed_holes
 from ._steps import Gather, Step, Value, reshape, run_steps, transpose
 from ._term import Digit, Kind, Labels, Table, Term, canonical, digit_table
@@ -113,6 +116,27 @@ class Composition:
         return product.arranged(self.arrangement, self.term.value_shape).settled()
 
     def _product(self, outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
+        found = self._numbers(outer, inner, finite)
+        return with_support(found, self._support(outer, inner))
+
+    def _support(self, outer: Value, inner: Value) -> Support | None:
+        """Where the product may have numbers, before the steps."""
+        sides = support_of(outer), support_of(inner)
+        if sides == (None, None):
+            return None
+        shapes = outer.shape, inner.shape
+
+        def found(*arrays: np.ndarray) -> np.ndarray:
+            known = iter(arrays)
+            x, y = (
+                np.broadcast_to(True, shape) if support is None else next(known)
+                for support, shape in zip(sides, shapes, strict=True)
+            )
+            return met(x, self.outer.axes, y, self.inner.axes, self.kept)
+
+        return Support(found, *(support for support in sides if support is not None))
+
+    def _numbers(self, outer: Value, inner: Value, finite: tuple[bool, bool]) -> Value:
         union = math.prod(self.sizes[label] for label in self.kept + self.contracted)
         if union > SMALL_SELECTED and (applied := self._applied(outer, inner, finite)) is not None:
             return applied

@@ -9,6 +9,10 @@ derivatives are too. A mask says more: what meets its holes has no derivative ei
 
 Two kinds of values have holes without saying so: arrays of booleans, which stand for ones and zeros, and
 static NumPy arrays, whose zeros are those of a structure.
+
+Beside its holes, by which it is computed with, a value may have a *support*: where there may be numbers in
+it, by all that is known statically. Of that nothing is computed; in the end it is the structure of a sparse
+Jacobian.
 """
 
 from __future__ import annotations
@@ -53,6 +57,41 @@ class Mask(NamedTuple):
     missing: bool = False
 
 
+class Support:
+    """Where a value may have numbers, worked out when it is asked for; a superset of its nonzeros.
+
+    Args:
+        find: works out a static array of booleans of the value's shape from those of others.
+        sources: the others.
+    """
+
+    __slots__ = ("_find", "_found", "_sources")
+
+    def __init__(self, find: Callable[..., np.ndarray], *sources: Support) -> None:
+        self._find, self._sources = find, sources
+        self._found: np.ndarray | None = None
+
+    @property
+    def array(self) -> np.ndarray:
+        """The array of booleans."""
+        pending = [self]
+        while pending:  # a stack of our own: many products follow one another
+            current = pending[-1]
+            missing = [source for source in current._sources if source._found is None]
+            if current._found is None and not missing:
+                arrays = [source._found for source in current._sources]
+                current._found, current._sources = current._find(*arrays), ()
+            pending += missing
+            if not missing:
+                pending.pop()
+        assert self._found is not None
+        return self._found
+
+    def map(self, change: Callable[[np.ndarray], np.ndarray]) -> Support:
+        """The support of a value after a change."""
+        return Support(lambda array: np.asarray(change(array) != 0), self)
+
+
 #: A static array of booleans of the value's shape (an array, too, where it has no axes), False where the
 #: holes of a structure are; `Mask`; `Zeros`; or None.
 Holes = Any
@@ -89,11 +128,10 @@ class Holed:
         filled: whether anything may stand in them, if they are known statically: what products leave there is
             cleared away when it could matter.
         map: how it is applied as a matrix, if that is known; lost on every way but through products.
-        known: static holes, also where they are so many that only the zeros show them in what follows; lost
-            on every way then.
+        support: where it may have numbers, if more is known than its holes say.
     """
 
-    __slots__ = ("filled", "holes", "known", "map", "raw")
+    __slots__ = ("filled", "holes", "map", "raw", "support")
 
     def __init__(
         self,
@@ -101,13 +139,13 @@ class Holed:
         holes: Holes,
         filled: bool = False,
         map: Map | None = None,
-        known: np.ndarray | None = None,
+        support: Support | None = None,
     ) -> None:
         self.raw = raw
         self.holes = holes
         self.filled = filled
         self.map = map
-        self.known = holes if isinstance(holes, np.ndarray) else known
+        self.support = support
 
     @property
     def numbers(self) -> Any:
@@ -148,10 +186,54 @@ def with_holes(numbers: Any, holes: Holes = Zeros.OF_STRUCTURE, filled: bool = F
         holes = np.broadcast_to(holes, numbers.shape)
         if holes.size > LARGEST_STATIC:
             numbers = chosen(holes, numbers) if filled else numbers
-            return Holed(numbers, Zeros.OF_STRUCTURE, known=holes)
+            return Holed(numbers, Zeros.OF_STRUCTURE, support=Support(lambda: holes))
         if holes.all():
             return numbers
     return Holed(numbers, holes, filled)
+
+
+def with_support(value: Any, support: Support | None) -> Any:
+    """A value that may have numbers within a support alone."""
+    if support is None or isinstance(value, np.ndarray) or value.dtype == bool:
+        return value
+    if isinstance(value, Holed):
+        return Holed(value.raw, value.holes, value.filled, value.map, support)
+    return Holed(value, None, support=support)
+
+
+def support_of(value: Any) -> Support | None:
+    """Where a value may have numbers; None where nothing is known."""
+    if isinstance(value, np.ndarray):
+        return Support(lambda: value != 0)
+    if not isinstance(value, Holed):
+        return None
+    if value.support is not None:
+        return value.support
+    taken, shape = value.holes.taken if isinstance(value.holes, Mask) else value.holes, value.shape
+    return Support(lambda: np.broadcast_to(taken, shape)) if isinstance(taken, np.ndarray) else None
+
+
+def support_of_sum(left: Any, right: Any) -> Support | None:
+    """Where the sum of two values that have as many axes may have numbers."""
+    x, y = support_of(left), support_of(right)
+    return None if x is None or y is None else Support(np.logical_or, x, y)
+
+
+def support_continued(values: Sequence[Any], shapes: Sequence[Sequence[int]], axis: int) -> Support | None:
+    """Where values that are spread to these shapes may have numbers, one after the other along an axis."""
+    every = [support_of(value) for value in values]
+    if all(support is None for support in every):
+        return None
+
+    def found(*arrays: np.ndarray) -> np.ndarray:
+        known = iter(arrays)
+        spread = [
+            np.broadcast_to(True if support is None else next(known), shape)
+            for support, shape in zip(every, shapes, strict=True)
+        ]
+        return np.concatenate(spread, axis)
+
+    return Support(found, *(support for support in every if support is not None))
 
 
 def parts(value: Any) -> tuple[Any, Holes]:

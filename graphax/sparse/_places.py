@@ -1,7 +1,8 @@
-"""Places of entries as NumPy arrays: found where they agree, told apart and put in order."""
+"""Places of entries as NumPy arrays: found where they agree or meet, told apart and put in order."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -61,3 +62,56 @@ def any_repeated(keys: np.ndarray) -> bool:
     """Whether two entries stand at one place."""
     ranked = np.sort(keys, kind="stable")  # linear where the keys are a few ascending runs
     return bool((ranked[1:] == ranked[:-1]).any())
+
+
+def met(
+    left: np.ndarray,
+    left_axes: Sequence[int],
+    right: np.ndarray,
+    right_axes: Sequence[int],
+    out: Sequence[int],
+) -> np.ndarray:
+    """Where two arrays of booleans both hold, for some values of the labels that are summed over.
+
+    Args:
+        left, right: the arrays.
+        left_axes, right_axes: the labels of their axes.
+        out: the labels of the result's axes, each of which one of the two has.
+    """
+    (x, x_axes), (y, y_axes) = (
+        _held(array, axes, {*others, *out})
+        for array, axes, others in ((left, left_axes, right_axes), (right, right_axes, left_axes))
+    )
+    summed = [label for label in x_axes if label in y_axes and label not in out]
+    # What holds everywhere says nothing of what the other one meets.
+    if summed and x.all():
+        x, x_axes = _held(x, x_axes, out)
+    if summed and y.all():
+        y, y_axes = _held(y, y_axes, out)
+    x, x_axes = _held(x, x_axes, {*y_axes, *out})
+    y, y_axes = _held(y, y_axes, {*x_axes, *out})
+    summed = [label for label in x_axes if label in y_axes and label not in out]
+    both = [label for label in x_axes if label in y_axes and label in out]
+    rows = [label for label in x_axes if label not in y_axes]
+    columns = [label for label in y_axes if label not in x_axes]
+    sizes = dict(zip((*x_axes, *y_axes), (*x.shape, *y.shape), strict=True))
+
+    def stacked(array: np.ndarray, axes: Sequence[int], groups: Sequence[Sequence[int]]) -> np.ndarray:
+        order = [axes.index(label) for group in groups for label in group]
+        shape = [math.prod(sizes[label] for label in group) for group in groups]
+        return array.transpose(order).reshape(shape)
+
+    x = stacked(x, x_axes, (both, rows, summed))
+    y = stacked(y, y_axes, (both, summed, columns))
+    found = (x.astype(np.float32) @ y.astype(np.float32)) > 0 if summed else x & y
+    have = [*both, *rows, *columns]
+    found = found.reshape([sizes[label] for label in have])
+    return found.transpose([have.index(label) for label in out])
+
+
+def _held(
+    array: np.ndarray, axes: Sequence[int], kept: set[int] | Sequence[int]
+) -> tuple[np.ndarray, list[int]]:
+    """Where an array holds for some values of all but the labels that are kept, and these."""
+    over = tuple(at for at, label in enumerate(axes) if label not in kept)
+    return np.asarray(array.any(over)) if over else array, [label for label in axes if label in kept]

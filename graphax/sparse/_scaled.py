@@ -19,8 +19,12 @@ from ._holes import (
     numbers_of,
     numeric,
     parts,
+    support_continued,
+    support_of,
+    support_of_sum,
     widened,
     with_holes,
+    with_support,
 )
 from ._steps import Step, Value, reshape, run_steps, transpose
 from ._term import Kind
@@ -94,6 +98,8 @@ class Scaled(NamedTuple):
             total = np.asarray(x - y if subtract else x + y)
         else:
             total = with_holes(lax.sub(x, y) if subtract else lax.add(x, y), holes)
+            if other.array is not None:
+                total = with_support(total, support_of_sum(self.array, other.array))
         return Scaled(total, self.scale)
 
     def numbers(self, dtype: Any, shape: Sequence[int] = ()) -> jax.Array:
@@ -121,7 +127,9 @@ def continued(left: Scaled, right: Scaled, axis: int, shape: Sequence[int]) -> S
     pieces = [widened(array, whole) for array, whole in zip((x, y), wholes, strict=True)]
     if isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
         return Scaled(np.concatenate(pieces, axis), scale)
-    return Scaled(with_holes(lax.concatenate(pieces, axis), holes), scale)
+
+    total = with_holes(lax.concatenate(pieces, axis), holes)
+    return Scaled(with_support(total, support_continued(signed, wholes, axis)), scale)
 
 
 def _scaled(value: Value, scale: Any) -> Value:
@@ -129,9 +137,9 @@ def _scaled(value: Value, scale: Any) -> Value:
     if scale == 1:
         return value
     if isinstance(value, Holed) and value.holes is None:
-        return _scaled(value.raw, scale)
+        return with_support(_scaled(value.raw, scale), value.support)
     if isinstance(value, Holed):
-        return Holed(_scaled(numeric(value.raw), scale), value.holes, value.filled)
+        return Holed(_scaled(numeric(value.raw), scale), value.holes, value.filled, support=value.support)
     if value.dtype == bool:
         return with_holes(_scaled(numeric(value), scale))
     if isinstance(value, np.ndarray):
@@ -150,7 +158,9 @@ def summed(value: Value, axes: Sequence[int]) -> Value:
     numbers = numeric(numbers)
     if isinstance(numbers, np.ndarray):
         return np.asarray(numbers.sum(axes))
-    return with_holes(lax.reduce_sum(numbers, axes), summed_holes(holes, axes))
+    support = support_of(value)
+    total = with_holes(lax.reduce_sum(numbers, axes), summed_holes(holes, axes))
+    return with_support(total, support and support.map(lambda array: np.asarray(array.any(axes))))
 
 
 def summed_holes(holes: Holes, axes: Sequence[int]) -> Holes:

@@ -15,13 +15,16 @@ from ._holes import (
     Holed,
     Holes,
     Mask,
+    Support,
     Zeros,
     holes_after,
     numbers_of,
     numeric,
     raw_parts,
+    support_of,
     widened,
     with_holes,
+    with_support,
 )
 from ._places import any_repeated
 from ._term import Table
@@ -216,7 +219,17 @@ def _after(step: Step, value: Value) -> Value:
         return value
     if isinstance(holes, Mask):
         holes = _mask_after(step, holes, raw.shape)
-    return with_holes(after, holes_after(holes, raw.shape, step, isinstance(step, DIGGING)), filled)
+    digs = isinstance(step, DIGGING)
+    found = with_holes(after, holes_after(holes, raw.shape, step, digs), filled)
+    return with_support(found, _support_after(step, value, digs))
+
+
+def _support_after(step: Any, value: Value, digs: bool) -> Support | None:
+    """Where a value may have numbers after a step."""
+    support = support_of(value)
+    if support is not None:
+        return support.map(step)
+    return Support(lambda: np.asarray(step(np.ones(value.shape, bool)) != 0)) if digs else None
 
 
 def _mask_after(step: Step, holes: Mask, shape: Sequence[int]) -> Holes:
@@ -236,14 +249,16 @@ def _taken_after(step: Any, mask: Any, shape: Sequence[int]) -> Any:
 
 
 def _moved(value: Holed, move: Any, how: Sequence[int]) -> Any:
-    holes = value.holes
+    holes, support = value.holes, value.support
+    if support is not None:
+        support = support.map(lambda array: move(array, how))
     if holes is None:
-        return move(value.raw, how)
+        return with_support(move(value.raw, how), support)
     if isinstance(holes, Mask):
         holes = holes._replace(taken=_moved_mask(holes.taken, value.shape, move, how))
     elif not isinstance(holes, Zeros):
         holes = move(holes, how)
-    return Holed(move(value.raw, how), holes, value.filled)
+    return Holed(move(value.raw, how), holes, value.filled, support=support)
 
 
 def _moved_mask(mask: Any, shape: Sequence[int], move: Any, how: Sequence[int]) -> Any:

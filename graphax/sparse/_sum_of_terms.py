@@ -19,14 +19,17 @@ from ._holes import (
     Holes,
     Map,
     Mask,
+    Support,
     Zeros,
     holes_of,
     numbers_of,
     of_selection,
     raw_parts,
     seen_of,
+    support_of,
     widened,
     with_holes,
+    with_support,
 )
 from ._rewriting import extended, stacked
 from ._scaled import Scaled
@@ -142,6 +145,43 @@ class SumOfTerms:
             taken |= _written_out(term, value) != 0
         return taken
 
+    @property
+    def supports(self) -> list[Support | None]:
+        """For every value where it may have numbers, if that is known."""
+        return [None if array is None else support_of(array) for array, _ in self.values]
+
+    @property
+    def support(self) -> Support:
+        """Where the dense array may have numbers."""
+        terms, shape = self.structure.terms, self.out_shape + self.in_shape
+        known = [support for support in self.supports if support is not None]
+        unknown = [support is None for support in self.supports]
+
+        def found(*arrays: np.ndarray) -> np.ndarray:
+            given, taken = iter(arrays), np.zeros(shape, bool)
+            for term, whole in zip(terms, unknown, strict=True):
+                value = np.ones(term.value_shape, bool) if whole else next(given)
+                taken |= np.asarray(_written_out(term, value) != 0)
+            return taken
+
+        return Support(found, *known)
+
+    def within(self, ways: Sequence[Sequence[Support | None] | None]) -> Self:
+        """The block of values that may have numbers where they may in some of several ways.
+
+        Args:
+            ways: for each of them the supports of all values; None where all is zero.
+        """
+        values = []
+        for at, value in enumerate(self.values):
+            supports = [way[at] for way in ways if way is not None]
+            known = [support for support in supports if support is not None]
+            if known and len(known) == len(supports):
+                either = Support(lambda *every: functools.reduce(np.logical_or, every), *known)
+                value = value.map(lambda array, either=either: with_support(array, either))
+            values.append(value)
+        return replace(self, values=tuple(values))
+
     def unsigned(self) -> Self:
         """The block without the static signs beside its arrays, so that none is left on sums with it."""
         values = [value if value.array is None else Scaled(value.array) for value in self.values]
@@ -168,7 +208,7 @@ class SumOfTerms:
         rows = {label for dim in term.out for digit in dim for label in digit.labels}
         outputs = sum(label in rows for label in term.axes)
         found = Map(outputs, push, pull, quick)
-        mapped = Holed(*raw_parts(array), found)
+        mapped = with_support(Holed(*raw_parts(array), found), support_of(array))
         return replace(self, values=(Scaled(mapped, scale),))
 
     def compose(self, inner: SumOfTerms, sparse: bool = True) -> Self:
@@ -275,7 +315,11 @@ class SumOfTerms:
         return lax.concatenate(parts, 0) if parts else lax.full((0,), 0, dtype)
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
-        children = tuple(array for array, _ in self.values if array is not None)
+        arrays = [array for array, _ in self.values if array is not None]
+        # What is known of places alone is no part of the type that branches and loops have to agree on.
+        children = tuple(
+            array.raw if isinstance(array, Holed) and array.holes is None else array for array in arrays
+        )
         if not children and self.dtype is not None:
             children = (np.zeros(0, self.dtype) if self.anchor is None else self.anchor,)
         scales = tuple((array is None, scale) for array, scale in self.values)

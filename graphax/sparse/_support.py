@@ -13,7 +13,7 @@ import numpy as np
 
 from ._block import Block
 from ._cost import worth_leaving_out, worth_leaving_out_at_last
-from ._holes import Holed, numbers_of
+from ._holes import numbers_of, support_of
 from ._scaled import Scaled
 from ._steps import Gather, Value, run_steps
 from ._structure import Structure
@@ -35,7 +35,7 @@ def without_zeros(block: Block, at_last: bool = False) -> Block:
     terms: list[Term] = []
     values: list[Scaled] = []
     for term, value in zip(block.structure.terms, block.values, strict=True):
-        taken = _taken(value.array, at_last)
+        taken = _taken(value.array)
         if taken is None:
             terms.append(term)
             values.append(value)
@@ -50,20 +50,15 @@ def without_zeros(block: Block, at_last: bool = False) -> Block:
     )
 
 
-def _taken(array: Value, holed: bool) -> np.ndarray | None:
+def _taken(array: Value) -> np.ndarray | None:
     """Where an array is known to have numbers; None where it has them everywhere, or nothing is known.
 
     A static mask that holds everywhere is none.
     """
-    if isinstance(array, np.ndarray):
-        if array.dtype == bool:
-            return array
-        taken = np.asarray(array != 0)
-    elif holed and isinstance(array, Holed) and array.known is not None:
-        taken = np.broadcast_to(array.known, array.shape)
-    else:
-        return None
-    return None if taken.all() else taken
+    if isinstance(array, np.ndarray) and array.dtype == bool:
+        return array
+    support = support_of(array)
+    return None if support is None or support.array.all() else support.array
 
 
 def known_places(block: Block) -> tuple[np.ndarray, np.ndarray] | None:
@@ -71,7 +66,7 @@ def known_places(block: Block) -> tuple[np.ndarray, np.ndarray] | None:
     places = math.prod(block.matrix_shape)
     found = [(np.zeros(0, np.intp), np.zeros(0, np.intp))]
     for term, value in zip(block.structure.terms, block.values, strict=True):
-        taken = _taken(value.array, True)
+        taken = _taken(value.array)
         if taken is None and math.prod(term.sizes) == places:
             return None
         rows, columns = term_places(term)

@@ -15,6 +15,11 @@ EXACT = (
     "average_pooling",
     "banded_product",
     "diagonals_of_matrix",
+    "masked_weights",
+    "scaled_rows",
+    "local_attention",
+    "weights_in_blocks",
+    "masked_convolution",
     "forty_elementwise",
     "row_by_row",
     "exponential_average",
@@ -29,7 +34,7 @@ EXACT = (
     "power_flow",
     "rigid_motions",
 )
-CONTAINED = ("masked_weights", "relaxation_until_done", "sorted_entries", "shallow_water")
+CONTAINED = ("causal_attention", "relaxation_until_done", "sorted_entries", "shallow_water")
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ..._certain import always_certain
 from ..._trace import varying_as, varying_axes
 from ...sparse import arranged_block, identity_block, label_dims, with_holes
 from .._common_structure import as_block
@@ -69,13 +70,27 @@ class Loop:
         """The results of the body in a step, and their blocks."""
         call, flow = self.call, self.flow
         values = self.inputs(carried, slices)
-        return call.jacobians(flow.body, values, flow.wanted, flow.needed, self.finite)
+        return call.jacobians(flow.body, values, flow.wanted, flow.needed, self.finite, self.certain())
 
     @cached_property
     def finite(self) -> Sequence[bool] | None:
         """For every input of the body whether it is known to be finite in every step."""
         flow, finite = self.flow, self.call.finite
         return finite and finite_in_every_step(flow.body, flow.num_consts, flow.num_carry, finite)
+
+    def certain(self, stacked: bool = False) -> list[np.ndarray | None]:
+        """For every input of the body what is certain of its entries in every step.
+
+        Args:
+            stacked: whether the body takes the slices of all steps at once.
+        """
+        given, flow = self.call.all_certain(), self.flow
+        slices = given[flow.first_slice :]
+        return [
+            *given[: flow.num_consts],
+            *[None] * flow.num_carry,
+            *(slices if stacked else map(always_certain, slices)),
+        ]
 
     def evaluate(self) -> tuple[list[Any], list[Any]]:
         """The results of the loop, and what every step finds carried: see :meth:`carried`."""

@@ -30,5 +30,7 @@ def mapped(loop: Loop) -> tuple[list[Any], Blocks]:
 
     program = jax.make_jaxpr(steps)(*operands)
     needed = flow.needed[num_carry:]
-    stacked, rows = call.jacobians(program, operands, flow.wanted, needed, loop.finite)
+    stacked, rows = call.jacobians(
+        program, operands, flow.wanted, needed, loop.finite, loop.certain(stacked=True)
+    )
     return [*results[:num_carry], *stacked], loop.blocks()[:num_carry] + rows

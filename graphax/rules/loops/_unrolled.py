@@ -52,4 +52,4 @@ def unrolled(loop: Loop) -> tuple[list[Any], Blocks]:
         return [*carried, *(jnp.stack(column) for column in zip(*rows, strict=True))]
 
     program = jax.make_jaxpr(written_out)(*call.operands)
-    return call.jacobians(program, call.operands, call.wanted, call.needed, call.finite)
+    return call.jacobians(program, call.operands, call.wanted, call.needed, call.finite, call.all_certain())

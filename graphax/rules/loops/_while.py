@@ -27,7 +27,9 @@ def _while(call: Call) -> tuple[list[Any], Blocks]:
     wanted, finite = call.wanted[before:], call.finite and call.finite[before:]
     flow = find_flow(call.params["body_jaxpr"], num_consts, num_carry, wanted, call.needed)
     tested, operands = call.operands[:before], call.operands[before:]
-    loop = Loop(replace(call, operands=operands, wanted=wanted, finite=finite), flow)
+    certain = call.all_certain()[before:]
+    of_body = replace(call, operands=operands, wanted=wanted, finite=finite, certain=certain.__getitem__)
+    loop = Loop(of_body, flow)
     holds = core.jaxpr_as_fun(call.params["cond_jaxpr"])
     jacobians, form = initial(loop)
 
@@ -76,7 +78,9 @@ def _while_by_lanes(call: Call) -> tuple[list[Any], Blocks]:
     values = [*tested, *tested, *operands]
     wanted = [False] * before + list(call.wanted)
     finite = call.finite and [*call.finite[:before], *call.finite]
-    results, blocks = _while(replace(call, params=params, operands=values, wanted=wanted, finite=finite))
+    certain = [*[None] * before, *call.all_certain()]
+    of_lanes = replace(call, params=params, operands=values, wanted=wanted, finite=finite)
+    results, blocks = _while(replace(of_lanes, certain=certain.__getitem__))
     return results, [row[before:] for row in blocks]
 
 
