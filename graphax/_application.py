@@ -223,7 +223,7 @@ class Application:
 
         Args:
             out_names, out_types: of the leaves of the result.
-            options: ``holomorphic`` and ``sparse``.
+            options: ``holomorphic``.
 
         Raises:
             TypeError: where they are not.
@@ -234,12 +234,6 @@ class Application:
             if is_differentiable(kind)
         ]
         results = list(zip(out_names, out_types, strict=True))
-        for name, kind in (*moving, *results):
-            if options.sparse and is_complex(kind):
-                raise TypeError(
-                    f"sparse=True takes real arguments and results, but {name} has dtype {kind.dtype}; split "
-                    "it into real and imaginary parts, or leave sparse out"
-                )
         if options.holomorphic:
             for name, kind in (*moving, *results):
                 if not is_complex(kind):

@@ -16,7 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from ._application import Application
 from ._trace import is_complex, is_differentiable
 from .rules import real_type
-from .sparse import Block, without_zeros
+from .sparse import Block, complex_entries, without_zeros
 
 
 def assemble(
@@ -49,12 +49,19 @@ def assemble(
             by_result = as_jacfwd or not is_differentiable(out) or (is_complex(out) and not is_complex(arg))
             like = out if by_result else arg
             if sparse:
-                block = found or Block.zero(out.shape, arg.shape)
-                row.append(without_zeros(block, at_last=True).astype(like.dtype))
+                row.append(_sparse(found, out, arg).astype(like.dtype))
             else:
                 row.append(_beside(_weak_as(_dense(found, out, arg, like), like), application.leaves[place]))
         rows.append(application.arg_tree.unflatten(row))
     return out_tree.unflatten(rows)
+
+
+def _sparse(found: Block | None, out: Any, arg: Any) -> Block:
+    """The block for the arrays as they are, from what is between real views."""
+    if found is None:
+        return Block.zero(out.shape, arg.shape)
+    sides = is_complex(out), is_complex(arg)
+    return without_zeros(complex_entries(found, *sides) if any(sides) else found, at_last=True)
 
 
 def _dense(found: Any, out: Any, arg: Any, like: Any) -> jax.Array:

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 
 from ._known import KnownValues, by_numpy
 from ._trace import Atom, Equation, Program, Variable, inline
@@ -314,6 +315,9 @@ class Certain:
         self._found: dict[Atom, np.ndarray | None] = dict(
             zip(program.inputs, inputs or [None] * len(program.inputs), strict=True)
         )
+        # Of what is being traced nothing is certain.
+        traced = [variable for variable, value in program.constants if isinstance(value, Tracer)]
+        self._found.update(dict.fromkeys(traced))
 
     @cached_property
     def _definitions(self) -> dict[Variable, Equation]:

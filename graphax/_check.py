@@ -11,6 +11,7 @@ import numpy as np
 
 from ._arguments import Argnums, argument_positions, as_pair, check_callable
 from ._jacobian import jacve
+from ._trace import is_complex
 from .sparse import Block
 
 
@@ -45,6 +46,7 @@ def check_jacobian(
 
     Raises:
         ValueError: when a difference is larger, with the place of the leaf; when ``rounds`` is less than one.
+        TypeError: when an argument or the result is complex.
     """
     check_callable(fun)
     if rounds < 1:
@@ -56,6 +58,7 @@ def check_jacobian(
         places, single = argument_positions(argnums, len(args))
         moving = args[places[0]] if single else tuple(args[at] for at in places)
         moving = jax.tree.map(jax.numpy.asarray, moving)
+        _require_real(moving, "an argument")
 
         def moved(values: Any) -> Any:
             given = dict(zip(places, [values] if single else values, strict=True))
@@ -64,6 +67,7 @@ def check_jacobian(
 
         found = checked(*args, **kwargs)
         result, pull = jax.vjp(moved, moving)
+        _require_real(result, "the result")
         rows = jax.tree.structure(result).flatten_up_to(as_pair(found)[0] if has_aux else found)
         entries = [jax.tree.structure(moving).flatten_up_to(row) for row in rows]
         random, worst = np.random.default_rng(seed), 0.0
@@ -78,6 +82,15 @@ def check_jacobian(
         return worst
 
     return check
+
+
+def _require_real(tree: Any, what: str) -> None:
+    for leaf in jax.tree.leaves(tree):
+        if is_complex(leaf):
+            raise TypeError(
+                f"check_jacobian checks derivatives of real arrays by real ones, but {what} has dtype "
+                f"{leaf.dtype}; check the function of real and imaginary parts"
+            )
 
 
 def _drawn(random: np.random.Generator) -> Callable[[Any], jax.Array]:

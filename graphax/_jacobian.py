@@ -67,7 +67,7 @@ def jacve(
             A name or a loaded order may also stand in second place, before the argnums:
             ``jacve(fun, "reverse", (0, 1))``.
         sparse: whether leaves of the Jacobian are :class:`graphax.sparse.Block`, which hold the structural
-            nonzeros alone, instead of arrays. For real arguments and results.
+            nonzeros alone, instead of arrays.
         body_order: the order in which the bodies of loops are eliminated, as ``order``; a sequence holds the
             vertex numbers of the body's own program.
         kernel: whether a small function's Jacobian becomes one compiled kernel, which goes over a batch of

@@ -32,18 +32,19 @@ def jacobian_structure(
     argnums: Argnums = 0,
     has_aux: bool = False,
     *,
+    holomorphic: bool = False,
     order: OrderLike = "auto",
 ) -> Callable[..., Any]:
     """Where the entries of a Jacobian are; no number is computed.
 
     Args:
-        fun, argnums, has_aux, order: as for :func:`jacve`.
+        fun, argnums, has_aux, holomorphic, order: as for :func:`jacve`.
 
     Returns:
         a function with the arguments of ``fun``, arrays or their ``jax.ShapeDtypeStruct``, that returns what
-        ``jacve(fun, argnums, has_aux, sparse=True)`` would, a :class:`graphax.sparse.Pattern` for every
-        block, and nothing in the place of auxiliary data. NumPy arrays and Python's numbers that are not
-        differentiated stay as they are: they may be indices, or the lengths of loops.
+        ``jacve(fun, argnums, has_aux, holomorphic, sparse=True)`` would, a :class:`graphax.sparse.Pattern`
+        for every block, and nothing in the place of auxiliary data. NumPy arrays and Python's numbers that
+        are not differentiated stay as they are: they may be indices, or the lengths of loops.
 
     Raises:
         TypeError, ValueError: as :func:`jacve`.
@@ -51,7 +52,7 @@ def jacobian_structure(
     Warns:
         DenseWarning: when there is no zero in a block of several rows and columns.
     """
-    of = jacve(fun, argnums, has_aux, order=order, sparse=True)
+    of = jacve(fun, argnums, has_aux, holomorphic, order=order, sparse=True)
     graph_of = trace(fun, argnums, has_aux=has_aux)
     return _structure_of(fun, of, graph_of, has_aux)
 
@@ -61,11 +62,12 @@ def hessian_structure(
     argnums: Argnums = 0,
     has_aux: bool = False,
     *,
+    holomorphic: bool = False,
     order: OrderLike = "auto",
 ) -> Callable[..., Any]:
     """Where the entries of a Hessian are, as :func:`jacobian_structure`, for what :func:`hessve` returns."""
-    of = hessve(fun, argnums, has_aux, order=order, sparse=True)
-    graph_of = trace(gradient(fun, argnums, has_aux), argnums, has_aux=has_aux)
+    of = hessve(fun, argnums, has_aux, holomorphic, order=order, sparse=True)
+    graph_of = trace(gradient(fun, argnums, has_aux, holomorphic), argnums, has_aux=has_aux)
     return _structure_of(fun, of, graph_of, has_aux)
 
 

@@ -196,7 +196,7 @@ def _conjugate(operator: BlockOperator) -> BlockOperator:
     block = operator.block
     if not jnp.issubdtype(block.dtype, jnp.complexfloating):
         return operator
-    return BlockOperator(block.with_data(block.data().conj()), operator.tags)
+    return BlockOperator(block.conj(), operator.tags)
 
 
 lx.conj.register(BlockOperator, _conjugate)

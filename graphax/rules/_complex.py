@@ -15,10 +15,12 @@ import numpy as np
 from jax import lax
 
 from .._trace import is_complex
-from ..sparse import Block, Digit, added_label, arranged_block, label_dims
+from ..sparse import Block, Digit, Support, added_label, arranged_block, label_dims, with_support
+from ._complex_programs import HOLDING_PROGRAMS, with_real_programs
 from ._dense import dense_rule, real_view
 from ._elementwise import ELEMENTWISE, NotElementwise
 from ._registry import Blocks, Call, Rule
+from ._vanishing import vanishing_outside
 
 _ENTRYWISE = frozenset((*ELEMENTWISE, "complex", "conj", "imag", "real"))
 # Real and imaginary parts go the same way: the real view's Jacobian is that of a real array, twice.
@@ -51,6 +53,8 @@ def complex_rule(call: Call, results: Any, rule: Rule | None) -> tuple[list[Any]
     name = call.primitive.name
     if rule is not None and rule in TAKES_COMPLEX:
         return rule(call)
+    if rule is not None and call.sparse and name in HOLDING_PROGRAMS:
+        return with_real_programs(call, rule)
     if name in _TWICE and rule is not None and all(map(is_complex, _carriers(call, results))):
         try:
             found, blocks = rule(call)
@@ -83,52 +87,106 @@ def _entrywise(call: Call) -> tuple[list[Any], Blocks]:
     (result,) = call.evaluate()
 
     def block(at: int) -> Block:
-        part = _part_of_factor(call, at, result)
-        if part is not None:
-            return _of_factor(part, call.operands[1 - at], np.shape(result))
+        whole = call.primitive.name == "mul" and np.shape(call.operands[at]) == np.shape(result)
+        if whole and is_complex(call.operands[at]) and (part := _only_part(call, 1 - at)) is not None:
+            dims, sizes = label_dims(np.shape(result))
+            # The factor may be spread along axes that are of size 1 in it.
+            spread = zip(dims, np.shape(call.operands[1 - at]), strict=False)
+            axes = [label for dim, size in spread if size != 1 for label in dim]
+            return _of_part(call, 1 - at, part, (dims, dims, sizes, axes))
         holomorphic = call.primitive.name in _HOLOMORPHIC
-        return directional_block(lambda value: call.of_operand(at)(value)[0], call.operands[at], holomorphic)
+        fun, operand = call.of_operand(at), call.operands[at]
+        return directional_block(
+            lambda value: fun(value)[0], operand, holomorphic, vanishing_outside(call, at)
+        )
 
     return [result], [call.row(block)]
 
 
-def _part_of_factor(call: Call, at: int, result: Any) -> Any:
-    """`lax.real` or `lax.imag`, if a complex operand is multiplied by what is known to have no other part."""
-    if call.primitive.name != "mul" or not is_complex(call.operands[at]):
-        return None
-    factor = call.known(1 - at, at_once=True)
-    if factor is None or np.shape(call.operands[at]) != np.shape(result) or not np.isfinite(factor).all():
+#: What the dimensions of a result and of an operand are made of, as for `arranged_block`, the sizes of all
+#: labels, and those of the axes of a factor.
+Labels = tuple[Sequence[Sequence[int | Digit]], Sequence[Sequence[int | Digit]], list[int], list[int]]
+
+
+def factor_block(call: Call, at: int, labels: Labels, taken: Callable[[Any], Any] = lambda a: a) -> Block:
+    """The block of a complex product of two operands with respect to one of them, for the real views.
+
+    Args:
+        call: the product.
+        at: the position of the other operand.
+        labels: of the blocks of the same product of real arrays.
+        taken: what is taken of that operand, which may be a static array.
+    """
+    part = _only_part(call, at)
+    if part is not None and is_complex(call.operands[1 - at]):
+        return _of_part(call, at, part, labels, taken)
+    out, in_, sizes, axes = labels
+    factor, sizes = taken(jnp.asarray(call.operands[at])), [*sizes]
+    result = added_label(2, sizes)
+    out, axes = [*out, result], [*axes, *result]
+    value = jnp.stack([lax.real(factor), lax.imag(factor)], -1)
+    if is_complex(call.operands[1 - at]):
+        source = added_label(2, sizes)
+        in_, axes = [*in_, source], [*axes, *source]
+        value = jnp.stack([value, jnp.stack([lax.neg(lax.imag(factor)), lax.real(factor)], -1)], -1)
+    support, count = call.support(at), value.ndim - factor.ndim
+    value = with_support(value, support and support.map(taken).map(_over_parts(count)))
+    return arranged_block(out, in_, sizes, value, axes)
+
+
+def _over_parts(count: int) -> Callable[[np.ndarray], np.ndarray]:
+    """What repeats an array along so many more axes of size 2."""
+
+    def repeated(array: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(array.reshape(array.shape + (1,) * count), array.shape + (2,) * count)
+
+    return repeated
+
+
+def _only_part(call: Call, at: int) -> Any:
+    """`real` or `imag`, of an operand that is known to have no other part; None of others."""
+    if not is_complex(call.operands[at]):
+        return "real"
+    factor = call.known(at, at_once=True)
+    if factor is None or not np.isfinite(factor).all():
         return None
     if not np.imag(factor).any():
-        return lax.real
-    return None if np.real(factor).any() else lax.imag
+        return "real"
+    return None if np.real(factor).any() else "imag"
 
 
-def _of_factor(part: Any, factor: Any, shape: Sequence[int]) -> Block:
+def _of_part(
+    call: Call, at: int, part: str, labels: Labels, taken: Callable[[Any], Any] = lambda a: a
+) -> Block:
     """The block of an array multiplied by real or by imaginary numbers.
 
     Real ones multiply both parts, imaginary ones exchange them.
     """
-    dims, sizes = label_dims(shape)
-    number = part(jnp.asarray(factor))
-    # The factor may be spread along axes that are of size 1 in it.
-    spread = zip(dims, np.shape(factor), strict=False)
-    axes = [label for dim, size in spread if size != 1 for label in dim]
+    out, in_, sizes, axes = labels
+    factor, sizes = call.factor(at), [*sizes]
+    static = isinstance(factor, np.ndarray) and call.sparse
+    number = getattr(np if static else jnp, part)(taken(factor))
+    if part == "real":
+        support = call.support(at)
+        number = with_support(number, support and support.map(taken))
     (label,) = added_label(2, sizes)
     source = Digit(2, (label,))
-    if part is lax.imag:
-        number, axes = jnp.stack([lax.neg(number), number], axis=-1), [*axes, label]
+    if part == "imag":
+        number, axes = (np if static else jnp).stack([-number, number], axis=-1), [*axes, label]
         source = Digit(2, (label,), 1, -1)
-    return arranged_block([*dims, [label]], [*dims, [source]], sizes, number, axes)
+    return arranged_block([*out, [label]], [*in_, [source]], sizes, number, axes)
 
 
-def directional_block(fun: Callable[[Any], Any], operand: Any, holomorphic: bool = False) -> Block:
+def directional_block(
+    fun: Callable[[Any], Any], operand: Any, holomorphic: bool = False, support: Support | None = None
+) -> Block:
     """The block of a function that acts entry by entry, with broadcasting, for the real views.
 
     Args:
         fun: the function.
         operand: what it is applied to.
         holomorphic: whether the derivative along the imaginary axis is ``1j`` times that along the real one.
+        support: where in the result the derivative may be nonzero, if that is known.
     """
     result, along_real = jax.jvp(fun, (operand,), (lax.full_like(operand, 1),))
     columns = [real_view(along_real)]
@@ -143,4 +201,10 @@ def directional_block(fun: Callable[[Any], Any], operand: Any, holomorphic: bool
     for complex_side, side in ((is_complex(result), out), (is_complex(operand), in_)):
         if complex_side:
             side.append(added_label(2, sizes))
-    return arranged_block(out, in_, sizes, jnp.stack(columns, axis=-1), range(len(sizes)))
+    value, rank = jnp.stack(columns, axis=-1), result.ndim
+
+    def repeated(places: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(places.reshape(places.shape + (1,) * (value.ndim - rank)), value.shape)
+
+    value = with_support(value, support and support.map(repeated))
+    return arranged_block(out, in_, sizes, value, range(len(sizes)))

@@ -10,7 +10,10 @@ import jax
 import numpy as np
 from jax import lax
 
+from .._trace import is_complex
 from ..sparse import Block, arranged_block, label_dims, unit_block, with_support
+from ._batched import register_batched
+from ._complex import factor_block
 from ._registry import Blocks, Call, register_rule
 from ._relabel import relabelling
 
@@ -43,7 +46,7 @@ def _reduce(call: Call) -> tuple[list[Any], Blocks]:
     return [result], [[arranged_block(out, in_, sizes, derivative, range(len(sizes)))]]
 
 
-@register_rule("dot_general")
+@register_batched("dot_general")
 def _dot_general(call: Call) -> tuple[list[Any], Blocks]:
     (result,) = call.evaluate()
     contract, batch = call.params["dimension_numbers"]
@@ -59,6 +62,8 @@ def _dot_general(call: Call) -> tuple[list[Any], Blocks]:
         """The derivative with respect to one factor is the other one."""
         mine, other = (left, right) if at == 0 else (right, left)
         axes = [label for dim in other for label in dim]
+        if is_complex(result):
+            return factor_block(call, 1 - at, (out, mine, sizes, axes))
         value = with_support(call.factor(1 - at), call.support(1 - at))
         return arranged_block(out, mine, sizes, value, axes)
 

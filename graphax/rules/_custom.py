@@ -54,7 +54,7 @@ def _custom_jvp(call: Call) -> tuple[list[Any], Blocks]:
     if not is_linear(program, tangents, range(count, len(program.outputs))):
         raise _not_linear(call, "rule", "jax.custom_jvp", "tangents")
     if touches_complex(call, types):
-        return dense_rule(call)
+        return _by_rule(call, program) if call.sparse else dense_rule(call)
     try:
         return elementwise(call, program)
     except NotElementwise:

@@ -20,6 +20,7 @@ from ..sparse import (
     with_support,
     without_zeros,
 )
+from ._complex import factor_block
 from ._registry import Blocks, Call
 from ._window import Window
 
@@ -27,7 +28,7 @@ Dims = list[list[int | Digit]]
 
 
 def sparse_convolution(call: Call, windows: Sequence[Window], out_shape: Sequence[int]) -> Blocks:
-    """The blocks of a convolution of real arrays, dense in the features of a group alone.
+    """The blocks of a convolution, dense in the features of a group alone; those of the real views.
 
     Along every spatial dimension one label runs through the results and entries of the kernel that meet in
     an input; tables say which these three are. The value is the other operand, at these places.
@@ -70,9 +71,12 @@ def sparse_convolution(call: Call, windows: Sequence[Window], out_shape: Sequenc
                 array = take.take(array, meeting[1 + other], axis=dim)
             return array
 
+        axes = [label for dim in labels[other] for label in dim]
+        if is_complex(call.operands[other]) or is_complex(call.operands[wanted]):
+            found = factor_block(call, other, (dims[2], dims[wanted], sizes, axes), met)
+            return without_zeros(found, at_last=True)
         support = call.support(other)
         value = with_support(met(call.factor(other)), support and support.map(met))
-        axes = [label for dim in labels[other] for label in dim]
         found = arranged_block(dims[2], dims[wanted], sizes, value, axes)
         return without_zeros(found, at_last=True)
 

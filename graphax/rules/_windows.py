@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from .._trace import is_complex, is_differentiable
+from .._trace import is_differentiable
 from ..sparse import Block, added_label, arranged_block, label_dims
 from ._batched import STATIC_LIMIT, Apart, Fun, Tie, by_columns, register_batched, tied_blocks
 from ._dense import view_shape
@@ -160,7 +160,7 @@ def _conv(call: Call) -> tuple[list[Any], Blocks]:
     left, right = (np.shape(operand) for operand in call.operands)
     left_spec, right_spec, out_spec = params["dimension_numbers"]
     windows = _kernel_windows(call, result.shape)
-    if call.sparse and result.size and not is_complex(result):
+    if call.sparse and result.size:
         return [result], sparse_convolution(call, windows, result.shape)
     batch_groups, groups = params["batch_group_count"], params["feature_group_count"]
     out_groups = max(batch_groups, groups)

@@ -25,6 +25,7 @@ from ._block import (
     unit_block,
 )
 from ._colouring import coloured
+from ._complex_entries import complex_entries
 from ._compose import compose
 from ._counted import counted
 from ._draft import common_factors
@@ -75,6 +76,7 @@ __all__ = [
     "close_table",
     "coloured",
     "common_factors",
+    "complex_entries",
     "compose",
     "counted",
     "dense",

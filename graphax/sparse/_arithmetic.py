@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import jax
 import numpy as np
@@ -102,6 +102,32 @@ class Arithmetic(Exports):
                 values.append(Scaled(with_holes(jax.numpy.abs(numbers_of(array)), holes_of(array))))
         dtype = self.dtype and np.empty(0, self.dtype).real.dtype
         return replace(one, values=tuple(values), dtype=dtype)
+
+    @property
+    def real(self) -> Self:
+        """The real parts of the entries."""
+        return self._of_parts("real")
+
+    @property
+    def imag(self) -> Self:
+        """The imaginary parts of the entries."""
+        return self._of_parts("imag")
+
+    def conj(self) -> Self:
+        """The complex conjugates of the entries; ``block.conj().T`` is the adjoint."""
+        return self._of_parts("conj")
+
+    def _of_parts(self, part: Literal["real", "imag", "conj"]) -> Self:
+        """The block with a part of every entry, and of every number that is added up to one."""
+        static, traced = getattr(np, part), getattr(jax.numpy, part)
+        values = [
+            Scaled(None, np.asarray(static(scale)).item())
+            if array is None
+            else Scaled(with_holes(traced(numbers_of(array)), holes_of(array)), scale)
+            for array, scale in self.values
+        ]
+        dtype = self.dtype and static(np.zeros(0, self.dtype)).dtype
+        return replace(self.with_values(values), dtype=dtype)
 
     def __matmul__(self, other: Any) -> Any:
         """The product over all dimensions of the input.

@@ -182,6 +182,15 @@ class SumOfTerms:
             values.append(value)
         return replace(self, values=tuple(values))
 
+    def with_values(self, values: Sequence[Scaled]) -> Self:
+        """The block with other numbers at its places: arrays where it has arrays, one number elsewhere."""
+        terms = [
+            term if term.has_value else replace(term, kind=value.kind)
+            for term, value in zip(self.structure.terms, values, strict=True)
+        ]
+        found = Structure(self.out_shape, self.in_shape, tuple(terms))
+        return replace(self, structure=found, values=tuple(values))
+
     def unsigned(self) -> Self:
         """The block without the static signs beside its arrays, so that none is left on sums with it."""
         values = [value if value.array is None else Scaled(value.array) for value in self.values]

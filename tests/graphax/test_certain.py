@@ -206,6 +206,16 @@ def test_a_dense_jacobian_is_computed_as_it_was():
         np.testing.assert_allclose(graphax.jacve(fun)(x, w), jax.jacfwd(fun)(x, w), rtol=1e-12)
 
 
+def test_nothing_is_certain_of_what_a_function_closes_over_while_it_is_traced():
+    @jax.jit
+    def derivative(x, w):
+        return graphax.jacve(lambda x: (w * TRIANGLE) @ jnp.tanh(w @ x), sparse=True)(x)
+
+    x, w = jnp.arange(4.0), jnp.asarray(RNG.normal(size=(4, 4)))
+    wanted = jax.jacfwd(lambda x: (w * TRIANGLE) @ jnp.tanh(w @ x))(x)
+    np.testing.assert_allclose(derivative(x, w).todense(), wanted, rtol=1e-12)
+
+
 def test_values_of_a_hidden_infinity_stay_outside_of_the_pattern():
     """As those of a constant do: a zero of a mask is no entry, whatever it is multiplied by."""
     w = jnp.asarray([[1.0, jnp.inf], [2.0, 3.0]])

@@ -424,16 +424,6 @@ def test_integer_arguments_have_dense_zeros():
         graphax.jacve(fun, sparse=True)(*args)
 
 
-def test_complex_arguments_and_results_are_refused():
-    z = numbers_in(3) + 1j
-    with pytest.raises(TypeError, match="sparse=True takes real"):
-        graphax.jacve(jnp.sin, sparse=True, holomorphic=True)(z)
-    with pytest.raises(TypeError, match="sparse=True takes real"):
-        graphax.jacve(jnp.abs, sparse=True)(z)
-    with pytest.raises(TypeError, match="sparse=True takes real"):
-        graphax.jacve(lambda x: x * 1j, sparse=True)(numbers_in(3))
-
-
 @pytest.mark.parametrize("dtype, rtol", [(jnp.float32, 1e-6), (jnp.bfloat16, 2e-2)])
 def test_blocks_have_the_dtype_of_the_argument(dtype, rtol):
     u = numbers_in(8, dtype=dtype)
