@@ -258,8 +258,34 @@ def _contraction(equation: Equation, given: Sequence[np.ndarray], __: Any) -> np
 
 
 @_form("cholesky")
-def _factor(_: Equation, given: Sequence[np.ndarray], __: Any) -> np.ndarray:
-    return np.where(np.tri(given[0].shape[-1], dtype=bool), np.uint8(ANY), np.full_like(given[0], ZERO))
+def _lower_factor(equation: Equation, _: Any, __: Any) -> np.ndarray:
+    return _triangle(equation.outputs[0].aval.shape)
+
+
+@_form("qr")
+def _upper_factor(equation: Equation, _: Any, __: Any) -> list[np.ndarray]:
+    orthogonal, upper = (output.aval.shape for output in equation.outputs[:2])
+    found = np.zeros(orthogonal, np.uint8), _triangle((*upper[:-2], upper[-1], upper[-2])).swapaxes(-1, -2)
+    return [*found, *(np.zeros(output.aval.shape, np.uint8) for output in equation.outputs[2:])]
+
+
+def _triangle(shape: Sequence[int]) -> np.ndarray:
+    """Matrices of this shape that are lower triangles."""
+    return np.broadcast_to(_entrywise(~np.tri(*shape[-2:], dtype=bool)), shape)
+
+
+@_form("triangular_solve")
+def _substitution(equation: Equation, given: Sequence[np.ndarray], __: Any) -> np.ndarray | None:
+    params, right = equation.params, given[1]
+    if (right > ZERO).any():
+        return None
+    lower = np.tri(given[0].shape[-1], dtype=bool)
+    inverse = lower if params["lower"] != params["transpose_a"] else lower.T
+    axes = list(range(right.ndim))
+    row, column = axes[-2:]
+    if params["left_side"]:
+        return _entrywise(~met(inverse, [row, -1], right != ZERO, [*axes[:-2], -1, column], axes))
+    return _entrywise(~met(right != ZERO, [*axes[:-2], row, -1], inverse, [-1, column], axes))
 
 
 @_form("dynamic_slice", "dynamic_update_slice", "gather")
@@ -351,7 +377,7 @@ class Certain:
         if name in _RULED:
             return self._of_program(inline(equation.params["call_jaxpr"]), equation)
         form = _FORMS.get(name)
-        if form is None or (name != "cholesky" and all(one is None for one in given)):
+        if form is None or (name not in ("cholesky", "qr") and all(one is None for one in given)):
             return [None] * count
         whole = [
             np.broadcast_to(np.uint8(ANY), atom.aval.shape) if one is None else one

@@ -11,7 +11,6 @@ from jax import lax
 from jax.scipy import special
 
 from ._case import Collection
-from .reasons import SYSTEM
 
 custom = Collection("custom rules", seed=6)
 normal = custom.normal
@@ -237,11 +236,28 @@ def root_of_each(a):
     )
 
 
-@custom.case(normal(6), reason=SYSTEM)
+@custom.case(normal(6))
 def implicit_step(b):
     """A diagonal system by lax.custom_linear_solve."""
     weights = np.linspace(1.0, 2.0, 6)
     return lax.custom_linear_solve(lambda x: weights * x, b, lambda _, b: b / weights, symmetric=True)
+
+
+@custom.case(normal(3, 4), normal(4), argnums=(0, 1))
+def implicit_decay(b, rates):
+    """An implicit step of three states that decay apart, by conjugate gradients."""
+    return jax.scipy.sparse.linalg.cg(lambda x: x + 0.1 * jnp.exp(rates) * x, b)[0]
+
+
+@custom.case(normal(6))
+def upwind_step(u):
+    """An implicit step against the wind, each cell by those before it, by a solver for anything."""
+
+    def matrix(x):
+        return 2 * x - jnp.concatenate([jnp.zeros(1), x[:-1]])
+
+    inverse = np.linalg.inv(2 * np.eye(6) - np.eye(6, k=-1))
+    return lax.custom_linear_solve(matrix, jnp.sin(u), lambda _, b: inverse @ b, lambda _, b: inverse.T @ b)
 
 
 @custom.case(normal(4, 6))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 FINITE = "scores may be as low as the number that stands for those that are left out"
 STEPS = "how many steps the loop takes is not known, and its state mixes in each"
-FACTOR = "factorisations and solutions are dense within a matrix"
-SYSTEM = "solutions by a function are dense"
 TRACED = "the index is an argument: all that it may pick is in the structure"
 ORDER = "which entry comes where is known at run time alone"
 CANCELLING = "what a cell sends to both sides comes back to it"

@@ -8,7 +8,6 @@ import numpy as np
 from jax import lax
 
 from ._case import Collection
-from .reasons import FACTOR
 
 triangular = Collection("triangular", seed=3)
 normal = triangular.normal
@@ -171,10 +170,47 @@ def batched_eigenvalues(a):
     return jnp.linalg.eigvalsh(a + a.transpose(0, 2, 1))
 
 
-@triangular.case(normal(3, 4, 2), reason=FACTOR)
+@triangular.case(normal(3, 4, 2))
 def batched_orthogonal_factors(a):
     """Triangular factors of three matrices of full rank."""
     return jnp.linalg.qr(a)[1]
+
+
+@triangular.case(normal(4, 3))
+def orthogonal_factor(a):
+    """The orthogonal factor of a matrix: every column by those before it."""
+    return jnp.linalg.qr(a)[0]
+
+
+@triangular.case(normal(3), normal(4, 3))
+def upper_factor_product(x, a):
+    """The product with the upper factor of a matrix."""
+    return jnp.linalg.qr(a)[1] @ x
+
+
+@triangular.case(normal(2, 3, 3), wide=True)
+def upper_factors_by_elimination(a):
+    """What is left of two matrices by elimination; which of their rows come first differs."""
+    return jnp.triu(lax.linalg.lu(a)[0])
+
+
+@triangular.case(normal(5), normal(5, 5))
+def product_with_inverse_of_factor(x, w):
+    """White noise from correlated one, by the inverse of a triangular factor."""
+    inverse = jax.scipy.linalg.solve_triangular(jnp.tril(w) + 4 * np.eye(5), np.eye(5), lower=True)
+    return inverse @ x
+
+
+@triangular.case(normal(5), normal(5, 5))
+def solution_with_assembled_triangle(b, w):
+    """A system by a general solver, whose matrix is a triangle by its making."""
+    return jnp.linalg.solve(jnp.triu(w) + 4 * np.eye(5), b)
+
+
+@triangular.case(normal(6), normal(3, 2, 2))
+def solution_with_assembled_blocks(b, w):
+    """A system by a general solver, whose matrix is put together of three blocks."""
+    return jnp.linalg.solve(jax.scipy.linalg.block_diag(*w) + 4 * np.eye(6), b)
 
 
 @triangular.case(normal(6))

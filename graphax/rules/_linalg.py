@@ -13,7 +13,7 @@ from jax import lax
 from jax.extend import core
 
 from .._trace import Atom, Program, inline, is_complex, with_moving
-from ..sparse import Block, dense_block
+from ..sparse import Block, dense_block, met
 from ._batched import Apart, Tie, batched_rule, register_batched, tied_blocks, ties_of_dims
 from ._dense import basis, of_real_view, real_view
 from ._registry import Blocks, Call, far_fewer, register_pulling, register_pushing
@@ -29,17 +29,42 @@ def _matrices(call: Call, results: Sequence[Any] | None = None) -> tuple[list[An
     results, rows = batched_rule(
         call, lambda at: ties_of_dims(range(np.ndim(call.operands[at]) - 2)), results
     )
-    if call.primitive.name == "cholesky" and call.sparse and not is_complex(call.operands[0]):
-        rank, size = np.ndim(call.operands[0]), np.shape(call.operands[0])[-1]
+    supports = None if call.params.get("pivoting") else _SUPPORTS.get(call.primitive.name)
+    if supports is not None and call.sparse:
+        rank = np.ndim(call.operands[0])
         matrix = [rank - 2, rank - 1]
-        rows = [[within(block, matrix, matrix, _of_factor(size)) for block in row] for row in rows]
+        found = supports(*np.shape(call.operands[0])[-2:], np.shape(results[0])[-1])
+        for at, support in enumerate(found):
+            rows[at] = [within(block, matrix, matrix, support) for block in rows[at]]
     return results, rows
 
 
-def _of_factor(size: int) -> np.ndarray:
-    """Which entries of a Cholesky factor depend on which of its matrix, before that is made symmetric."""
+# Which entries of a factor depend on which of its matrix, by row and column in each. ----------------------
+
+
+def _of_cholesky(size: int, _: int, __: int) -> list[np.ndarray]:
+    """Of the factor, before the matrix is made symmetric."""
     row, column, at, by = np.ogrid[:size, :size, :size, :size]
-    return (row >= column) & (by <= column) & ((at <= column) | (at == row))
+    return [(row >= column) & (by <= column) & ((at <= column) | (at == row))]
+
+
+def _of_qr(height: int, width: int, many: int) -> list[np.ndarray]:
+    """Columns of the orthogonal factor go by those of the matrix before them; so do rows of the other one."""
+    _, column, _, by = np.ogrid[:height, :many, :height, :width]
+    orthogonal = np.broadcast_to((by <= column) | (column >= width), (height, many, height, width))
+    row, column, _, by = np.ogrid[:many, :width, :height, :width]
+    triangle = (row <= column) & ((by <= row) | (by == column))
+    return [orthogonal, np.broadcast_to(triangle, (many, width, height, width))]
+
+
+def _of_lu(height: int, width: int, __: int) -> list[np.ndarray]:
+    """Both factors in one; which rows come first is not known."""
+    row, column, _, by = np.ogrid[:height, :width, :height, :width]
+    support = (by == column) | (by < np.minimum(row, column))
+    return [np.broadcast_to(support, (height, width, height, width))]
+
+
+_SUPPORTS = {"cholesky": _of_cholesky, "lu": _of_lu, "qr": _of_qr}
 
 
 @register_batched("eigh")
@@ -63,7 +88,7 @@ def _solve(call: Call) -> tuple[list[Any], Blocks]:
     results, rows = batched_rule(
         call, lambda at: [*stack, Tie(side, side, constant=True)] if at == last else stack
     )
-    if call.primitive.name == "triangular_solve" and call.sparse and not is_complex(results[0]):
+    if call.primitive.name == "triangular_solve" and call.sparse:
         rows = [_of_triangle(call, *row) for row in rows]
     return results, rows
 
@@ -193,7 +218,40 @@ def _inverse_of_one(call: Call, x: Any) -> list[Block | None]:
         solution = call.with_operands([*call.operands[:-1], b]).evaluate()[0]
         return [lax.slice(solution, [0] * x.ndim, [1 if d in whole else n for d, n in enumerate(x.shape)])]
 
-    return tied_blocks(call, len(call.operands) - 1, solve, [x], Apart(ties))
+    (block,) = tied_blocks(call, len(call.operands) - 1, solve, [x], Apart(ties))
+    support = _support_of_inverse(call, x) if call.sparse else None
+    if support is None:
+        return [block]
+    tied = sorted((tie.operand for tie in ties), reverse=True)
+    for dim in tied:
+        support = np.asarray(np.diagonal(support, axis1=dim, axis2=support.ndim // 2 + dim).any(-1))
+    free = [dim for dim in range(x.ndim + is_complex(x)) if dim not in tied]
+    return [within(block, free, free, support)]
+
+
+def _support_of_inverse(call: Call, x: Any) -> np.ndarray | None:
+    """Where the inverse of a system's matrix may have entries, if that is not everywhere.
+
+    It is a polynomial of the matrix, so that there is one only where some power has one.
+    """
+    lengths, jaxprs = call.params["const_lengths"], call.params["jaxprs"]
+    count = lengths.matvec
+    _, ((*_, block),) = call.jacobians.by("forward")(
+        jaxprs.matvec,
+        [*call.operands[:count], x],
+        [False] * count + [True],
+        certain=[*call.all_certain()[:count], None],
+    )
+    if block is None:
+        return None
+    size, shape = math.prod(block.out_shape), block.out_shape
+    reached = block.support.array.reshape(size, size) | np.eye(size, dtype=bool)
+    while not reached.all():
+        further = met(reached, [0, 1], reached, [1, 2], [0, 2])
+        if (further == reached).all():
+            return reached.reshape(shape + shape)
+        reached = further
+    return None
 
 
 def _solve_ties(matvec: Program, num_consts: int) -> list[Tie]:
@@ -222,7 +280,7 @@ def _solve_ties(matvec: Program, num_consts: int) -> list[Tie]:
             result = [ours[0][axis] for axis in batch[side]] + (kept + free if side == 0 else free + kept)
         elif name in ("add", "sub", "add_any") and len(ours) == 2:
             result = [a if a == b else None for a, b in zip(*ours, strict=True)]
-        elif name in ("mul", "div") and len(ours) == 1 and found[0] is not None:
+        elif (name == "mul" or (name == "div" and found[0] is not None)) and len(ours) == 1:
             result = ours[0]
             varying.update(ours[0])
         elif name == "neg":

@@ -90,6 +90,11 @@ PROGRAMS = {
     "written over": lambda w, x: lax.dynamic_update_slice(jnp.tril(w), w[:2, :2], (0, 2)),
     "taken": lambda w, x: jnp.tril(w)[np.array([2, 0])],
     "factor": lambda w, x: jnp.linalg.cholesky(w @ w.T + np.eye(4)),
+    "upper factor": lambda w, x: jnp.linalg.qr(w)[1],
+    "inverse of a triangle": lambda w, x: jax.scipy.linalg.solve_triangular(
+        jnp.tril(w), np.eye(4), lower=True
+    ),
+    "inverse from the right": lambda w, x: lax.linalg.triangular_solve(w, jnp.triu(w.T), transpose_a=True),
     "rule": lambda w, x: rectified(jnp.tril(w)),
     "known choice": lambda w, x: lax.select_n(np.tile(PLACES % 3, (4, 1)), w, jnp.tril(w), jnp.zeros((4, 4))),
     "unknown choice": lambda w, x: jnp.where(w > 0, jnp.tril(w), jnp.tril(w.T)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -70,6 +71,75 @@ def test_a_factor_depends_on_the_rows_before_and_its_own(symmetrize):
     entries = np.count_nonzero(abs(wanted) > 1e-12)
     # Newer releases of JAX read one half of the matrix alone, where it is not made symmetric.
     assert found.nnz == entries if symmetrize else found.nnz >= entries
+
+
+@pytest.mark.parametrize("shape", ((2, 4, 3), (3, 3)))
+def test_factors_of_qr_go_by_the_columns_before(shape):
+    a = jnp.asarray(RNG.normal(size=shape))
+    height, width = shape[-2:]
+    count = math.prod(shape[:-2])
+    columns = [k + 1 for k in range(width)]
+    of_triangle = [min(i, j) + 1 + (i < j) for i in range(width) for j in range(i, width)]
+    for at, entries in enumerate((height * height * sum(columns), height * sum(of_triangle))):
+        assert_sparse(lambda a, at=at: jnp.linalg.qr(a)[at], a, entries=count * entries)
+
+
+def test_factors_of_lu_go_by_the_columns_before_and_rows_in_any_order():
+    a = jnp.asarray(RNG.normal(size=(2, 3, 3)))
+    entries = 3 * sum(min(i, j) + 1 for i in range(3) for j in range(3))
+    assert_sparse(lambda a: lax.linalg.lu(a)[0], a, entries=2 * entries)
+
+
+def solver(solve):
+    return lambda _, b: solve(b)
+
+
+@pytest.mark.parametrize("size", (6, 66))
+def test_the_inverse_of_a_system_has_the_entries_of_its_powers(size):
+    """Diagonals, triangles and blocks, whoever solves; at every size."""
+    b, d = jnp.asarray(RNG.normal(size=size)), jnp.asarray(RNG.uniform(1, 2, size))
+    w = jnp.asarray(RNG.normal(size=(size, size))) / size + 2 * jnp.eye(size)
+    triangle = size * (size + 1) // 2
+    assert_sparse(
+        lambda b: lax.custom_linear_solve(
+            lambda x: d * x, b, solver(lambda b: b / d), solver(lambda b: b / d)
+        ),
+        b,
+        entries=size,
+    )
+    assert_sparse(lambda b: jax.scipy.sparse.linalg.cg(lambda x: jnp.diag(d) @ x, b)[0], b, entries=size)
+    assert_sparse(lambda b: jnp.linalg.solve(jnp.tril(w), b), b, entries=triangle)
+    assert_sparse(lambda b: jnp.linalg.solve(jnp.triu(w), jnp.sin(b)), b, entries=triangle)
+    assert_sparse(
+        lambda b: jnp.linalg.solve(jax.scipy.linalg.block_diag(w[::2, ::2], w[1::2, 1::2]), b),
+        b,
+        entries=size**2 // 2,
+    )
+
+
+def test_solutions_of_several_systems_are_apart_and_triangles():
+    w, b = jnp.asarray(RNG.normal(size=(3, 4, 4)) + 4 * np.eye(4)), jnp.asarray(RNG.normal(size=(3, 4, 2)))
+    assert_sparse(lambda b: jnp.linalg.solve(jnp.tril(w), b), b, entries=3 * 2 * 10)
+    # Row i of a solution goes by the rows up to it, each of which by what stands below the diagonal there.
+    assert_sparse(lambda w: jnp.linalg.solve(jnp.tril(w), b), w, entries=3 * 2 * (1 + 3 + 6 + 10))
+
+
+def test_complex_factors_and_solutions_have_the_zeros_of_real_ones():
+    z = RNG.normal(size=(2, 3, 3)) + 1j * RNG.normal(size=(2, 3, 3))
+    hermitian, b = z @ z.conj().transpose(0, 2, 1) + 3 * np.eye(3), RNG.normal(size=(2, 3, 1)) + 0j
+    x = jnp.zeros((2, 3, 3))
+    for fun in (lambda x: jnp.linalg.cholesky(hermitian + x), lambda x: jnp.linalg.qr(z + x)[1]):
+        found, wanted = graphax.jacve(fun, sparse=True)(x), jax.jacfwd(fun)(x)
+        np.testing.assert_allclose(found.todense(), wanted, rtol=1e-10, atol=1e-12)
+        assert found.nnz == np.count_nonzero(abs(wanted) > 1e-12)
+
+    def solve(z):
+        return lax.linalg.triangular_solve(z, b, left_side=True, lower=True)
+
+    found = graphax.jacve(solve, holomorphic=True, sparse=True)(jnp.asarray(z))
+    wanted = jax.jacfwd(solve, holomorphic=True)(jnp.asarray(z))
+    np.testing.assert_allclose(found.todense(), wanted, rtol=1e-10, atol=1e-12)
+    assert found.nnz == np.count_nonzero(wanted)
 
 
 @pytest.mark.parametrize("mode", (None, "clip", "drop"))
