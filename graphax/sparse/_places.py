@@ -10,6 +10,9 @@ import numpy as np
 # Keys of places are int64: digits whose radices multiply to more are ranked on the way.
 _LARGEST_KEY = np.iinfo(np.int64).max
 
+# Up to so many pairs of places it is looked at which of them meet, which takes some seconds at most.
+_MOST_MEETINGS = 1 << 36
+
 
 def matches(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All pairs of positions at which two arrays hold the same number, by the position in the first."""
@@ -77,16 +80,20 @@ def met(
         left, right: the arrays.
         left_axes, right_axes: the labels of their axes.
         out: the labels of the result's axes, each of which one of the two has.
+
+    Where there are too many pairs of places, those that hold for any of these values count as meeting.
     """
     (x, x_axes), (y, y_axes) = (
         _held(array, axes, {*others, *out})
         for array, axes, others in ((left, left_axes, right_axes), (right, right_axes, left_axes))
     )
     summed = [label for label in x_axes if label in y_axes and label not in out]
+    sizes = dict(zip((*x_axes, *y_axes), (*x.shape, *y.shape), strict=True))
+    many = math.prod(sizes.values()) > _MOST_MEETINGS
     # What holds everywhere says nothing of what the other one meets.
-    if summed and x.all():
+    if summed and (many or x.all()):
         x, x_axes = _held(x, x_axes, out)
-    if summed and y.all():
+    if summed and (many or y.all()):
         y, y_axes = _held(y, y_axes, out)
     x, x_axes = _held(x, x_axes, {*y_axes, *out})
     y, y_axes = _held(y, y_axes, {*x_axes, *out})
@@ -94,7 +101,6 @@ def met(
     both = [label for label in x_axes if label in y_axes and label in out]
     rows = [label for label in x_axes if label not in y_axes]
     columns = [label for label in y_axes if label not in x_axes]
-    sizes = dict(zip((*x_axes, *y_axes), (*x.shape, *y.shape), strict=True))
 
     def stacked(array: np.ndarray, axes: Sequence[int], groups: Sequence[Sequence[int]]) -> np.ndarray:
         order = [axes.index(label) for group in groups for label in group]
