@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from jax.extend import core
 
-from .._certain import ZERO
+from .._certain_forms import ZERO
 from .._trace import Equation, bind, with_moving
 from ..sparse import Block, Support
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .._certain import ANY, LOWEST, ZERO
+from .._certain_forms import ANY, LOWEST, ZERO
 from ..sparse import Support
 from ._registry import Call
 

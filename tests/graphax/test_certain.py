@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from jax import lax
 
 import graphax
-from graphax._certain import ANY, LOWEST, ODD, ZERO, Certain
+from graphax._certain import Certain
+from graphax._certain_forms import ANY, LOWEST, ODD, ZERO
 from graphax._known import KnownValues
 from graphax._trace import inline
 

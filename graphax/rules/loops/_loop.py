@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ..._certain import always_certain
+from ..._certain_forms import always_certain
 from ..._trace import varying_as, varying_axes
 from ...sparse import arranged_block, identity_block, label_dims, with_holes
 from .._common_structure import as_block
