@@ -15,7 +15,6 @@ from ._elimination import accumulate
 from ._graph import ComputationalGraph, build_graph
 from ._linearize import linearize
 from ._numbering import Edge, Numbering, number_vertices
-from ._paths import Paths
 from ._trace import Constant, Variable, inline
 from .choose import OrderLike, resolve_order
 from .rules import Blocks, view_shape
@@ -30,7 +29,6 @@ def jacobians_of(
     *,
     body_order: OrderLike = "auto",
     sparse: bool = False,
-    at_last: bool = False,
     finite: Sequence[bool] | None = None,
     certain: Sequence[np.ndarray | None] | None = None,
 ) -> tuple[list[Any], Blocks]:
@@ -43,7 +41,6 @@ def jacobians_of(
         order: the elimination order.
         body_order: that of the bodies of its loops.
         sparse: whether sparse Jacobians are wanted.
-        at_last: whether nothing is multiplied by them any more.
         finite: for every input whether it is known to be finite; all of them if left out.
         certain: for every input what is certain of its entries; nothing if left out.
 
@@ -59,7 +56,7 @@ def jacobians_of(
         certain=certain,
         sparse=sparse,
     )
-    return accumulated(numbering, num_outputs, results, blocks, order, sparse, at_last)
+    return accumulated(numbering, num_outputs, results, blocks, order, sparse)
 
 
 def accumulated(
@@ -69,22 +66,17 @@ def accumulated(
     blocks: dict[Edge, Block],
     order: OrderLike,
     sparse: bool = False,
-    at_last: bool = False,
 ) -> tuple[list[Any], Blocks]:
     """As :func:`jacobians_of`, of a program that has been linearised."""
     graph, blocks = build_graph(numbering, num_outputs, blocks)
     vertices = resolve_order(graph, order)
     with jax.named_scope("accumulate"):
         found = accumulate(blocks, graph.output_vertices, vertices, sparse)
-    paths = Paths(blocks) if sparse and at_last else None
 
     def between(node: int | None, source: int, result: Any) -> Block | None:
         if node == source:
             return identity_block(view_shape(result))
-        block = None if node is None else found.get(node, {}).get(source)
-        if node is None or block is None or paths is None:
-            return block
-        return paths.narrowed(block, source, node)
+        return None if node is None else found.get(node, {}).get(source)
 
     return results, [
         [between(node, source, result) for source in graph.inputs]

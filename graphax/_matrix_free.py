@@ -95,9 +95,7 @@ def jacobians_by_arrays(
     """As :func:`graphax._accumulate.jacobians_of`, without matrices where arrays in any order will do."""
     if are_left_open(order, body_order) and not sparse:
         return jacobians_without_matrices(numbering, num_outputs, values)
-    return jacobians_of(
-        numbering, num_outputs, values, order, body_order=body_order, sparse=sparse, at_last=True
-    )
+    return jacobians_of(numbering, num_outputs, values, order, body_order=body_order, sparse=sparse)
 
 
 def jacobians_without_matrices(

@@ -47,7 +47,7 @@ from ._structure import (
     structure,
     total,
 )
-from ._support import within_places, without_zeros
+from ._support import without_zeros
 from ._table import ZERO, ClosedTable, StructureTable, close_table
 from ._term import Digit, Kind, Table, Term, digit_table
 
@@ -105,7 +105,6 @@ __all__ = [
     "unit_block",
     "with_holes",
     "with_support",
-    "within_places",
     "without_zeros",
     "words",
 ]

@@ -79,26 +79,6 @@ def known_places(block: Block) -> tuple[np.ndarray, np.ndarray] | None:
     return rows, columns
 
 
-def within_places(block: Block, places: np.ndarray) -> Block:
-    """The block without what is outside of some places, where that is worth it.
-
-    Args:
-        block: the block.
-        places: where it may have entries, as a matrix of booleans; there are zeros at all others.
-    """
-    found = []
-    for term, value in zip(block.structure.terms, block.values, strict=True):
-        if value.array is None:
-            found.append((term, value))
-            continue
-        others = tuple(label for label in range(len(term.sizes)) if label not in term.axes)
-        taken = np.asarray(places[term_places(term)].reshape(term.sizes).any(others))
-        if taken.any():
-            found.append(_supported(term, value, taken, worth_leaving_out_at_last))
-    terms, values = zip(*found, strict=True) if found else ((), ())
-    return replace(block, structure=Structure(block.out_shape, block.in_shape, terms), values=values)
-
-
 def _supported(
     term: Term, value: Scaled, taken: np.ndarray, worth: Callable[[int, int], bool]
 ) -> tuple[Term, Scaled]:

@@ -8,7 +8,7 @@ FLOORS = """
 _trace sparse files compiled spelling _remembered
 _known _certain _certain_forms timing
 rules
-_numbering _tables _fingerprint _describe _graph _linearize _elimination _paths
+_numbering _tables _fingerprint _describe _graph _linearize _elimination
 choose
 _accumulate
 search orders
