@@ -149,7 +149,7 @@ def examined(case: Case, subject: str) -> Row:
     except Exception as error:  # a fault to report like the others
         return row | {"verdict": "failed", "failed": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
     row["entries"] = sum(int(one.sum()) for one in patterns)
-    row["numbers"] = sum(block.structure.numbers for block in blocks)
+    row["numbers"] = sum(block.numbers for block in blocks)
     row["missing"] = sum(int((one & ~ours).sum()) for one, ours in zip(truth, patterns, strict=True))
     row["error"] = min(difference(values, wanted) for wanted in modes)
     return row | {"verdict": verdict(row, case.cancelling)}

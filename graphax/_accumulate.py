@@ -17,7 +17,7 @@ from ._linearize import linearize
 from ._numbering import Edge, Numbering, number_vertices
 from ._trace import Constant, Variable, inline
 from .choose import OrderLike, resolve_order
-from .rules import Blocks, view_shape
+from .rules import Blocks, Sparse, view_shape
 from .sparse import Block, identity_block
 
 
@@ -28,7 +28,7 @@ def jacobians_of(
     order: OrderLike,
     *,
     body_order: OrderLike = "auto",
-    sparse: bool = False,
+    sparse: Sparse = False,
     finite: Sequence[bool] | None = None,
     certain: Sequence[np.ndarray | None] | None = None,
 ) -> tuple[list[Any], Blocks]:
@@ -40,7 +40,7 @@ def jacobians_of(
         values: one array for every input.
         order: the elimination order.
         body_order: that of the bodies of its loops.
-        sparse: whether sparse Jacobians are wanted.
+        sparse: whether sparse Jacobians are wanted, and of which kind.
         finite: for every input whether it is known to be finite; all of them if left out.
         certain: for every input what is certain of its entries; nothing if left out.
 
@@ -65,13 +65,13 @@ def accumulated(
     results: list[Any],
     blocks: dict[Edge, Block],
     order: OrderLike,
-    sparse: bool = False,
+    sparse: Sparse = False,
 ) -> tuple[list[Any], Blocks]:
     """As :func:`jacobians_of`, of a program that has been linearised."""
     graph, blocks = build_graph(numbering, num_outputs, blocks)
     vertices = resolve_order(graph, order)
     with jax.named_scope("accumulate"):
-        found = accumulate(blocks, graph.output_vertices, vertices, sparse)
+        found = accumulate(blocks, graph.output_vertices, vertices, bool(sparse))
 
     def between(node: int | None, source: int, result: Any) -> Block | None:
         if node == source:
@@ -109,11 +109,11 @@ class InnerJacobians:
 
     Attributes:
         order: the order.
-        sparse: whether a sparse Jacobian is wanted.
+        sparse: whether a sparse Jacobian is wanted, and of which kind.
     """
 
     order: OrderLike
-    sparse: bool = False
+    sparse: Sparse = False
 
     @property
     def named(self) -> bool:
@@ -121,6 +121,9 @@ class InnerJacobians:
 
     def by(self, order: str) -> InnerJacobians:
         return InnerJacobians(order, self.sparse)
+
+    def static(self) -> InnerJacobians:
+        return InnerJacobians(self.order, "static" if self.sparse else False)
 
     def __call__(
         self,

@@ -61,7 +61,8 @@ def _sparse(found: Block | None, out: Any, arg: Any) -> Block:
     if found is None:
         return Block.zero(out.shape, arg.shape)
     sides = is_complex(out), is_complex(arg)
-    return without_zeros(complex_entries(found, *sides) if any(sides) else found, at_last=True)
+    block = complex_entries(found, *sides) if any(sides) else found
+    return without_zeros(block.selected(), at_last=True)
 
 
 def _dense(found: Any, out: Any, arg: Any, like: Any) -> jax.Array:

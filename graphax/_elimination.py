@@ -90,7 +90,7 @@ def accumulate(
 
     def compose(outer: Block, inner: Block) -> Block | None:
         block = outer.compose(inner, sparse)
-        return block if block.structure.terms else None
+        return None if block.is_zero else block
 
     add = functools.partial(Block.plus, sparse=sparse)
     elimination = Elimination(blocks, outputs)

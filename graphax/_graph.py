@@ -185,7 +185,7 @@ def build_graph(
     alive = {edge: block for edge, block in blocks.items() if edge[0] in down and edge[1] in up}
     reached = down | set(numbering.inputs)
     outputs = tuple(node if node in reached else None for node in outputs)
-    structures = {edge: block.structure for edge, block in alive.items()}
+    structures = {edge: block.known_structure for edge, block in alive.items()}
     return ComputationalGraph(numbering, outputs, structures), alive
 
 

@@ -24,9 +24,9 @@ from ._jacobian import with_value, without_value
 from ._staged import Staged
 from ._trace import with_moving
 from ._tuned import NoWay, Trial
-from ._ways import Options, UseKernel, check_kernel
+from ._ways import Options, UseKernel, check_kernel, check_sparse
 from .choose import OrderLike, are_left_open, is_candidate
-from .rules import Inexpressible, has_no_poles
+from .rules import Inexpressible, Sparse, has_no_poles
 
 
 @order_may_come_second
@@ -37,7 +37,7 @@ def hessve(
     holomorphic: bool = False,
     *,
     order: OrderLike = "auto",
-    sparse: bool = False,
+    sparse: Sparse = False,
     body_order: OrderLike = "auto",
     kernel: UseKernel = "auto",
 ) -> Callable[..., Any]:
@@ -52,7 +52,8 @@ def hessve(
         holomorphic: a promise that ``fun`` is holomorphic, as for :func:`jacve`.
         order: as for :func:`jacve`; vertex numbers are those of that graph, which
             ``graphax.trace(graphax.gradient(fun, argnums), argnums)`` prints.
-        sparse: whether leaves are :class:`graphax.sparse.Block`, whose output is the gradient.
+        sparse: whether leaves are :class:`graphax.sparse.Block`, whose output is the gradient; as for
+            :func:`jacve`.
         body_order, kernel: as for :func:`jacve`.
 
     Returns:
@@ -65,7 +66,8 @@ def hessve(
         TypeError, ValueError: as :func:`jacve`; complex arguments take ``holomorphic=True``.
     """
     kernel = check_kernel(kernel, sparse)
-    options = Options(has_aux, holomorphic, False, sparse, body_order, kernel, value=False, as_hessian=True)
+    asked = check_sparse(sparse), body_order, kernel
+    options = Options(has_aux, holomorphic, False, *asked, value=False, as_hessian=True)
     return hessian_of(check_callable(fun), argnums, order, options)
 
 
@@ -77,7 +79,7 @@ def value_and_hessve(
     holomorphic: bool = False,
     *,
     order: OrderLike = "auto",
-    sparse: bool = False,
+    sparse: Sparse = False,
     body_order: OrderLike = "auto",
     kernel: UseKernel = "auto",
 ) -> Callable[..., Any]:
@@ -99,7 +101,8 @@ def value_and_hessve(
     of = check_callable(fun)
     check_has_aux(has_aux)
     kernel = check_kernel(kernel, sparse)
-    options = Options(True, holomorphic, False, sparse, body_order, kernel, as_hessian=True)
+    asked = check_sparse(sparse), body_order, kernel
+    options = Options(True, holomorphic, False, *asked, as_hessian=True)
 
     @functools.wraps(of)
     def with_itself(*args: Any, **kwargs: Any) -> Any:

@@ -17,9 +17,9 @@ from ._elimination import OpCount
 from ._fallback import differentiate, refusing, warn_of_fallback, with_one_warning
 from ._graph import ComputationalGraph, order_cost
 from ._trace import is_differentiable, usual_promotion
-from ._ways import Options, UseKernel, by_some_way, check_kernel
+from ._ways import Options, UseKernel, by_some_way, check_kernel, check_sparse
 from .choose import OrderLike, resolve_order
-from .rules import Inexpressible
+from .rules import Inexpressible, Sparse
 
 UnitEdges = Literal["free", "counted"]
 
@@ -33,7 +33,7 @@ def jacve(
     allow_int: bool = False,
     *,
     order: OrderLike = "auto",
-    sparse: bool = False,
+    sparse: Sparse = False,
     body_order: OrderLike = "auto",
     kernel: UseKernel = "auto",
 ) -> Callable[..., Any]:
@@ -67,7 +67,9 @@ def jacve(
             A name or a loaded order may also stand in second place, before the argnums:
             ``jacve(fun, "reverse", (0, 1))``.
         sparse: whether leaves of the Jacobian are :class:`graphax.sparse.Block`, which hold the structural
-            nonzeros alone, instead of arrays.
+            nonzeros alone, instead of arrays. Where indices are arguments, or an order among these says what
+            is taken, blocks hold what is taken and where that is; with ``"static"`` they hold all that may be
+            taken, so that where their entries are is known while tracing.
         body_order: the order in which the bodies of loops are eliminated, as ``order``; a sequence holds the
             vertex numbers of the body's own program.
         kernel: whether a small function's Jacobian becomes one compiled kernel, which goes over a batch of
@@ -100,11 +102,12 @@ def jacve(
             ``kernel=True`` also for what elimination cannot express, and with the latter where there is no
             kernel, with the reason.
         ValueError: when the order does not fit the function, an argnum is out of range or named twice, or
-            ``kernel`` is none of its choices or ``True`` beside ``sparse=True``.
+            ``kernel`` or ``sparse`` is none of its choices, or ``kernel=True`` stands beside ``sparse=True``.
 
     Vertex elimination: A. Griewank and A. Walther, *Evaluating Derivatives*, 2nd ed., SIAM 2008, chapter 9.
     """
-    options = Options(has_aux, holomorphic, allow_int, sparse, body_order, check_kernel(kernel, sparse))
+    asked = check_sparse(sparse), body_order, check_kernel(kernel, sparse)
+    options = Options(has_aux, holomorphic, allow_int, *asked)
     return without_value(with_value(fun, argnums, order, options._replace(value=False)), has_aux)
 
 
@@ -117,7 +120,7 @@ def value_and_jacve(
     allow_int: bool = False,
     *,
     order: OrderLike = "auto",
-    sparse: bool = False,
+    sparse: Sparse = False,
     body_order: OrderLike = "auto",
     kernel: UseKernel = "auto",
 ) -> Callable[..., Any]:
@@ -128,7 +131,8 @@ def value_and_jacve(
     Returns:
         a function that returns ``(value, jacobian)``, or ``((value, aux), jacobian)`` with ``has_aux``.
     """
-    options = Options(has_aux, holomorphic, allow_int, sparse, body_order, check_kernel(kernel, sparse))
+    asked = check_sparse(sparse), body_order, check_kernel(kernel, sparse)
+    options = Options(has_aux, holomorphic, allow_int, *asked)
     return with_value(fun, argnums, order, options)
 
 
@@ -193,7 +197,7 @@ def _eliminate(application: Application, traced: Traced, order: OrderLike, optio
     results, rows = by_some_way(application, traced, order, options)
     rows = itertools.compress(rows, map(is_differentiable, traced.out_types))
     jacobian = assemble(
-        application, traced.out_tree, traced.out_types, rows, options.as_hessian, options.sparse
+        application, traced.out_tree, traced.out_types, rows, options.as_hessian, bool(options.sparse)
     )
     leaves = [None if leaf is None else as_array(leaf) for leaf in results]
     value = traced.out_tree.unflatten(leaves[: traced.num_outputs])

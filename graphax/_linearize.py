@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ import numpy as np
 from ._certain import Certain
 from ._known import KnownValues
 from ._numbering import Edge, Numbering
+from ._repetitions import Repetitions
 from ._trace import Constant, Equation, Variable, communicates, read
 from .rules import (
     Blocks,
@@ -19,6 +21,7 @@ from .rules import (
     Inexpressible,
     Jacobians,
     NotElementwise,
+    Sparse,
     complex_rule,
     dense_rule,
     elementwise_as_found,
@@ -47,7 +50,7 @@ def linearize(
     way: Way = by_rule,
     finite: Sequence[bool] | None = None,
     certain: Sequence[np.ndarray | None] | None = None,
-    sparse: bool = False,
+    sparse: Sparse = False,
 ) -> tuple[list[Any], dict[Edge, Block]]:
     """Evaluate a program together with the local Jacobians of its equations.
 
@@ -58,7 +61,7 @@ def linearize(
         way: taken through every equation of which Jacobians are wanted.
         finite: for every input whether it is known to be finite; all of them if left out.
         certain: for every input what is certain of its entries; nothing if left out.
-        sparse: whether a sparse Jacobian is wanted.
+        sparse: whether a sparse Jacobian is wanted, and of which kind.
 
     Returns:
         the values of the outputs, and the block of every edge, in the order of the program.
@@ -69,14 +72,18 @@ def linearize(
     edges: dict[Edge, Block] = {}
     known = KnownValues(program)
     certainty = Certain(program, known, certain) if sparse else None
+    repeated, shared = Repetitions(), dict[Any, Any]()
     finite_values = FiniteValues(program, finite)
     for equation, wanted in zip(program.equations, numbering.wanted, strict=True):
         operands = [read(env, atom) for atom in equation.inputs]
         if any(wanted):
             call = _call(numbering, equation, operands, wanted, known, finite_values, jacobians, certainty)
+            call = replace(call, placed=sparse is True, shared=shared)
             results, blocks = way(call, equation, edges)
             if sparse:
                 blocks = [[block and without_zeros(block) for block in row] for row in blocks]
+        elif sparse is True and (before := repeated.of(equation)) is not None:
+            results, blocks = [env[output] for output in before], []  # so that indices are one array
         else:
             results, blocks = equation.evaluate(operands), []
         blocks = finite_values.after(equation, blocks)
@@ -161,7 +168,7 @@ def _collect(
             continue
         target = numbering.number[output]
         for atom, want, block in zip(equation.inputs, wanted, row, strict=True):
-            if not want or block is None or not block.structure.terms or 0 in block.shape:
+            if not want or block is None or block.is_zero or 0 in block.shape:
                 continue
             assert isinstance(atom, Variable)  # constants are never wanted
             edge = (numbering.number[atom], target)

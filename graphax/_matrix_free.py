@@ -37,6 +37,7 @@ from .rules import (
     Blocks,
     Call,
     Inexpressible,
+    Sparse,
     are_long_transforms,
     array_of,
     equations_without_poles,
@@ -90,7 +91,7 @@ def jacobians_by_arrays(
     order: OrderLike,
     *,
     body_order: OrderLike,
-    sparse: bool = False,
+    sparse: Sparse = False,
 ) -> tuple[list[Any], Blocks]:
     """As :func:`graphax._accumulate.jacobians_of`, without matrices where arrays in any order will do."""
     if are_left_open(order, body_order) and not sparse:

@@ -20,7 +20,7 @@ from ._staged import Staged
 from ._trace import Equation, holds, is_split, varying_axes
 from ._tuned import NoWay
 from .choose import OrderLike, are_left_open, is_candidate
-from .rules import Blocks, has_no_poles, real_type
+from .rules import Blocks, Sparse, has_no_poles, real_type
 from .timing import Flat, constants_for, estimated_seconds, flat
 
 # A mode is taken where it is so much faster; estimates are no better than that.
@@ -50,7 +50,7 @@ def jacobians_without_kernel(
     order: OrderLike,
     *,
     body_order: OrderLike,
-    sparse: bool = False,
+    sparse: Sparse = False,
 ) -> tuple[str, str, _Found]:
     """As :func:`graphax._matrix_free.jacobians_by_arrays`, or where any way will do as
     :func:`jacobians_by_estimate`, and returns what that does.

@@ -42,9 +42,10 @@ def jacobian_structure(
 
     Returns:
         a function with the arguments of ``fun``, arrays or their ``jax.ShapeDtypeStruct``, that returns what
-        ``jacve(fun, argnums, has_aux, holomorphic, sparse=True)`` would, a :class:`graphax.sparse.Pattern`
-        for every block, and nothing in the place of auxiliary data. NumPy arrays and Python's numbers that
-        are not differentiated stay as they are: they may be indices, or the lengths of loops.
+        ``jacve(fun, argnums, has_aux, holomorphic, sparse="static")`` would, a
+        :class:`graphax.sparse.Pattern` for every block, and nothing in the place of auxiliary data. NumPy
+        arrays and Python's numbers that are not differentiated stay as they are: they may be indices, or the
+        lengths of loops.
 
     Raises:
         TypeError, ValueError: as :func:`jacve`.
@@ -52,7 +53,7 @@ def jacobian_structure(
     Warns:
         DenseWarning: when there is no zero in a block of several rows and columns.
     """
-    of = jacve(fun, argnums, has_aux, holomorphic, order=order, sparse=True)
+    of = jacve(fun, argnums, has_aux, holomorphic, order=order, sparse="static")
     graph_of = trace(fun, argnums, has_aux=has_aux)
     return _structure_of(fun, of, graph_of, has_aux)
 
@@ -66,7 +67,7 @@ def hessian_structure(
     order: OrderLike = "auto",
 ) -> Callable[..., Any]:
     """Where the entries of a Hessian are, as :func:`jacobian_structure`, for what :func:`hessve` returns."""
-    of = hessve(fun, argnums, has_aux, holomorphic, order=order, sparse=True)
+    of = hessve(fun, argnums, has_aux, holomorphic, order=order, sparse="static")
     graph_of = trace(gradient(fun, argnums, has_aux, holomorphic), argnums, has_aux=has_aux)
     return _structure_of(fun, of, graph_of, has_aux)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 import jax
+import numpy as np
 
 from ._application import Application, Traced
 from ._matrix_free import jacobians_by_arrays
@@ -15,6 +16,7 @@ from ._reverse_mode import by_reverse_mode, suits_reverse_mode
 from ._tuned import Chosen, NoWay, Trial, fastest_way, place_of
 from .choose import OrderLike, are_left_open, is_candidate
 from .kernels import NoKernel, jacobians_by_kernel
+from .rules import Sparse
 
 UseKernel = Literal["auto"] | bool
 
@@ -25,7 +27,7 @@ class Options(NamedTuple):
     has_aux: bool
     holomorphic: bool
     allow_int: bool
-    sparse: bool
+    sparse: Sparse
     body_order: OrderLike
     kernel: UseKernel = False
     value: bool = True  # whether the value of the function is wanted, too
@@ -33,7 +35,14 @@ class Options(NamedTuple):
     trial: Trial | None = None  # of somebody who wants to know
 
 
-def check_kernel(kernel: UseKernel, sparse: bool) -> UseKernel:
+def check_sparse(sparse: Sparse) -> Sparse:
+    """The choice; ValueError for none of them."""
+    if isinstance(sparse, bool | np.bool_) or (isinstance(sparse, str) and sparse == "static"):
+        return sparse if isinstance(sparse, str) else bool(sparse)
+    raise ValueError(f"sparse must be True, False or 'static', got {sparse!r}")
+
+
+def check_kernel(kernel: UseKernel, sparse: Sparse) -> UseKernel:
     """The choice, as the environment has it; ValueError for none of them, or a kernel of sparse blocks."""
     if not isinstance(kernel, bool) and not (isinstance(kernel, str) and kernel == "auto"):
         raise ValueError(f"kernel must be True, False or 'auto', got {kernel!r}")

@@ -10,8 +10,9 @@ import jax
 
 from ._arguments import as_pair, check_has_aux, order_may_come_second
 from ._jacobian import jacve
-from ._ways import UseKernel, check_kernel
+from ._ways import UseKernel, check_kernel, check_sparse
 from .choose import OrderLike
+from .rules import Sparse
 
 try:
     import equinox as eqx
@@ -28,7 +29,7 @@ def filter_jacve(
     *,
     order: OrderLike = "auto",
     holomorphic: bool = False,
-    sparse: bool = False,
+    sparse: Sparse = False,
     kernel: UseKernel = "auto",
 ) -> Callable[..., Any]:
     """The Jacobian with respect to all floating and complex arrays of the first argument.
@@ -55,7 +56,7 @@ def filter_jacve(
             argument, or has no floating or complex array in its result.
     """
     check_has_aux(has_aux)
-    check_kernel(kernel, sparse)
+    check_kernel(kernel, check_sparse(sparse))
     if not callable(fun):
         raise TypeError(f"filter_jacve differentiates a function, got {type(fun).__name__}")
 

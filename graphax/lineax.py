@@ -143,7 +143,7 @@ def _is_within(operator: BlockOperator, below: float, above: float) -> bool:
     """Whether it is square with entries at most so far from the diagonal."""
     if operator.in_size() != operator.out_size():
         return False
-    reach = _reach(operator.block.structure)
+    reach = _reach(operator.block.located().structure)
     return reach[0] <= below and reach[1] <= above
 
 
@@ -196,7 +196,7 @@ def _conjugate(operator: BlockOperator) -> BlockOperator:
     block = operator.block
     if not jnp.issubdtype(block.dtype, jnp.complexfloating):
         return operator
-    return BlockOperator(block.conj(), operator.tags)
+    return BlockOperator(block.located().conj(), operator.tags)
 
 
 lx.conj.register(BlockOperator, _conjugate)
@@ -214,6 +214,7 @@ def _(operator: BlockOperator) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 def _diagonal(block: Block, k: int) -> jax.Array:
     """A diagonal of the matrix; as :meth:`Block.diagonal`, of sides of any shape."""
+    block = block.located()
     rows, columns = block.pattern()
     (places,) = (columns - rows == k).nonzero()
     first, (height, width) = max(0, -k), block.matrix_shape

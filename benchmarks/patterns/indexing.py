@@ -8,7 +8,7 @@ import numpy as np
 from jax.scipy import ndimage
 
 from ._case import Collection
-from .reasons import ORDER, TRACED
+from .reasons import TIES
 
 indexing = Collection("indexing", seed=4)
 normal = indexing.normal
@@ -105,13 +105,13 @@ def interpolated_by_values(values, x):
     return jnp.interp(np.array([0.3, 1.7, 3.2, 0.9]), np.arange(6.0), values)
 
 
-@indexing.case(normal(6), np.array([0.3, 1.7, 3.2, 0.9]), by_values=True, reason=TRACED)
+@indexing.case(normal(6), np.array([0.3, 1.7, 3.2, 0.9]), by_values=True)
 def interpolated_where_asked(values, x):
     """Linear interpolation between constant knots by the values, at places that are arguments."""
     return jnp.interp(x, np.arange(6.0), values)
 
 
-@indexing.case(np.array([0.0, 1.1, 2.0, 3.2, 4.0]), normal(5), by_values=True, reason=TRACED)
+@indexing.case(np.array([0.0, 1.1, 2.0, 3.2, 4.0]), normal(5), by_values=True)
 def interpolated_by_knots(knots, values):
     """Linear interpolation at constant places by its knots."""
     return jnp.interp(np.array([0.3, 1.7, 3.6]), knots, values)
@@ -133,12 +133,7 @@ def image_by_where_it_is_read(at, image):
     return ndimage.map_coordinates(image, list(at), order=1)
 
 
-@indexing.case(
-    normal(5, 5),
-    np.array([[0.5, 1.2, 3.7], [2.1, 0.4, 3.3]]),
-    by_values=True,
-    reason=TRACED,
-)
+@indexing.case(normal(5, 5), np.array([[0.5, 1.2, 3.7], [2.1, 0.4, 3.3]]), by_values=True)
 def warped_image(image, at):
     """An image between pixels by the image, at coordinates that are arguments."""
     return ndimage.map_coordinates(image, list(at), order=1)
@@ -162,61 +157,61 @@ def nearest_image(image):
     return jax.image.resize(image, (6, 6), "nearest")
 
 
-@indexing.case(normal(8), by_values=True, reason=ORDER)
+@indexing.case(normal(8), by_values=True)
 def sorted_entries(x):
     """Entries in ascending order: one nonzero in every row."""
     return jnp.sort(x)
 
 
-@indexing.case(normal(3, 5), by_values=True, reason=ORDER)
+@indexing.case(normal(3, 5), by_values=True)
 def sorted_rows(x):
     """Every row in ascending order."""
     return jnp.sort(x, 1)
 
 
-@indexing.case(normal(8), normal(8), by_values=True, reason=TRACED)
+@indexing.case(normal(8), normal(8), by_values=True)
 def ordered_by_another(x, keys):
     """Entries in the order of others."""
     return jnp.sin(x)[jnp.argsort(keys)]
 
 
-@indexing.case(normal(9), by_values=True, reason=ORDER)
+@indexing.case(normal(9), by_values=True)
 def three_largest(x):
     """The three largest entries."""
     return jax.lax.top_k(x, 3)[0]
 
 
-@indexing.case(normal(7), by_values=True, reason=ORDER)
+@indexing.case(normal(7), by_values=True)
 def median_entry(x):
     """The median of seven numbers."""
     return jnp.median(x)
 
 
-@indexing.case(normal(9), by_values=True, reason=ORDER)
+@indexing.case(normal(9), by_values=True, reason=TIES)
 def largest_entry(x):
     """The largest of nine numbers."""
     return jnp.max(x)
 
 
-@indexing.case(normal(4, 3), by_values=True, reason=ORDER)
+@indexing.case(normal(4, 3), by_values=True, reason=TIES)
 def largest_of_rows(x):
     """The largest number of every row."""
     return jnp.max(x, 1)
 
 
-@indexing.case(normal(7, 3), np.array([5, 0, 2, 2]), by_values=True, reason=TRACED)
+@indexing.case(normal(7, 3), np.array([5, 0, 2, 2]), by_values=True)
 def embedded_tokens(table, tokens):
     """Rows of a table by tokens that are arguments."""
     return table[tokens]
 
 
-@indexing.case(normal(7), np.array([5, 0, 2, 2]), by_values=True, reason=TRACED)
+@indexing.case(normal(7), np.array([5, 0, 2, 2]), by_values=True)
 def taken_entries(x, index):
     """Entries at indices that are arguments, squared."""
     return jnp.take(x, index) ** 2
 
 
-@indexing.case(normal(4, 5), np.array([[1], [0], [4], [2]]), by_values=True, reason=TRACED)
+@indexing.case(normal(4, 5), np.array([[1], [0], [4], [2]]), by_values=True)
 def taken_along_rows(scores, labels):
     """One entry of every row, by labels that are arguments."""
     return jnp.take_along_axis(jax.nn.tanh(scores), labels, 1)
@@ -228,13 +223,13 @@ def cross_entropy_of_rows(scores, labels):
     return -jnp.take_along_axis(jax.nn.log_softmax(scores), labels[:, None], 1)[:, 0]
 
 
-@indexing.case(normal(4), np.array([5, 0, 2, 2]), by_values=True, reason=TRACED)
+@indexing.case(normal(4), np.array([5, 0, 2, 2]), by_values=True)
 def added_at_arguments(x, index):
     """Entries added at indices that are arguments."""
     return jnp.zeros(7).at[index].add(x**2)
 
 
-@indexing.case(normal(8), np.array(3), by_values=True, reason=TRACED)
+@indexing.case(normal(8), np.array(3), by_values=True)
 def slice_from_argument(x, start):
     """Four entries from a place that is an argument on."""
     return jax.lax.dynamic_slice(x, (start,), (4,)) ** 2
@@ -246,13 +241,13 @@ def rolled_by_constant(x, y):
     return x * jnp.roll(y * x, 3)
 
 
-@indexing.case(normal(8), np.array(3), by_values=True, reason=TRACED)
+@indexing.case(normal(8), np.array(3), by_values=True)
 def rolled_by_argument(x, shift):
     """An array rolled by an argument."""
     return jnp.roll(x, shift)
 
 
-@indexing.case(normal(5, 2), by_values=True, reason=TRACED)
+@indexing.case(normal(5, 2), by_values=True, reason=TIES)
 def nearest_neighbours(points):
     """Squared distances to the nearest of five points, found at run time."""
     apart = jnp.sum((points[:, None] - points) ** 2, -1) + 1e3 * np.eye(5)

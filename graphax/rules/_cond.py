@@ -61,7 +61,7 @@ def _cond(call: Call) -> tuple[list[Any], Blocks]:
     finite = call.finite and call.finite[1:]
 
     def blocks_of(program: core.ClosedJaxpr, values: Sequence[Any], some: Sequence[Any]) -> tuple[Any, Any]:
-        results, blocks = jacobians(program, values, wanted, call.needed, finite, certain)
+        results, blocks = jacobians.static()(program, values, wanted, call.needed, finite, certain)
         return results, {(row, column): blocks[row][column] for row, column in some}
 
     ways_of: dict[tuple[int, int], list[_Way]] = {pair: [] for pair in pairs}

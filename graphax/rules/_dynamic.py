@@ -15,6 +15,7 @@ from jax import lax
 from ..sparse import Block, identity_block
 from ._batched import Apart, Fun, Tie, by_columns, tied_blocks, ties_of_dims
 from ._dense import view_shape
+from ._placed import as_mask, gathered, scattered, sliced, wants_places
 from ._registry import Blocks, Call
 from ._scatter_apply import as_gather
 
@@ -23,6 +24,8 @@ def dynamic_slice_rule(call: Call) -> tuple[list[Any], Blocks]:
     """`dynamic_slice`: its starts are clamped, so that a slice as large as the operand is the operand."""
     (result,) = call.evaluate()
     operand, *starts = call.operands
+    if wants_places(call, result) and (block := sliced(starts, np.shape(operand), result.shape)) is not None:
+        return [result], [[block, *[None] * len(starts)]]
     whole = _equal_dims(np.shape(operand), result.shape)
 
     def fun(operand: Any) -> list[Any]:
@@ -43,9 +46,14 @@ def dynamic_update_slice_rule(call: Call) -> tuple[list[Any], Blocks]:
     apart = Apart(ties + ties_of_dims(_others(result.ndim, whole))), Apart(ties)
 
     def column(at: int) -> list[Block | None]:
+        if at == 1 and wants_places(call, result):
+            block = sliced(call.operands[2:], result.shape, np.shape(call.operands[1]))
+            if block is not None:
+                return [block.T]
         fun = _of_cut(call, at, 1 - at, whole)
         quick = "pull" if at == 1 else None
-        return tied_blocks(call, at, fun, [result], apart[at], selects=True, quick=quick)
+        blocks = tied_blocks(call, at, fun, [result], apart[at], selects=True, quick=quick)
+        return [as_mask(block) for block in blocks] if wants_places(call, result) else blocks
 
     return [result], by_columns(call, column)
 
@@ -79,9 +87,13 @@ def dynamic_gather_rule(call: Call) -> tuple[list[Any], Blocks]:
     operand, indices = call.operands
     numbers, sizes = call.params["dimension_numbers"], call.params["slice_sizes"]
     shape = np.shape(operand)
-    sliced = _others(len(shape), (*numbers.collapsed_slice_dims, *numbers.operand_batching_dims))
-    windows = dict(zip(sliced, numbers.offset_dims, strict=True))
-    whole = [dim for dim in sliced if sizes[dim] == shape[dim]]
+    if wants_places(call, result):
+        block = gathered(call, result.shape, shape, indices, numbers, sizes)
+        if block is not None:
+            return [result], [[block, None]]
+    within = _others(len(shape), (*numbers.collapsed_slice_dims, *numbers.operand_batching_dims))
+    windows = dict(zip(within, numbers.offset_dims, strict=True))
+    whole = [dim for dim in within if sizes[dim] == shape[dim]]
     batch = _others(result.ndim, numbers.offset_dims)
     ties = [Tie(dim, windows[dim], constant=True) for dim in whole]
     ties += [
@@ -115,9 +127,9 @@ def dynamic_scatter_rule(call: Call) -> tuple[list[Any], Blocks]:
     numbers = call.params["dimension_numbers"]
     linear = call.primitive.name in ("scatter", "scatter-add", "scatter-sub")
     sums = linear and call.primitive.name != "scatter"
-    scattered = _others(result.ndim, (*numbers.inserted_window_dims, *numbers.operand_batching_dims))
-    windows = dict(zip(scattered, numbers.update_window_dims, strict=True))
-    whole = [dim for dim in scattered if np.shape(updates)[windows[dim]] == result.shape[dim]]
+    inside = _others(result.ndim, (*numbers.inserted_window_dims, *numbers.operand_batching_dims))
+    windows = dict(zip(inside, numbers.update_window_dims, strict=True))
+    whole = [dim for dim in inside if np.shape(updates)[windows[dim]] == result.shape[dim]]
     row: list[Block | None] = [None, None, None]
     if call.wanted[0]:
         if sums:
@@ -126,7 +138,11 @@ def dynamic_scatter_rule(call: Call) -> tuple[list[Any], Blocks]:
             fun = _of_cut(call, 0, 2, [windows[dim] for dim in whole])
             ties = [Tie(dim, dim, constant=linear and dim in whole) for dim in range(result.ndim)]
             (row[0],) = tied_blocks(call, 0, fun, [result], Apart(ties), selects=True)
-    if call.wanted[2]:
+            row[0] = as_mask(row[0]) if linear and wants_places(call, result) else row[0]
+    placed = None
+    if call.wanted[2] and linear and wants_places(call, result):
+        placed = row[2] = scattered(call, result.shape)
+    if call.wanted[2] and placed is None:
         fun = _of_cut(call, 2, 0, whole)
         ties = [Tie(windows[dim], dim, constant=linear) for dim in whole]
         batch = _others(np.ndim(updates), numbers.update_window_dims)

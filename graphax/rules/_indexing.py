@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from .._trace import is_complex
-from ..sparse import Block, arranged_block, digit_table, identity_block, label_dims, unit_block
+from ..sparse import Block, arranged_block, digit_table, identity_block, label_dims, selection, unit_block
 from ._batched import register_batched
 from ._complex import real_block
 from ._dynamic import (
@@ -212,6 +212,11 @@ def _select(call: Call) -> tuple[list[Any], Blocks]:
     results, (row,) = elementwise(call)
     (result,) = results
     choice = call.known(0)
+    which = call.operands[0]
+    if choice is None and call.placed and np.shape(which) == result.shape and not is_complex(result):
+        for at in call.moving:
+            taken = which == at - 1 if which.dtype != bool else which if at == 2 else lax.bitwise_not(which)
+            row[at] = _diagonal(selection(taken))
     if choice is not None and result.size:
         places = list(np.indices(result.shape, np.int32))
         for at in call.moving:

@@ -236,7 +236,7 @@ def _support_of_inverse(call: Call, x: Any) -> np.ndarray | None:
     """
     lengths, jaxprs = call.params["const_lengths"], call.params["jaxprs"]
     count = lengths.matvec
-    _, ((*_, block),) = call.jacobians.by("forward")(
+    _, ((*_, block),) = call.jacobians.by("forward").static()(
         jaxprs.matvec,
         [*call.operands[:count], x],
         [False] * count + [True],

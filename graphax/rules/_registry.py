@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from jax.extend import core
@@ -14,6 +14,10 @@ from .._trace import Equation, bind, with_moving
 from ..sparse import Block, Support
 
 T = TypeVar("T")
+
+#: Whether a sparse Jacobian is wanted; if "static", one whose entries are where they are whatever indices are
+#: traced: at every place that may be taken at run time.
+Sparse = bool | Literal["static"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,9 @@ class Call:
         certain: for an operand, by its position, what is certain of its entries by the way it is made, as
             :class:`graphax._certain.Certain` has it; None where nothing is, and for dense Jacobians.
         sparse: whether a sparse Jacobian is wanted, so that zeros of static arrays are left out of blocks.
+        placed: whether that may have entries at places that are known at run time only.
         memory: what a rule has found out about the call, which is asked several times before it is applied.
+        shared: what rules have found out that holds for other calls of the program, too.
     """
 
     primitive: core.Primitive
@@ -53,7 +59,9 @@ class Call:
     known: Callable[..., np.ndarray | None] = lambda at, at_once=False: None
     certain: Callable[[int], np.ndarray | None] = lambda at: None
     sparse: bool = False
+    placed: bool = False
     memory: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    shared: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def moving(self) -> list[int]:
@@ -109,6 +117,10 @@ class Jacobians(Protocol):
 
     def by(self, order: str) -> Jacobians:
         """The same in another order, given by its name."""
+        ...
+
+    def static(self) -> Jacobians:
+        """The same with all places of entries known while tracing, as where steps or branches share them."""
         ...
 
     def __call__(

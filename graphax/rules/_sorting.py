@@ -12,6 +12,7 @@ from .._trace import bind, is_complex
 from ..sparse import Block, Zeros, added_label, arranged_block, label_dims, with_holes
 from ._batched import register_batched
 from ._dependence import on_own
+from ._placed import taken_along, wants_places
 from ._registry import Blocks, Call, register_dependence
 
 
@@ -23,7 +24,7 @@ def _sort(call: Call) -> tuple[list[Any], Blocks]:
     *results, places = bind(call.primitive, call.params, [*call.operands, places])
     blocks: Blocks = [[None] * len(call.operands) for _ in results]
     for at in call.moving:
-        blocks[at][at] = _copied_block(places, call.operands[at], axis)
+        blocks[at][at] = _copied_block(call, places, call.operands[at], axis)
     return results, blocks
 
 
@@ -32,13 +33,15 @@ def _top_k(call: Call) -> tuple[list[Any], Blocks]:
     values, places = call.evaluate()
     (operand,) = call.operands
     axis = call.params.get("reduction_dimension", call.params.get("axis", -1))
-    return [values, places], [[_copied_block(places, operand, axis % np.ndim(operand))], [None]]
+    return [values, places], [[_copied_block(call, places, operand, axis % np.ndim(operand))], [None]]
 
 
-def _copied_block(places: Any, operand: Any, axis: int) -> Block | None:
+def _copied_block(call: Call, places: Any, operand: Any, axis: int) -> Block | None:
     """The block of ``take_along_axis(operand, places, axis)``."""
     if not np.size(places):
         return None
+    if wants_places(call, places) and (block := taken_along(places, np.shape(operand), axis)) is not None:
+        return block
     in_size = np.shape(operand)[axis]
     view = (2,) if is_complex(operand) else ()
     out, sizes = label_dims(places.shape + view)

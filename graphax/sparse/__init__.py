@@ -15,6 +15,7 @@ A selection at places that are known at run time only may know how it gathers an
 
 from ._add import add, refine
 from ._block import (
+    AtRunTime,
     Block,
     arranged_block,
     dense_block,
@@ -22,6 +23,7 @@ from ._block import (
     eye,
     eye_like,
     identity_block,
+    placed_block,
     unit_block,
 )
 from ._colouring import coloured
@@ -31,7 +33,17 @@ from ._counted import counted
 from ._draft import common_factors
 from ._entry_sets import Places, are_in, empty_sets, singletons, words
 from ._execution import Execution, execution_of_product, execution_of_sum
-from ._holes import Mask, Support, Zeros, chosen, spared, with_holes, with_support
+from ._holes import (
+    Mask,
+    Support,
+    Zeros,
+    chosen,
+    numbers_of,
+    selection,
+    spared,
+    with_holes,
+    with_support,
+)
 from ._pattern import Pattern
 from ._places import met
 from ._scaled import Scaled, expand
@@ -53,6 +65,7 @@ from ._term import Digit, Kind, Table, Term, digit_table
 
 __all__ = [
     "ZERO",
+    "AtRunTime",
     "Block",
     "ClosedTable",
     "Digit",
@@ -94,9 +107,12 @@ __all__ = [
     "label_dims",
     "make_term",
     "met",
+    "numbers_of",
+    "placed_block",
     "product",
     "refine",
     "reshape",
+    "selection",
     "singletons",
     "spared",
     "structure",

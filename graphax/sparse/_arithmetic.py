@@ -46,7 +46,7 @@ class Arithmetic(Exports):
     __radd__ = __add__
 
     def __neg__(self) -> Self:
-        return replace(self, values=tuple(-value for value in self.values))
+        return self.with_values(Scaled.__neg__)
 
     def __pos__(self) -> Self:
         return self
@@ -54,7 +54,7 @@ class Arithmetic(Exports):
     def __sub__(self, other: Any) -> Any:
         """The difference, as for sums."""
         if isinstance(other, SumOfTerms):
-            return self + replace(other, values=tuple(-value for value in other.values))
+            return self + other.with_values(Scaled.__neg__)
         if _is_number(other) and other == 0:
             return self
         array = _as_array(other)
@@ -68,7 +68,8 @@ class Arithmetic(Exports):
         the block; a block whose zeros are zeros whatever they meet."""
         if isinstance(other, SumOfTerms):
             self._require_same_shape(other)
-            return pairwise(_entrywise, *self._promoted(other))
+            left, right = (one.located() for one in self._promoted(other))
+            return pairwise(_entrywise, left, right)
         if _is_number(other):
             dtype = jax.numpy.result_type(self._require_dtype(), other)
             return _times_number(self.astype(dtype), other)
@@ -76,7 +77,7 @@ class Arithmetic(Exports):
         if array is None:
             return NotImplemented
         self._require_broadcast(array.shape)
-        left = self.astype(jax.numpy.result_type(self._require_dtype(), array))
+        left = self.located().astype(jax.numpy.result_type(self._require_dtype(), array))
         return _times_array(left, array.astype(left.dtype))
 
     __rmul__ = __mul__
@@ -93,7 +94,7 @@ class Arithmetic(Exports):
 
     @over_batches
     def __abs__(self) -> Self:
-        one = self.coalesced()
+        one = self.located().coalesced()
         values = []
         for array, scale in one.values:
             if array is None:
@@ -106,28 +107,29 @@ class Arithmetic(Exports):
     @property
     def real(self) -> Self:
         """The real parts of the entries."""
-        return self._of_parts("real")
+        return self._part_of_entries("real")
 
     @property
     def imag(self) -> Self:
         """The imaginary parts of the entries."""
-        return self._of_parts("imag")
+        return self._part_of_entries("imag")
 
     def conj(self) -> Self:
         """The complex conjugates of the entries; ``block.conj().T`` is the adjoint."""
-        return self._of_parts("conj")
+        return self._part_of_entries("conj")
 
-    def _of_parts(self, part: Literal["real", "imag", "conj"]) -> Self:
+    def _part_of_entries(self, part: Literal["real", "imag", "conj"]) -> Self:
         """The block with a part of every entry, and of every number that is added up to one."""
         static, traced = getattr(np, part), getattr(jax.numpy, part)
-        values = [
-            Scaled(None, np.asarray(static(scale)).item())
-            if array is None
-            else Scaled(with_holes(traced(numbers_of(array)), holes_of(array)), scale)
-            for array, scale in self.values
-        ]
+
+        def change(value: Scaled) -> Scaled:
+            array, scale = value
+            if array is None:
+                return Scaled(None, np.asarray(static(scale)).item())
+            return Scaled(with_holes(traced(numbers_of(array)), holes_of(array)), scale)
+
         dtype = self.dtype and static(np.zeros(0, self.dtype)).dtype
-        return replace(self.with_values(values), dtype=dtype)
+        return replace(self.with_values(change), dtype=dtype)
 
     def __matmul__(self, other: Any) -> Any:
         """The product over all dimensions of the input.
@@ -158,13 +160,14 @@ class Arithmetic(Exports):
     @over_batches
     def T(self) -> Self:
         """The transpose, of shape ``in_shape + out_shape``."""
-        return self.rewritten(self.in_shape, self.out_shape, transposed)
+        placed = tuple(part.T for part in self.placed)
+        found = replace(self, placed=()).rewritten(self.in_shape, self.out_shape, transposed)
+        return replace(found, placed=placed)
 
     def coalesced(self) -> Self:
         """The block, as a list of its entries where several of its numbers stand at one place."""
-        if layout_of(self.structure).merge is None:
-            return self
-        return self.with_data(self.data())
+        one = self.with_known_places("coalesced")
+        return one if layout_of(one.structure).merge is None else one.with_data(one.data())
 
     def with_data(self, data: Any) -> Self:
         """The block that holds these numbers, in the order of :meth:`pattern`, and nothing else.
@@ -173,10 +176,9 @@ class Arithmetic(Exports):
             ValueError: when they are not as many.
         """
         data = jax.numpy.asarray(data)
-        found = listed(self.structure)
-        return replace(
-            self, structure=found, values=entry_values(found, data), dtype=data.dtype, finite=False
-        )
+        one = self.with_known_places("with_data")
+        found = listed(one.structure)
+        return replace(one, structure=found, values=entry_values(found, data), dtype=data.dtype, finite=False)
 
     def _promoted(self, other: SumOfTerms) -> tuple[Any, Any]:
         if self.dtype == other.dtype:
@@ -231,7 +233,9 @@ def _times_number(block: Any, number: Any) -> Any:
     number = number.item() if isinstance(number, np.generic) else number
     number = int(number) if isinstance(number, bool) else number
     kind = Kind.UNIT if number in (1, -1) else Kind.CONSTANT
-    return _entrywise_everywhere(block, Scaled(None, number), kind, ())
+    found = _entrywise_everywhere(replace(block, placed=()), Scaled(None, number), kind, ())
+    of_placed = block.with_values(lambda value: Scaled(value.array, value.scale * number).settled())
+    return replace(found, placed=of_placed.placed)
 
 
 def _times_array(block: Any, array: jax.Array) -> Any:
@@ -322,4 +326,4 @@ def _times_rows(block: Any, array: jax.Array) -> jax.Array:
 def _dense_like(block: Any, array: jax.Array, out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> Any:
     found = dense(out_shape, in_shape)
     value = Scaled(reshape(array, found.terms[0].value_shape))
-    return replace(block, structure=found, values=(value,), finite=False)
+    return replace(block, structure=found, values=(value,), finite=False, placed=())

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from ._display import Displays
+from ._index import Index
+from ._placed import Part, real_shape
 from ._scaled import Scaled
 from ._steps import Value, reshape
-from ._structure import added_label, dense, from_labels, identity, label_dims, make_term, structure
+from ._structure import Structure, added_label, dense, from_labels, identity, label_dims, make_term, structure
 from ._term import Digit, Kind, Sizes
 
 
@@ -71,6 +73,42 @@ def unit_block(
     """A block whose nonzeros are all one static number; labels as for :func:`arranged_block`."""
     value = Scaled(None, scale)
     return Block(structure(make_term(out, in_, sizes, value.kind)), (value,))
+
+
+class AtRunTime(NamedTuple):
+    """A dimension whose index is known at run time only.
+
+    Attributes:
+        labels: those that it depends on.
+        array: the index, with an axis for each label; or the size of the dimension for what is no entry.
+        size: the size of the dimension.
+        within: whether all are entries.
+    """
+
+    labels: Sequence[int]
+    array: Any
+    size: int
+    within: bool = True
+
+
+def placed_block(
+    out: Sequence[Sequence[int | Digit] | AtRunTime],
+    in_: Sequence[Sequence[int | Digit] | AtRunTime],
+    sizes: Sizes,
+) -> Block:
+    """A block of ones, labels as for :func:`arranged_block`; some indices are known at run time only."""
+
+    def index(dim: Any) -> Index | None:
+        if not isinstance(dim, AtRunTime):
+            return None
+        array = jax.numpy.asarray(dim.array, np.int32)
+        return Index(reshape(array, (array.size,)), dim.size, dim.within)
+
+    sides = [[dim.labels if isinstance(dim, AtRunTime) else dim for dim in side] for side in (out, in_)]
+    found = structure(make_term(sides[0], sides[1], sizes, Kind.UNIT))
+    part = Part(found, (Scaled(None),), tuple(map(index, out)), tuple(map(index, in_)))
+    out_shape, in_shape = real_shape(found.out_shape, part.out), real_shape(found.in_shape, part.in_)
+    return Block(Structure(out_shape, in_shape, ()), (), placed=(part,))
 
 
 def _frozen(dims: Sequence[Sequence[int | Digit]]) -> tuple[tuple[int | Digit, ...], ...]:

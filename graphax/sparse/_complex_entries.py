@@ -44,7 +44,7 @@ def _part(shape: tuple[int, ...], part: int) -> Block:
 
 def _times(block: Block, number: complex) -> Block:
     """A real block with complex entries, times 1, i or -i."""
-    return block.with_values([_value_times(value, number) for value in block.values])
+    return block.with_values(lambda value: _value_times(value, number))
 
 
 def _value_times(value: Scaled, number: complex) -> Scaled:

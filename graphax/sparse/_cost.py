@@ -108,6 +108,9 @@ def worth_leaving_out_at_last(entries: int, places: int) -> bool:
     return 10 * entries <= 9 * places
 
 
+# Labels that tables lead to are found by a static array of all places, if it is no larger than this.
+LARGEST_INVERSE = 1 << 20
+
 # The terms of a Jacobian are scattered into zeros together where there are at least so many places, and no
 # more than one in so many is taken: XLA is slower by far in adding up arrays that are mostly zeros.
 _SCATTERED_FROM, _SCATTERED_BELOW = 1 << 8, 8

@@ -33,16 +33,18 @@ class Displays(Solutions):
         return spied(*self.pattern(), self.matrix_shape)
 
     def __repr__(self) -> str:
-        algebra = str(self.structure) or "zero"
+        algebra = " + ".join(str(part) for part in self.parts()) or "zero"
         if len(algebra) > _SHOWN:
-            algebra = f"{algebra[:_SHOWN]}... ({len(self.structure.terms)} terms)"
+            algebra = (
+                f"{algebra[:_SHOWN]}... ({sum(len(part.structure.terms) for part in self.parts())} terms)"
+            )
         facts = [f"{self.out_shape} <- {self.in_shape}"]
         if self.dtype is not None:
             if self.batch_shape:
                 facts.append(f"batch {self.batch_shape}")
             facts.append(str(np.dtype(self.dtype)))
-        most = sum(math.prod(term.sizes) for term in self.structure.terms)
-        counted = most <= _COUNTED
+        most = sum(math.prod(term.sizes) for part in self.parts() for term in part.structure.terms)
+        counted = most <= _COUNTED and self.places_are_known
         density = (self.nnz if counted else most) / (math.prod(self.matrix_shape) or 1)
         facts.append(f"nnz {self.nnz}" if counted else f"nnz <= {most}")
         facts.append(f"density {density:.2g}")

@@ -8,18 +8,17 @@ from typing import Any, Literal, get_args
 import jax
 import numpy as np
 from jax import lax
-from jax.core import Tracer
 
 from ._batches import over_batches
 from ._holes import numbers_of
 from ._layout import Compressed, layout_of
+from ._located import Located
 from ._steps import scatter_add, take
-from ._sum_of_terms import SumOfTerms
 
 Format = Literal["csr", "csc", "coo"]
 
 
-class Exports(SumOfTerms):
+class Exports(Located):
     """A sum of terms that tells its entries.
 
     Where they are is found once for a structure, and kept. In every format an entry is a structural nonzero,
@@ -46,7 +45,7 @@ class Exports(SumOfTerms):
     @property
     def nnz(self) -> int:
         """The number of structural nonzeros, of each Jacobian where there is a batch."""
-        return len(layout_of(self.structure).rows)
+        return len(layout_of(self.with_known_places("nnz").structure).rows)
 
     @property
     def density(self) -> float:
@@ -61,23 +60,28 @@ class Exports(SumOfTerms):
             the row-major positions in the output and in the input, in row-major order, which is that of
             :meth:`data`; no pair occurs twice.
         """
-        found = layout_of(self.structure)
+        found = layout_of(self.with_known_places("pattern").structure)
         return found.rows, found.columns
 
-    @over_batches
     def data(self) -> jax.Array:
         """The structural nonzeros, in the order of :meth:`pattern`."""
+        return self.with_known_places("data")._data()
+
+    @over_batches
+    def _data(self) -> jax.Array:
         self._require_dtype()
-        return _data(self) if self._is_traced() else _data_at_once(self)
+        return _ordered(self) if self._is_traced() else _ordered_at_once(self)
 
     def csr(self) -> tuple[np.ndarray, np.ndarray, jax.Array]:
         """The entries row by row: ``(indptr, indices, data)``; the first two are static and not to be
         written to."""
-        return self._compressed(layout_of(self.structure).by_rows)
+        one = self.with_known_places("csr")
+        return one._compressed(layout_of(one.structure).by_rows)
 
     def csc(self) -> tuple[np.ndarray, np.ndarray, jax.Array]:
         """The entries column by column: ``(indptr, indices, data)``, as :meth:`csr`."""
-        return self._compressed(layout_of(self.structure).by_columns)
+        one = self.with_known_places("csc")
+        return one._compressed(layout_of(one.structure).by_columns)
 
     def _compressed(self, found: Compressed) -> tuple[np.ndarray, np.ndarray, jax.Array]:
         data = self.data()
@@ -86,12 +90,17 @@ class Exports(SumOfTerms):
         return found.indptr, found.indices, data
 
     def to_bcoo(self) -> Any:
-        """A ``jax.experimental.sparse.BCOO`` of the shape of the block, sorted and without duplicates."""
+        """A ``jax.experimental.sparse.BCOO`` of the shape of the block, sorted and without duplicates, unless
+        its indices are traced: then entries come as they do, and what is none has an index beyond the shape.
+        """
         from jax.experimental import sparse
 
-        indices = layout_of(self.structure).indices
+        if not self.places_are_known:
+            return sparse.BCOO(self._bcoo_parts(), shape=self.shape)
+        one = self.located()
+        indices = layout_of(one.structure).indices
         indices = jax.numpy.asarray(indices.reshape((1,) * len(self.batch_shape) + indices.shape))
-        return sparse.BCOO((self.data(), indices), shape=self.shape, indices_sorted=True, unique_indices=True)
+        return sparse.BCOO((one.data(), indices), shape=self.shape, indices_sorted=True, unique_indices=True)
 
     def to_bcsr(self) -> Any:
         """A ``jax.experimental.sparse.BCSR`` with a row for every output and a column for every input entry,
@@ -125,8 +134,9 @@ class Exports(SumOfTerms):
                 "take one of them by its index, as in block[0]"
             )
         self._require_numbers("to_scipy", "to_bcoo")
-        found = layout_of(self.structure)
-        data = self._known_data()
+        one = self.with_known_places("to_scipy")
+        found = layout_of(one.structure)
+        data = one._known_data()
         if format == "coo":
             return sparse.coo_array((data, (found.rows, found.columns)), shape=self.matrix_shape)
         compressed = found.by_rows if format == "csr" else found.by_columns
@@ -169,12 +179,8 @@ class Exports(SumOfTerms):
                 f"function and convert it outside, or use {other}"
             )
 
-    def _is_traced(self) -> bool:
-        arrays = [array for array, _ in self.values if array is not None]
-        return any(isinstance(numbers_of(array), Tracer) for array in arrays)
 
-
-def _data(block: Exports) -> jax.Array:
+def _ordered(block: Exports) -> jax.Array:
     """The structural nonzeros in their order."""
     found, entries = layout_of(block.structure), block.entries(block.dtype)
     if found.merge is not None:
@@ -182,4 +188,4 @@ def _data(block: Exports) -> jax.Array:
     return entries if found.order is None else take(entries, found.order)
 
 
-_data_at_once = jax.jit(_data)  # outside of tracing, one program in the place of five
+_ordered_at_once = jax.jit(_ordered)  # outside of tracing, one program in the place of five

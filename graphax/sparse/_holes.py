@@ -180,7 +180,7 @@ def with_holes(numbers: Any, holes: Holes = Zeros.OF_STRUCTURE, filled: bool = F
     """The value of an array that is zero where the holes are; or will be, if they are filled."""
     if holes is None or isinstance(numbers, np.ndarray | Holed):
         return numbers
-    if numbers.dtype == bool and holes is not Zeros.OF_ORDER:
+    if numbers.dtype == bool and holes is not Zeros.OF_ORDER and not isinstance(holes, Mask):
         return numbers
     if isinstance(holes, np.ndarray):
         holes = np.broadcast_to(holes, numbers.shape)
@@ -190,6 +190,11 @@ def with_holes(numbers: Any, holes: Holes = Zeros.OF_STRUCTURE, filled: bool = F
         if holes.all():
             return numbers
     return Holed(numbers, holes, filled)
+
+
+def selection(taken: Any) -> Holed:
+    """The value of a selection: ones where a mask holds, and nothing elsewhere."""
+    return Holed(taken, Mask(taken))
 
 
 def with_support(value: Any, support: Support | None) -> Any:

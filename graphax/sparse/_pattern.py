@@ -41,7 +41,11 @@ class Pattern:
     @classmethod
     def of(cls, block: Block | Structure) -> Pattern:
         """The pattern of a block."""
-        found = block if isinstance(block, Structure) else block.structure
+        found = (
+            block
+            if isinstance(block, Structure)
+            else (block.located().structure if block.places_are_known else block.known_structure)
+        )
         layout = layout_of(found)
         return cls(found.out_shape, found.in_shape, layout.rows, layout.columns)
 

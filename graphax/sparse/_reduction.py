@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Literal, SupportsIndex
 
 import jax
 import numpy as np
 
 from ._batches import over_batches
-from ._scaled import Scaled
-from ._selection import Selections
+from ._selection import Selections, with_units
 from ._structure import Structure, label_dims, make_term, structure
 from ._term import Kind
 
@@ -41,9 +39,9 @@ class Reductions(Selections):
         rows = tuple(at for at in axes if at < dims)
         columns = tuple(at - dims for at in axes if at >= dims)
         if rows:
-            found = _with_units(self, _summation(self.out_shape, rows)).compose(found)
+            found = with_units(self, _summation(self.out_shape, rows)).compose(found)
         if columns:
-            found = found.compose(_with_units(self, _summation(self.in_shape, columns)).T)
+            found = found.compose(with_units(self, _summation(self.in_shape, columns)).T)
         return found.dense(dtype)
 
     @over_batches
@@ -58,7 +56,7 @@ class Reductions(Selections):
             ValueError: for another one, which takes the dense array.
         """
         if ord in (None, "fro"):
-            return jax.numpy.linalg.norm(self.data())
+            return jax.numpy.linalg.norm(self.located().data())
         if ord not in (1, np.inf):
             raise ValueError(
                 f"ord must be 'fro', 1 or inf, got {ord!r}; jax.numpy.linalg.norm takes block.todense()"
@@ -75,10 +73,6 @@ def _checked_axes(axis: Any, dims: int) -> tuple[int, ...]:
     if any(not -dims <= at < dims for at in given) or len({at % dims for at in given}) < len(given):
         raise ValueError(f"axis must name some of {dims} dimensions, each once, got {axis!r}")
     return tuple(at % dims for at in given)
-
-
-def _with_units(like: Any, found: Structure) -> Any:
-    return replace(like, structure=found, values=(Scaled(None),) * len(found.terms), dtype=None, finite=True)
 
 
 @functools.lru_cache(maxsize=256)

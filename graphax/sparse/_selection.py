@@ -22,8 +22,8 @@ from ._layout import entries_at, layout_of
 from ._scaled import Scaled
 from ._steps import Gather, Step
 from ._structure import Structure, added_label, make_term, structure
-from ._sum_of_terms import densify, term_places
 from ._term import Digit, Kind, Table, Term, canonical, digit_table
+from ._writing import densify, term_places
 
 
 class Selections(Arithmetic):
@@ -73,11 +73,12 @@ class Selections(Arithmetic):
         rows = np.ravel_multi_index(tuple(picked[:dims]), self.out_shape)
         columns = np.ravel_multi_index(tuple(picked[dims:]), self.in_shape)
         width = self.matrix_shape[1]
-        found = layout_of(self.structure)
+        one = self.located()
+        found = layout_of(one.structure)
         keys, wanted = found.rows * width + found.columns, rows * width + columns
         at = np.searchsorted(keys, wanted)
         there = np.append(keys, -1)[at] == wanted
-        data = jax.numpy.append(self.data(), 0)  # what stands where there is no entry
+        data = jax.numpy.append(one.data(), 0)  # what stands where there is no entry
         return data[np.where(there, at, len(keys))]
 
     @over_batches
@@ -99,7 +100,7 @@ class Selections(Arithmetic):
             )
         dtype = self._require_dtype()
         found = lax.full(self.out_shape, 0, dtype)
-        for term, value in self._terms():
+        for term, value in self.located()._terms():
             plan = _diagonal(term)
             if plan is not None:
                 diagonal, steps, final = plan
@@ -133,16 +134,17 @@ class Selections(Arithmetic):
 
     @over_batches
     def _between(self, low: int | None, high: int | None) -> Self:
+        one = self.located()
         terms: list[Term] = []
         values: list[Scaled] = []
-        for term, value in self._terms():
+        for term, value in one._terms():
             plan = _between(term, low, high)
             if plan is not None:
                 within, steps = plan
                 terms.append(within)
                 values.append(value.after(steps))
         found = Structure(self.out_shape, self.in_shape, tuple(terms))
-        return replace(self, structure=found, values=tuple(values))
+        return replace(one, structure=found, values=tuple(values))
 
 
 # Indices ----------------------------------------------------------------------------------------------------
@@ -231,7 +233,13 @@ def _selector(like: Any, shape: tuple[int, ...], items: Sequence[Any]) -> Any:
         for item in items
     )
     found = _selection(shape, key)
-    return replace(like, structure=found, values=(Scaled(None),) * len(found.terms), dtype=None, finite=True)
+    return with_units(like, found)
+
+
+def with_units(like: Any, found: Structure) -> Any:
+    """The block of a structure whose entries are ones, to be multiplied by another."""
+    values = (Scaled(None),) * len(found.terms)
+    return replace(like, structure=found, values=values, dtype=None, finite=True, placed=())
 
 
 @functools.lru_cache(maxsize=256)

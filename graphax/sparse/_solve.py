@@ -45,8 +45,9 @@ class Solutions(Reductions):
             raise ValueError(
                 f"only square systems are solved, but these are {rows} rows and {columns} columns"
             )
-        _plan_of(self.structure)
-        return applied(_solved, self, jax.numpy.asarray(b), self.out_shape)
+        one = self.located()
+        _plan_of(one.structure)
+        return applied(_solved, one, jax.numpy.asarray(b), self.out_shape)
 
 
 class _Plan(NamedTuple):

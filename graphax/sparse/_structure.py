@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+import jax
+from jax import lax
 
 from ._add import Sum, add, merge, refine
 from ._compose import Composition, compose
@@ -213,6 +217,15 @@ def make_term(
 ) -> Term:
     """The canonical term with these labels and digits."""
     return from_labels(out, in_, sizes, kind, axes).term
+
+
+def entries_of(found: Structure, values: Values, dtype: Any) -> jax.Array:
+    """The entries of every term, one after another."""
+    parts = []
+    for term, value in zip(found.terms, values, strict=True):
+        every = lax.broadcast_in_dim(value.numbers(dtype), term.sizes, term.axes)
+        parts.append(lax.reshape(every, (math.prod(term.sizes),)))
+    return lax.concatenate(parts, 0) if parts else lax.full((0,), 0, dtype)
 
 
 def dense(out_shape: Sequence[int], in_shape: Sequence[int], kind: Kind = Kind.VALUE) -> Structure:

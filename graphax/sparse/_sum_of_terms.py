@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -13,7 +14,6 @@ import numpy as np
 from jax import lax
 
 from ._cost import LARGEST_STATIC, worth_scattering
-from ._draft import Workspace
 from ._holes import (
     Holed,
     Holes,
@@ -27,15 +27,18 @@ from ._holes import (
     raw_parts,
     seen_of,
     support_of,
-    widened,
     with_holes,
     with_support,
 )
+from ._index import Index, added_at
+from ._placed import Part, summed_up
 from ._rewriting import extended, stacked
 from ._scaled import Scaled
-from ._steps import Step, Value, reshape, run_steps, scatter_add, transpose
-from ._structure import Structure, Values, product, total
+from ._steps import reshape, scatter_add, transpose
+from ._structure import Structure, Values, entries_of, product, total
+from ._substitution import multiplied
 from ._term import Canonical, Term
+from ._writing import densify, term_places, written_out
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,7 @@ class SumOfTerms:
         dtype: the type of its entries; None while it is a part of something else.
         finite: whether its entries are known to be finite, overflow aside.
         anchor: an array without entries that keeps the batch dimensions of a block without arrays.
+        placed: parts of the sum whose places are known at run time only.
 
     Under :func:`jax.vmap` there are many at once: their arrays have leading batch dimensions, and so has
     the block that comes out of it.
@@ -59,6 +63,7 @@ class SumOfTerms:
     dtype: Any = None
     finite: bool = False
     anchor: Any = None
+    placed: tuple[Part, ...] = ()
 
     @classmethod
     def zero(cls, out_shape: Sequence[int], in_shape: Sequence[int], dtype: Any = None) -> Self:
@@ -86,19 +91,32 @@ class SumOfTerms:
         if self.dtype is None:
             return ()
         found = None
-        for term, (array, _) in self._terms():
-            if array is not None:
-                dims = max(len(array.shape) - len(term.axes), 0)
-                batch, own = array.shape[:dims], array.shape[dims:]
-                found = batch if found is None else found
-                if (batch, own) != (found, term.value_shape):
-                    raise ValueError(
-                        f"a part of this block has shape {array.shape}, where {found + term.value_shape} is "
-                        "expected, batch dimensions first; return blocks from jax.vmap with out_axes=0"
-                    )
+        for array, expected in self._shapes():
+            dims = max(len(array.shape) - len(expected), 0)
+            batch, own = array.shape[:dims], array.shape[dims:]
+            found = batch if found is None else found
+            if (batch, own) != (found, expected):
+                raise ValueError(
+                    f"a part of this block has shape {array.shape}, where {found + expected} is "
+                    "expected, batch dimensions first; return blocks from jax.vmap with out_axes=0"
+                )
         if found is None:
             return () if self.anchor is None else self.anchor.shape[:-1]
         return found
+
+    def _shapes(self) -> Iterator[tuple[Any, tuple[int, ...]]]:
+        """All arrays, and their shapes without batch dimensions."""
+        for term, (array, _) in self._terms():
+            if array is not None:
+                yield array, term.value_shape
+        for part in self.placed:
+            for term, (array, _) in zip(part.structure.terms, part.values, strict=True):
+                if array is not None:
+                    yield array, term.value_shape
+            shape = part.structure.out_shape + part.structure.in_shape
+            for index, size in zip(part.out + part.in_, shape, strict=True):
+                if index is not None:
+                    yield index.array, (size,)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -123,16 +141,22 @@ class SumOfTerms:
     @property
     def selects(self) -> bool:
         """Whether a selection has left something out of it."""
-        return any(isinstance(array, Holed) and of_selection(array.holes) for array, _ in self.values)
+        return bool(self.placed) or any(
+            isinstance(array, Holed) and of_selection(array.holes) for array, _ in self.values
+        )
 
     @property
     def has_holes(self) -> bool:
         """Whether entries of its structure may be zero because something has been left out."""
-        return any(array is not None and holes_of(array) is not None for array, _ in self.values)
+        return bool(self.placed) or any(
+            array is not None and holes_of(array) is not None for array, _ in self.values
+        )
 
     @property
     def holes(self) -> Holes:
         """The holes of the dense array: static ones, none, or such as are seen from its zeros."""
+        if self.placed:
+            return Zeros.OF_ORDER
         shape = self.out_shape + self.in_shape
         if math.prod(shape) > LARGEST_STATIC:
             return Zeros.OF_STRUCTURE
@@ -142,7 +166,7 @@ class SumOfTerms:
             if isinstance(holes, Zeros | Mask):
                 return seen_of(holes)
             value = np.ones(term.value_shape, bool) if holes is None else holes
-            taken |= _written_out(term, value) != 0
+            taken |= written_out(term, value) != 0
         return taken
 
     @property
@@ -153,6 +177,8 @@ class SumOfTerms:
     @property
     def support(self) -> Support:
         """Where the dense array may have numbers."""
+        if self.placed:
+            return self.written_out().support
         terms, shape = self.structure.terms, self.out_shape + self.in_shape
         known = [support for support in self.supports if support is not None]
         unknown = [support is None for support in self.supports]
@@ -161,7 +187,7 @@ class SumOfTerms:
             given, taken = iter(arrays), np.zeros(shape, bool)
             for term, whole in zip(terms, unknown, strict=True):
                 value = np.ones(term.value_shape, bool) if whole else next(given)
-                taken |= np.asarray(_written_out(term, value) != 0)
+                taken |= np.asarray(written_out(term, value) != 0)
             return taken
 
         return Support(found, *known)
@@ -181,15 +207,6 @@ class SumOfTerms:
                 value = value.map(lambda array, either=either: with_support(array, either))
             values.append(value)
         return replace(self, values=tuple(values))
-
-    def with_values(self, values: Sequence[Scaled]) -> Self:
-        """The block with other numbers at its places: arrays where it has arrays, one number elsewhere."""
-        terms = [
-            term if term.has_value else replace(term, kind=value.kind)
-            for term, value in zip(self.structure.terms, values, strict=True)
-        ]
-        found = Structure(self.out_shape, self.in_shape, tuple(terms))
-        return replace(self, structure=found, values=tuple(values))
 
     def unsigned(self) -> Self:
         """The block without the static signs beside its arrays, so that none is left on sums with it."""
@@ -227,22 +244,75 @@ class SumOfTerms:
             inner: the other factor.
             sparse: whether a sparse Jacobian is wanted in the end. If not, small products are made dense.
         """
+        finite, dtype = (self.finite, inner.finite), self.dtype or inner.dtype
+        if self.placed or inner.placed:
+            pairs = itertools.product(self.parts(), inner.parts())
+            found = [part for pair in pairs for part in multiplied(*pair, finite, sparse)]
+            shapes = self.out_shape, inner.in_shape
+            return type(self)._of_parts(*shapes, found, dtype, all(finite), sparse)
         plan = product(self.structure, inner.structure, sparse)
-        finite = self.finite, inner.finite
         values = plan.run(self.values, inner.values, finite)
-        return type(self)(plan.structure, values, self.dtype or inner.dtype, all(finite))
+        return type(self)(plan.structure, values, dtype, all(finite))
 
     def plus(self, other: SumOfTerms, sparse: bool = True) -> Self:
         """The sum with a block of the same shape; ``sparse`` as for :meth:`compose`."""
+        finite, dtype = self.finite and other.finite, self.dtype or other.dtype
         plan = total(self.structure, other.structure, sparse)
         values = plan.run([*self.values, *other.values])
-        finite = self.finite and other.finite
-        return type(self)(plan.structure, values, self.dtype or other.dtype, finite)
+        found = type(self)(plan.structure, values, dtype, finite)
+        if not self.placed and not other.placed:
+            return found
+        parts = [*found.parts(), *self.placed, *other.placed]
+        return type(self)._of_parts(self.out_shape, self.in_shape, parts, dtype, finite, sparse)
+
+    def parts(self) -> list[Part]:
+        """The parts of the sum: the terms whose places are known, and the others."""
+        none = (None,) * len(self.out_shape), (None,) * len(self.in_shape)
+        known = [Part(self.structure, self.values, *none)] if self.structure.terms else []
+        return [*known, *self.placed]
+
+    @classmethod
+    def _of_parts(
+        cls,
+        out_shape: tuple[int, ...],
+        in_shape: tuple[int, ...],
+        parts: Iterable[Part],
+        dtype: Any,
+        finite: bool,
+        sparse: bool,
+    ) -> Self:
+        """The sum of parts, as few as they can be."""
+        known, placed = summed_up(parts, out_shape, in_shape, finite, sparse)
+        return cls(known.structure, known.values, dtype, finite, placed=placed)
+
+    def written_out(self) -> Self:
+        """The block with all that it may take in the structure, in the place of what is known at run time."""
+        if not self.placed:
+            return self
+        parts = [part.written_out(self.finite, True) for part in self.parts()]
+        return self._of_parts(self.out_shape, self.in_shape, parts, self.dtype, self.finite, True)
+
+    def selected(self) -> Self:
+        """The block, if some of its places are known at run time only, without what masks leave out then."""
+        if not self.placed:
+            return self
+        parts = [one for part in self.parts() for one in part.selected()]
+        return self._of_parts(self.out_shape, self.in_shape, parts, self.dtype, self.finite, True)
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether there are no entries."""
+        return not self.structure.terms and not self.placed
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers it holds, those that say where others go aside."""
+        return self.structure.numbers + sum(part.structure.numbers for part in self.placed)
 
     def times_identity(self, size: int) -> Self:
         """The block with one more dimension of this size on both sides, tied together."""
         shapes = (*self.out_shape, size), (*self.in_shape, size)
-        return self.rewritten(*shapes, lambda term: extended(term, size))
+        return self.written_out().rewritten(*shapes, lambda term: extended(term, size))
 
     def of_steps(self, length: int, tied: bool = False) -> Self:
         """The block of an array that is stacked step by step, from the block of a step with stacked values.
@@ -281,14 +351,29 @@ class SumOfTerms:
     def astype(self, dtype: Any) -> Self:
         """The block with entries of another type."""
         dtype = np.dtype(dtype)
-        values = [
-            value.map(lambda array: jax.numpy.asarray(numbers_of(array), dtype)) for value in self.values
-        ]
-        return replace(self, values=tuple(values), dtype=dtype)
+        found = self.with_values(
+            lambda value: value.map(lambda array: jax.numpy.asarray(numbers_of(array), dtype))
+        )
+        return replace(found, dtype=dtype)
+
+    def with_values(self, change: Callable[[Scaled], Scaled]) -> Self:
+        """The block with other numbers at its places: arrays where it has arrays, one number elsewhere."""
+        found, values = _changed(self.structure, self.values, change)
+        placed = []
+        for part in self.placed:
+            of_part, held = _changed(part.structure, part.values, change)
+            placed.append(replace(part, structure=of_part, values=held))
+        return replace(self, structure=found, values=values, placed=tuple(placed))
 
     def dense(self, dtype: Any) -> jax.Array:
         """The array ``J[o..., i...]`` of this type."""
         shape = self.out_shape + self.in_shape
+        if self.placed:
+            known = replace(self, placed=()).dense(dtype)
+            matrix = lax.reshape(known, self.matrix_shape)
+            for part in self.placed:
+                matrix = added_at(matrix, part.places(), part.entries(dtype))
+            return lax.reshape(matrix, shape)
         if not self.structure.terms:
             return lax.full(shape, 0, dtype)
         if worth_scattering(self.structure.terms):
@@ -317,61 +402,61 @@ class SumOfTerms:
 
     def entries(self, dtype: Any) -> jax.Array:
         """The entries of every term."""
-        parts = []
-        for term, value in self._terms():
-            every = lax.broadcast_in_dim(value.numbers(dtype), term.sizes, term.axes)
-            parts.append(lax.reshape(every, (math.prod(term.sizes),)))
-        return lax.concatenate(parts, 0) if parts else lax.full((0,), 0, dtype)
+        return entries_of(self.structure, self.values, dtype)
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
-        arrays = [array for array, _ in self.values if array is not None]
+        values = [*self.values, *(value for part in self.placed for value in part.values)]
         # What is known of places alone is no part of the type that branches and loops have to agree on.
-        children = tuple(
-            array.raw if isinstance(array, Holed) and array.holes is None else array for array in arrays
-        )
+        children = [
+            array.raw if isinstance(array, Holed) and array.holes is None else array
+            for array, _ in values
+            if array is not None
+        ]
+        scales = tuple((array is None, scale) for array, scale in values)
+        indices, placed = list[Any](), list[Any]()
+        for part in self.placed:
+            sides = tuple(tuple(_numbered(index, indices) for index in side) for side in (part.out, part.in_))
+            placed.append((part.structure, *sides))
+        children += indices
         if not children and self.dtype is not None:
-            children = (np.zeros(0, self.dtype) if self.anchor is None else self.anchor,)
-        scales = tuple((array is None, scale) for array, scale in self.values)
-        return children, (self.structure, scales, self.dtype, self.finite)
+            children.append(np.zeros(0, self.dtype) if self.anchor is None else self.anchor)
+        aux = self.structure, scales, self.dtype, self.finite, tuple(placed), len(indices)
+        return tuple(children), aux
 
     @classmethod
     def tree_unflatten(cls, aux: Any, children: Any) -> Self:
-        structure, scales, dtype, finite = aux
+        structure, scales, dtype, finite, placed, count = aux
         remaining = iter(children)
-        values = tuple(Scaled(None if bare else next(remaining), scale) for bare, scale in scales)
-        return cls(structure, values, dtype, finite, next(remaining, None))
+        values = iter([Scaled(None if bare else next(remaining), scale) for bare, scale in scales])
+        own = tuple(itertools.islice(values, len(structure.terms)))
+        indices = list(itertools.islice(remaining, count))
+        parts = []
+        for of_part, *sides in placed:
+            held = tuple(itertools.islice(values, len(of_part.terms)))
+            out, in_ = (
+                tuple(index and Index(indices[index[0]], *index[1:]) for index in side) for side in sides
+            )
+            parts.append(Part(of_part, held, out, in_))
+        return cls(structure, own, dtype, finite, next(remaining, None), tuple(parts))
 
 
-def densify(term: Term, value: Scaled, dtype: Any) -> jax.Array:
-    """The array of a term, digit by digit."""
-    return _written_out(term, value.numbers(dtype))
+def _changed(
+    found: Structure, values: Values, change: Callable[[Scaled], Scaled]
+) -> tuple[Structure, Values]:
+    """A structure and its values, each of which is changed."""
+    values = tuple(map(change, values))
+    terms = [
+        term if term.has_value else replace(term, kind=value.kind)
+        for term, value in zip(found.terms, values, strict=True)
+    ]
+    return Structure(found.out_shape, found.in_shape, tuple(terms)), values
 
 
-def _written_out(term: Term, value: Value) -> Value:
-    """A value, which may be static, over a dimension for every digit, with zeros where there is no entry."""
-    steps, shape, axes = _densification(term)
-    array = transpose(numbers_of(run_steps(steps, value)), np.argsort(axes).tolist())
-    over = [shape[at] if at in axes else 1 for at in range(len(shape))]
-    return reshape(widened(reshape(array, over), shape), term.out_shape + term.in_shape)
-
-
-@functools.lru_cache(maxsize=4096)
-def _densification(term: Term) -> tuple[tuple[Step, ...], tuple[int, ...], tuple[int, ...]]:
-    """What writes the zeros of a term out, the shape with a dimension for every digit, and the dimension of
-    every axis of the value then."""
-    space = Workspace()
-    out, in_, operand = space.load(term)
-    old = out.digits() + in_.digits()
-    new = [space.new_label(digit.radix) for digit in old]
-    space.write_out(operand, old, new)
-    places = {label: at for at, label in enumerate(new)}
-    shape = tuple(digit.radix for digit in old)
-    return tuple(operand.steps), shape, tuple(places[label] for label in operand.axes)
-
-
-@functools.lru_cache(maxsize=1024)
-def term_places(term: Term) -> tuple[np.ndarray, np.ndarray]:
-    space = Workspace()
-    out, in_, _ = space.load(term)
-    labels = range(len(term.sizes))
-    return space.positions(out.digits(), labels), space.positions(in_.digits(), labels)
+def _numbered(index: Index | None, arrays: list[Any]) -> tuple[int, int, bool] | None:
+    """An index with the number of its array, which is added to those given if it is not among them."""
+    if index is None:
+        return None
+    at = next((at for at, array in enumerate(arrays) if array is index.array), len(arrays))
+    if at == len(arrays):
+        arrays.append(index.array)
+    return at, index.size, index.within

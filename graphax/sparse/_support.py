@@ -14,11 +14,12 @@ import numpy as np
 from ._block import Block
 from ._cost import worth_leaving_out, worth_leaving_out_at_last
 from ._holes import numbers_of, support_of
+from ._placed import Part
 from ._scaled import Scaled
 from ._steps import Gather, Value, run_steps
 from ._structure import Structure
-from ._sum_of_terms import term_places
 from ._term import Canonical, Digit, Kind, Labels, Table, Term, canonical, digit_table
+from ._writing import term_places
 
 
 def without_zeros(block: Block, at_last: bool = False) -> Block:
@@ -31,6 +32,9 @@ def without_zeros(block: Block, at_last: bool = False) -> Block:
         block: the block.
         at_last: whether nothing is multiplied by it any more.
     """
+    placed = tuple(_part_without_zeros(part, at_last) for part in block.placed)
+    if any(map(operator.is_not, placed, block.placed)):
+        block = replace(block, placed=placed)
     worth = worth_leaving_out_at_last if at_last else worth_leaving_out
     terms: list[Term] = []
     values: list[Scaled] = []
@@ -50,6 +54,13 @@ def without_zeros(block: Block, at_last: bool = False) -> Block:
     )
 
 
+def _part_without_zeros(part: Part, at_last: bool) -> Part:
+    found = without_zeros(Block(part.structure, part.values), at_last)
+    if found.structure is part.structure:
+        return part
+    return replace(part, structure=found.structure, values=found.values)
+
+
 def _taken(array: Value) -> np.ndarray | None:
     """Where an array is known to have numbers; None where it has them everywhere, or nothing is known.
 
@@ -63,6 +74,8 @@ def _taken(array: Value) -> np.ndarray | None:
 
 def known_places(block: Block) -> tuple[np.ndarray, np.ndarray] | None:
     """Rows and columns of all places where a block may have entries; None where that is anywhere."""
+    if block.placed:
+        block = Block(block.known_structure, (Scaled(None),) * len(block.known_structure.terms))
     places = math.prod(block.matrix_shape)
     found = [(np.zeros(0, np.intp), np.zeros(0, np.intp))]
     for term, value in zip(block.structure.terms, block.values, strict=True):

@@ -27,6 +27,10 @@ EXACT = (
     "gathered_entries",
     "overwritten_entries",
     "rectified_differences",
+    "sorted_entries",
+    "warped_image",
+    "rolled_by_argument",
+    "interpolated_where_asked",
     "lagrangian",
     "chained_rosenbrock",
     "custom_units_under_vmap",
@@ -34,7 +38,7 @@ EXACT = (
     "power_flow",
     "rigid_motions",
 )
-CONTAINED = ("causal_attention", "relaxation_until_done", "sorted_entries", "shallow_water")
+CONTAINED = ("causal_attention", "relaxation_until_done", "largest_of_rows", "shallow_water")
 
 
 @pytest.fixture(scope="module")

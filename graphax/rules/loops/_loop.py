@@ -70,7 +70,8 @@ class Loop:
         """The results of the body in a step, and their blocks."""
         call, flow = self.call, self.flow
         values = self.inputs(carried, slices)
-        return call.jacobians(flow.body, values, flow.wanted, flow.needed, self.finite, self.certain())
+        jacobians = call.jacobians.static()
+        return jacobians(flow.body, values, flow.wanted, flow.needed, self.finite, self.certain())
 
     @cached_property
     def finite(self) -> Sequence[bool] | None:

@@ -42,7 +42,7 @@ def pulled(loop: Loop) -> tuple[list[Any], Blocks]:
         before, totals = state
         carried, slices, step_at = values
         operands = [*before, *loop.inputs(loop.carried(carried), slices)]
-        _, found = loop.call.jacobians(program, operands, wanted, finite=finite)
+        _, found = loop.call.jacobians.static()(program, operands, wanted, finite=finite)
         through, *returned = [row[len(start) :] for row in found]
         arrays = {at: array_of(through[at], (rows.size,), flow.shape(at), flow.dtype) for at in moving}
         direct = dict(zip(flow.results, returned, strict=True))
