@@ -61,7 +61,9 @@ def jacve(
             that need not be finite; under ``jit``, ``jax.jacfwd`` or ``jax.jacrev`` is taken where it is
             estimated to run faster and all derivatives inside are finite; and of a function with few results,
             or few arguments, scans, factorisations, convolutions and the like have no Jacobian: rows are
-            pulled back through them, or columns pushed forward. :func:`graphax.explain` tells what is taken.
+            pulled back through them, or columns pushed forward. Of sparse Jacobians, a kernel makes what is
+            the same for many rows, and modes move sums of columns or rows. :func:`graphax.explain` tells what
+            is taken for dense ones.
             The environment variable ``GRAPHAX_CANDIDATES`` names which of ``kernels`` and ``modes`` (JAX's
             own) may be taken beside elimination on arrays; both unless it is set.
             A name or a loaded order may also stand in second place, before the argnums:

@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ import numpy as np
 from jax.core import Tracer
 from jax.extend import core
 
+from ._coloured import Sides, colouring, jacobians_by_colours
 from ._matrix_free import goes_forward, jacobians_by_arrays, jacobians_without_matrices
 from ._numbering import Numbering
 from ._reverse_mode import has_reverse_mode
@@ -21,6 +23,7 @@ from ._trace import Equation, holds, is_split, varying_axes
 from ._tuned import NoWay
 from .choose import OrderLike, are_left_open, is_candidate
 from .rules import Blocks, Sparse, has_no_poles, real_type
+from .sparse import without_zeros
 from .timing import Flat, constants_for, estimated_seconds, flat
 
 # A mode is taken where it is so much faster; estimates are no better than that.
@@ -29,6 +32,8 @@ _MARGIN = 0.7
 _MARGIN_OF_LOOPS = 0.8
 # Other orders are tried for no more equations than that, without loops, where waiting takes such a part.
 _SHORT, _MUCH = 150, 0.15
+# Sums of columns, or of rows, are moved if they are so many times fewer than these.
+_SHARED = 2
 # A tangent takes no less than so many times what the function takes in additions and multiplications.
 _AT_LEAST = 0.8
 # What it takes to start, and what is in proportion to entries.
@@ -53,10 +58,13 @@ def jacobians_without_kernel(
     sparse: Sparse = False,
 ) -> tuple[str, str, _Found]:
     """As :func:`graphax._matrix_free.jacobians_by_arrays`, or where any way will do as
-    :func:`jacobians_by_estimate`, and returns what that does.
+    :func:`jacobians_by_estimate`, and returns what that does; so where sparse ones are compiled.
     """
-    if not sparse and are_left_open(order, body_order):
-        return jacobians_by_estimate(numbering, num_outputs, values)
+    if are_left_open(order, body_order):
+        if not sparse:
+            return jacobians_by_estimate(numbering, num_outputs, values)
+        if any(isinstance(value, Tracer) for value in values) and is_candidate("modes"):
+            return _sparse_by_estimate(numbering, num_outputs, values, sparse)
     found = jacobians_by_arrays(numbering, num_outputs, values, order, body_order=body_order, sparse=sparse)
     return "auto", "Nothing else is asked for.", found
 
@@ -107,6 +115,46 @@ def jacobians_by_estimate(
     return best, "It is estimated to be the fastest.", way.run()
 
 
+def _sparse_by_estimate(
+    numbering: Numbering, num_outputs: int, values: Sequence[Any], sparse: Sparse
+) -> tuple[str, str, _Found]:
+    """Sparse Jacobians by elimination, or by a mode that moves sums of columns or rows, if that is faster.
+
+    Returns:
+        as :func:`jacobians_by_estimate`.
+    """
+
+    def eliminated(*values: Any) -> _Found:
+        results, blocks = jacobians_by_arrays(
+            numbering, num_outputs, values, "auto", body_order="auto", sparse=sparse
+        )
+        return results, [[block and without_zeros(block, at_last=True) for block in row] for row in blocks]
+
+    best, way = "auto", Staged.of(eliminated, *values)
+    if any(block and block.placed for row in way.outline[1] for block in row):
+        return best, "Where entries are is known at run time only.", way.run()
+    reason = _why_not(numbering, num_outputs, values)
+    if reason is not None:
+        return best, f"JAX's modes may give something else: {reason}.", way.run()
+    outputs = numbering.program.outputs[:num_outputs]
+    inputs = [numbering.program.inputs[at] for at in numbering.wrt]
+    sizes = [[math.prod(atom.aval.shape) for atom in atoms] for atoms in (outputs, inputs)]
+    sides, longest = Sides(way.outline[1], *sizes), _MARGIN * way.seconds
+    value = flat(numbering.program)
+    for name, all_of_them in _modes(numbering, num_outputs).items():
+        if _least_seconds(name, value, sides.least_moved(name)) > longest:
+            continue
+        groups = colouring(name, sides)
+        few = 0 < _SHARED * groups.count <= all_of_them
+        if few and _least_seconds(name, value, groups.count) < longest:
+            with contextlib.suppress(NoWay):
+                shared = partial(jacobians_by_colours, numbering, num_outputs, groups)
+                mode = _staged_by(shared, name, values)
+                if mode.seconds < longest:
+                    best, way, longest = name, mode, mode.seconds
+    return best, "It is estimated to be the fastest.", way.run()
+
+
 def _staged(numbering: Numbering, num_outputs: int, values: Sequence[Any], **options: Any) -> Staged:
     """Elimination, traced aside; options are those of ``jacobians_without_matrices``."""
 
@@ -142,9 +190,14 @@ def jacobians_by_mode(name: str, numbering: Numbering, num_outputs: int, values:
 
 
 def _staged_mode(name: str, numbering: Numbering, num_outputs: int, values: Sequence[Any]) -> Staged:
-    """A mode, traced aside; raises NoWay where JAX has none, whatever it says then."""
+    """A mode, traced aside; raises NoWay where JAX has none."""
+    return _staged_by(_by_mode(name, numbering, num_outputs), name, values)
+
+
+def _staged_by(by_mode: Callable[..., _Found], name: str, values: Sequence[Any]) -> Staged:
+    """What a mode gives, traced aside; raises NoWay where JAX has no such mode, whatever it says then."""
     try:
-        return Staged.of(_by_mode(name, numbering, num_outputs), *values)
+        return Staged.of(by_mode, *values)
     except Exception as error:
         raise NoWay(f"jax.{name} cannot differentiate it: {error}") from error
 

@@ -13,6 +13,7 @@ from ._modes import jacobians_by_mode, jacobians_without_kernel
 from ._numbering import Numbering
 from ._pullback import NO_PULLBACK
 from ._reverse_mode import by_reverse_mode, suits_reverse_mode
+from ._rows import jacobians_by_rows
 from ._tuned import Chosen, NoWay, Trial, fastest_way, place_of
 from .choose import OrderLike, are_left_open, is_candidate
 from .kernels import NoKernel, jacobians_by_kernel
@@ -119,10 +120,20 @@ def _by_best(application: Application, traced: Traced, order: OrderLike, options
     found = _by_reverse_mode(application, traced, order, options)
     if found is not None:
         return _noted("jacrev", "It is the gradient of a number.", found, options)
+    found = _by_rows(traced, order, options)
+    if found is not None:
+        return _noted("rows", "A kernel goes over what is the same for many rows.", found, options)
     name, why, found = jacobians_without_kernel(
         *_asked(traced, order), body_order=options.body_order, sparse=options.sparse
     )
     return _noted(name, why, found, options)
+
+
+def _by_rows(traced: Traced, order: OrderLike, options: Options) -> _Found | None:
+    """Sparse Jacobians with a kernel for what is done to many rows; None where there is none."""
+    if options.kernel is False or not options.sparse or not are_left_open(order, options.body_order):
+        return None
+    return jacobians_by_rows(traced.numbering, traced.num_outputs, traced.values, options.sparse)
 
 
 def _noted(name: str, why: str, found: _Found, options: Options) -> _Found:

@@ -21,7 +21,14 @@ from ._complex import complex_rule, touches_complex
 from ._custom import as_differentiated
 from ._dense import dense_rule, of_real_view, real_type, real_view, view_shape
 from ._dependence import follow, results_of
-from ._elementwise import NotElementwise, array_type, elementwise_as_found, jvp_program, static_number
+from ._elementwise import (
+    ELEMENTWISE,
+    NotElementwise,
+    array_type,
+    elementwise_as_found,
+    jvp_program,
+    static_number,
+)
 from ._entry_dependence import AT_LEAST, AT_MOST, Dependent, Ways
 from ._finite import (
     FiniteValues,
@@ -53,6 +60,7 @@ __all__ = [
     "AT_LEAST",
     "AT_MOST",
     "COPYING",
+    "ELEMENTWISE",
     "Blocks",
     "Call",
     "Dependent",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,16 +23,20 @@ from ..sparse import (
 )
 from ._complex import factor_block
 from ._registry import Blocks, Call
-from ._window import Window
+from ._window import Meetings, Window
 
 Dims = list[list[int | Digit]]
+
+#: A kernel with more entries along one dimension is a list of what meets, and no sum of diagonals.
+_MOST_DIAGONALS = 16
 
 
 def sparse_convolution(call: Call, windows: Sequence[Window], out_shape: Sequence[int]) -> Blocks:
     """The blocks of a convolution, dense in the features of a group alone; those of the real views.
 
     Along every spatial dimension one label runs through the results and entries of the kernel that meet in
-    an input; tables say which these three are. The value is the other operand, at these places.
+    an input; tables say which these three are. The value is the other operand, at these places. By an array
+    with one spatial dimension it is a diagonal for each of a few entries of the kernel.
 
     Args:
         call: the convolution.
@@ -48,39 +53,51 @@ def sparse_convolution(call: Call, windows: Sequence[Window], out_shape: Sequenc
     meetings = [window.meetings for window in windows]
     if not all(len(results) for results, _, _ in meetings):
         return [[None] * len(call.operands)]
-    entries = [added_label(len(results), sizes) for results, _, _ in meetings]
+    complex_numbers = any(map(is_complex, call.operands))
     grouped = ([*group, *batch], features) if batch_groups > 1 else (batch, [*group, *features])
     ends = grouped, ([*group, *produced], features), (batch, [*group, *produced])
-    labels: list[list[list[int]]] = []
-    dims: list[Dims] = []
-    for spec, shape, (first, second), at in zip(specs, shapes, ends, (1, 2, 0), strict=True):
-        held: list[list[int]] = [[] for _ in shape]
-        held[spec[0]], held[spec[1]] = first, second
-        placed: Dims = [list(dim) for dim in held]
-        for dim, label, meeting in zip(spec[2:], entries, meetings, strict=True):
-            held[dim], placed[dim] = label, [digit_table(shape[dim], label, meeting[at])]
-        labels.append(held)
-        dims.append(placed)
 
-    def block(wanted: int) -> Block:
+    def block(wanted: int, meetings: Sequence[Meetings], entry: int | None = None) -> Block:
+        """By an operand, at these meetings; those of one entry of the kernel are one number."""
+        all_sizes = list(sizes)
+        entries = [added_label(len(results), all_sizes) for results, _, _ in meetings]
+        held: list[list[list[int]]] = []
+        placed: list[Dims] = []
+        for spec, shape, (first, second), at in zip(specs, shapes, ends, (1, 2, 0), strict=True):
+            labels: list[list[int]] = [[] for _ in shape]
+            labels[spec[0]], labels[spec[1]] = first, second
+            dims: Dims = [list(dim) for dim in labels]
+            for dim, label, meeting in zip(spec[2:], entries, meetings, strict=True):
+                labels[dim] = label if entry is None else []
+                dims[dim] = [digit_table(shape[dim], label, meeting[at])]
+            held.append(labels)
+            placed.append(dims)
         other = 1 - wanted
 
         def met(array: Any) -> Any:
             take = np if isinstance(array, np.ndarray) else jnp
             for dim, meeting in zip(specs[other][2:], meetings, strict=True):
-                array = take.take(array, meeting[1 + other], axis=dim)
+                places = meeting[1 + other] if entry is None else np.array([entry])
+                array = take.take(array, places, axis=dim)
             return array
 
-        axes = [label for dim in labels[other] for label in dim]
-        if is_complex(call.operands[other]) or is_complex(call.operands[wanted]):
-            found = factor_block(call, other, (dims[2], dims[wanted], sizes, axes), met)
+        axes = [label for dim in held[other] for label in dim]
+        if complex_numbers:
+            found = factor_block(call, other, (placed[2], placed[wanted], all_sizes, axes), met)
             return without_zeros(found, at_last=True)
         support = call.support(other)
         value = with_support(met(call.factor(other)), support and support.map(met))
-        found = arranged_block(dims[2], dims[wanted], sizes, value, axes)
+        found = arranged_block(placed[2], placed[wanted], all_sizes, value, axes)
         return without_zeros(found, at_last=True)
 
-    return [call.row(block)]
+    def row(wanted: int) -> Block:
+        if wanted or complex_numbers or len(windows) != 1 or windows[0].size > _MOST_DIAGONALS:
+            return block(wanted, meetings)
+        found = [(entry, meetings[0].of_entry(entry)) for entry in range(windows[0].size)]
+        diagonals = [block(0, [those], entry) for entry, those in found if len(those.results)]
+        return functools.reduce(Block.plus, diagonals)
+
+    return [call.row(row)]
 
 
 def cut_to_tiles(call: Call, windows: Sequence[Window], result: Any) -> tuple[Call, Block] | None:

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
+
+
+class Meetings(NamedTuple):
+    """Results, inputs and places in a window that meet, as many of each."""
+
+    results: np.ndarray
+    inputs: np.ndarray
+    places: np.ndarray
+
+    def of_entry(self, place: int) -> Meetings:
+        """Those at one place of the window."""
+        return Meetings(*(array[self.places == place] for array in self))
 
 
 @dataclass(frozen=True)
@@ -35,13 +48,13 @@ class Window:
         return (self.out_size, self.stride) if self.is_tiling else (self.in_size,)
 
     @property
-    def meetings(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Results, inputs and places in the window that meet, in the order of the results and places."""
+    def meetings(self) -> Meetings:
+        """What meets, in the order of the results and places."""
         results, places = np.indices((self.out_size, self.size)).reshape(2, -1)
         padded = self.stride * results + self.dilation * places - self.padding[0]
         inputs, rest = np.divmod(padded, self.base_dilation)
         meets = (rest == 0) & (inputs >= 0) & (inputs < self.in_size)
-        return results[meets], inputs[meets], places[meets]
+        return Meetings(results[meets], inputs[meets], places[meets])
 
     def pattern(self) -> np.ndarray:
         """Whether an input (last axis) lies in the window of a result (first axis); of a tile in its own."""

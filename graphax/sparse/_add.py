@@ -12,10 +12,11 @@ import numpy as np
 
 from ._cost import worth_listing, worth_one_term
 from ._draft import Operand, Workspace
-from ._places import any_repeated, distinct_places, place_keys
+from ._meeting import are_apart
+from ._places import distinct_places, place_keys
 from ._scaled import Scaled, continued, expand
 from ._steps import Step, reshape
-from ._term import Digit, Kind, Labels, Term, canonical, digit_table
+from ._term import Digit, Kind, Labels, Sizes, Term, canonical, digit_table
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,57 @@ def add(left: Term, right: Term, sparse: bool = True) -> Sum | None:
     Raises:
         ValueError: when the shapes differ.
     """
+    most = worth_one_term(left, right, sparse)
+    if _pass_by(left, right, most):
+        return None
     pair = _Pair(left, right)
     found = pair.equal() or pair.joined() or pair.united() or (pair.contained() if sparse else None)
     if found is not None:
         return found
-    return pair.refined() if pair.refined_numbers() <= worth_one_term(left, right, sparse) else None
+    return pair.refined() if pair.refined_numbers() <= most else None
+
+
+def _pass_by(left: Term, right: Term, most: int) -> bool:
+    """Whether two terms are seen at once to have no sum with so few numbers.
+
+    Dimensions in which they differ have to be written out, unless they are parts of one line.
+    """
+    if left.lines is None or right.lines is None or left.radices != right.radices:
+        return False
+    pairs = list(zip(left.digits, right.digits, strict=True))
+    sizes = left.sizes, right.sizes
+    differ = [(x, y) for x, y in pairs if _extent(x, sizes[0]) != _extent(y, sizes[1])]
+    if differ and math.prod([x.radix for x, _ in differ]) > most:
+        p, q = differ[0][0].labels, differ[0][1].labels
+        if p or q:
+            whole = all(x.covers(sizes[0]) for x, _ in differ) or all(y.covers(sizes[1]) for _, y in differ)
+            if not whole and any(x.labels != p and y.labels != q for x, y in differ):
+                return True
+        elif any(abs(y.start - x.start) != 1 for x, y in differ):
+            return True
+    return _crosses(left, right, most) or _crosses(right, left, most)
+
+
+def _extent(digit: Digit, sizes: Sizes) -> tuple[int, int, int]:
+    return digit.start, digit.step, sizes[digit.labels[0]] if digit.labels else 0
+
+
+def _crosses(one: Term, other: Term, most: int) -> bool:
+    """Whether a term goes along a line through several dimensions that the other one leaves."""
+    for line in one.lines or ():
+        if len(line) == 1 or math.prod([one.digits[at].radix for at in line]) <= most:
+            continue
+        pairs = [(one.digits[at], other.digits[at]) for at in line]
+        if len({x[1:] for x, _ in pairs}) == len({y[1:] for _, y in pairs}) == 1:
+            continue  # one may be a part of the other
+        labels = pairs[0][1].labels
+        if any(y.labels != labels for _, y in pairs):
+            return True
+        if labels and ((other.lines or ())[labels[0]] != line or any(x.step != y.step for x, y in pairs)):
+            return True
+        if len({(y.start - x.start) * x.step for x, y in pairs}) > 1:
+            return True
+    return False
 
 
 @functools.lru_cache(maxsize=1 << 17)
@@ -159,6 +206,7 @@ class _Pair:
                 f"and {right.out_shape} <- {right.in_shape}"
             )
         self.space = Workspace()
+        self._terms = left, right
         self._numbers = left.numbers + right.numbers
         self.entries = math.prod(left.sizes) + math.prod(right.sizes)
         x_out, x_in, self.x = self.space.load(left)
@@ -312,8 +360,7 @@ class _Pair:
         """The sum where both list their entries in tables and some places are on both lists."""
         if all(digit.table is None for digit in self.xs + self.ys) or self._numbers != self.entries:
             return None
-        columns, places = self._listing()
-        return self._over(columns, places) if any_repeated(places) else None
+        return None if are_apart(*self._terms) else self._over(*self._listing())
 
     def listed(self) -> Sum:
         """The sum over one label, which runs through the places of both in order."""

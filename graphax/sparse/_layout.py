@@ -62,7 +62,8 @@ class Layout:
                 merge = np.empty(len(keys), np.intp)
                 merge[order] = np.cumsum(new) - 1
                 self.merge = _frozen(merge)
-            rows, columns = rows[order[new]], columns[order[new]]
+            first = order if self.merge is None else order[new]
+            rows, columns = rows[first], columns[first]
         self.rows, self.columns = _frozen(rows), _frozen(columns)
 
     @functools.cached_property

@@ -33,17 +33,17 @@ class Table:
 
     def __init__(self, indices: np.ndarray) -> None:
         self.indices = np.ascontiguousarray(indices, np.int32).reshape(-1)
-        self._hash = zlib.crc32(self.indices.tobytes())  # the same in every process
+        self._hash = zlib.crc32(self.indices.data)  # the same in every process
 
     def __hash__(self) -> int:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Table)
-            and self._hash == other._hash
-            and np.array_equal(self.indices, other.indices)
-        )
+        if not isinstance(other, Table) or self._hash != other._hash:
+            return False
+        if self.indices is not other.indices and np.array_equal(self.indices, other.indices):
+            other.indices = self.indices  # the next comparison does not look at them
+        return self.indices is other.indices
 
     def __repr__(self) -> str:
         return f"Table({len(self.indices)} indices, {self._hash:08x})"
@@ -148,6 +148,27 @@ class Term:
     def labels_alone(self) -> bool:
         """Whether there are neither slices nor tables."""
         return all(digit.covers(self.sizes) for dim in self.out + self.in_ for digit in dim)
+
+    @cached_property
+    def digits(self) -> tuple[Digit, ...]:
+        """Of all dimensions, those of the output first."""
+        return tuple([digit for dim in self.out + self.in_ for digit in dim])
+
+    @cached_property
+    def lines(self) -> tuple[tuple[int, ...], ...] | None:
+        """For every label the places of the digits that step along it by one; None where others step."""
+        places: list[list[int]] = [[] for _ in self.sizes]
+        for at, digit in enumerate(self.digits):
+            if digit.table is not None or abs(digit.step) != 1:
+                return None
+            if digit.labels:
+                places[digit.labels[0]].append(at)
+        return tuple(map(tuple, places))
+
+    @cached_property
+    def radices(self) -> tuple[tuple[int, ...], ...]:
+        """Of the digits of every dimension, those of the output first."""
+        return tuple([tuple([digit.radix for digit in dim]) for dim in self.out + self.in_])
 
     def __str__(self) -> str:
         def side(dims: Sequence[Dim]) -> str:

@@ -3,11 +3,12 @@
 from ._calibrate import calibrate
 from ._constants import Constants, constants_for, kind_of
 from ._device_time import busy_seconds
-from ._equations import Work, read, register_estimate, written
+from ._equations import EXPENSIVE, Work, read, register_estimate, written
 from ._estimate import Estimated, estimate_of, estimated_seconds, seconds_by_line, work_of
 from ._flat import Equation, Flat, Value, flat
 
 __all__ = [
+    "EXPENSIVE",
     "Constants",
     "Equation",
     "Estimated",

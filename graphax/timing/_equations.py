@@ -63,6 +63,8 @@ _MOVED = frozenset("transpose rev".split())
 CHOSEN = frozenset("pad concatenate stack".split())
 _GATHERED = frozenset("gather dynamic_slice".split())
 _DIVISIONS = frozenset("div rem sqrt".split())
+#: How many times as long as others functions take whose arguments are reduced to a period first.
+_PERIODIC = 2.5
 _FUNCTIONS = frozenset(
     "exp exp2 log log1p expm1 sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh logistic pow "
     "erf erfc erf_inv lgamma digamma cbrt rsqrt bessel_i0e bessel_i1e igamma igammac "
@@ -102,7 +104,7 @@ def fused(equation: Equation, constants: Constants) -> float:
         return constants.gathered
     each = constants.entry * _operations(equation)
     if name in _FUNCTIONS:
-        each = constants.function
+        each = constants.function * (_PERIODIC if name in ("sin", "cos", "tan") else 1)
     if name in _DIVISIONS:
         each = constants.division
     return each * width(equation.outputs[0], constants)

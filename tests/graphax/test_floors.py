@@ -14,8 +14,9 @@ _accumulate
 search orders
 _tuned _staged
 _arguments _application _assemble _fallback _pullback _reverse_mode
-_incoming_columns _pushed_columns _matrix_free _modes
+_incoming_columns _pushed_columns _matrix_free _coloured _modes
 kernels
+_rows
 _ways
 _jacobian _gradient _hessian _hessian_diagonal
 _patterns _check

@@ -8,7 +8,7 @@ as many of them as the busiest row has entries, and not as many as arguments.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -22,8 +22,10 @@ from ...sparse import (
     Block,
     Pattern,
     Places,
+    Support,
     are_in,
     coloured,
+    dense,
     dense_block,
     empty_sets,
     singletons,
@@ -58,6 +60,11 @@ class Compression(NamedTuple):
     patterns: dict[tuple[int, int], Pattern]
     colours: dict[int, np.ndarray]
     count: int
+
+    @property
+    def saves(self) -> bool:
+        """Whether fewer columns are carried than there are, by far."""
+        return 2 * self.count <= sum(colours.size for colours in self.colours.values())
 
 
 def compression(loop: Loop) -> Compression | None:
@@ -169,6 +176,18 @@ def _sets_of_results(
 def _steps(loop: Loop) -> Iterator[int]:
     steps = range(loop.flow.length)
     return reversed(steps) if loop.call.params["reverse"] else iter(steps)
+
+
+def bounded(loop: Loop, way: Callable[[Loop], tuple[list[Any], Blocks]], by: Compression) -> Any:
+    """What another way gives, whose arrays have zeros where patterns have."""
+    results, blocks = way(loop)
+    for (row, at), pattern in by.patterns.items():
+        block = blocks[row][at]
+        if block is not None and block.structure == dense(pattern.out_shape, pattern.in_shape):
+            shape = block.structure.terms[0].value_shape
+            places = Support(lambda pattern=pattern, shape=shape: pattern.todense().reshape(shape))
+            blocks[row][at] = block.within([[places]])
+    return results, blocks
 
 
 def compressed(loop: Loop, by: Compression) -> tuple[list[Any], Blocks]:

@@ -37,7 +37,7 @@ from .._registry import (
     register_pushing,
     register_rule,
 )
-from ._compressed import compressed, compression
+from ._compressed import bounded, compressed, compression
 from ._flow import Flow, find_flow, follow_loop
 from ._loop import Loop
 from ._map import mapped
@@ -125,8 +125,8 @@ def _dependence(equation: Equation, operands: Sequence[Inputs]) -> list[Inputs]:
     return follow_loop(equation.params["jaxpr"], *scan_counts(equation.params), operands)[1]
 
 
-def _choose(loop: Loop) -> Way:
-    """The cheapest way that is right."""
+def _choose(loop: Loop, anyhow: bool = False) -> Way:
+    """The cheapest way that is right; with all zeros written out, if that is all the same."""
     flow, length = loop.flow, loop.flow.length
     if not length:
         return _no_steps
@@ -139,10 +139,12 @@ def _choose(loop: Loop) -> Way:
     returned = flow.out_packing(flow.results).size
     form = settled(loop)
     tiny = not through and loop.computed + carried * columns + returned * (columns + slices) <= _TINY
-    if loop.call.sparse and (not form or flow.results):
+    if not anyhow and loop.call.sparse and (not form or flow.results):
         by = compression(loop)
-        if by is not None:
+        if by is not None and by.saves:
             return functools.partial(compressed, by=by)
+        if by is not None:
+            return functools.partial(bounded, way=_choose(loop, anyhow=True), by=by)
         if is_short(loop):
             return unrolled
     if tiny or _is_thin(flow, form) or (form and loop.call.sparse):
