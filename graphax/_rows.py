@@ -142,8 +142,9 @@ def _part(numbering: Numbering, rows: int) -> _Part:
         moves = not numbering.moving.isdisjoint(equation.inputs)
         depends = not later.isdisjoint(equation.inputs)
         of_rows = moves and not depends and _of_a_row(equation, rows) is not None
-        given = [atom for atom in equation.inputs if atom not in made]
-        zeros = equation.primitive.name in _WITH_ZEROS and any(certain(atom) is not None for atom in given)
+        zeros = equation.primitive.name in _WITH_ZEROS and any(
+            atom not in made and known(atom) is None and certain(atom) is not None for atom in equation.inputs
+        )
         if of_rows and not zeros and not _is_structure(equation, known):
             inside.append(equation)
             made.update(equation.outputs)
