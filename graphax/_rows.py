@@ -31,7 +31,7 @@ from .timing import EXPENSIVE
 #: several times; more equations than that take long to trace.
 _ROWS, _OPERATIONS, _EXPENSIVE, _EQUATIONS = 64, 24, 4, 1000
 
-#: Whose derivatives are zero where operands are; zeros that are certain before the part are not seen within.
+#: Whose derivatives are zero where operands are.
 _WITH_ZEROS = frozenset("mul dot_general div integer_pow square cos cosh exp exp2 logistic".split())
 
 #: What acts on every entry by itself.
@@ -103,11 +103,13 @@ def jacobians_by_rows(
     if part is None:
         return None
     try:
-        return _through(part, numbering, num_outputs, values, sparse)
+        found = _through(part, numbering, num_outputs, values, sparse)
     except TypeError as error:
         if isinstance(error.__cause__, NoKernel):
             return None
         raise
+    # Beside entries whose places are known at run time only, masks are structure, which rows do not see.
+    return None if any(block and block.placed for row in found[1] for block in row) else found
 
 
 def _largest_part(numbering: Numbering) -> _Part | None:
@@ -142,8 +144,9 @@ def _part(numbering: Numbering, rows: int) -> _Part:
         moves = not numbering.moving.isdisjoint(equation.inputs)
         depends = not later.isdisjoint(equation.inputs)
         of_rows = moves and not depends and _of_a_row(equation, rows) is not None
-        zeros = equation.primitive.name in _WITH_ZEROS and any(
-            atom not in made and known(atom) is None and certain(atom) is not None for atom in equation.inputs
+        zeros = of_rows and equation.primitive.name in _WITH_ZEROS
+        zeros = zeros and any(
+            _has_zeros(atom, rows, atom in made, known, certain) for atom in equation.inputs
         )
         if of_rows and not zeros and not _is_structure(equation, known):
             inside.append(equation)
@@ -158,6 +161,14 @@ def _part(numbering: Numbering, rows: int) -> _Part:
     inputs = [variable for variable in dict.fromkeys(read) if variable not in made]
     outputs = [one for equation in inside for one in equation.outputs if one in outside]
     return _Part(rows, before, inside, after, inputs, outputs)
+
+
+def _has_zeros(atom: Atom, rows: int, inside: bool, known: KnownValues, certain: Certain) -> bool:
+    """Whether entries are certainly zero that a row does not know of: made before, or not in every row."""
+    if not isinstance(atom, Variable) or known(atom) is not None or (found := certain(atom)) is None:
+        return False
+    axis = _axis(atom, rows)
+    return not inside or axis < 0 or bool((found != found.take([0], axis)).any())
 
 
 def _is_structure(equation: Equation, known: KnownValues) -> bool:
@@ -336,8 +347,14 @@ def _through(
     ]
     last = Program((*between, *others), program.constants, after, program.outputs)
     operands = [env[one] for one in last.inputs]
+    certain = Certain(program, KnownValues(program))
     outputs, rows = jacobians_of(
-        number_vertices(last, range(len(between)), num_outputs), num_outputs, operands, "auto", sparse=sparse
+        number_vertices(last, range(len(between)), num_outputs),
+        num_outputs,
+        operands,
+        "auto",
+        sparse=sparse,
+        certain=[certain(one) for one in last.inputs],
     )
     composed = [_composed(dict(zip(between, row, strict=True)), by) for row in rows]
     return outputs, [[row.get(source) for source in sources] for row in composed]
