@@ -191,8 +191,8 @@ def _ends_of_product(x: Range, y: Range) -> Range:
 
 def _quotient(ranges: Ranges, equation: Equation) -> Range:
     x, y = map(ranges.of, equation.inputs)
-    if y.low <= 0 <= y.high:
-        return _NOT_NEGATIVE if x.low >= 0 and y.low >= 0 else EVERYTHING
+    if y.low <= 0 <= y.high:  # by a negative zero the quotient of positive numbers is minus infinity
+        return EVERYTHING
     return _ends_of_product(x, Range(1 / y.high, 1 / y.low))
 
 
@@ -216,7 +216,7 @@ def _power_of(x: Range, exponent: int) -> Range:
 def _power(ranges: Ranges, equation: Equation) -> Range:
     base, exponent = map(ranges.of, equation.inputs)
     if base.low <= 0:
-        return _NOT_NEGATIVE if base.low == 0 else EVERYTHING
+        return _NOT_NEGATIVE if base.low == 0 and exponent.low >= 0 else EVERYTHING
     ends = [_limit(lambda y, x=x: x**y, y) for x, y in itertools.product(base, exponent)]
     return Range(min(ends), max(ends))
 
@@ -228,7 +228,9 @@ def _absolute(ranges: Ranges, equation: Equation) -> Range:
 
 def _reciprocal_root(ranges: Ranges, equation: Equation) -> Range:
     low, high = ranges.of(equation.inputs[0])
-    return Range(1 / math.sqrt(high) if high > 0 else 0.0, 1 / math.sqrt(low) if low > 0 else math.inf)
+    if low <= 0:  # that of a negative zero is minus infinity
+        return EVERYTHING
+    return Range(1 / math.sqrt(high), 1 / math.sqrt(low))
 
 
 def _greater(ranges: Ranges, equation: Equation) -> Range:

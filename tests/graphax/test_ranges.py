@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax import lax
 
 import graphax
 from graphax._trace import trace_program
@@ -107,6 +108,16 @@ def test_values_lie_in_their_ranges(steps, data):
             array = array[~np.isnan(array)]
             slack = 1e-5 * (1 + np.abs(array))
             assert (array >= low - slack).all() and (array <= high + slack).all(), equation.primitive
+
+
+@pytest.mark.parametrize("fun", (lax.rsqrt, lambda z: 1 / z, lambda z: lax.pow(z, -1.0)))
+def test_a_negative_zero_has_a_reciprocal_that_is_negative(fun):
+    program, _ = trace_program(lambda x, sign: fun(jnp.abs(x) * sign), jnp.zeros(2), jnp.array(-1.0))
+    (result,) = program.outputs
+    assert Ranges(program).of(result).low == -np.inf
+    program, _ = trace_program(lambda x: fun(jnp.abs(x)), jnp.zeros(2))
+    (result,) = program.outputs
+    assert Ranges(program).of(result).low == -np.inf
 
 
 def test_the_loss_of_a_classifier_is_pulled_back_as_jax_does():
