@@ -7,7 +7,7 @@ would compile every one of them first.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -126,14 +126,20 @@ def by_numpy(equation: Equation, values: Sequence[Any]) -> np.ndarray | None:
 
 
 class KnownValues:
-    """The values of a program that depend on none of its inputs, worked out when asked for."""
+    """The values of a program that depend on none of its inputs, worked out when asked for.
 
-    def __init__(self, program: Program) -> None:
+    Args:
+        program: the program.
+        given: inputs whose values are known.
+    """
+
+    def __init__(self, program: Program, given: Mapping[Variable, Any] | None = None) -> None:
         # None stands for what is not known; what is missing has not been asked for.
         self._values: dict[Variable, Any] = dict.fromkeys(program.inputs)
         self._values.update(
             (variable, None if isinstance(value, Tracer) else value) for variable, value in program.constants
         )
+        self._values.update(given or {})
         self._program = program
 
     @cached_property

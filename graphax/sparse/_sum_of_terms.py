@@ -292,9 +292,13 @@ class SumOfTerms:
         parts = [part.written_out(self.finite, True) for part in self.parts()]
         return self._of_parts(self.out_shape, self.in_shape, parts, self.dtype, self.finite, True)
 
-    def selected(self) -> Self:
-        """The block, if some of its places are known at run time only, without what masks leave out then."""
-        if not self.placed:
+    def selected(self, anyhow: bool = False) -> Self:
+        """The block, if some of its places are known at run time only, without what masks leave out then.
+
+        Args:
+            anyhow: whether that is so whatever is known of its places.
+        """
+        if not self.placed and not anyhow:
             return self
         parts = [one for part in self.parts() for one in part.selected()]
         return self._of_parts(self.out_shape, self.in_shape, parts, self.dtype, self.finite, True)

@@ -90,6 +90,35 @@ def test_a_stencil_is_a_band_as_wide_as_there_are_steps(steps):
     assert len(equations) < 30  # the loop stays one
 
 
+def each_by_its_neighbour(x):
+    return lax.fori_loop(1, len(x), lambda i, y: y.at[i].set(x[i] * x[i - 1]), jnp.zeros_like(x))
+
+
+def each_by_the_one_before(x):
+    start = jnp.zeros_like(x).at[0].set(x[0])
+    return lax.fori_loop(1, len(x), lambda i, y: y.at[i].set(x[i] * jnp.sin(y[i - 1])), start)
+
+
+def added_by_slices(x):
+    def step(y, numbers):
+        i, j = numbers
+        piece = lax.dynamic_slice(x, (i,), (3,))
+        return lax.dynamic_update_slice(y, piece**2, (j,)), jnp.sin(y[j]) + x[i] ** 2
+
+    at = np.arange(0, len(x) - 3, 2)
+    return lax.scan(step, jnp.zeros_like(x), (at, at[::-1].copy()), reverse=True)
+
+
+@pytest.mark.parametrize("size", (10, 60))  # the longer ones have too many equations to be written out
+@pytest.mark.parametrize("fun", (each_by_its_neighbour, each_by_the_one_before, added_by_slices))
+def test_entries_go_by_the_number_of_the_step_however_many_there_are(fun, size):
+    x = jnp.asarray(RNG.uniform(0.5, 1, size))
+    blocks = leaves(jax.jit(graphax.jacve(fun, sparse=True))(x))
+    for block, wanted in zip(blocks, jax.tree.leaves(jax.jit(jax.jacfwd(fun))(x)), strict=True):
+        np.testing.assert_allclose(block.todense(), wanted, rtol=1e-10, atol=1e-300)
+        assert block.nnz == np.count_nonzero(wanted)
+
+
 def test_hessians_through_loops_that_mix():
     def energy(x):
         return jnp.sum(diffusion(x, 3) ** 2)

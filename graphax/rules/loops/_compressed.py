@@ -7,21 +7,18 @@ as many of them as the busiest row has entries, and not as many as arguments.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
-from ..._known import KnownValues
-from ..._trace import inline, is_complex, is_split
+from ..._trace import is_complex, is_split
 from ...sparse import (
     Block,
     Pattern,
-    Places,
     Support,
     are_in,
     coloured,
@@ -35,8 +32,9 @@ from ...sparse import (
 )
 from .._common_structure import array_of
 from .._registry import Blocks
-from ._flow import Flow
 from ._loop import Loop
+from ._places import BodyPlaces, goes_by_steps, known_of_steps, places_of_steps
+from ._unrolled import is_short
 
 # Sets take no more memory than so many bytes, and following them looks at no more.
 _LARGEST, _LONGEST = 1 << 27, 1 << 31
@@ -44,8 +42,6 @@ _LARGEST, _LONGEST = 1 << 27, 1 << 31
 _FEW = 2
 # A Jacobian in which one entry in so many may be none is an array: lists of that many take long to multiply.
 _DENSE = 4
-
-_INDEXED = frozenset("dynamic_slice dynamic_update_slice gather scatter scatter-add scatter-sub".split())
 
 
 class Compression(NamedTuple):
@@ -55,11 +51,13 @@ class Compression(NamedTuple):
         patterns: of the result and the input of the loop, by their positions.
         colours: for every wanted input a colour for each of its entries, in its shape.
         count: how many colours there are.
+        by_steps: whether the body takes or puts entries at places that change from step to step.
     """
 
     patterns: dict[tuple[int, int], Pattern]
     colours: dict[int, np.ndarray]
     count: int
+    by_steps: bool
 
     @property
     def saves(self) -> bool:
@@ -71,7 +69,10 @@ def compression(loop: Loop) -> Compression | None:
     """How the columns of a loop are carried together; None where that is of no use, or not known."""
     flow = loop.flow
     mixed = any(is_complex(x) or is_split(x) for x in (*flow.body.in_avals, *flow.body.out_avals))
-    if mixed or flow.body.effects or flow.length <= _FEW or _takes_by_numbers_of_steps(flow):
+    if mixed or flow.body.effects or flow.length <= _FEW:
+        return None
+    by_steps = goes_by_steps(flow)
+    if by_steps and is_short(loop):
         return None
     columns = (*flow.columns, *flow.slices)
     sizes = {at: math.prod(flow.column_shape(at)) for at in columns}
@@ -80,7 +81,7 @@ def compression(loop: Loop) -> Compression | None:
     stored = sum(math.prod(flow.row_shape(row)) for row in rows)
     if 8 * words(total) * (stored + total) > _LARGEST:
         return None
-    sets = _sets_of_results(loop, columns, sizes)
+    sets = _sets_of_results(loop, columns, sizes, by_steps)
     if sets is None:
         return None
     patterns, entries = {}, []
@@ -100,44 +101,15 @@ def compression(loop: Loop) -> Compression | None:
         at: colours[first:last].reshape(flow.column_shape(at))
         for at, first, last in zip(columns, ends, ends[1:], strict=False)
     }
-    return Compression(patterns, by_column, int(colours.max(initial=-1)) + 1)
-
-
-def _takes_by_numbers_of_steps(flow: Flow) -> bool:
-    """Whether the body takes or puts entries at places that change from step to step."""
-    program = inline(flow.body)
-    known = KnownValues(program)
-    for equation in program.equations:
-        if equation.primitive.name in _INDEXED:
-            moved = 2 if equation.primitive.name == "dynamic_update_slice" else 1
-            last = 2 if equation.primitive.name.startswith("scatter") else len(equation.inputs)
-            if any(known(atom) is None for atom in equation.inputs[moved:last]):
-                return True
-    return False
-
-
-def _places_of_body(loop: Loop) -> list[list[Places | None]]:
-    """Where the Jacobians of a step may have entries, by results and inputs of the body."""
-    found: list[list[list[Places | None]]] = []
-
-    def in_first_step() -> None:
-        _, blocks = loop.jacobians(loop.start, [lax.index_in_dim(x, 0, keepdims=False) for x in loop.slices])
-        found.append([[block and Places.of(block) for block in row] for row in blocks])
-
-    jax.eval_shape(in_first_step)
-    return found[0]
+    return Compression(patterns, by_column, int(colours.max(initial=-1)) + 1, by_steps)
 
 
 def _sets_of_results(
-    loop: Loop, columns: Sequence[int], sizes: dict[int, int]
+    loop: Loop, columns: Sequence[int], sizes: dict[int, int], by_steps: bool
 ) -> dict[int, np.ndarray] | None:
     """For every result of the loop that is needed the entries of all columns that each of its rows has."""
     flow, total = loop.flow, sum(sizes.values())
-    places = _places_of_body(loop)
-    needed = (*flow.next_carries, *flow.results)
-    work = sum(one.work for row in needed for one in places[row] if one is not None)
-    if 8 * words(total) * work * flow.length > _LONGEST:
-        return None
+    places_of, needed, work = places_of_steps(loop, by_steps), (*flow.next_carries, *flow.results), 0
     starts = dict(zip(columns, np.cumsum([0, *sizes.values()]).tolist(), strict=False))
 
     def step_of(at: int, step: int) -> np.ndarray:
@@ -150,10 +122,19 @@ def _sets_of_results(
         for at in flow.carries
     }
     stacked: dict[int, list[np.ndarray]] = {row: [] for row in flow.results}
-    for step in _steps(loop):
+    known = known_of_steps(loop) if by_steps else itertools.repeat({})
+    for step, given in zip(loop.steps, known, strict=False):
         inputs = fixed | carried | {at: step_of(at, step) for at in flow.slices}
+        places = places_of(given)
+        if places is None:
+            return None
+        work += sum(one.work for row in needed for one in places[row] if one is not None)
+        if 8 * words(total) * work > _LONGEST:
+            return None
 
-        def reached(row: int, inputs: dict[int, np.ndarray] = inputs) -> np.ndarray:
+        def reached(
+            row: int, inputs: dict[int, np.ndarray] = inputs, places: BodyPlaces = places
+        ) -> np.ndarray:
             found = empty_sets(math.prod(flow.out_shape(row)), total)
             for at, sets in inputs.items():
                 if (one := places[row][at]) is not None:
@@ -163,19 +144,14 @@ def _sets_of_results(
         for row in flow.results:
             stacked[row].append(reached(row))
         after = {at: reached(flow.result_of(at)) for at in flow.carries}
-        settled = not flow.slices and not flow.results
+        settled = not flow.slices and not flow.results and not by_steps
         if settled and all(np.array_equal(carried[at], after[at]) for at in after):
             break
         carried = after
-    order = np.argsort(list(_steps(loop)))
+    order = np.argsort(loop.steps)
     return {flow.result_of(at): sets for at, sets in carried.items()} | {
         row: np.concatenate([steps[at] for at in order]) for row, steps in stacked.items()
     }
-
-
-def _steps(loop: Loop) -> Iterator[int]:
-    steps = range(loop.flow.length)
-    return reversed(steps) if loop.call.params["reverse"] else iter(steps)
 
 
 def bounded(loop: Loop, way: Callable[[Loop], tuple[list[Any], Blocks]], by: Compression) -> Any:
@@ -206,7 +182,7 @@ def compressed(loop: Loop, by: Compression) -> tuple[list[Any], Blocks]:
     def step(state: Any, values: Any) -> Any:
         carried, sums = state
         slices, own = values
-        results, blocks = loop.jacobians(carried, slices)
+        results, blocks = loop.jacobians(carried, slices, placed=by.by_steps)
         moving = {at: given[at] for at in flow.fixed} | sums | own
 
         def moved(row: int) -> Any:

@@ -66,12 +66,31 @@ class Loop:
         """Jacobians that are carried, with the one type that they have before and after a step."""
         return varying_as(jacobians, *self.call.operands)
 
-    def jacobians(self, carried: Sequence[Any], slices: Sequence[Any]) -> tuple[list[Any], Blocks]:
-        """The results of the body in a step, and their blocks."""
+    @property
+    def steps(self) -> range:
+        """The numbers of the steps, in the order in which they are taken."""
+        steps = range(self.flow.length)
+        return steps[::-1] if self.call.params["reverse"] else steps
+
+    def jacobians(
+        self, carried: Sequence[Any], slices: Sequence[Any], placed: bool = False
+    ) -> tuple[list[Any], Blocks]:
+        """The results of the body in a step, and their blocks; ``placed`` as for :meth:`blocks_at`."""
         call, flow = self.call, self.flow
         values = self.inputs(carried, slices)
-        jacobians = call.jacobians.static()
+        jacobians = call.jacobians if placed else call.jacobians.static()
         return jacobians(flow.body, values, flow.wanted, flow.needed, self.finite, self.certain())
+
+    def blocks_at(self, inputs: Sequence[Any], placed: bool) -> Blocks:
+        """The blocks of the body at any inputs.
+
+        Args:
+            inputs: all of them.
+            placed: whether places of entries may be such as are known at run time only.
+        """
+        call, flow = self.call, self.flow
+        jacobians = call.jacobians if placed else call.jacobians.static()
+        return jacobians(flow.body, inputs, flow.wanted, flow.needed, self.finite, self.certain())[1]
 
     @cached_property
     def finite(self) -> Sequence[bool] | None:

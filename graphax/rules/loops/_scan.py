@@ -12,7 +12,7 @@ ways, of which the cheapest is taken:
 - *stepwise*: for large bodies, and tiny ones, ``S`` is carried along, by blocks, as ``while_loop`` does;
 - *pulled*: for few results ``R c'`` is differentiated instead of ``c'``;
 - *compressed*, where a sparse Jacobian is wanted: sums of columns that meet in no row are carried along;
-- *unrolled*, there too, if the loop is short and takes entries by the numbers of its steps.
+- *unrolled*, there too, if the loop is short and takes entries by the numbers of its steps (`_places.py`).
 
 Where the whole function has far fewer results, or arguments, than the loop has numbers, or where columns are
 pushed through it in less time, it has no Jacobian: see ``_matrix_free.py`` and ``_pushed_columns.py``.
