@@ -284,7 +284,7 @@ def _substitution(equation: Equation, given: Sequence[np.ndarray], __: Any) -> n
 @_form("dynamic_slice", "dynamic_update_slice", "gather")
 def _taken(equation: Equation, given: Sequence[np.ndarray], read: _Read) -> np.ndarray | None:
     """Entries at indices that are known: JAX itself moves what is certain of them."""
-    moved = _MOVED[equation.primitive.name]
+    moved = MOVED[equation.primitive.name]
     indices = [read(at) for at in range(len(moved), len(given))]
     if any(index is None for index in indices) or equation.params.get("fill_value") is not None:
         return None
@@ -319,12 +319,13 @@ def _scattered(equation: Equation, given: Sequence[np.ndarray], read: _Read) -> 
 
 
 #: Which operands are moved by the others, that is, whose entries are in the result.
-_MOVED = {
+MOVED = {
     "dynamic_slice": (0,),
     "dynamic_update_slice": (0, 1),
     "gather": (0,),
     "scatter": (0, 2),
     "scatter-add": (0, 2),
+    "scatter-sub": (0, 2),
 }
 
 
@@ -333,4 +334,4 @@ def carriers(equation: Equation) -> Sequence[Atom]:
     name, inputs = equation.primitive.name, equation.inputs
     if name == "select_n":
         return inputs[1:]
-    return [inputs[at] for at in _MOVED[name]] if name in _MOVED else inputs
+    return [inputs[at] for at in MOVED[name]] if name in MOVED else inputs

@@ -15,6 +15,7 @@ from ._application import Application
 from ._arguments import (
     Argnums,
     argument_positions,
+    as_pair,
     check_callable,
     check_has_aux,
     order_may_come_second,
@@ -107,10 +108,7 @@ def value_and_hessve(
     @functools.wraps(of)
     def with_itself(*args: Any, **kwargs: Any) -> Any:
         result = of(*args, **kwargs)
-        if not has_aux:
-            return result, result
-        is_pair = isinstance(result, tuple) and len(result) == 2
-        return (result[0], result) if is_pair else result  # which is refused with its name
+        return (as_pair(result)[0] if has_aux else result), result
 
     evaluate = _evaluation(with_itself, argnums, order, options)
 

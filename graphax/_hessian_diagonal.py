@@ -190,13 +190,10 @@ def _diagonal(
 
 def _last_apart(graph: ComputationalGraph, order: Sequence[int]) -> tuple[int, ...]:
     """The most vertices at the end of an order between which no edge is left when their turn comes."""
-    count = 0
-    for more in range(1, len(order) + 1):
-        last = order[len(order) - more :]
-        rest = Elimination({edge: True for edge in graph.edges}, graph.output_vertices)
-        for vertex in order[: len(order) - more]:
-            rest.eliminate(vertex, lambda outer, inner: True, lambda left, right: True)
-        if any(other in rest.out.get(vertex, {}) for vertex in last for other in last):
-            break
-        count = more
-    return tuple(order[len(order) - count :])
+    rest = Elimination(dict.fromkeys(graph.edges, True), graph.output_vertices)
+    for at, vertex in enumerate(order):
+        last = order[at:]
+        if not any(other in rest.out.get(one, {}) for one in last for other in last):
+            return tuple(last)
+        rest.eliminate(vertex, lambda outer, inner: True, lambda left, right: True)
+    return ()

@@ -130,12 +130,12 @@ def _sparse_by_estimate(
         )
         return results, [[block and without_zeros(block, at_last=True) for block in row] for row in blocks]
 
-    best, way = "auto", Staged.of(eliminated, *values)
+    best, reason = "auto", _why_not(numbering, num_outputs, values)
+    if reason is not None:
+        return best, f"JAX's modes may give something else: {reason}.", eliminated(*values)
+    way = Staged.of(eliminated, *values)
     if any(block and block.placed for row in way.outline[1] for block in row):
         return best, "Where entries are is known at run time only.", way.run()
-    reason = _why_not(numbering, num_outputs, values)
-    if reason is not None:
-        return best, f"JAX's modes may give something else: {reason}.", way.run()
     outputs = numbering.program.outputs[:num_outputs]
     inputs = [numbering.program.inputs[at] for at in numbering.wrt]
     sizes = [[math.prod(atom.aval.shape) for atom in atoms] for atoms in (outputs, inputs)]

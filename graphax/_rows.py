@@ -48,6 +48,7 @@ class _Part:
         rows: how many there are: the size of one axis of every array.
         before, inside, after: the equations.
         inputs, outputs: the variables that are read, and those that are read of it.
+        certain: what is certain of the entries of all variables.
     """
 
     rows: int
@@ -56,6 +57,7 @@ class _Part:
     after: list[Equation]
     inputs: list[Variable]
     outputs: list[Variable]
+    certain: Certain
 
     def axis(self, variable: Variable) -> int:
         """That of the rows."""
@@ -160,7 +162,7 @@ def _part(numbering: Numbering, rows: int) -> _Part:
     outside = {atom for equation in after for atom in equation.inputs} | set(program.outputs)
     inputs = [variable for variable in dict.fromkeys(read) if variable not in made]
     outputs = [one for equation in inside for one in equation.outputs if one in outside]
-    return _Part(rows, before, inside, after, inputs, outputs)
+    return _Part(rows, before, inside, after, inputs, outputs, certain)
 
 
 def _has_zeros(atom: Atom, rows: int, inside: bool, known: KnownValues, certain: Certain) -> bool:
@@ -347,14 +349,13 @@ def _through(
     ]
     last = Program((*between, *others), program.constants, after, program.outputs)
     operands = [env[one] for one in last.inputs]
-    certain = Certain(program, KnownValues(program))
     outputs, rows = jacobians_of(
         number_vertices(last, range(len(between)), num_outputs),
         num_outputs,
         operands,
         "auto",
         sparse=sparse,
-        certain=[certain(one) for one in last.inputs],
+        certain=[part.certain(one) for one in last.inputs],
     )
     composed = [_composed(dict(zip(between, row, strict=True)), by) for row in rows]
     return outputs, [[row.get(source) for source in sources] for row in composed]

@@ -27,12 +27,12 @@ class Places(NamedTuple):
     size: int
 
     @classmethod
-    def of(cls, block: Block, transposed: bool = False) -> Places:
-        """Those of a block, or of its transpose."""
-        found, size = known_places(block), math.prod(block.in_shape if transposed else block.out_shape)
+    def of(cls, block: Block) -> Places:
+        """Those of a block."""
+        found, size = known_places(block), math.prod(block.out_shape)
         if found is None:
             return cls(None, None, size)
-        rows, columns = found[::-1] if transposed else found
+        rows, columns = found
         order = np.argsort(rows, kind="stable")
         return cls(rows[order], columns[order], size)
 
@@ -66,15 +66,15 @@ def empty_sets(rows: int, size: int) -> np.ndarray:
     return np.zeros((rows, words(size)), np.uint64)
 
 
-def singletons(size: int, of: int | None = None, start: int = 0) -> np.ndarray:
+def singletons(size: int, of: int, start: int) -> np.ndarray:
     """For every entry of an array the set of itself.
 
     Args:
         size: how many entries it has.
-        of: how many there are in sets; as many if left out.
+        of: how many there are in sets.
         start: the number of its first among them.
     """
-    sets, entries = empty_sets(size, size if of is None else of), np.arange(start, start + size)
+    sets, entries = empty_sets(size, of), np.arange(start, start + size)
     sets.view(np.uint8)[np.arange(size), entries // 8] = 1 << entries % 8
     return sets
 

@@ -75,14 +75,11 @@ class Loop:
     def jacobians(
         self, carried: Sequence[Any], slices: Sequence[Any], placed: bool = False
     ) -> tuple[list[Any], Blocks]:
-        """The results of the body in a step, and their blocks; ``placed`` as for :meth:`blocks_at`."""
-        call, flow = self.call, self.flow
-        values = self.inputs(carried, slices)
-        jacobians = call.jacobians if placed else call.jacobians.static()
-        return jacobians(flow.body, values, flow.wanted, flow.needed, self.finite, self.certain())
+        """The results of the body in a step, and their blocks; ``placed`` as for :meth:`jacobians_at`."""
+        return self.jacobians_at(self.inputs(carried, slices), placed)
 
-    def blocks_at(self, inputs: Sequence[Any], placed: bool) -> Blocks:
-        """The blocks of the body at any inputs.
+    def jacobians_at(self, inputs: Sequence[Any], placed: bool) -> tuple[list[Any], Blocks]:
+        """The results of the body at any inputs, and their blocks.
 
         Args:
             inputs: all of them.
@@ -90,7 +87,7 @@ class Loop:
         """
         call, flow = self.call, self.flow
         jacobians = call.jacobians if placed else call.jacobians.static()
-        return jacobians(flow.body, inputs, flow.wanted, flow.needed, self.finite, self.certain())[1]
+        return jacobians(flow.body, inputs, flow.wanted, flow.needed, self.finite, self.certain())
 
     @cached_property
     def finite(self) -> Sequence[bool] | None:

@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ..._certain_forms import MOVED
 from ..._known import KnownValues
 from ..._trace import Program, inline
 from ...sparse import Block, Places
 from .._registry import Blocks
 from ._flow import Flow
 from ._loop import Loop
-
-_INDEXED = frozenset("dynamic_slice dynamic_update_slice gather scatter scatter-add scatter-sub".split())
 
 #: By results and inputs of the body, None where the one does not depend on the other.
 BodyPlaces = list[list[Places | None]]
@@ -27,11 +26,11 @@ def goes_by_steps(flow: Flow) -> bool:
     program = inline(flow.body)
     known = KnownValues(program)
     for equation in program.equations:
-        if equation.primitive.name in _INDEXED:
-            moved = 2 if equation.primitive.name == "dynamic_update_slice" else 1
-            last = 2 if equation.primitive.name.startswith("scatter") else len(equation.inputs)
-            if any(known(atom) is None for atom in equation.inputs[moved:last]):
-                return True
+        moved = MOVED.get(equation.primitive.name)
+        if moved is not None and any(
+            known(atom) is None for at, atom in enumerate(equation.inputs) if at not in moved
+        ):
+            return True
     return False
 
 
@@ -90,7 +89,7 @@ def _body(loop: Loop, by_steps: bool) -> _Body:
     flow, found = loop.flow, list[Any]()
 
     def in_a_step(*inputs: Any) -> list[Any]:
-        blocks = loop.blocks_at(inputs, by_steps)
+        _, blocks = loop.jacobians_at(inputs, by_steps)
         if by_steps:
             blocks = [[block and block.selected(anyhow=True) for block in row] for row in blocks]
         every = [block for row in blocks for block in row if block is not None]
