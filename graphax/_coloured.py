@@ -38,11 +38,15 @@ class Sides:
     outputs: Sequence[int]
     inputs: Sequence[int]
 
+    @cached_property
+    def count(self) -> int:
+        """How many entries all terms have; no array of them is made."""
+        terms = [term for row in self.blocks for block in row if block for term in block.structure.terms]
+        return sum(math.prod(term.sizes) for term in terms)
+
     def least_moved(self, mode: str) -> int:
         """No fewer sums than entries of a row on the average, or of a column, taken once for every term."""
-        terms = [term for row in self.blocks for block in row if block for term in block.structure.terms]
-        entries = sum(math.prod(term.sizes) for term in terms)
-        return math.ceil(entries / max(1, sum(self.outputs if mode == "jacfwd" else self.inputs)))
+        return math.ceil(self.count / max(1, sum(self.outputs if mode == "jacfwd" else self.inputs)))
 
     @cached_property
     def patterns(self) -> list[list[Pattern | None]]:

@@ -34,6 +34,8 @@ _MARGIN_OF_LOOPS = 0.8
 _SHORT, _MUCH = 150, 0.15
 # Sums of columns, or of rows, are moved if they are so many times fewer than these.
 _SHARED = 2
+# More entries take seconds to be coloured, and the places of very many do not fit into memory.
+_COLOURED = 1 << 20
 # A tangent takes no less than so many times what the function takes in additions and multiplications.
 _AT_LEAST = 0.8
 # What it takes to start, and what is in proportion to entries.
@@ -140,6 +142,8 @@ def _sparse_by_estimate(
     inputs = [numbering.program.inputs[at] for at in numbering.wrt]
     sizes = [[math.prod(atom.aval.shape) for atom in atoms] for atoms in (outputs, inputs)]
     sides, longest = Sides(way.outline[1], *sizes), _MARGIN * way.seconds
+    if sides.count > _COLOURED:
+        return best, "There are too many entries to be coloured.", way.run()
     value = flat(numbering.program)
     for name, all_of_them in _modes(numbering, num_outputs).items():
         if _least_seconds(name, value, sides.least_moved(name)) > longest:

@@ -171,3 +171,9 @@ def test_columns_of_one_group_meet_in_no_row(data):
         assert found.count <= max(1, lines.shape[1])
         for group in range(found.count):
             assert lines[:, groups == group].sum(1).max(initial=0) <= 1
+
+
+def test_a_hundred_million_entries_are_neither_listed_nor_coloured():
+    derivative = graphax.jacve(lambda x: jnp.sin(x) * jnp.roll(x, 1), sparse=True)
+    block = jax.eval_shape(derivative, jax.ShapeDtypeStruct((10**8,), np.float32))
+    assert block.structure.numbers == 2 * 10**8
