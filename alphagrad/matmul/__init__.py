@@ -23,6 +23,7 @@ from ._bounds import (
 )
 from ._formulas import formulas
 from ._known import known_rank
+from ._library import best_known
 from ._lift import LiftError, lift
 from ._lift_any import lift_any, lift_nearby
 from ._multiply import multiply
@@ -53,6 +54,7 @@ __all__ = [
     "OmegaRow",
     "Scheme",
     "SchemeError",
+    "best_known",
     "border_coppersmith_winograd",
     "border_schoenhage",
     "canonical",

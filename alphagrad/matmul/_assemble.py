@@ -87,10 +87,12 @@ def _ways(ranks: Mapping[Format, int]) -> Callable[[Format], _Way]:
     def way(format: Format) -> _Way:
         n, m, p = format
         ways = [_Way(n * m * p, "standard")]
+        if n == 1:  # a product with a vector takes no fewer
+            return ways[0]
         if format in ranks:
             ways.append(_Way(ranks[format], "given"))
         for axis, size in enumerate(format):
-            for cut in range(1, size // 2 + 1):
+            for cut in range(size // 2, 0, -1):  # halves first: no chain of formats gets long
                 first, second = (
                     as_format(part if at == axis else whole for at, whole in enumerate(format))
                     for part in (cut, size - cut)
