@@ -10,6 +10,9 @@ from typing import Any
 
 from graphax.files import parse_json, read_text
 
+from .plain import plain
+from .settings import ConfigError
+
 
 class RunFolder:
     """`config.yaml`, `metrics.jsonl`, and the places of everything else.
@@ -49,10 +52,22 @@ class RunFolder:
 
 
 def run_path(run_dir: str | None, task: str) -> Path:
-    """The folder that a run was given; for none a new one, `runs/<task>/<time>`."""
+    """The folder that a run was given; for none a new one, `runs/<task>/<time>`.
+
+    Args:
+        run_dir: the folder, as a user wrote it.
+        task: a name, which may hold anything: what no name of a folder should hold becomes `_`.
+
+    Raises:
+        ConfigError: for a name that no folder can have.
+    """
     if run_dir:
+        if "\0" in run_dir:
+            raise ConfigError(f"run_dir={plain(run_dir)} holds a null character, as no folder's name does")
         return Path(run_dir)
-    name = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in task)
+    letters = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in task)
+    # Dots alone lead out of `runs`; a name has at most 255 bytes.
+    name = letters.strip(".").encode()[:255].decode(errors="ignore") or "_"
     base = Path("runs") / name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     candidates = (base.with_name(f"{base.name}-{at}") if at else base for at in range(1000))
     return next(path for path in candidates if not path.exists())

@@ -9,10 +9,12 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.markup import escape as escape_markup
 from rich.table import Table
+from rich.text import Text as Words
 
 from graphax.files import write_atomically
+
+from .plain import plain
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -57,10 +59,11 @@ def write_page(path: Path, title: str, sections: Sequence[Section]) -> None:
         title: what was learned or searched for.
         sections: one below the other.
     """
-    body = "\n".join(f"<h2>{escape(section.heading)}</h2>\n{_html(section)}" for section in sections)
+    body = "\n".join(f"<h2>{_escaped(section.heading)}</h2>\n{_html(section)}" for section in sections)
+    name = _escaped(title)
     page = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style></head><body>
-<h1>{escape(title)}</h1>
+<html lang="en"><head><meta charset="utf-8"><title>{name}</title><style>{_STYLE}</style></head><body>
+<h1>{name}</h1>
 {body}
 </body></html>
 """
@@ -70,16 +73,20 @@ def write_page(path: Path, title: str, sections: Sequence[Section]) -> None:
 def _html(section: Section) -> str:
     if isinstance(section, Picture):
         data = base64.b64encode(section.png).decode()
-        return f'<img alt="{escape(section.description)}" src="data:image/png;base64,{data}">'
+        return f'<img alt="{_escaped(section.description)}" src="data:image/png;base64,{data}">'
     if isinstance(section, Text):
-        text = escape(section.text)
+        text = _escaped(section.text)
         return f"<pre>{text}</pre>" if section.lines else f"<p><code>{text}</code></p>"
-    head = "".join(f"<th>{escape(name)}</th>" for name in section.rows[0])
+    head = "".join(f"<th>{_escaped(name)}</th>" for name in section.rows[0])
     body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in section.rows[1:]
+        "<tr>" + "".join(f"<td>{_escaped(cell)}</td>" for cell in row) + "</tr>" for row in section.rows[1:]
     )
-    remarks = "".join(f"\n<p>{escape(remark)}</p>" for remark in section.remarks)
+    remarks = "".join(f"\n<p>{_escaped(remark)}</p>" for remark in section.remarks)
     return f"<table><tr>{head}</tr>{body}</table>{remarks}"
+
+
+def _escaped(text: str) -> str:
+    return escape(plain(text, keep="\n\t"))
 
 
 def figure(quantity: str, over: str = "seconds") -> tuple[Any, Any]:
@@ -109,9 +116,12 @@ def as_table(title: str, rows: Sequence[Sequence[str]], left: Collection[str], c
         left: the columns of words, which begin at the left.
         caption: below the table.
     """
-    table = Table(title=title, caption=caption or None)
+    # Words have no markup: brackets, and colons around the name of a picture, are what they are.
+    table = Table(title=Words(plain(title), "table.title"))
+    if caption:
+        table.caption = Words(plain(caption), "table.caption")
     for head in rows[0]:
-        table.add_column(head, justify="left" if head in left else "right")
+        table.add_column(Words(plain(head)), justify="left" if head in left else "right")
     for row in rows[1:]:
-        table.add_row(*map(escape_markup, row))
+        table.add_row(*(Words(plain(cell)) for cell in row))
     return table
