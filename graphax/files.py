@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import platform
+import re
 import secrets
 import stat
 import sys
+import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -105,25 +110,79 @@ def _name_of(mode: int) -> str:
     return names.get(stat.S_IFMT(mode), "no regular file")
 
 
-def write_atomically(path: Path, content: str | Callable[[BinaryIO], object]) -> None:
+def write_atomically(
+    path: Path, content: str | Callable[[BinaryIO], object], *, make_folder: bool = True
+) -> None:
     """Write a file in the place of an older one, which stays if anything goes wrong.
 
-    Whoever reads it meanwhile, in another process too, finds the old content or the new one.
+    Whoever reads it meanwhile, in another process too, finds the old content or the new one. A process that
+    is killed meanwhile leaves a file ``*.part``, for :func:`remove_leftovers`.
 
     Args:
-        path: the file; its folder is made if it is not there.
+        path: the file.
         content: text, or a function that is given a binary file to write to.
+        make_folder: whether its folder is made if it is not there.
+
+    Raises:
+        OSError: when it cannot be written; FileNotFoundError when there is no folder and none is to be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Made as any new file is, so that those may read it who may read its neighbours.
-    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
+    if make_folder:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    # Made as any new file is, so that those may read it who may read its neighbours. Names have at most 255
+    # bytes, of which a character takes up to four.
+    part = path.with_name(f"{path.name[:50]}.{_machine()}-{os.getpid()}-{secrets.token_hex(8)}.part")
     try:
         with part.open("xb") as file:
             file.write(content.encode()) if isinstance(content, str) else content(file)
         os.replace(part, path)
     except BaseException:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what went wrong first is what is told
+            part.unlink()
         raise
+
+
+_PART = re.compile(r"\.(?P<machine>[0-9a-f]{8})-(?P<process>\d{1,9})-[0-9a-f]{16}\.part$")
+_ABANDONED = 86_400  # seconds; nobody writes a file for so long
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what :func:`write_atomically` left unfinished in a folder when processes were killed.
+
+    Those are files ``*.part`` of processes of this machine that are no more, and any that are older than a
+    day. What cannot be removed stays; folders below are not looked into.
+
+    Args:
+        folder: it need not exist.
+    """
+    try:
+        entries = [entry for entry in os.scandir(folder) if entry.name.endswith(".part")]
+    except OSError:
+        return
+    for entry in entries:
+        found = _PART.search(entry.name)
+        with contextlib.suppress(OSError):
+            if found and entry.is_file(follow_symlinks=False):
+                gone = found["machine"] == _machine() and not _is_alive(int(found["process"]))
+                if gone or time.time() - entry.stat().st_mtime > _ABANDONED:
+                    os.unlink(entry.path)
+
+
+def _machine() -> str:
+    """What tells this machine from others that share its folders: the numbers of processes are its own."""
+    return f"{zlib.crc32(platform.node().encode(errors='replace')):08x}"
+
+
+def _is_alive(process: int) -> bool:
+    """Whether a process of this machine is there; True where that cannot be told."""
+    if sys.platform == "win32":  # where the signal 0 kills
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def kept_folder(name: str, variable: str) -> Path | None:

@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ import jax
 
 from .._graph import ComputationalGraph, order_cost
 from .._remembered import Remembered
-from ..files import kept_folder, write_atomically
+from ..files import kept_folder, remove_leftovers, write_atomically
 from ._order_file import Order, load_order
 
 _VARIABLE = "GRAPHAX_ORDER_STORE"
@@ -110,10 +111,17 @@ def _write(order: Order, insist: bool) -> None:
         return
     try:
         write_atomically(path, json.dumps(asdict(order)) + "\n")
+        _tidy(path.parent)
     except OSError as error:
         # Without a store orders are found again in every process: no harm to those who did not ask for one.
         if insist or os.environ.get(_VARIABLE):
             _warn(f"cannot keep orders in {path.parent} ({error}); {_VARIABLE} names the folder", insist)
+
+
+@cache
+def _tidy(folder: Path) -> None:
+    """Remove what killed processes left in the store, once a process: it may hold very many files."""
+    remove_leftovers(folder)
 
 
 _warned = False
