@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
-_INTERRUPTED = 130  # what shells report for Ctrl-C
-_WRONG_USE = 2
+from ._interrupts import INTERRUPTED, Interrupts
+
+_FAILED, _WRONG_USE = 1, 2
+_PATIENCE = 4.5  # seconds in which a command ends that Ctrl-C has asked to
+_RUNS = ("search", "train")  # what has something to save when it is asked to stop
 
 _USAGE = """usage: alphagrad COMMAND [key=value ...], or alphagrad --version
 
@@ -21,27 +26,57 @@ commands:
 
 alphagrad search --help and alphagrad train --help list all settings; with task=matmul_2x2x2 --help those of
 that kind of task alone. Both save the best order or scheme in the run's folder; Ctrl-C ends a run with it
-saved (exit status 130).
+saved (exit status 130), a second one at once.
 
 task= also takes a function of your own, file.py:function, with the types of its arguments:
   alphagrad search task=model.py:residual args="f32[3],f32[3,3]" argnums=0,1
 Without args= the function must return an alphagrad.tasks.Task."""
 
 
+def program() -> None:
+    """Run the command that this process was started for, and end it, whatever may still be going on."""
+    status = _main(sys.argv[1:], alone=True)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, AttributeError):  # closed, full, or not there at all
+            stream.flush()
+    # What is compiled cannot be stopped, and is waited for by a process that ends as it should.
+    others = set(threading.enumerate()) - {threading.current_thread()}
+    if status == INTERRUPTED or any(not thread.daemon for thread in others):
+        os._exit(status)
+    sys.exit(status)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status."""
+    """Run a command within a program that goes on; returns the exit status.
+
+    Args:
+        arguments: the words of the command line; by default those of this process.
+    """
+    return _main(sys.argv[1:] if arguments is None else arguments, alone=False)
+
+
+def _main(words: Sequence[str], alone: bool) -> int:
     start = time.perf_counter()
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
+        # The next file that is opened would be taken for the standard output.
+        os.open(os.devnull, os.O_WRONLY)
+        _complain("standard output is closed; redirect it to a file or to /dev/null")
+        return _WRONG_USE
     try:
-        status = _run(words, start)
+        status = _run(list(words), start, alone)
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # whoever read our output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        if words[0] in _RUNS:
+            _complain("ended, for nobody reads its output any more", words[0])
+        return _FAILED
+    except OSError as error:  # the output's, when it was flushed
+        _complain(str(error))
+        return _WRONG_USE
 
 
-def _run(words: Sequence[str], start: float) -> int:
+def _run(words: Sequence[str], start: float, alone: bool) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         print(_USAGE)
         return 0 if words else _WRONG_USE
@@ -51,25 +86,45 @@ def _run(words: Sequence[str], start: float) -> int:
         print(f"alphagrad {__version__}")
         return 0
     command, *rest = words
+    if command not in _RUNS:
+        try:
+            return _work(command, rest, start, Interrupts(), alone)
+        except KeyboardInterrupt:
+            _complain("interrupted", command)
+            return INTERRUPTED
+    if sys.stdout.isatty():
+        print("loading", end="\r", flush=True)
+    with Interrupts(_PATIENCE if alone else None) as interrupts:
+        try:
+            return _work(command, rest, start, interrupts, alone)
+        except KeyboardInterrupt:
+            _complain("interrupted", command)
+            return INTERRUPTED
+
+
+def _work(command: str, words: Sequence[str], start: float, interrupts: Interrupts, alone: bool) -> int:
     try:
         from . import _require_train as _require_train
     except ImportError as error:
-        print(f"alphagrad: {error}", file=sys.stderr)
+        _complain(str(error))
         return _WRONG_USE
     # This takes seconds; whoever asks for help need not wait.
     from . import commands
 
     if command not in commands.COMMANDS:
-        hint = commands.nearest(command, list(commands.COMMANDS))
-        print(f"alphagrad: unknown command {command!r}; {hint}", file=sys.stderr)
+        _complain(f"unknown command {command!r}; {commands.nearest(command, list(commands.COMMANDS))}")
         return _WRONG_USE
     try:
-        return 0 if commands.COMMANDS[command](rest, start) else _INTERRUPTED
+        ended = commands.COMMANDS[command](words, commands.invocation(start, interrupts, alone))
+        return 0 if ended else INTERRUPTED
     except BrokenPipeError:
         raise
     except (commands.ConfigError, OSError) as error:  # what a user can mend; others keep their traceback
-        print(f"alphagrad {command}: {error}", file=sys.stderr)
+        _complain(commands.plain(str(error)), command)
         return _WRONG_USE
-    except KeyboardInterrupt:
-        print(f"alphagrad {command}: interrupted", file=sys.stderr)
-        return _INTERRUPTED
+
+
+def _complain(message: str, command: str = "") -> None:
+    if sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]
+        with suppress(OSError):
+            print(f"alphagrad {command}: {message}" if command else f"alphagrad: {message}", file=sys.stderr)

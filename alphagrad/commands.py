@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,40 +13,70 @@ from rich.console import Console
 
 from alphagrad import tasks
 
+from ._interrupts import Interrupts
 from .orders.search import SEARCH as ORDER_SEARCH
 from .orders.show import SHOW
 from .orders.train import TRAIN as ORDER_TRAIN
-from .run.command import Kind
+from .run.command import Invocation, Kind
+from .run.compilation import keep_compiled
 from .run.page import as_table
+from .run.plain import plain
 from .run.settings import ConfigError, named_task, nearest, parse, settings
 from .schemes.search import SEARCH as SCHEME_SEARCH
 from .schemes.train import TRAIN as SCHEME_TRAIN
 
-__all__ = ["COMMANDS", "ConfigError", "nearest"]
+__all__ = ["COMMANDS", "ConfigError", "invocation", "nearest", "plain"]
 
 _KINDS = {"search": (SCHEME_SEARCH, ORDER_SEARCH), "train": (SCHEME_TRAIN, ORDER_TRAIN), "show": (SHOW,)}
 
 
-def _train(words: Sequence[str], start: float) -> bool:
+def invocation(start: float, interrupts: Interrupts, alone: bool) -> Invocation:
+    """How a command was called; see :class:`alphagrad.run.command.Invocation`."""
+    # Names are data: brackets in them are no markup.
+    return Invocation(start, Console(highlight=False, markup=False, emoji=False), interrupts, alone)
+
+
+def _train(words: Sequence[str], call: Invocation) -> bool:
     # On a GPU, XLA generates kernels for products of matrices and times several of each before it takes one:
     # half a minute for a network. A library's kernels, taken untimed, do as well on products as small as
     # ours; generated ones, untimed, take half as long again.
     os.environ.setdefault("XLA_FLAGS", "--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false")
+    if call.alone:
+        keep_compiled()
     resumed = [word.partition("=")[2] for word in words if word.startswith("resume=")]
-    if not resumed:
-        return _work("train", words, start)
+    if not resumed or _wants_help(words):
+        return _work("train", words, call)
     # A run that goes on writes to a folder of its own.
-    return _work("train", ["run_dir=null", *words], start, Path(resumed[-1]) / "config.yaml")
+    base = Path(resumed[-1]) / "config.yaml"
+    _make_sure(words, base, call)
+    return _work("train", ["run_dir=null", *words], call, base)
 
 
-def _work(command: str, words: Sequence[str], start: float, base: Path | None = None) -> bool:
+def _make_sure(words: Sequence[str], base: Path, call: Invocation) -> None:
+    """Have the user say that a file may be run which nobody but the folder of a run has named.
+
+    Raises:
+        ConfigError: if he does not.
+    """
+    task = named_task(words, base)
+    if named_task(words) or not task.rpartition(":")[0].endswith(".py"):
+        return
+    question = f"{base} names a file that would be run: {plain(task)}"
+    if sys.stdin is not None and sys.stdin.isatty() and call.console.is_terminal:
+        call.console.print(f"{question}. Run it? [y/N] ", end="")
+        if input().strip().lower() in ("y", "yes"):
+            return
+    raise ConfigError(f"{question}; if that is what you want, say task={task} as well")
+
+
+def _work(command: str, words: Sequence[str], call: Invocation, base: Path | None = None) -> bool:
     """Run a command on the kind of task that its words, or else a file of settings, name."""
-    console, kinds = Console(highlight=False), _KINDS[command]
+    kinds = _KINDS[command]
     if _wants_help(words):
         task = named_task(words)
         for kind in kinds:
             if not task or kind is _kind_of(task, kinds):
-                _print_settings(command, kind, console)
+                _print_settings(command, kind, call.console)
         return True
     task = named_task(words, base)
     kind = _kind_of(task, kinds)
@@ -53,7 +84,10 @@ def _work(command: str, words: Sequence[str], start: float, base: Path | None = 
     defaults = []
     if kind.on_accelerator and jax.default_backend() != "cpu":
         defaults = [f"{key}={value}" for key, value in kind.on_accelerator.items()]
-    return kind.work(parse(kind.config, words, base, defaults), start, console)
+    config = parse(kind.config, words, base, defaults)
+    if base is not None:
+        config.refuse_changes(parse(kind.config, [f"task={task}"], base, defaults))
+    return kind.work(config, call)
 
 
 def _kind_of(task: str, kinds: Sequence[Kind]) -> Kind:
@@ -71,8 +105,7 @@ def _refuse_settings_of_others(task: str, words: Sequence[str], own: Kind, kinds
             raise ConfigError(f"{key}= is a setting for {others[0].about}, task={others[0].task}; {given}")
 
 
-def _tasks(words: Sequence[str], start: float) -> bool:
-    del start
+def _tasks(words: Sequence[str], call: Invocation) -> bool:
     if words and not _wants_help(words):
         raise ConfigError(f"takes no settings, got {words[0]!r}")
     rows = [("name", "domain", "inputs", "source")]
@@ -80,9 +113,8 @@ def _tasks(words: Sequence[str], start: float) -> bool:
         task = tasks.load(name)
         shapes = " ".join(str(tuple(task.args[at].shape)) for at in task.argnums)
         rows.append((name, task.domain, shapes, task.source))
-    console = Console(highlight=False)
-    console.print(as_table("tasks", rows, rows[0]))
-    console.print(
+    call.console.print(as_table("tasks", rows, rows[0]))
+    call.console.print(
         "and matmul_NxMxP, the product of an N x M by an M x P matrix: `alphagrad search task=matmul_4x4x4` "
         "looks for schemes of few multiplications, `alphagrad train task=matmul_2x2x2` learns one"
     )
@@ -103,10 +135,10 @@ def _print_settings(command: str, kind: Kind, console: Console) -> None:
     console.print(as_table(f"alphagrad {command} task={kind.task} key=value ...", rows, rows[0]))
 
 
-COMMANDS: dict[str, Callable[[Sequence[str], float], bool]] = {
+COMMANDS: dict[str, Callable[[Sequence[str], Invocation], bool]] = {
     "search": partial(_work, "search"),
     "train": _train,
     "show": partial(_work, "show"),
     "tasks": _tasks,
 }
-"""What each command does with its words, given when it began; False if a user asked it to stop."""
+"""What each command does with its words, given how it was called; False if a user asked it to stop."""

@@ -37,7 +37,7 @@ def read_run(folder: Path) -> dict[str, Any]:
             raise ValueError(f"{folder} has metrics of another kind of run: {row}")
         if best is not None and (not ranks or -best < ranks[-1][0]):
             ranks.append([int(-best), round(row["seconds"], 1), row["games"]])
-    scheme = Scheme.load(folder / "scheme.json")
+    scheme = Scheme.load(folder / "learned.json")
     if not ranks or ranks[-1][0] != scheme.rank:
         raise ValueError(f"{folder} has a scheme of {scheme.rank} products, of which its metrics don't tell")
     return {"task": config.task, "seed": config.seed, "rank_seconds_games": ranks}

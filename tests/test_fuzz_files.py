@@ -40,7 +40,7 @@ from alphagrad.zero import (
     SelfPlayConfig,
     begin,
 )
-from alphagrad.zero.checkpoint import load_checkpoint, save_checkpoint
+from alphagrad.zero.checkpoint import Position, load_checkpoint, save_checkpoint
 from alphagrad.zero.tree import SearchConfig
 from graphax.choose import _store
 
@@ -90,8 +90,8 @@ def _scheme_of(table):
 class Scheme:
     """A scheme file: what is accepted is verified again from what the file says, in exact arithmetic."""
 
-    def __init__(self, folder, suffix):
-        self.path = folder / f"scheme{suffix}"
+    def __init__(self, folder, suffix, stem="scheme"):
+        self.path = folder / f"{stem}{suffix}"
         self.changes = mutants.BYTES + (
             _TEXT[-3:] + mutants.SAID * 2 if suffix == ".json" else mutants.ARRAYS * 2
         )
@@ -225,7 +225,9 @@ class Settings:
 
 
 def _check_fields(config):
-    for name, kind in typing.get_type_hints(type(config)).items():
+    kinds = typing.get_type_hints(type(config))
+    for entry in dataclasses.fields(config):
+        name, kind = entry.name, kinds[entry.name]
         value = getattr(config, name)
         if dataclasses.is_dataclass(value):
             _check_fields(value)
@@ -286,26 +288,27 @@ class Checkpoint:
         game = CompressedVertexGame(graphax.trace(task.fun, task.argnums)(*task.args).counted())
         self.training = begin(game, config, jnp.int32(0))
         self.path = folder / "latest.eqx"
-        save_checkpoint(self.path, self.training, "fingerprint")
+        save_checkpoint(self.path, self.training, Position(3, 4, 5.0), "fingerprint")
         self.originals = [self.path.read_bytes()]
 
     def change(self, content, rng):
-        """Half of the damage to the header, or to the arrays under a digest of its own."""
+        """Some of the damage to the header, or to the arrays under a digest of its own."""
         header, leaves = content.split(b"\n", 1)
         kind = rng.integers(4)
         if kind == 0:
             return mutants.mutate(header, _TEXT + mutants.SAID, rng) + b"\n" + leaves
         if kind == 1:
-            lying = leaves.replace(*_LIES[int(rng.integers(len(_LIES)))], int(rng.integers(1, 9)))
-            said = json.loads(header) | {"sha256": hashlib.sha256(lying).hexdigest()}
-            return json.dumps(said).encode() + b"\n" + lying
+            arrays = leaves[:-32].replace(*_LIES[int(rng.integers(len(_LIES)))], int(rng.integers(1, 9)))
+            lying = header + b"\n" + arrays
+            return lying + hashlib.sha256(lying).digest()
         return mutants.mutate(content, self.changes, rng)
 
     def read(self):
         loaded = _refused(lambda: load_checkpoint(self.path, self.training, "fingerprint"), self.path)
         if loaded is None:
             return "refused"
-        assert eqx.tree_equal(loaded, self.training)
+        training, position = loaded
+        assert eqx.tree_equal(training, self.training) and position == Position(3, 4, 5.0)
         return "the same training"
 
 
@@ -325,7 +328,7 @@ class Run:
         spec = importlib.util.spec_from_file_location("played", place)
         self.played = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(self.played)
-        self.folder, parts = folder, (Settings(folder), Metrics(folder), Scheme(folder, ".json"))
+        self.folder, parts = folder, (Settings(folder), Metrics(folder), Scheme(folder, ".json", "learned"))
         best = [{"seconds": i, "games": i, "best": -8 + i, "mean": None} for i in range(2)]
         metrics = "".join(json.dumps(line) + "\n" for line in best).encode()
         self.files = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,14 +12,18 @@ import graphax
 from alphagrad.tasks import Task
 from graphax import ComputationalGraph
 
+from ..run.command import Run
 from ..run.page import Cells, Picture, Section, Text, as_table, figure, picture
+from .best import BestOrder
 
 CAPTION = "counted: unit edges hold ones, as in published tables; free: what is executed"
 
 _MANY = 2_000  # vertices from which on a further Markowitz order would take its time
 _HEADS = {"flops": "flops", "memory": "numbers held", "time": "estimated", "runtime": "run time"}
 #: The objectives that are seconds.
-SECONDS = ("time", "runtime")
+SECONDS: Sequence[str] = ("time", "runtime")
+#: The orders that need no search.
+CLASSICAL = ("forward", "reverse", "markowitz")
 
 
 class Row(NamedTuple):
@@ -122,6 +127,16 @@ def order_page(
     )
 
 
+def order_words(run: Run, best: BestOrder) -> tuple[str, ...]:
+    """The last words of a run: where the best order is, and how to use it."""
+    path = run.folder.order
+    return (
+        f"order ({best.method}): {path}",
+        f"to use it: jacve(f, order=graphax.load_order({str(path)!r}))",
+        *([f"report: {run.folder.report}"] if run.folder.report.exists() else []),
+    )
+
+
 def write_value(value: float | None, objective: str = "mults") -> str:
     """What an order is worth, as text."""
     if value is None or objective not in SECONDS:
@@ -138,7 +153,7 @@ def _number(value: Any) -> str:
 
 def search_curve(
     metrics: Sequence[Mapping[str, Any]],
-    costs: Mapping[str, float | None],
+    costs: Mapping[str, float],
     bound: float | None,
     quantity: str,
 ) -> Picture:
@@ -154,9 +169,8 @@ def search_curve(
     steps = [(line["seconds"], line["best"]) for line in metrics if line["best"] is not None]
     best = [cost for _, cost in steps]
     axes.step([at for at, _ in steps], best, where="post", color="tab:blue", label="best order")
-    classical_lines(axes, costs, max(best) * 1.5 if best else None)
-    if bound is not None:
-        axes.axhline(bound, color="black", linestyle=":", label="lower bound")
+    others = {name: cost for name, cost in costs.items() if name != "search"}
+    known_lines(axes, others, bound, max(best) * 1.5 if best else None)
     axes.legend()
     return picture("Search", "cost of the best order over time", drawn)
 
@@ -174,9 +188,18 @@ def run_times(seconds: Mapping[str, float]) -> Picture:
     return picture("Run times", "seconds that a run takes in each order", drawn)
 
 
-def classical_lines(axes: Any, costs: Mapping[str, float | None], top: float | None) -> None:
-    """A line for each classical order, if it does not lie far above the rest."""
-    for method, colour in (("forward", "tab:red"), ("reverse", "tab:green"), ("markowitz", "tab:orange")):
-        cost = costs.get(method)
-        if cost is not None and (top is None or cost <= top):
+def known_lines(axes: Any, costs: Mapping[str, float], bound: float | None, top: float | None) -> None:
+    """Lines for known orders and the bound, where they do not lie far above the rest."""
+    colours = {
+        "forward": "tab:red",
+        "reverse": "tab:green",
+        "markowitz": "tab:orange",
+        "auto": "tab:purple",
+        "search": "tab:brown",
+    }
+    for method, colour in colours.items():
+        cost = costs.get(method, math.inf)
+        if math.isfinite(cost) and (top is None or cost <= top):
             axes.axhline(cost, color=colour, linestyle="--", label=method)
+    if bound is not None:
+        axes.axhline(bound, color="black", linestyle=":", label="lower bound")

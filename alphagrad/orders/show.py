@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-
-from ..run.command import Kind
+from ..run.command import Invocation, Kind
 from .report import cost_cells, cost_rows, cost_table
 from .task import TaskConfig, load_task, trace_task
 
 
-def show(config: TaskConfig, start: float, console: Console) -> bool:
+def show(config: TaskConfig, call: Invocation) -> bool:
     """Print; see :class:`alphagrad.run.command.Kind`.
 
     Raises:
         ConfigError: when the task cannot be used.
     """
-    del start
     task = load_task(config)
     graph = trace_task(task)
     print(graph)
-    console.print(cost_table(task, cost_cells(cost_rows(graph, task))))
+    call.console.print(cost_table(task, cost_cells(cost_rows(graph, task))))
     return True
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import graphax
 from alphagrad import tasks
@@ -36,15 +37,21 @@ class OrderConfig(RunConfig, TaskConfig):
     """What all runs are told that look for an order."""
 
     task: str = field(metadata={"help": _TASK})
-    unit_edges: str = field(
-        default="free",
-        metadata={"help": "what costs count: 'free' what is executed, 'counted' as in published tables"},
+    unit_edges: str | None = field(
+        default=None,
+        metadata={
+            "help": "what costs count: 'free' what is executed, 'counted' as in published tables; by default "
+            "'counted' for tasks whose figures are published, 'free' for others"
+        },
     )
 
     def __post_init__(self):
-        if self.unit_edges not in ("counted", "free"):
+        if self.unit_edges not in (None, "counted", "free"):
             raise ConfigError(f"unit_edges={self.unit_edges} must be 'counted' or 'free'")
         super().__post_init__()
+
+
+OrderConfigT = TypeVar("OrderConfigT", bound=OrderConfig)
 
 
 def load_task(config: TaskConfig) -> tasks.Task:
@@ -63,12 +70,17 @@ def trace_task(task: tasks.Task) -> graphax.ComputationalGraph:
         raise ConfigError(f"task {task.name}: {error}") from error
 
 
-def load_graph(config: OrderConfig, purpose: str) -> tuple[tasks.Task, graphax.ComputationalGraph]:
+def load_graph(
+    config: OrderConfigT, purpose: str
+) -> tuple[OrderConfigT, tasks.Task, graphax.ComputationalGraph]:
     """A task and its graph, in the convention that is asked for; there is something to eliminate in it.
 
     Args:
         config: names the task and the convention.
         purpose: what is to be done.
+
+    Returns:
+        the settings, which say what costs count, the task and the graph.
 
     Raises:
         ConfigError: when the task cannot be used.
@@ -77,7 +89,15 @@ def load_graph(config: OrderConfig, purpose: str) -> tuple[tasks.Task, graphax.C
     graph = trace_task(task)
     if not graph.eliminable:
         raise ConfigError(f"task {task.name}: there is no vertex to eliminate, hence nothing to {purpose}")
-    return task, graph.counted() if config.unit_edges == "counted" else graph
+    unit_edges = config.unit_edges or ("counted" if task.published else "free")
+    graph = graph.counted() if unit_edges == "counted" else graph
+    return replace(config, unit_edges=unit_edges), task, graph
+
+
+def describe(graph: graphax.ComputationalGraph, quantity: str) -> str:
+    """How large a task is, and what is to be small, in some words."""
+    meaning = "as published tables count" if graph.is_counted else "that are executed"
+    return f"{len(graph.eliminable)} vertices to eliminate with few {quantity}, {meaning}"
 
 
 def _read_argnums(text: str | None) -> tuple[int, ...] | None:

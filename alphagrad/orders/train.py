@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, cast, get_args
-
-from rich.console import Console
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, cast, get_args
 
 import graphax
 from graphax import orders
 from graphax.choose import elimination_nanoseconds
 
-from ..run.command import Kind, Run
+from ..run.aside import aside
+from ..run.command import Invocation, Kind, Run
 from ..run.folder import read_metrics
 from ..run.page import Picture, picture
 from ..run.settings import ConfigError, nearest
 from ..zero.records import Records
 from ..zero.training import RESUMABLE, Trainer, TrainingConfig, plot_games
+from .best import BestOrder
 from .game import CompressedVertexGame, Objective
-from .report import Row, classical_lines, cost_cells, cost_rows, cost_table, order_page
-from .task import OrderConfig, load_graph
+from .report import cost_cells, cost_table, known_lines, order_page, order_words, write_value
+from .searching import QUANTITIES, OrderSearch
+from .task import OrderConfig, describe, load_graph
+
+# The search beside the agent: at most this part of the time, so many orders, and so many vertices in them.
+_SEARCH_SHARE, _SEARCH_STEPS, _SEARCH_VERTICES = 0.25, 4_000_000, 400_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class OrderTrainConfig(TrainingConfig, OrderConfig):
     """The settings of `alphagrad train` for an elimination order."""
 
-    unit_edges: str = field(
-        default="counted",
-        metadata={"help": "what rewards count: 'counted' as in published tables, 'free' what is executed"},
+    settled: ClassVar[tuple[str, ...]] = (
+        *TrainingConfig.settled,
+        "args",
+        "argnums",
+        "unit_edges",
+        "objective",
     )
 
     objective: str = field(
@@ -46,92 +56,108 @@ class OrderTrainConfig(TrainingConfig, OrderConfig):
         objectives = get_args(Objective)
         if self.objective not in objectives:
             raise ConfigError(f"unknown objective {self.objective!r}; {nearest(self.objective, objectives)}")
-        if self.objective == "time" and self.unit_edges != "free":
-            raise ConfigError("objective=time is for what is executed: add unit_edges=free")
+        if self.objective == "time" and self.unit_edges == "counted":
+            raise ConfigError("objective=time is for what is executed: leave out unit_edges=counted")
 
 
-def train(config: OrderTrainConfig, start: float, console: Console) -> bool:
+def train(config: OrderTrainConfig, call: Invocation) -> bool:
     """Learn, report, and leave everything in the run's folder; see :class:`alphagrad.run.command.Kind`.
+
+    Beside the agent, a search without it goes on for a while: what is best of all is kept.
 
     Raises:
         ConfigError: when the task or the checkpoint cannot be used.
         OSError: when the folder cannot be used.
     """
-    task, graph = load_graph(config, "learn")
+    if config.objective == "time":
+        config = replace(config, unit_edges="free")
+    config, task, graph = load_graph(config, "learn")
     objective = cast(Objective, config.objective)  # the configuration checked it
     game = CompressedVertexGame(graph, objective=objective)
-    # Games for different ends have values that do not compare.
-    ends = "" if objective == "mults" else f" {objective}"
-    trainer = Trainer(game, config, f"{graph.fingerprint}{ends}")
-    run = Run(config, task.name, f"{len(graph.eliminable)} vertices to eliminate", start, console, RESUMABLE)
-    order: tuple[int, ...] | None = None
+    trainer = Trainer(game, config, f"{graph.fingerprint} {config.unit_edges} {objective}")
+    run = Run(config, task.name, describe(graph, QUANTITIES[objective]), call, RESUMABLE, trainer.earlier)
+    if trainer.remark:
+        run.say(trainer.remark)
+
+    def evaluate(order: tuple[int, ...]) -> float:
+        if objective == "time":
+            return 1e-9 * elimination_nanoseconds(graph, order)
+        return orders.evaluate(graph, order)
+
+    best = BestOrder(run, graph, run.folder.order)
+    learned = BestOrder(run, graph, run.folder.learned)
+    search = OrderSearch(graph, objective, best, lambda: run.over, config.seed, evaluate=evaluate)
+    plays_all = config.iterations is not None
 
     def keep(target: int, played: Records) -> None:
         """Save a game that is better than all before."""
-        nonlocal order
         order = tuple(game.vertices[action] for action in played.actions.tolist())
-        graphax.save_order(
-            run.folder.order,
-            graph,
-            order,
-            method="alphazero",
-            seed=config.seed,
-            seconds=round(run.seconds, 3),
-            task=task.name,
+        cost = evaluate(order)
+        learned.offer(order, cost, "alphazero")
+        best.offer(order, cost, "alphazero")
+
+    def look() -> None:
+        """Search, for a part of the time."""
+        seconds = math.inf if plays_all else _SEARCH_SHARE * config.time_limit
+        steps = max(1, min(_SEARCH_STEPS, _SEARCH_VERTICES // len(graph.eliminable)))
+        search.search(seconds, steps)
+        if search.proved and not plays_all:
+            run.enough()
+
+    def work() -> None:
+        search.begin()
+        if config.resume is not None:
+            _offer_known(Path(config.resume) / "order.json", graph, evaluate, best)
+        searching = aside(look)
+        trainer.train(
+            run,
+            keep,
+            enough=lambda: search.proved and not plays_all,
+            beside=lambda: f"  known {write_value(best.cost, objective)} ({best.method})",
         )
+        if plays_all or searching.done():  # the same seed gives the same orders
+            searching.result()
 
-    trainer.train(run, keep)
-    rows = cost_rows(graph, task, {} if order is None else {"learned": order})
-    if objective == "time":
-        rows = _with_times(rows, graph, order)
-    cells = cost_cells(rows, objective)
-    curve = _learning_curve(read_metrics(run.folder.path), rows, config)
-    remark = f"played for {_quantity(config)}"
-    run.report("seed", cost_table(task, cells), order_page(graph, cells, remark, curve, order))
-    if order is None:
-        return run.end("no game was played to its end: give it more seconds")
-    return run.end(f"order: {run.folder.order}", f"report: {run.folder.report}")
-
-
-def _quantity(config: OrderTrainConfig) -> str:
-    """What games are played for."""
-    return (
-        f"multiplications ({config.unit_edges})" if config.objective == "mults" else "estimated nanoseconds"
+    run.watch(work)
+    trainer.save(run)
+    for kept in (best, learned):
+        kept.save()
+    if learned.order:
+        search.costs["learned"] = learned.cost
+    cells = cost_cells(search.rows(task, learned.order or None), objective)
+    curve = _learning_curve(read_metrics(run.folder.path), search.costs, search.bound, search.quantity)
+    own = (
+        f"the agent itself: {write_value(learned.cost, objective)}"
+        if learned.order
+        else (
+            "the agent has played no game to its end: "
+            + ("there is nothing better to be found" if search.proved else "give it more seconds")
+        )
     )
+    verdict = f"best known, by {best.method}: {search.quality}; {own}"
+    run.report("seed", cost_table(task, cells), order_page(graph, cells, verdict, curve, best.order), verdict)
+    return run.end(*order_words(run, best))
 
 
-def _with_times(
-    rows: Sequence[Row], graph: graphax.ComputationalGraph, learned: Sequence[int] | None
-) -> list[Row]:
-    """The rows with the seconds of their products and sums."""
-    found = {"learned": learned} | {
-        name: method(graph)
-        for name, method in (
-            ("forward", orders.forward),
-            ("reverse", orders.reverse),
-            ("markowitz", orders.markowitz),
-        )
-    }
-    return [
-        row
-        if (order := found.get(row.method)) is None
-        else row._replace(value=1e-9 * elimination_nanoseconds(graph, order))
-        for row in rows
-    ]
+def _offer_known(
+    path: Path,
+    graph: graphax.ComputationalGraph,
+    evaluate: Callable[[tuple[int, ...]], float],
+    best: BestOrder,
+) -> None:
+    """Offer the best order of another run, if that has a file that is whole."""
+    with suppress(OSError, ValueError):
+        known = graphax.load_order(path)
+        order = known.for_graph(graph)
+        best.offer(order, evaluate(order), known.method)
 
 
 def _learning_curve(
-    metrics: Sequence[Mapping[str, Any]], rows: Sequence[Row], config: OrderTrainConfig
+    metrics: Sequence[Mapping[str, Any]], costs: Mapping[str, float], bound: float | None, quantity: str
 ) -> Picture:
-    """Costs of the games over time, with lines for the classical orders."""
-    drawn, axes, top = plot_games(metrics, _quantity(config))
-
-    def cost(row: Row) -> float | None:
-        if config.objective == "time":
-            return row.value and 1e9 * row.value
-        return row.free if config.unit_edges == "free" else row.counted
-
-    classical_lines(axes, {row.method: cost(row) for row in rows}, top)
+    """Costs of the games over time, with lines for what other orders cost."""
+    drawn, axes, top = plot_games(metrics, quantity)
+    known_lines(axes, costs, bound, top)
     axes.legend()
     return picture("Learning", "cost of the games over time", drawn)
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import signal
+import math
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
+from .._interrupts import Interrupts
+from .aside import aside
 from .folder import RunFolder, run_path
 from .page import Section, Text, write_page
+from .plain import plain
 from .progress import ProgressLine
 from .settings import ConfigError, to_yaml
+
+_LOOK_SECONDS = 0.1  # between two looks at the work, the user and the clock
+_CHECK_SECONDS = 1.0  # between two looks at the folder
+_PATIENCE = 1.5  # in which work that is over may end by itself
+_PAGE_SECONDS = 3.0  # after Ctrl-C, from when on there is no time for a page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,16 +32,39 @@ class RunConfig:
 
     task: str = field(metadata={"help": "what to work on"})
     seed: int = field(default=0, metadata={"help": "of all chance"})
-    seconds: float = field(default=60.0, metadata={"help": "how long the whole command may take"})
+    seconds: float | None = field(
+        default=60.0, metadata={"help": "how long the whole command may take, compiling included"}
+    )
     run_dir: str | None = field(
         default=None, metadata={"help": "the run's folder; by default runs/<task>/<time>"}
     )
 
     def __post_init__(self):
-        if not self.seconds > 0:
+        if self.seconds is not None and not self.seconds > 0:
             raise ConfigError(f"seconds={self.seconds} must be positive")
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"seed={self.seed} must lie between 0 and 2**31 - 1")
+
+    @property
+    def time_limit(self) -> float:
+        """Seconds that the command may take."""
+        return math.inf if self.seconds is None else self.seconds
+
+
+class Invocation(NamedTuple):
+    """How a command was called.
+
+    Attributes:
+        start: when, in seconds of `time.perf_counter`.
+        console: for progress and the table.
+        interrupts: tells whether the user has asked to stop.
+        alone: whether the process has nothing else to do.
+    """
+
+    start: float
+    console: Console
+    interrupts: Interrupts
+    alone: bool
 
 
 class Kind(NamedTuple):
@@ -45,8 +75,8 @@ class Kind(NamedTuple):
         task: what such tasks are called, for help.
         accepts: whether a task's name is of this kind; the last kind of a command is asked for any.
         config: the class of its settings.
-        work: does it, given the settings, the start of the command in seconds of `time.perf_counter`, and a
-            console for progress and the table; returns False if a user asked it to stop.
+        work: does it, given the settings and how the command was called; returns False if the user asked it
+            to stop.
         on_accelerator: settings that have other defaults where JAX computes on something else than a CPU.
     """
 
@@ -54,7 +84,7 @@ class Kind(NamedTuple):
     task: str
     accepts: Callable[[str], bool]
     config: type
-    work: Callable[[Any, float, Console], bool]
+    work: Callable[[Any, Invocation], bool]
     on_accelerator: Mapping[str, Any] = {}
 
 
@@ -64,10 +94,10 @@ class Run:
     Args:
         config: its settings.
         name: of the task.
-        size: how large the task is, in some words.
-        start: of the command, in seconds of `time.perf_counter`.
-        console: for progress and the table.
+        size: how large the task is and what is looked for, in some words.
+        call: how the command was called.
         advice: what to do if the run's folder is not empty.
+        earlier: lines of the metrics of the run that this one goes on from.
 
     Attributes:
         config: its settings.
@@ -75,7 +105,6 @@ class Run:
         folder: of the run.
         start: of the command.
         deadline: when to begin with the table and the page.
-        asked: whether a user has asked to stop.
 
     Raises:
         OSError: when the folder cannot be used.
@@ -86,16 +115,19 @@ class Run:
         config: RunConfig,
         name: str,
         size: str,
-        start: float,
-        console: Console,
+        call: Invocation,
         advice: str = "name another folder",
+        earlier: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        self.config, self.name, self.start = config, name, start
-        self.deadline = start + config.seconds
-        self.asked = False
-        self._console, self._progress = console, ProgressLine(console)
-        self.folder = RunFolder(run_path(config.run_dir, name), to_yaml(config), advice)
-        console.print(f"{name}: {size}; writing to {self.folder.path}", soft_wrap=True)
+        self.config, self.name, self.start = config, name, call.start
+        self.deadline = self.start + config.time_limit
+        self._console, self._interrupts = call.console, call.interrupts
+        self._progress = ProgressLine(call.console)
+        self._line: Callable[[], str] = lambda: "beginning"
+        self._left = self._enough = False
+        self._said = False
+        self.folder = RunFolder(run_path(config.run_dir, name), to_yaml(config), advice, earlier)
+        self.say(f"{name}: {size}; writing to {self.folder.path}")
 
     @property
     def seconds(self) -> float:
@@ -107,49 +139,94 @@ class Run:
         """Seconds until the deadline."""
         return self.deadline - time.perf_counter()
 
+    @property
+    def asked(self) -> bool:
+        """Whether the user has asked to stop."""
+        return self._interrupts.at is not None
+
+    @property
+    def over(self) -> bool:
+        """Whether work has to end: the time is over, nothing more is wanted, or nobody waits for it."""
+        return self._left or self._enough or self.asked or self.left <= 0
+
+    def enough(self) -> None:
+        """Say that nothing more is wanted."""
+        self._enough = True
+
     def leave(self, seconds: float) -> None:
         """Have the deadline so long before all time is over, though not in the first half of it."""
-        self.deadline = self.start + self.config.seconds - min(seconds, self.config.seconds / 2)
+        limit = self.config.time_limit
+        self.deadline = self.start + limit - min(seconds, limit / 2)
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(plain(text), soft_wrap=True)
 
     def note(self, **values: Any) -> None:
         """Add a line to the metrics."""
         self.folder.write({"seconds": round(self.seconds, 3), **values})
 
     def show(self, line: Callable[[], str]) -> None:
-        """Show progress, if it is time to, between the seconds gone and the seconds left."""
-        left = max(0.0, self.config.seconds - self.seconds)
-        self._progress.show(lambda: f"{self.seconds:5.0f} s  {line()}  {left:.0f} s left")
+        """Have this shown as progress from now on, between the seconds gone and the seconds left."""
+        self._line = line
 
-    @contextmanager
-    def working(self, stopping: str) -> Generator[None]:
-        """Takes Ctrl-C for a wish to stop, which `asked` tells of; a second one interrupts at once.
+    def watch(self, work: Callable[[], None]) -> None:
+        """Have work done in a thread of its own, while this one shows progress and hears the user.
+
+        Compiling, which nothing can interrupt, is left behind soon after the run is over: what it does then
+        is lost.
 
         Args:
-            stopping: what is said to the first.
+            work: ends by itself, as soon as it can, when the run is `over`.
+
+        Raises:
+            OSError: if the run's folder is gone.
+            Exception: what the work raises.
         """
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            self.asked = True
-            signal.signal(signal.SIGINT, previous)
-            self._console.print(f"{stopping}; Ctrl-C again to stop at once")
-
-        previous = signal.signal(signal.SIGINT, stop)
+        done = aside(work)
+        checked, over = time.perf_counter(), None
         try:
-            yield
+            while not wait([done], _LOOK_SECONDS).done:
+                now = time.perf_counter()
+                if now > checked + _CHECK_SECONDS:
+                    self.folder.check()
+                    checked = now
+                if self.asked:
+                    self._confirm()
+                if self.over:
+                    over = over or now
+                    if now > over + _PATIENCE:
+                        return
+                else:
+                    self._progress.show(self._written)
+            done.result()
         finally:
-            signal.signal(signal.SIGINT, previous)
+            self._left = True
             self.folder.close()
             self._progress.end()
+
+    def _written(self) -> str:
+        left = max(0.0, self.config.time_limit - self.seconds)
+        words = [f"{self.seconds:5.0f} s", plain(self._line())]
+        return "  ".join([*words, f"{left:.0f} s left"] if math.isfinite(left) else words)
+
+    def _confirm(self) -> None:
+        if not self._said:
+            self._said = True
+            self._progress.end()
+            self.say("stopping; Ctrl-C again to stop at once")
 
     def report(self, title: str, table: Table, sections: Sequence[Section], verdict: str = "") -> None:
         """Print the table, and a verdict if there is one; write the page."""
         self._console.print(table)
         if verdict:
-            self._console.print(verdict, soft_wrap=True)
-        page = (*sections, Text("Settings", to_yaml(self.config)))
-        write_page(self.folder.report, f"{self.name}, {title} {self.config.seed}", page)
+            self.say(verdict)
+        if self._interrupts.at is None or time.perf_counter() < self._interrupts.at + _PAGE_SECONDS:
+            page = (*sections, Text("Settings", to_yaml(self.config)))
+            write_page(self.folder.report, f"{self.name}, {title} {self.config.seed}", page)
 
     def end(self, *words: str) -> bool:
         """Print the last words; returns whether the run came to its own end, and was not asked to stop."""
-        self._console.print("\n".join(words), soft_wrap=True)
+        for line in words:
+            self.say(line)
         return not self.asked

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from graphax.files import parse_json, read_text
+from graphax.files import parse_json, read_text, write_atomically
 
 from .plain import plain
 from .settings import ConfigError
@@ -21,33 +23,65 @@ class RunFolder:
         path: the folder; made if it is not there.
         config: the settings of the run, as YAML.
         advice: what to do if the folder holds anything already, where {path} stands for the folder.
+        earlier: lines that the metrics begin with.
 
     Attributes:
         path: the folder.
-        order, scheme: the best so far of what is looked for.
+        order, scheme: the best known of what is looked for.
+        learned: the best that an agent has found by itself.
         report: the report on the whole run.
 
     Raises:
         FileExistsError: if the folder holds anything already.
+        OSError: if it cannot be written to.
     """
 
-    def __init__(self, path: Path, config: str, advice: str = "name another folder") -> None:
+    def __init__(
+        self,
+        path: Path,
+        config: str,
+        advice: str = "name another folder",
+        earlier: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise FileExistsError(f"run_dir={path} exists and is not empty; {advice.format(path=path)}")
         path.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.order, self.scheme = path / "order.json", path / "scheme.json"
-        self.report = path / "report.html"
-        (path / "config.yaml").write_text(config, encoding="utf-8")
-        self._metrics = (path / "metrics.jsonl").open("w", encoding="utf-8")
+        self.learned, self.report = path / "learned.json", path / "report.html"
+        # Who goes on from a run needs to know its settings: they come first.
+        write_atomically(path / "config.yaml", config)
+        self._file = path / "metrics.jsonl"
+        # Nothing is buffered: what could not be written is known at once, and not tried again.
+        self._metrics = self._file.open("xb", buffering=0)
+        for line in earlier:
+            self.write(line)
 
     def write(self, values: Mapping[str, Any]) -> None:
-        """Add a line to the metrics."""
-        self._metrics.write(json.dumps(values) + "\n")
-        self._metrics.flush()
+        """Add a line to the metrics; once they are closed, nothing is added.
+
+        Raises:
+            OSError: if it cannot be written as a whole.
+        """
+        line = (json.dumps(values) + "\n").encode()
+        if not self._metrics.closed and self._metrics.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._file))
+
+    def check(self) -> None:
+        """Make sure that the folder is still there.
+
+        Raises:
+            FileNotFoundError: if it is not, or another has taken its place.
+        """
+        try:
+            same = os.path.samestat(os.stat(self._file), os.fstat(self._metrics.fileno()))
+        except OSError:
+            same = False
+        if not same:
+            raise FileNotFoundError(f"the run's folder {self.path} was removed while the run went on")
 
     def close(self) -> None:
-        """Finish the files that are written line by line."""
+        """Finish the metrics."""
         self._metrics.close()
 
 
@@ -74,7 +108,7 @@ def run_path(run_dir: str | None, task: str) -> Path:
 
 
 def read_metrics(path: Path) -> list[Mapping[str, Any]]:
-    """The lines of a run's `metrics.jsonl`.
+    """The lines of a run's `metrics.jsonl`; a last one that was cut short is left out.
 
     Args:
         path: the run's folder.
@@ -88,8 +122,8 @@ def read_metrics(path: Path) -> list[Mapping[str, Any]]:
     """
     file = path / "metrics.jsonl"
     lines: list[Mapping[str, Any]] = []
-    texts = read_text(file, "a file of metrics", _LONGEST).split("\n")
-    for number, text in enumerate(texts if texts[-1] else texts[:-1], 1):
+    *texts, _ = read_text(file, "a file of metrics", _LONGEST).split("\n")
+    for number, text in enumerate(texts, 1):
         try:
             line = parse_json(text)
             _check_columns(line, lines[0] if lines else line)

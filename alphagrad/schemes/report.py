@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..matmul import Scheme
+from ..run.command import Run
 from ..run.page import Picture, figure, picture
 
 TASK = "matmul_NxMxP"
@@ -16,6 +18,15 @@ TASK = "matmul_NxMxP"
 def counts_of(scheme: Scheme) -> tuple[str, str, str]:
     """The products of a scheme, its additions, and those that are left when common sums are shared."""
     return str(scheme.rank), str(scheme.additions()), str(scheme.additions(shared=True))
+
+
+def scheme_words(run: Run, paths: Sequence[Path]) -> tuple[str, ...]:
+    """The last words of a run: where its schemes are, and how to use one."""
+    return (
+        f"scheme: {', '.join(map(str, paths))}",
+        f"to use it: alphagrad.matmul.multiply(a, b, Scheme.load({str(paths[0])!r}))",
+        *([f"report: {run.folder.report}"] if run.folder.report.exists() else []),
+    )
 
 
 def rank_curve(metrics: Sequence[Mapping[str, Any]], known: int | None) -> Picture:

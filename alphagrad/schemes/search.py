@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from rich.console import Console
-
 from ..matmul import (
     FlipProgress,
     LiftError,
@@ -25,11 +23,11 @@ from ..matmul import (
     searchable,
     standard,
 )
-from ..run.command import Kind, Run, RunConfig
+from ..run.command import Invocation, Kind, Run, RunConfig
 from ..run.folder import read_metrics
 from ..run.page import Cells, Text, as_table
 from ..run.settings import ConfigError, check_counts, nearest
-from .report import TASK, counts_of, rank_curve
+from .report import TASK, counts_of, rank_curve, scheme_words
 
 _CLOSING_SECONDS = 3.0  # for the table and the report
 _LIFTING_SHARE = 0.3  # of all time, to look for other schemes where those found do not lift
@@ -65,7 +63,7 @@ class SchemeSearchConfig(RunConfig):
         super().__post_init__()
 
 
-def search(config: SchemeSearchConfig, start: float, console: Console) -> bool:
+def search(config: SchemeSearchConfig, call: Invocation) -> bool:
     """Search, report, and leave everything in the run's folder; see :class:`alphagrad.run.command.Kind`.
 
     Raises:
@@ -80,10 +78,10 @@ def search(config: SchemeSearchConfig, start: float, console: Console) -> bool:
         reduce_modulo(begin, 2)  # refuses what does not exist modulo 2
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    run = Run(config, config.task, f"{math.prod(format)} products by the standard algorithm", start, console)
+    run = Run(config, config.task, f"{math.prod(format)} products by the standard algorithm", call)
     found = _SchemeSearch(format, begin, config, run)
-    with run.working("stopping"):
-        found.search()
+    run.leave(_CLOSING_SECONDS)
+    run.watch(found.search)
     cells = _cells(found)
     page = (
         Cells("Schemes", cells, (_CAPTION, found.verdict)),
@@ -92,7 +90,7 @@ def search(config: SchemeSearchConfig, start: float, console: Console) -> bool:
     )
     table = as_table(f"{config.task}: products of schemes", cells, ("scheme", "ring"))
     run.report("search with seed", table, page, found.verdict)
-    return run.end(f"scheme: {run.folder.scheme}", f"report: {run.folder.report}")
+    return run.end(*scheme_words(run, [run.folder.scheme]))
 
 
 _CAPTION = (
@@ -168,7 +166,7 @@ class _SchemeSearch:
             self._take(at.scheme)
             self._note(at.format, at.rank)
             self._run.show(lambda: self._line(at))
-            return self._run.asked or self._run.left < self._reserve
+            return self._run.over or self._run.left < self._reserve
 
         config = self._config
         # A search that has to be compiled first begins its own count of time after that.
@@ -200,12 +198,12 @@ class _SchemeSearch:
             return
         config = self._config
         for rank in range(self.best.rank, self.lifted.rank):
-            if rank >= self.lifted.rank or self._run.asked or self._run.left <= 0:
+            if rank >= self.lifted.rank or self._run.over or self._run.left <= 0:
                 break
 
             def stop(rank: int = rank) -> bool:
                 self._run.show(lambda: f"lifting {_write(self._format)} of rank {rank}  {self._bests}")
-                return self._run.asked
+                return self._run.over
 
             with suppress(LiftError):
                 self._keep(
@@ -256,7 +254,7 @@ class _SchemeSearch:
         """Seconds that are kept for lifting, as long as the best scheme does not lift."""
         if self.lifted is None or self.lifted.rank <= self.best.rank:
             return 0.0
-        return _LIFTING_SHARE * self._config.seconds
+        return _LIFTING_SHARE * self._config.time_limit
 
     @property
     def verdict(self) -> str:

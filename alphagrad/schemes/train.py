@@ -7,14 +7,23 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
-from rich.console import Console
 
 from ..layers import AgentConfig
-from ..matmul import Scheme, formulas, is_matmul, known_rank, matmul_tensor, read_format, sandwiches
-from ..run.command import Kind, Run
+from ..matmul import (
+    Scheme,
+    best_known,
+    formulas,
+    is_matmul,
+    known_rank,
+    matmul_tensor,
+    read_format,
+    sandwiches,
+)
+from ..run.command import Invocation, Kind, Run
 from ..run.folder import read_metrics
 from ..run.page import Cells, Picture, Text, as_table, picture
 from ..run.settings import ConfigError, check_counts
@@ -22,7 +31,7 @@ from ..zero import DemonstrationConfig, LearningConfig, ReplayConfig, SearchConf
 from ..zero.records import Records
 from ..zero.training import RESUMABLE, Trainer, TrainingConfig, plot_games
 from .game import TensorGame
-from .report import TASK, counts_of
+from .report import TASK, counts_of, scheme_words
 
 _SYMMETRIES = 64  # turns of a scheme that agents see
 _DEMONSTRATION_RANK = 12  # of longer sums little is to be learned
@@ -31,6 +40,9 @@ _DEMONSTRATION_RANK = 12  # of longer sums little is to be learned
 @dataclass(frozen=True, kw_only=True)
 class SchemeTrainConfig(TrainingConfig):
     """The settings of `alphagrad train` for a scheme of matrix multiplication."""
+
+    usual_seconds: ClassVar[float] = 1200.0
+    settled: ClassVar[tuple[str, ...]] = (*TrainingConfig.settled, "ring", "menu", "history")
 
     task: str = field(
         metadata={"help": "matmul_NxMxP, or several that are learned together: matmul_2x2x2+matmul_2x2x3"}
@@ -50,7 +62,13 @@ class SchemeTrainConfig(TrainingConfig):
     changed_bases: float = field(
         default=0.0, metadata={"help": "part of the games that are played in a random basis, as exercises"}
     )
-    seconds: float = field(default=1200.0, metadata={"help": "how long the whole command may take"})
+    seconds: float | None = field(
+        default=None,
+        metadata={
+            "help": "how long the whole command may take, compiling included; by default 1200, with "
+            "iterations= as long as it takes"
+        },
+    )
     agent: AgentConfig = field(default_factory=partial(AgentConfig, heads=4))
     search: SearchConfig = field(default_factory=partial(SearchConfig, method="visits", simulations=2))
     selfplay: SelfPlayConfig = field(
@@ -88,7 +106,7 @@ _ON_ACCELERATOR = {
 }
 
 
-def train(config: SchemeTrainConfig, start: float, console: Console) -> bool:
+def train(config: SchemeTrainConfig, call: Invocation) -> bool:
     """Learn, report, and leave everything in the run's folder; see :class:`alphagrad.run.command.Kind`.
 
     Raises:
@@ -109,36 +127,68 @@ def train(config: SchemeTrainConfig, start: float, console: Console) -> bool:
     )
     trainer = Trainer(game, config, hashlib.sha256(f"{config.task} {config.ring}".encode()).hexdigest()[:16])
     size = f"{', '.join(map(str, standard.values()))} products by the standard algorithm"
-    run = Run(config, config.task, size, start, console, RESUMABLE)
-    schemes: dict[str, Scheme] = {}
+    run = Run(config, config.task, size, call, RESUMABLE, trainer.earlier)
+    if trainer.remark:
+        run.say(trainer.remark)
+
+    def path_of(path: Path, name: str) -> Path:
+        """The file of a task's scheme."""
+        return path if len(formats) == 1 else path.with_stem(f"{path.stem}_{name}")
+
+    known = {name: best_known(format, config.ring) for name, format in formats.items()}
+    for name, scheme in known.items():
+        scheme.save(path_of(run.folder.scheme, name))
+    learned: dict[str, Scheme] = {}
 
     def keep(target: int, played: Records) -> None:
         """Save a game that is better than all before; if it is a scheme, which `save` makes sure of."""
         name = game.names[target]
         scheme = _scheme(formats[name], game, played, config.ring)
         if scheme is not None:
-            path = run.folder.scheme if len(formats) == 1 else run.folder.scheme.with_stem(f"scheme_{name}")
-            scheme.save(path)
-            schemes[name] = scheme
+            scheme.save(path_of(run.folder.learned, name))
+            learned[name] = scheme
+            if scheme.rank < known[name].rank:
+                scheme.save(path_of(run.folder.scheme, name))
 
     wanted = {name: config.target or known_rank(format) or 0 for name, format in formats.items()}
-    trainer.train(
-        run, keep, lambda: all(name in schemes and schemes[name].rank <= wanted[name] for name in wanted)
-    )
-    cells = [("task", "standard", "learned", "literature, modulo 2", "additions", "shared")]
+
+    def enough() -> bool:
+        """Whether every task is done."""
+        done = (name in learned and learned[name].rank <= rank for name, rank in wanted.items())
+        return config.iterations is None and all(done)
+
+    run.watch(lambda: trainer.train(run, keep, enough))
+    trainer.save(run)
+    cells = [("task", "standard", "known", "learned", "literature, modulo 2", "additions", "shared")]
+    best: dict[str, Scheme] = {}
     for name, format in formats.items():
-        rank, additions, shared = counts_of(schemes[name]) if name in schemes else ("-",) * 3
-        known = str(known_rank(format) or "-")
-        cells.append((name, str(standard[name]), rank, known, additions, shared))
-    page = (
-        Cells("Schemes", cells, ("additions: of blocks; shared: with common sums computed once",)),
-        _rank_of_games(read_metrics(run.folder.path)),
-        *(Text(f"Scheme of {name}", formulas(scheme)) for name, scheme in schemes.items()),
+        both = [known[name], *([learned[name]] if name in learned else [])]
+        best[name] = min(both, key=lambda scheme: scheme.rank)
+        _, additions, shared = counts_of(best[name])
+        own = str(learned[name].rank) if name in learned else "-"
+        literature = str(known_rank(format) or "-")
+        cells.append((name, str(standard[name]), str(known[name].rank), own, literature, additions, shared))
+    verdict = "; ".join(
+        f"{name}: best {best[name].rank} products, "
+        + ("learned" if best[name] is learned.get(name) else "known before")
+        + (f"; the agent itself: {learned[name].rank}" if name in learned else "")
+        for name in formats
     )
-    run.report("seed", as_table("products of schemes", cells, ("task",)), page)
-    if len(schemes) < len(formats):
-        return run.end("not every task was played to its end: give it more seconds")
-    return run.end(f"schemes: {run.folder.path}", f"report: {run.folder.report}")
+    if len(learned) < len(formats):
+        verdict += "; not every task was played to its end: give it more seconds"
+    page = (
+        Cells("Schemes", cells, (_CAPTION, verdict)),
+        _rank_of_games(read_metrics(run.folder.path)),
+        *(Text(f"Scheme of {name}", formulas(scheme)) for name, scheme in best.items()),
+    )
+    run.report("seed", as_table("products of schemes", cells, ("task",), _CAPTION), page, verdict)
+    return run.end(*scheme_words(run, [path_of(run.folder.scheme, name) for name in formats]))
+
+
+_CAPTION = (
+    "known: put together from schemes that come with this package; additions: of blocks, for the best; "
+    "shared: with common sums computed once"
+)
 
 
 def _rank_of_games(metrics: Sequence[Mapping[str, Any]]) -> Picture:

@@ -6,8 +6,7 @@ and a few demonstrations to begin with. Nothing here knows which game is played.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from ..run.aside import aside
 from .agent import Agent, AgentConfig, Losses, make_agent
 from .books import Turn
 from .demonstrations import DemonstrationConfig, demonstrate
@@ -57,6 +57,7 @@ class Training(NamedTuple):
         seed: of all chance.
         clock: counts the draws of chance so far.
         reward_scale: the unit of the agent's values.
+        studied: how many turns of the introduction by demonstrations are done.
         iteration: how many batches of games have been played.
     """
 
@@ -67,7 +68,13 @@ class Training(NamedTuple):
     seed: Int[Array, ""]
     clock: Int[Array, ""]
     reward_scale: Float[Array, ""]
+    studied: Int[Array, ""]
     iteration: Int[Array, ""]
+
+    @property
+    def turns(self) -> int:
+        """How many turns are done."""
+        return int(self.studied) + int(self.iteration)
 
     @property
     def best_returns(self) -> Float[Array, "targets"]:
@@ -84,7 +91,7 @@ class Training(NamedTuple):
 @eqx.filter_jit
 def begin(game: Game, config: AlphaZeroConfig, seed: Int[Array, ""] | int) -> Training:
     """A new agent that has seen nothing yet."""
-    agent = make_agent(game, config.agent, jax.random.key(seed))
+    agent = make_agent(game, config.agent, _key(seed, _AGENT))
     zero = jnp.zeros((), jnp.int32)
     return Training(
         agent=agent,
@@ -94,40 +101,54 @@ def begin(game: Game, config: AlphaZeroConfig, seed: Int[Array, ""] | int) -> Tr
         seed=jnp.asarray(seed, jnp.int32),
         clock=zero,
         reward_scale=jnp.ones(()),
+        studied=zero,
         iteration=zero,
     )
 
 
-def alphazero(game: Game, config: AlphaZeroConfig, training: Training) -> Iterator[Turn]:
+def alphazero(
+    game: Game,
+    config: AlphaZeroConfig,
+    training: Training,
+    tell: Callable[[str], None] = lambda phase: None,
+) -> Iterator[Turn]:
     """Trains for ever, one turn at a time; whoever looks on decides when to stop.
 
-    A training that has no games yet is introduced to the game by demonstrations. The turns are a function of
-    `training` alone.
+    A new training is introduced to the game by demonstrations. The turns are a function of `training` alone:
+    whoever goes on from one of them sees what would have followed.
 
     Args:
         game: the game.
         config: of the method; the sizes of the network, of the replay buffer and, where games are reopened,
             of a batch must be those of `training`.
         training: where to begin, from `begin` or a checkpoint.
+        tell: is given what the next turn waits for, in some words.
 
     Yields:
         what each turn did.
     """
     games, share = config.learning.games, config.demonstrations.share
     # Play is compiled while demonstrations are studied: both take the compiler up to minutes.
-    with ThreadPoolExecutor(1) as aside:
-        compiling = aside.submit(lambda: _play.lower(game, config, training).compile())
-        if training.replay.count == 0:
-            training = _introduce(game, config, training)
-            if config.demonstrations.games:
-                for _ in range(-(-config.demonstrations.updates // config.learning.updates)):
-                    training, losses = _improve(game, config, training, jnp.array(games))
-                    yield Turn(training, losses, None)
-        play_batch = compiling.result()
+    compiling = aside(lambda: _play.lower(game, config, training).compile())
+    if training.clock == 0:
+        tell("compiling what demonstrates and learns")
+        training = _introduce(game, config, training)
+    while training.iteration == 0 and training.studied < _turns_of_study(config):
+        training, losses = _improve(game, config, training, jnp.array(games))
+        training = training._replace(studied=training.studied + 1)
+        yield Turn(training, losses, None)
+    tell("compiling the games")
+    play_batch = compiling.result()
     while True:
         training, returns = play_batch(game, config, training)
         training, losses = _improve(game, config, training, jnp.array(round(games * share)))
         yield Turn(training, losses, returns)
+
+
+def _turns_of_study(config: AlphaZeroConfig) -> int:
+    if not config.demonstrations.games:
+        return 0
+    return -(-config.demonstrations.updates // config.learning.updates)
 
 
 @eqx.filter_jit
@@ -205,5 +226,13 @@ def _improve(
 
 def _chance(training: Training) -> tuple[Training, Array]:
     """A key that has not been used yet."""
-    key = jax.random.fold_in(jax.random.key(training.seed), training.clock)
+    key = jax.random.fold_in(_key(training.seed, _TURNS), training.clock)
     return training._replace(clock=training.clock + 1), key
+
+
+_AGENT, _TURNS = 0, 1
+
+
+def _key(seed: Int[Array, ""] | int, purpose: int) -> Array:
+    """The root of all keys for a purpose: a key is either folded into or split, never both."""
+    return jax.random.fold_in(jax.random.key(seed), purpose)

@@ -6,7 +6,7 @@ It knows neither the game nor the method: turns come in.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -77,38 +77,42 @@ class Metrics:
 
 
 def account(
-    turns: Iterator[Turn[LearnerT]], start: float
+    turns: Iterator[Turn[LearnerT]], start: float, before: Learner, games: int = 0
 ) -> Iterator[tuple[LearnerT, Metrics, dict[int, Records]]]:
     """Keeps the books of a training; it goes on as long as anybody asks.
 
     Args:
         turns: from a training method.
         start: of the run, in seconds of `time.perf_counter`.
+        before: where training stood before these turns.
+        games: that were played by then.
 
     Yields:
         where training stands, what the turn came to and, by the numbers of their targets, the games that are
         better than all before, each alone in its records, as NumPy arrays.
     """
-    games, best = 0, {}
+    best = np.asarray(before.best_returns)
     for training, losses, returns in turns:
         returns = None if returns is None else np.asarray(returns)
         games += 0 if returns is None else len(returns)
-        returned = np.asarray(training.best_returns).tolist()
-        better = {at: reached for at, reached in enumerate(returned) if reached > best.get(at, -np.inf)}
-        best |= better
-        improved = {
-            target: jax.tree.map(lambda leaf, at=target: np.asarray(leaf[at]), training.best_games)
-            for target in better
-        }
+        reached = np.asarray(training.best_returns)
+        improved = best_games(training, np.flatnonzero(reached > best).tolist())
+        best = reached
         policy_loss, value_loss, entropy = (float(loss) for loss in jax.device_get(losses))
         metrics = Metrics(
             iteration=int(training.iteration),
             games=games,
             seconds=time.perf_counter() - start,
-            best=sum(best.values()) if len(best) == len(returned) else None,
+            best=sum(best.tolist()) if np.isfinite(best).all() else None,
             mean=None if returns is None else float(returns.mean()),
             policy_loss=policy_loss,
             value_loss=value_loss,
             entropy=entropy,
         )
         yield training, metrics, improved
+
+
+def best_games(training: Learner, targets: Iterable[int]) -> dict[int, Records]:
+    """The best game on each of some targets, alone in its records, as NumPy arrays."""
+    games = training.best_games
+    return {target: jax.tree.map(lambda leaf, at=target: np.asarray(leaf[at]), games) for target in targets}

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import equinox as eqx
 import jax.numpy as jnp
-from tensorboardX import SummaryWriter
+import numpy as np
+
+from graphax.files import remove_leftovers
 
 from ..run.command import Run, RunConfig
+from ..run.events import Events
+from ..run.folder import read_metrics
 from ..run.page import figure
-from ..run.settings import ConfigError
-from .alphazero import AlphaZeroConfig, alphazero, begin
-from .books import Metrics, account
-from .checkpoint import load_checkpoint, save_checkpoint
+from ..run.settings import ConfigError, check_counts
+from .alphazero import AlphaZeroConfig, Training, alphazero, begin
+from .books import Metrics, account, best_games
+from .checkpoint import Checkpoints, Position
 from .game import Game
 from .records import Records
 
@@ -32,7 +38,32 @@ _CHECKPOINT_SECONDS = 30.0
 class TrainingConfig(AlphaZeroConfig, RunConfig):
     """What every training is told: the settings of the method, and those of the run around it."""
 
-    seconds: float = field(default=240.0, metadata={"help": "how long the whole command may take"})
+    #: How long it may take where nothing is said of it.
+    usual_seconds: ClassVar[float] = 240.0
+    #: Settings, or groups of them, that have done their work, or part of it, before a run is gone on from.
+    settled: ClassVar[tuple[str, ...]] = (
+        "seed",
+        "agent",
+        "replay.latest",
+        "replay.best",
+        "demonstrations.games",
+        "demonstrations.updates",
+    )
+
+    seconds: float | None = field(
+        default=None,
+        metadata={
+            "help": "how long the whole command may take, compiling included; by default "
+            f"{usual_seconds:.0f}, with iterations= as long as it takes"
+        },
+    )
+    iterations: int | None = field(
+        default=None,
+        metadata={
+            "help": "how many batches of games are played, those of the run gone on from included; all of "
+            "them, even if nothing better can be found, so that a seed gives the same metrics again"
+        },
+    )
     resume: str | None = field(
         default=None, metadata={"help": "the folder of a run to go on from, with its settings"}
     )
@@ -40,11 +71,47 @@ class TrainingConfig(AlphaZeroConfig, RunConfig):
     def __post_init__(self):
         AlphaZeroConfig.__post_init__(self)
         RunConfig.__post_init__(self)
+        check_counts(iterations=self.iterations)
+
+    @property
+    def time_limit(self) -> float:
+        """Seconds that the command may take."""
+        if self.seconds is not None:
+            return self.seconds
+        return math.inf if self.iterations is not None else self.usual_seconds
 
     @property
     def method(self) -> AlphaZeroConfig:
         """The settings of the method alone."""
         return AlphaZeroConfig(**{entry.name: getattr(self, entry.name) for entry in fields(AlphaZeroConfig)})
+
+    def refuse_changes(self, earlier: TrainingConfig) -> None:
+        """Refuse settings that come too late for a run to go on from.
+
+        Args:
+            earlier: the settings of that run.
+
+        Raises:
+            ConfigError: for the first of them.
+        """
+        for key in self.settled:
+            now, then = (_flat(config, key) for config in (self, earlier))
+            for name, value in now.items():
+                if value != then[name]:
+                    raise ConfigError(
+                        f"{name}={value} comes too late: the run to go on from began with "
+                        f"{name}={then[name]}; leave it out, or begin anew without resume="
+                    )
+
+
+def _flat(config: Any, key: str) -> dict[str, Any]:
+    """A setting, or the settings of a group, by their dotted names."""
+    value = config
+    for name in key.split("."):
+        value = getattr(value, name)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f"{key}.{name}": entry for name, entry in asdict(value).items()}
+    return {key: value}
 
 
 class Trainer:
@@ -55,63 +122,119 @@ class Trainer:
         config: the settings.
         fingerprint: of what the game is about; it goes into checkpoints.
 
+    Attributes:
+        earlier: the lines of the metrics of the run that is gone on from, up to its checkpoint.
+        remark: what is to be said of where training begins; "" if nothing.
+
     Raises:
         ConfigError: when the checkpoint to go on from cannot be used.
+        OSError: when it cannot be read.
     """
 
     def __init__(self, game: Game, config: TrainingConfig, fingerprint: str) -> None:
-        self._game, self._method, self._fingerprint = game, config.method, fingerprint
-        self._training = begin(game, config.method, jnp.int32(config.seed))
-        if config.resume:
-            try:
-                checkpoint = _checkpoint_in(Path(config.resume))
-                self._training = load_checkpoint(checkpoint, self._training, fingerprint)
-            except ValueError as error:
-                raise ConfigError(str(error)) from error
+        self._game, self._config, self._fingerprint = game, config, fingerprint
+        self._method = config.method
+        self._reached: tuple[Training, Position] | None = None
+        self._saving = threading.Lock()
+        self.earlier: Sequence[Mapping[str, Any]] = ()
+        self.remark = ""
+        if config.resume is not None:
+            self._resume(Path(config.resume))
+
+    def _resume(self, path: Path) -> None:
+        remove_leftovers(path)
+        remove_leftovers(path / "checkpoints")
+        like = eqx.filter_eval_shape(begin, self._game, self._method, jnp.int32(self._config.seed))
+        try:
+            found = Checkpoints(path, self._fingerprint).load(like)
+        except FileNotFoundError:
+            if not (path / "config.yaml").exists():
+                raise
+            self.remark = f"{path} has no checkpoint yet: beginning anew, with its settings"
+            return
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        training, position, self.remark = found
+        self._reached = training, position
+        try:
+            self.earlier = read_metrics(path)[: position.turns]
+        except (OSError, ValueError) as error:  # curves are not worth a training
+            self.remark += f"{error}; going on without the earlier metrics"
 
     def train(
         self,
         run: Run,
         keep: Callable[[int, Records], None],
         enough: Callable[[], bool] = lambda: False,
+        beside: Callable[[], str] = lambda: "",
     ) -> None:
-        """Train until the time is over, though until the first games have been played in any case.
+        """Train until the run is over, all games are played, or nothing more is wanted.
 
         Args:
             run: tells of the time, shows progress, and has a folder for everything.
             keep: is given the number of the target and the game, alone in its records as NumPy arrays, of
                 every game that is better than all before on this target.
             enough: says after every turn whether nothing more is wanted.
+            beside: what progress tells of what goes on beside the agent.
         """
-        run.leave(_CLOSING_SECONDS)
+        events = Events(run.folder.path)
+        for line in self.earlier:
+            _show_events(events, line)
         last = saved = time.perf_counter()
         longest = 0.0
-        with (
-            run.working("stopping after this turn"),
-            SummaryWriter(str(run.folder.path), write_to_disk=True) as events,
-        ):
-            turns = account(alphazero(self._game, self._method, self._training), run.start)
-            for self._training, metrics, improved in turns:
-                for target, game in improved.items():
-                    keep(target, game)
-                values = asdict(metrics)
-                run.folder.write(values)
-                for name, value in values.items():
-                    if value is not None and name != "iteration":
-                        events.add_scalar(name, value, metrics.iteration)
-                if time.perf_counter() - saved > _CHECKPOINT_SECONDS:
-                    self._save(run)
-                    saved = time.perf_counter()
-                run.show(lambda metrics=metrics: _line(metrics))
-                longest = max(0.8 * longest, time.perf_counter() - last)
-                last = time.perf_counter()
-                # Another turn might take until after the deadline.
-                if run.asked or (metrics.games and (enough() or longest > run.left)):
-                    break
-            self._save(run)
+        phase = "compiling the agent"
 
-    def _save(self, run: Run) -> None:
-        save_checkpoint(_checkpoint_in(run.folder.path), self._training, self._fingerprint)
+        def tell(what: str) -> None:
+            nonlocal phase
+            phase = what
+
+        run.show(lambda: phase + beside())
+        training, position = self._reached or (
+            begin(self._game, self._method, jnp.int32(self._config.seed)),
+            Position(),
+        )
+        played = np.flatnonzero(np.isfinite(training.best_returns)).tolist()
+        for target, game in best_games(training, played).items():
+            keep(target, game)
+        turns = account(
+            alphazero(self._game, self._method, training, tell),
+            run.start - position.seconds,
+            training,
+            position.games,
+        )
+        while not self._done(run, training, longest) and not enough():
+            training, metrics, improved = next(turns)
+            for target, game in improved.items():
+                keep(target, game)
+            values = asdict(metrics)
+            run.folder.write(values)
+            _show_events(events, values)
+            self._reached = training, Position(training.turns, metrics.games, metrics.seconds)
+            if time.perf_counter() - saved > _CHECKPOINT_SECONDS:
+                self.save(run)
+                saved = time.perf_counter()
+            phase = _line(metrics)
+            longest = max(0.8 * longest, time.perf_counter() - last)
+            last = time.perf_counter()
+        events.close()
+
+    def _done(self, run: Run, training: Training, longest: float) -> bool:
+        limit = self._config.iterations
+        # Another turn might take until after the deadline.
+        played = int(training.iteration)
+        late = played > 0 and longest > run.left
+        return run.over or late or (limit is not None and played >= limit)
+
+    def save(self, run: Run) -> None:
+        """Write a checkpoint of the last turn that is done, if there is one."""
+        with self._saving:
+            if self._reached is not None:
+                Checkpoints(run.folder.path, self._fingerprint).save(*self._reached)
+
+
+def _show_events(events: Events, line: Mapping[str, Any]) -> None:
+    events.write(line["iteration"], {name: value for name, value in line.items() if name != "iteration"})
+    events.flush()
 
 
 def plot_games(metrics: Sequence[Mapping[str, Any]], quantity: str) -> tuple[Any, Any, float | None]:
@@ -128,11 +251,6 @@ def plot_games(metrics: Sequence[Mapping[str, Any]], quantity: str) -> tuple[Any
     axes.plot(seconds, [-line["mean"] for line in played], color="tab:blue", alpha=0.6, label="mean game")
     axes.step(seconds, best, where="post", color="tab:blue", label="best game")
     return drawn, axes, max((-line["mean"] * 1.3 for line in played), default=None)
-
-
-def _checkpoint_in(path: Path) -> Path:
-    """Where a run's folder has its latest checkpoint."""
-    return path / "checkpoints" / "latest.eqx"
 
 
 def _line(metrics: Metrics) -> str:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pytest
 import graphax
 from alphagrad import tasks
 from alphagrad.cli import main
+from graphax import orders
+from graphax.files import _machine
 
 # A network and a search that compile quickly and learn nothing much.
 SMALL = (
@@ -26,41 +29,104 @@ SMALL = (
 def finished(tmp_path_factory):
     """The folder of a short run."""
     path = tmp_path_factory.mktemp("runs") / "run"
-    assert main(["train", "task=Lighthouse", "seed=3", "seconds=14", f"run_dir={path}", *SMALL]) == 0
+    assert main(["train", "task=Lighthouse", "seed=3", "iterations=5", f"run_dir={path}", *SMALL]) == 0
     return path
 
 
 def test_a_run_leaves_everything_in_its_folder(finished):
     names = sorted(path.name for path in finished.iterdir())
     assert [name for name in names if not name.startswith("events.out")] == [
-        "checkpoints", "config.yaml", "metrics.jsonl", "order.json", "report.html",
+        "checkpoints", "config.yaml", "learned.json", "metrics.jsonl", "order.json", "report.html",
     ]  # fmt: skip
     assert any(name.startswith("events.out.tfevents") for name in names)
     metrics = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
     played = [line for line in metrics if line["mean"] is not None]
-    assert played and played[-1]["games"] == 2 * played[-1]["iteration"]
+    assert [line["iteration"] for line in played] == [1, 2, 3, 4, 5] and played[-1]["games"] == 10
     assert all(a["best"] <= b["best"] for a, b in itertools.pairwise(played))
 
 
-def test_the_saved_order_costs_what_the_run_reported(finished):
+def test_the_saved_orders_cost_what_the_run_reported(finished):
     task = tasks.load("Lighthouse")
     graph = graphax.trace(task.fun, task.argnums)(*task.args)
-    order = graphax.load_order(finished / "order.json")
-    assert (order.method, order.seed, order.task) == ("alphazero", 3, "Lighthouse")
+    learned = graphax.load_order(finished / "learned.json")
+    assert (learned.method, learned.seed, learned.task) == ("alphazero", 3, "Lighthouse")
     last = json.loads((finished / "metrics.jsonl").read_text().splitlines()[-1])
-    assert graph.counted().cost(order.order).mults == order.counted == -last["best"]
+    assert graph.cost(learned.order).mults == learned.free == -last["best"]
+    best = graphax.load_order(finished / "order.json")
+    assert best.method == "auto" and best.free == graph.cost(orders.auto(graph)).mults
     page = (finished / "report.html").read_text()
-    assert " ".join(map(str, order.order)) in page and "data:image/png;base64," in page
-    assert f"<td>{order.counted}</td>" in page
+    assert " ".join(map(str, best.order)) in page and "data:image/png;base64," in page
+    assert f"<td>{best.free}</td>" in page and f"<td>{learned.free}</td>" in page
+    assert f"the agent itself: {learned.free}" in page and "optimal (proved)" in page
 
 
 def test_a_run_goes_on_from_another(finished, tmp_path, capsys):
     path = tmp_path / "more"
-    assert main(["train", f"resume={finished}", f"run_dir={path}", "seconds=4"]) == 0
-    first = json.loads((path / "metrics.jsonl").read_text().splitlines()[0])
-    before = json.loads((finished / "metrics.jsonl").read_text().splitlines()[-1])
-    assert first["iteration"] == before["iteration"] + 1
-    assert (path / "order.json").exists()
+    assert main(["train", f"resume={finished}", f"run_dir={path}", "iterations=7"]) == 0
+    before = (finished / "metrics.jsonl").read_text()
+    joined = (path / "metrics.jsonl").read_text()
+    assert joined.startswith(before)
+    lines = [json.loads(line) for line in joined.splitlines()]
+    assert [line["iteration"] for line in lines] == [0, 0, 1, 2, 3, 4, 5, 6, 7]
+    assert all(a["seconds"] < b["seconds"] and a["games"] <= b["games"] for a, b in itertools.pairwise(lines))
+    assert (path / "order.json").exists() and (path / "learned.json").exists()
+
+
+def test_what_has_done_its_work_is_not_changed_in_a_run_that_goes_on(finished, tmp_path, capsys):
+    for word in (
+        "seed=99",
+        "unit_edges=counted",
+        "objective=time",
+        "demonstrations.updates=9",
+        "agent.heads=4",
+    ):
+        assert main(["train", f"resume={finished}", f"run_dir={tmp_path / 'new'}", word]) == 2
+        assert f"{word} comes too late" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_older_checkpoint_serves_when_the_latest_is_damaged(finished, tmp_path, capsys):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder)
+    latest, previous = (folder / "checkpoints" / f"{name}.eqx" for name in ("latest", "previous"))
+    latest.rename(previous)
+    latest.write_bytes(previous.read_bytes()[:-1])
+    (folder / "checkpoints" / f"next.eqx.{_machine()}-4194303-0123456789abcdef.part").touch()
+    assert main(["train", f"resume={folder}", f"run_dir={tmp_path / 'more'}", "iterations=6"]) == 0
+    assert "latest.eqx is damaged" in capsys.readouterr().out
+    assert len((tmp_path / "more" / "metrics.jsonl").read_text().splitlines()) == 8
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["latest.eqx", "previous.eqx"]
+
+
+def test_a_run_without_a_checkpoint_begins_anew(finished, tmp_path, capsys):
+    folder = tmp_path / "begun"
+    folder.mkdir()
+    shutil.copy(finished / "config.yaml", folder)
+    assert main(["train", f"resume={folder}", f"run_dir={tmp_path / 'more'}"]) == 0
+    assert "has no checkpoint yet: beginning anew" in capsys.readouterr().out
+    again, before = (
+        [json.loads(line) | {"seconds": 0} for line in (path / "metrics.jsonl").read_text().splitlines()]
+        for path in (tmp_path / "more", finished)
+    )
+    assert again == before
+
+
+def test_a_proved_order_ends_training_at_once(tmp_path, capsys):
+    start = time.monotonic()
+    assert main(["train", "task=HumanHeartDipole", f"run_dir={tmp_path / 'run'}"]) == 0
+    assert time.monotonic() - start < 60
+    out = capsys.readouterr().out
+    assert "by search: 148 multiplications (counted), optimal (proved)" in out
+    assert "to use it: jacve(f, order=graphax.load_order(" in out
+    assert graphax.load_order(tmp_path / "run" / "order.json").counted == 148
+
+
+def test_a_file_that_only_a_folder_names_is_not_run(tmp_path, capsys):
+    (tmp_path / "trap.py").write_text("raise SystemExit('run')\n")
+    (tmp_path / "config.yaml").write_text(f"task: {tmp_path / 'trap.py'}:f\n")
+    assert main(["train", f"resume={tmp_path}", f"run_dir={tmp_path / 'run'}"]) == 2
+    err = capsys.readouterr().err
+    assert "names a file that would be run" in err and "say task=" in err
 
 
 def test_nothing_is_overwritten(finished, capsys):
@@ -76,7 +142,7 @@ def test_a_checkpoint_of_another_task_or_network_or_a_damaged_one_is_refused(fin
         return capsys.readouterr().err if code == 2 else f"exit status {code}"
 
     assert "made for another task" in refused(f"resume={finished}", "task=Hole")
-    assert "of other settings than these" in refused(f"resume={finished}", "agent.width=16")
+    assert "of other settings than these" in refused(f"resume={finished}", "selfplay.reopened=0.5")
     copy = tmp_path / "copy"
     (copy / "checkpoints").mkdir(parents=True)
     (copy / "config.yaml").write_text((finished / "config.yaml").read_text())
@@ -84,7 +150,7 @@ def test_a_checkpoint_of_another_task_or_network_or_a_damaged_one_is_refused(fin
     (copy / "checkpoints" / "latest.eqx").write_bytes(whole[: len(whole) // 2])
     assert "is damaged" in refused(f"resume={copy}")
     (copy / "checkpoints" / "latest.eqx").write_bytes(b"\x80\x04garbage")
-    assert "is not a checkpoint" in refused(f"resume={copy}")
+    assert "is not a checkpoint, or is damaged" in refused(f"resume={copy}")
     assert "No such file" in refused(f"resume={tmp_path / 'nowhere'}")
     assert not (tmp_path / "new").exists()
 
@@ -141,7 +207,7 @@ def test_a_task_of_ones_own(tmp_path, capsys):
 
 def test_ctrl_c_ends_a_run_with_the_best_order_saved(tmp_path):
     path = tmp_path / "run"
-    command = [sys.executable, "-m", "alphagrad", "train", "task=Lighthouse", "seconds=120", *SMALL]
+    command = [sys.executable, "-m", "alphagrad", "train", "task=RoeFlux_1d", "seconds=120"]
     process = subprocess.Popen(
         [*command, f"run_dir={path}"],
         stdout=subprocess.PIPE,
@@ -153,7 +219,8 @@ def test_ctrl_c_ends_a_run_with_the_best_order_saved(tmp_path):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
+    asked = time.monotonic()
     out, _ = process.communicate(timeout=60)
-    assert process.returncode == 130 and "stopping after this turn" in out and "learned" in out
-    assert graphax.load_order(path / "order.json").method == "alphazero"
-    assert (path / "report.html").exists() and (path / "checkpoints" / "latest.eqx").exists()
+    assert time.monotonic() - asked < 6
+    assert process.returncode == 130 and "stopping; Ctrl-C again" in out and "best known, by" in out
+    assert graphax.load_order(path / "order.json").counted <= 364

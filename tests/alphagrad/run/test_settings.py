@@ -69,7 +69,7 @@ def test_every_setting_says_what_it_means(kind):
         (["task=x", f"agent.width={2**31}"], "must lie between"),
         (["task=x", "unit_edges=none"], "unit_edges=none must be 'counted' or 'free'"),
         (["task=x", "objective=tme"], "unknown objective 'tme'; did you mean 'time'"),
-        (["task=x", "objective=time"], "objective=time is for what is executed: add unit_edges=free"),
+        (["task=x", "objective=time", "unit_edges=counted"], "leave out unit_edges=counted"),
         (["task=x", "agent.width=3"], "must be a multiple of agent.heads"),
     ],
 )

@@ -13,7 +13,7 @@ from alphagrad.schemes.train import TRAIN
 def settings_of(monkeypatch):
     """What settings a command would have worked with, by the device that JAX computes on and by words."""
     met = []
-    stub = TRAIN._replace(work=lambda config, start, console: met.append(config) or True)
+    stub = TRAIN._replace(work=lambda config, call: met.append(config) or True)
     monkeypatch.setitem(commands._KINDS, "train", (stub,))
 
     def settings(device, *words):
@@ -42,8 +42,8 @@ def test_words_and_the_settings_of_another_run_count_on_every_machine(settings_o
     assert settings_of("gpu", "task=matmul_2x2x2", "agent.width=16").agent.width == 16
     before = settings_of("cpu", "task=matmul_2x2x2", "selfplay.games=8")
     (tmp_path / "config.yaml").write_text(to_yaml(before))
-    resumed = settings_of("gpu", f"resume={tmp_path}", "seed=3")
-    assert (resumed.selfplay.games, resumed.agent.width, resumed.seed) == (8, 32, 3)
+    resumed = settings_of("gpu", f"resume={tmp_path}", "seconds=3")
+    assert (resumed.selfplay.games, resumed.agent.width, resumed.seconds) == (8, 32, 3)
 
 
 def test_help_tells_of_both_kinds_of_machines(capsys):

@@ -1,0 +1,52 @@
+"""Ctrl-C: the first is a wish to stop, the second stops."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+#: What shells report of a command that Ctrl-C ended.
+INTERRUPTED = 130
+
+
+class Interrupts:
+    """Hears Ctrl-C while it is entered; what goes on looks at `at`, and ends by itself.
+
+    A second Ctrl-C raises KeyboardInterrupt or, where the process has nothing else to do, ends it.
+
+    Args:
+        patience: seconds after the first Ctrl-C at which the process is ended whatever it is doing; None
+            where it is not ours to end.
+
+    Attributes:
+        at: when Ctrl-C was first heard, in seconds of `time.perf_counter`; None before.
+    """
+
+    def __init__(self, patience: float | None = None) -> None:
+        self.at: float | None = None
+        self._patience = patience
+        self._previous: Any = None
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():  # no other one may ask for signals
+            self._previous = signal.signal(signal.SIGINT, self._hear)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self.at is not None:
+            if self._patience is not None:
+                os._exit(INTERRUPTED)
+            raise KeyboardInterrupt
+        self.at = time.perf_counter()
+        if self._patience is not None:
+            last = threading.Timer(self._patience, os._exit, (INTERRUPTED,))
+            last.daemon = True
+            last.start()
