@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -43,10 +44,15 @@ class Interrupts:
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self.at is not None:
             if self._patience is not None:
-                os._exit(INTERRUPTED)
+                self._exit()
             raise KeyboardInterrupt
         self.at = time.perf_counter()
         if self._patience is not None:
-            last = threading.Timer(self._patience, os._exit, (INTERRUPTED,))
+            last = threading.Timer(self._patience, self._exit)
             last.daemon = True
             last.start()
+
+    def _exit(self) -> None:
+        with suppress(OSError):  # no buffers: somebody may be writing to them
+            os.write(2, b"\nstopped; what was saved before is there\n")
+        os._exit(INTERRUPTED)

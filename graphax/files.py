@@ -135,9 +135,11 @@ def write_atomically(
         with part.open("xb") as file:
             file.write(content.encode()) if isinstance(content, str) else content(file)
         os.replace(part, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):  # what went wrong first is what is told
             part.unlink()
+        if isinstance(error, OSError) and error.filename is None:  # a full disk does not say whose
+            error.filename = os.fspath(path)
         raise
 
 

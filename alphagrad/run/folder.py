@@ -64,7 +64,14 @@ class RunFolder:
             OSError: if it cannot be written as a whole.
         """
         line = (json.dumps(values) + "\n").encode()
-        if not self._metrics.closed and self._metrics.write(line) != len(line):
+        if self._metrics.closed:
+            return
+        try:
+            written = self._metrics.write(line)
+        except OSError as error:
+            error.filename = str(self._file)
+            raise
+        if written != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._file))
 
     def check(self) -> None:

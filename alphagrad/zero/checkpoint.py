@@ -108,22 +108,29 @@ def save_checkpoint(path: Path, training: Training, position: Position, fingerpr
     def write(file: BinaryIO) -> None:
         digested = _Digested(file)
         digested.write((json.dumps(header) + "\n").encode())
-        # Equinox writes arrays to whatever has a `write`.
-        eqx.tree_serialise_leaves(cast(BinaryIO, digested), training)
+        try:  # Equinox writes arrays to whatever has a `write`
+            eqx.tree_serialise_leaves(cast(BinaryIO, digested), training)
+        except Exception as error:
+            raise digested.error or error from None
         file.write(digested.digest())
 
     write_atomically(path, write)
 
 
 class _Digested:
-    """A file whose content is digested while it is written."""
+    """A file whose content is digested while it is written; `error` is what the disk has said."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._hash = file, hashlib.sha256()
+        self.error: OSError | None = None
 
     def write(self, content: Any) -> int:
         self._hash.update(content)
-        return self._file.write(content)
+        try:
+            return self._file.write(content)
+        except OSError as error:  # it would come out of Equinox as an error of another kind
+            self.error = error
+            raise
 
     def digest(self) -> bytes:
         return self._hash.digest()
