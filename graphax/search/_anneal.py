@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._graph import ComputationalGraph, check_order
 from ..choose import forward, markowitz, reverse
+from ._aside import BoundAside
 from ._objective import Objective, check_objective, estimate, fastest
+from ._progress import Progress, ProgressLine
 
 if TYPE_CHECKING:
-    from ._walk import Walk
+    from ._walk import Best, Walk
 
 _STEPS = 1_000_000  # where neither steps nor seconds are given
 _CHUNK = 5_000  # orders between two looks at the clock
@@ -30,22 +32,6 @@ _ROUNDS = (1_000, 2_000, 4_000, 8_000)  # the same in rounds, again and again
 _SHARE = 0.5  # of the time, to search for candidates that are then measured, or estimated
 
 
-class Progress(NamedTuple):
-    """Where a search is.
-
-    Attributes:
-        seconds: since it began.
-        evaluations: orders evaluated so far, by all workers.
-        order: the best one.
-        cost: what it costs.
-    """
-
-    seconds: float
-    evaluations: int
-    order: tuple[int, ...]
-    cost: int
-
-
 def anneal(
     graph: ComputationalGraph,
     *,
@@ -55,17 +41,20 @@ def anneal(
     objective: Objective = "mults",
     start: Sequence[int] | None = None,
     workers: int = 1,
-    progress: Callable[[Progress], Any] | None = None,
+    progress: Callable[[Progress], Any] | bool = False,
+    bound: int | None = None,
 ) -> tuple[int, ...]:
     """Search for a good elimination order by simulated annealing.
 
     A move takes a vertex to another place of the order; only the part of the order in between is evaluated,
     on interned structures, by compiled code that holds no lock. After a quick descent come rounds of cooling,
-    short and long, that begin at the best order so far and, in turn, all over again.
+    short and long, that begin at the best order so far and, in turn, all over again. The search ends before
+    its budget is spent when an order is proved to be the best: when its operations are no more than
+    :func:`lower_bound`, which is computed beside it.
 
     Args:
         graph: the graph; costs are those of its convention.
-        seconds: how long to search. The first search on a machine also compiles, some ten seconds more.
+        seconds: how long to search. The first search on a machine also compiles, some five seconds more.
         steps: how many orders every worker evaluates; a million if ``seconds`` is not given either. With
             ``steps`` alone the result depends on the seed and the number of workers only.
         seed: of the random moves.
@@ -75,14 +64,22 @@ def anneal(
         start: the order to begin with; by default the best of forward, reverse and Markowitz.
         workers: threads that search independently; one for each core, if you like.
         progress: called about five times a second with a :class:`Progress`; the search ends when it returns
-            something true.
+            something true. True itself shows a line on stderr.
+        bound: how many operations no order takes less than, if you know; :func:`lower_bound` is not computed
+            then. With 0 nothing is claimed.
 
     Returns:
         the best order found; never a worse one than ``start``.
 
     Raises:
-        ValueError: for budgets, seeds or workers that are not positive, an unknown objective, or a
-            ``start`` that is not an order of the graph.
+        ValueError: for budgets, seeds or workers that are not positive, an unknown objective, a bound on
+            something else than ``"mults"`` or ``"flops"``, or a ``start`` that is not an order of the graph.
+        TypeError: if ``progress`` is something else.
+
+    Example:
+        >>> graph = graphax.trace(f)(x)
+        >>> order = orders.anneal(graph, seconds=60, workers=2, progress=True)
+        >>> graphax.jacve(f, order=order)(x)
 
     Simulated annealing: S. Kirkpatrick, C. D. Gelatt and M. P. Vecchi, Science 220, 1983; for elimination
     orders U. Naumann and P. Gottschling, *Simulated annealing for optimal pivot selection in Jacobian
@@ -94,6 +91,12 @@ def anneal(
             raise ValueError(f"{name} must be positive, got {value!r}")
     if seed < 0:
         raise ValueError(f"seed must not be negative, got {seed!r}")
+    # Bounds are on multiplications, to which additions only add.
+    bounded = objective in ("mults", "flops")
+    if bound is not None and not bounded:
+        raise ValueError(f"bound={bound} is for the objectives 'mults' and 'flops', not for {objective!r}")
+    if not callable(progress) and not isinstance(progress, bool):
+        raise TypeError(f"progress must be True, False or a function of a Progress, got {progress!r}")
     if seconds is None and steps is None:
         steps = _STEPS
     starts = (
@@ -107,7 +110,8 @@ def anneal(
             return fastest(graph, candidates)
         return min(candidates, key=functools.partial(estimate, graph))
     search = _Search(graph, starts, objective, seed, workers)
-    return search.run(seconds, steps, progress)
+    with BoundAside(graph if bounded and bound is None else None, bound) as least:
+        return search.run(_Budget(time.monotonic(), seconds, steps, least), progress)
 
 
 def _of_few_operations(
@@ -117,15 +121,15 @@ def _of_few_operations(
     steps: int | None,
     seed: int,
     workers: int,
-    progress: Callable[[Progress], Any] | None,
+    progress: Callable[[Progress], Any] | bool,
 ) -> list[tuple[int, ...]]:
     """The orders that a search starts with, and those that it finds by operations."""
-    candidates = list(starts)
     share = None if seconds is None else _SHARE * seconds / 2
-    for objective in ("mults", "flops"):
-        search = _Search(graph, starts, objective, seed, workers)
-        candidates.append(search.run(share, steps, progress))
-    return list(dict.fromkeys(candidates))
+    objectives: tuple[Objective, ...] = ("mults", "flops")
+    searches = [_Search(graph, starts, objective, seed, workers) for objective in objectives]
+    with BoundAside(graph) as least:
+        found = [search.run(_Budget(time.monotonic(), share, steps, least), progress) for search in searches]
+    return list(dict.fromkeys([*starts, *found]))
 
 
 class _Search:
@@ -149,19 +153,18 @@ class _Search:
             walk = Walk(Engine(graph, prices, peaks=objective == "memory"), starts[0], (seed, worker))
             for order in starts[1:]:
                 walk.restart(order)
-            walk.restart(walk.best)
-            self._start = walk.best
+            walk.restart(walk.best.order)
+            self._start = walk.best.order
             walk.anneal(0, 0.0, 1)  # compile, before the clock is read
             self._walks.append(walk)
         self._size = len(graph.eliminable)
+        self._objective = objective
         self._stop = threading.Event()
 
-    def run(
-        self, seconds: float | None, steps: int | None, progress: Callable[[Progress], Any] | None
-    ) -> tuple[int, ...]:
-        """Search to the end of the budget; returns the best order of all walks."""
-        begin = time.monotonic()
-        budget = _Budget(begin, seconds, steps)
+    def run(self, budget: _Budget, progress: Callable[[Progress], Any] | bool) -> tuple[int, ...]:
+        """Search to the end of the budget, or to a proof; returns the best order of all walks."""
+        line = ProgressLine(self._objective) if progress is True else None
+        listen = line or (progress if callable(progress) else None)
         with ThreadPoolExecutor(len(self._walks)) as pool:
             pending = {pool.submit(self._rounds, walk, budget) for walk in self._walks}
             try:
@@ -169,19 +172,23 @@ class _Search:
                     done, pending = wait(pending, _PROGRESS_SECONDS)
                     for future in done:
                         future.result()
-                    if progress and not self._stop.is_set() and progress(self._progress(begin)):
+                    if listen and not self._stop.is_set() and listen(self._progress(budget)):
                         self._stop.set()
             finally:
                 self._stop.set()
-        return self._leader().best
+                if line:
+                    line.end()
+        return self._best.order
 
-    def _leader(self) -> Walk:
-        return min(self._walks, key=lambda walk: walk.best_energy)
+    @property
+    def _best(self) -> Best:
+        """The best order of all walks; of equal ones that which took fewer orders to find."""
+        return min((walk.best for walk in self._walks), key=lambda best: (best.energy, best.after))
 
-    def _progress(self, begin: float) -> Progress:
-        leader = self._leader()
-        evaluations = sum(walk.evaluations for walk in self._walks)
-        return Progress(time.monotonic() - begin, evaluations, leader.best, leader.best_cost)
+    def _progress(self, budget: _Budget) -> Progress:
+        seconds, evaluations = budget.spent, sum(walk.evaluations for walk in self._walks)
+        best = self._best
+        return Progress(seconds, evaluations, best.order, best.cost, budget.least.value)
 
     def _rounds(self, walk: Walk, budget: _Budget) -> None:
         """A descent, then rounds of cooling until the budget is spent."""
@@ -190,14 +197,14 @@ class _Search:
         reaches = itertools.cycle((far // 4, far))
         self._cool(walk, budget, _QUENCH * self._size, 0.0, next(reaches))
         for number, orders in enumerate(itertools.cycle(_ROUNDS)):
-            left = budget.left(walk.evaluations) / self._size
-            if left <= 0 or self._stop.is_set():
+            if self._over(walk, budget):
                 return
+            left = budget.left(walk.evaluations) / self._size
             # The last round takes what is left; one too short to recover from heat begins cooler.
             count = left if left < 2 * orders else orders
             hot = _HOT * min(1.0, count / _ROUNDS[0])
             # Every other whole round forgets what was found: it may find something else.
-            walk.restart(self._start if number % 2 and count >= orders else walk.best)
+            walk.restart(self._start if number % 2 and count >= orders else walk.best.order)
             self._cool(walk, budget, math.ceil(count * self._size), hot, next(reaches))
 
     def _cool(self, walk: Walk, budget: _Budget, count: int, hot: float, reach: int) -> None:
@@ -210,21 +217,42 @@ class _Search:
             walk.anneal(int(min(_CHUNK, math.ceil(end - walk.evaluations))), temperature, reach)
 
     def _over(self, walk: Walk, budget: _Budget) -> bool:
-        return self._stop.is_set() or budget.left(walk.evaluations) <= 0
+        return self._stop.is_set() or budget.left(walk.evaluations) <= 0 or self._decided(walk, budget)
+
+    def _decided(self, walk: Walk, budget: _Budget) -> bool:
+        """Whether an order is proved to be the best, and this walk cannot be the one to have it."""
+        bound = budget.least.value
+        if bound is None:
+            return False
+        after = min((one.best.after for one in self._walks if one.best.cost <= bound), default=math.inf)
+        # Which walk comes first in time is chance; which needs the fewest orders is not.
+        return after < math.inf if budget.seconds is not None else walk.evaluations >= after
 
 
 class _Budget(NamedTuple):
-    """How long a walk may go on."""
+    """How long a walk may go on.
+
+    Attributes:
+        begin: of the search.
+        seconds, steps: how long it takes, and how many orders a walk evaluates.
+        least: what no order costs less than.
+    """
 
     begin: float
     seconds: float | None
     steps: int | None
+    least: BoundAside
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the search began."""
+        return time.monotonic() - self.begin
 
     def left(self, evaluations: int) -> float:
         """How many more orders it may evaluate, at the pace so far; 0 when the time is over."""
         left = math.inf if self.steps is None else self.steps - evaluations
         if self.seconds is not None:
-            spent = time.monotonic() - self.begin
+            spent = self.spent
             if spent >= self.seconds:
                 return 0
             pace = max(evaluations, _CHUNK) / max(spent, 1e-3)

@@ -78,6 +78,10 @@ def lower_bound(graph: ComputationalGraph) -> int:
     return total_bound(group_bounds(graph))
 
 
+class Abandoned(Exception):
+    """Bounds were not wanted any more before all were found."""
+
+
 class Group(NamedTuple):
     """A few vertices, and what they cost together in any order.
 
@@ -91,25 +95,32 @@ class Group(NamedTuple):
     table: np.ndarray
 
 
-def group_bounds(graph: ComputationalGraph, most: int | None = None) -> list[Group]:
+def group_bounds(
+    graph: ComputationalGraph, most: int | None = None, enough: Callable[[], bool] = lambda: False
+) -> list[Group]:
     """The eliminable vertices in groups, with bounds on what each takes in any order.
 
     Args:
         graph: the graph.
         most: how many vertices may come into a group; work grows exponentially with it.
+        enough: asked before every group whether nobody wants to know any more.
+
+    Raises:
+        Abandoned: if nobody does.
     """
     sizes = _sizes(graph.edges)
     if not graph.eliminable:
         return []
     if all(size == 1 for size in sizes.values()):
         most = 1 if len(sizes) > _MOST_SCALARS else most or 8
-        return _grouped(graph, _scalar_table(graph, most), most)
+        return _grouped(graph, _scalar_table(graph, most), most, enough)
     from ._arrays import ArrayBounds
 
     arrays = ArrayBounds(graph, _single_terms(graph.edges, sizes))
     if len(sizes) > _MOST_ARRAYS:
-        return _grouped(graph, arrays.quick_table, 1)
-    return _grouped(graph, arrays.table, min(most or 9, 4 if len(sizes) > 60 else 9 if most else 5))
+        return _grouped(graph, arrays.quick_table, 1, enough)
+    most = min(most or 9, 4 if len(sizes) > 60 else 9 if most else 5)
+    return _grouped(graph, arrays.table, most, enough)
 
 
 def total_bound(groups: Iterable[Group]) -> int:
@@ -119,12 +130,19 @@ def total_bound(groups: Iterable[Group]) -> int:
 
 def _grouped(
     graph: ComputationalGraph,
-    table: Callable[[tuple[int, ...]], np.ndarray],
+    bound: Callable[[tuple[int, ...]], np.ndarray],
     most: int,
+    enough: Callable[[], bool],
 ) -> list[Group]:
     """Neighbours that cost more together than alone come into one group of ``most`` vertices at the most."""
+
+    @functools.cache
+    def table(members: tuple[int, ...]) -> np.ndarray:
+        if enough():
+            raise Abandoned
+        return bound(members)
+
     group: dict[int, tuple[int, ...]] = {vertex: (vertex,) for vertex in graph.eliminable}
-    table = functools.cache(table)
     alone = {vertex: int(table((vertex,))[0]) for vertex in graph.eliminable}
     if most > 1:
         gains = []

@@ -18,7 +18,7 @@ from ._engine import Engine
 from ._links import DEPTH, DONE, HASH, PEAKS, PRICE, eliminate, undo
 
 # Places in `Arrays.state`.
-_STEP, _TRIES, _ENERGY, _BEST_ENERGY, _BEST_PEAK, _EVALUATIONS, _STATE_WIDTH = range(7)
+_STEP, _TRIES, _ENERGY, _BEST_ENERGY, _BEST_PEAK, _BEST_AFTER, _EVALUATIONS, _STATE_WIDTH = range(8)
 
 _TRIES_AT_A_PLACE = 4
 _PEAK_WEIGHT = 16  # so many times the mean, a peak comes first and the mean decides between equal ones
@@ -33,7 +33,7 @@ class Arrays(NamedTuple):
         trial, trial_price, trial_hash: the sequence that is being tried.
         best: the best order so far.
         state: the direction in which the walk goes, tries left at this place, the energy of the order and of
-            the best one, the largest price of the best one, orders evaluated so far.
+            the best one, the largest price of the best one, orders evaluated until it was found, and so far.
         random: the state of the random generator.
     """
 
@@ -174,9 +174,26 @@ def _anneal(links, tables, walk, evaluations, temperature, reach):
         state[_ENERGY] += after - before
         if state[_ENERGY] < state[_BEST_ENERGY]:
             state[_BEST_ENERGY], state[_BEST_PEAK] = state[_ENERGY], peak
+            state[_BEST_AFTER] = state[_EVALUATIONS]
             for at in range(size):
                 walk.best[at] = order[at]
     return DONE
+
+
+class Best(NamedTuple):
+    """The best order of a walk.
+
+    Attributes:
+        energy: what it is judged by.
+        cost: the sum of its prices, or their peak.
+        after: how many orders had been evaluated when it was found.
+        order: its vertex numbers.
+    """
+
+    energy: int
+    cost: int
+    after: int
+    order: tuple[int, ...]
 
 
 class Walk:
@@ -221,8 +238,9 @@ class Walk:
             energy += _PEAK_WEIGHT * len(order) * peak
         arrays.state[[_STEP, _TRIES, _ENERGY]] = 1, _TRIES_AT_A_PLACE, energy
         if energy < arrays.state[_BEST_ENERGY]:
-            arrays.state[[_BEST_ENERGY, _BEST_PEAK]] = energy, peak
+            arrays.state[[_BEST_ENERGY, _BEST_PEAK, _BEST_AFTER]] = energy, peak, self.evaluations
             arrays.best[:] = arrays.order
+            self._note_best()
 
     def anneal(self, evaluations: int, temperature: float, reach: int) -> None:
         """Try so many orders at a temperature, moving vertices by up to ``reach`` places."""
@@ -230,6 +248,15 @@ class Walk:
             self._engine.call(
                 _anneal, self._arrays, self.evaluations + evaluations, float(temperature), reach
             )
+            if self._arrays.state[_BEST_ENERGY] < self._best.energy:
+                self._note_best()
+
+    def _note_best(self) -> None:
+        # Others look at the best order while compiled code, which waits for nobody, writes the next one.
+        state = self._arrays.state
+        cost = state[_BEST_PEAK if self._engine.links.top[PEAKS] else _BEST_ENERGY]
+        order = self._engine.order(self._arrays.best)
+        self._best = Best(int(state[_BEST_ENERGY]), int(cost), int(state[_BEST_AFTER]), order)
 
     @property
     def evaluations(self) -> int:
@@ -242,16 +269,6 @@ class Walk:
         return float(self._arrays.price.mean()) if len(self._arrays.price) else 0.0
 
     @property
-    def best_energy(self) -> int:
-        """What the best order so far is judged by."""
-        return int(self._arrays.state[_BEST_ENERGY])
-
-    @property
-    def best_cost(self) -> int:
-        """The sum of the prices of the best order so far, or their peak."""
-        return int(self._arrays.state[_BEST_PEAK if self._engine.links.top[PEAKS] else _BEST_ENERGY])
-
-    @property
-    def best(self) -> tuple[int, ...]:
-        """The best order so far."""
-        return self._engine.order(self._arrays.best)
+    def best(self) -> Best:
+        """The best order when the walk began or last came to an end; it may be asked for from any thread."""
+        return self._best
