@@ -92,8 +92,8 @@ def _run(words: Sequence[str], start: float, alone: bool) -> int:
         except KeyboardInterrupt:
             _complain("interrupted", command)
             return INTERRUPTED
-    if sys.stdout.isatty():
-        print("loading", end="\r", flush=True)
+    if not {"-h", "--help"} & set(rest):
+        print("loading", end="\r" if sys.stdout.isatty() else "\n", flush=True)  # takes seconds
     with Interrupts(_PATIENCE if alone else None) as interrupts:
         try:
             return _work(command, rest, start, interrupts, alone)
@@ -108,7 +108,7 @@ def _work(command: str, words: Sequence[str], start: float, interrupts: Interrup
     except ImportError as error:
         _complain(str(error))
         return _WRONG_USE
-    # This takes seconds; whoever asks for help need not wait.
+    # Whoever asks for help need not wait for it.
     from . import commands
 
     if command not in commands.COMMANDS:

@@ -133,7 +133,6 @@ def order_words(run: Run, best: BestOrder) -> tuple[str, ...]:
     return (
         f"order ({best.method}): {path}",
         f"to use it: jacve(f, order=graphax.load_order({str(path)!r}))",
-        *([f"report: {run.folder.report}"] if run.folder.report.exists() else []),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import graphax
@@ -14,6 +15,7 @@ from graphax.orders import Objective
 
 from ..run.command import Invocation, Kind, Run
 from ..run.folder import read_metrics
+from ..run.page import Section
 from ..run.settings import ConfigError, check_counts, nearest
 from .best import BestOrder
 from .report import SECONDS, cost_cells, cost_table, order_page, order_words, run_times, search_curve
@@ -85,18 +87,17 @@ def search(config: OrderSearchConfig, call: Invocation) -> bool:
     run.watch(work)
     best.save()
     cells = cost_cells(found.rows(task), objective)
-    if objective in SECONDS:
-        picture = run_times({name: cost for name, cost in found.costs.items() if math.isfinite(cost)})
-    else:
-        picture = search_curve(read_metrics(run.folder.path), found.costs, found.bound, found.quantity)
     verdict = f"found: {found.quality}"
-    run.report(
-        "search with seed",
-        cost_table(task, cells),
-        order_page(graph, cells, verdict, picture, best.order),
-        verdict,
-    )
-    return run.end(*_remembered(config, task, graph, best), *order_words(run, best))
+
+    def page() -> Sequence[Section]:
+        if objective in SECONDS:
+            picture = run_times({name: cost for name, cost in found.costs.items() if math.isfinite(cost)})
+        else:
+            picture = search_curve(read_metrics(run.folder.path), found.costs, found.bound, found.quantity)
+        return order_page(graph, cells, verdict, picture, best.order)
+
+    words = (*_remembered(config, task, graph, best), *order_words(run, best))
+    return run.end(cost_table(task, cells), verdict, words, "search with seed", page)
 
 
 def _remembered(

@@ -170,6 +170,8 @@ class OrderSearch:
             start=self._best.order if own else None,
             workers=self._workers,
             progress=listen,
+            # It is computed here, for whatever is offered.
+            bound=0 if objective in ("mults", "flops") else None,
         )
 
     def _offer(self, order: tuple[int, ...], cost: float, method: str = "search") -> None:

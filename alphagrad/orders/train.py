@@ -16,7 +16,7 @@ from graphax.choose import elimination_nanoseconds
 from ..run.aside import aside
 from ..run.command import Invocation, Kind, Run
 from ..run.folder import read_metrics
-from ..run.page import Picture, picture
+from ..run.page import Picture, Section, picture
 from ..run.settings import ConfigError, nearest
 from ..zero.records import Records
 from ..zero.training import RESUMABLE, Trainer, TrainingConfig, plot_games
@@ -125,7 +125,6 @@ def train(config: OrderTrainConfig, call: Invocation) -> bool:
     if learned.order:
         search.costs["learned"] = learned.cost
     cells = cost_cells(search.rows(task, learned.order or None), objective)
-    curve = _learning_curve(read_metrics(run.folder.path), search.costs, search.bound, search.quantity)
     own = (
         f"the agent itself: {write_value(learned.cost, objective)}"
         if learned.order
@@ -135,8 +134,13 @@ def train(config: OrderTrainConfig, call: Invocation) -> bool:
         )
     )
     verdict = f"best known, by {best.method}: {search.quality}; {own}"
-    run.report("seed", cost_table(task, cells), order_page(graph, cells, verdict, curve, best.order), verdict)
-    return run.end(*order_words(run, best))
+
+    def page() -> Sequence[Section]:
+        metrics = read_metrics(run.folder.path)
+        curve = _learning_curve(metrics, search.costs, search.bound, search.quantity)
+        return order_page(graph, cells, verdict, curve, best.order)
+
+    return run.end(cost_table(task, cells), verdict, order_words(run, best), "seed", page)
 
 
 def _offer_known(

@@ -22,8 +22,8 @@ from .settings import ConfigError, to_yaml
 
 _LOOK_SECONDS = 0.1  # between two looks at the work, the user and the clock
 _CHECK_SECONDS = 1.0  # between two looks at the folder
-_PATIENCE = 1.5  # in which work that is over may end by itself
-_PAGE_SECONDS = 3.0  # after Ctrl-C, from when on there is no time for a page
+_PATIENCE = 1.0  # in which work that is over may end by itself
+_PAGE_SECONDS = 2.5  # after Ctrl-C, from when on there is no time for a page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,17 +216,31 @@ class Run:
             self._progress.end()
             self.say("stopping; Ctrl-C again to stop at once")
 
-    def report(self, title: str, table: Table, sections: Sequence[Section], verdict: str = "") -> None:
-        """Print the table, and a verdict if there is one; write the page."""
-        self._console.print(table)
-        if verdict:
-            self.say(verdict)
-        if self._interrupts.at is None or time.perf_counter() < self._interrupts.at + _PAGE_SECONDS:
-            page = (*sections, Text("Settings", to_yaml(self.config)))
-            write_page(self.folder.report, f"{self.name}, {title} {self.config.seed}", page)
+    def end(
+        self,
+        table: Table,
+        verdict: str,
+        words: Sequence[str],
+        title: str,
+        page: Callable[[], Sequence[Section]],
+    ) -> bool:
+        """Print the table, the verdict and the last words; then write the page, if there is time for it.
 
-    def end(self, *words: str) -> bool:
-        """Print the last words; returns whether the run came to its own end, and was not asked to stop."""
-        for line in words:
+        Args:
+            table: of what was found.
+            verdict: how good it is.
+            words: where it is and how it is used, in lines.
+            title: of the page, before the number of the seed.
+            page: makes its parts, which takes a while.
+
+        Returns:
+            whether the run came to its own end, and was not asked to stop.
+        """
+        self._console.print(table)
+        for line in (verdict, *words):
             self.say(line)
+        if self._interrupts.at is None or time.perf_counter() < self._interrupts.at + _PAGE_SECONDS:
+            parts = (*page(), Text("Settings", to_yaml(self.config)))
+            write_page(self.folder.report, f"{self.name}, {title} {self.config.seed}", parts)
+            self.say(f"report: {self.folder.report}")
         return not self.asked

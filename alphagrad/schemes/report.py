@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from ..matmul import Scheme
-from ..run.command import Run
 from ..run.page import Picture, figure, picture
 
 TASK = "matmul_NxMxP"
@@ -20,12 +19,11 @@ def counts_of(scheme: Scheme) -> tuple[str, str, str]:
     return str(scheme.rank), str(scheme.additions()), str(scheme.additions(shared=True))
 
 
-def scheme_words(run: Run, paths: Sequence[Path]) -> tuple[str, ...]:
+def scheme_words(paths: Sequence[Path]) -> tuple[str, ...]:
     """The last words of a run: where its schemes are, and how to use one."""
     return (
         f"scheme: {', '.join(map(str, paths))}",
         f"to use it: alphagrad.matmul.multiply(a, b, Scheme.load({str(paths[0])!r}))",
-        *([f"report: {run.folder.report}"] if run.folder.report.exists() else []),
     )
 
 

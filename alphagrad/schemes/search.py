@@ -25,7 +25,7 @@ from ..matmul import (
 )
 from ..run.command import Invocation, Kind, Run, RunConfig
 from ..run.folder import read_metrics
-from ..run.page import Cells, Text, as_table
+from ..run.page import Cells, Section, Text, as_table
 from ..run.settings import ConfigError, check_counts, nearest
 from .report import TASK, counts_of, rank_curve, scheme_words
 
@@ -83,14 +83,17 @@ def search(config: SchemeSearchConfig, call: Invocation) -> bool:
     run.leave(_CLOSING_SECONDS)
     run.watch(found.search)
     cells = _cells(found)
-    page = (
-        Cells("Schemes", cells, (_CAPTION, found.verdict)),
-        rank_curve(read_metrics(run.folder.path), known_rank(format)),
-        Text("Scheme", formulas(found.scheme)),
-    )
+
+    def page() -> Sequence[Section]:
+        return (
+            Cells("Schemes", cells, (_CAPTION, found.verdict)),
+            rank_curve(read_metrics(run.folder.path), known_rank(format)),
+            Text("Scheme", formulas(found.scheme)),
+        )
+
     table = as_table(f"{config.task}: products of schemes", cells, ("scheme", "ring"))
-    run.report("search with seed", table, page, found.verdict)
-    return run.end(*scheme_words(run, [run.folder.scheme]))
+    words = scheme_words([run.folder.scheme])
+    return run.end(table, found.verdict, words, "search with seed", page)
 
 
 _CAPTION = (

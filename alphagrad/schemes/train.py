@@ -25,7 +25,7 @@ from ..matmul import (
 )
 from ..run.command import Invocation, Kind, Run
 from ..run.folder import read_metrics
-from ..run.page import Cells, Picture, Text, as_table, picture
+from ..run.page import Cells, Picture, Section, Text, as_table, picture
 from ..run.settings import ConfigError, check_counts
 from ..zero import DemonstrationConfig, LearningConfig, ReplayConfig, SearchConfig, SelfPlayConfig
 from ..zero.records import Records
@@ -176,13 +176,17 @@ def train(config: SchemeTrainConfig, call: Invocation) -> bool:
     )
     if len(learned) < len(formats):
         verdict += "; not every task was played to its end: give it more seconds"
-    page = (
-        Cells("Schemes", cells, (_CAPTION, verdict)),
-        _rank_of_games(read_metrics(run.folder.path)),
-        *(Text(f"Scheme of {name}", formulas(scheme)) for name, scheme in best.items()),
-    )
-    run.report("seed", as_table("products of schemes", cells, ("task",), _CAPTION), page, verdict)
-    return run.end(*scheme_words(run, [path_of(run.folder.scheme, name) for name in formats]))
+
+    def page() -> Sequence[Section]:
+        return (
+            Cells("Schemes", cells, (_CAPTION, verdict)),
+            _rank_of_games(read_metrics(run.folder.path)),
+            *(Text(f"Scheme of {name}", formulas(scheme)) for name, scheme in best.items()),
+        )
+
+    table = as_table("products of schemes", cells, ("task",), _CAPTION)
+    words = scheme_words([path_of(run.folder.scheme, name) for name in formats])
+    return run.end(table, verdict, words, "seed", page)
 
 
 _CAPTION = (

@@ -43,7 +43,7 @@ def metrics_of(path):
 def finished(tmp_path_factory):
     """The folder of a short run."""
     path = tmp_path_factory.mktemp("runs") / "run"
-    assert main(["search", "task=RobotArm_6DOF", "seed=3", "seconds=4", f"run_dir={path}"]) == 0
+    assert main(["search", "task=RobotArm_6DOF", "seed=3", "seconds=20", f"run_dir={path}"]) == 0
     return path
 
 

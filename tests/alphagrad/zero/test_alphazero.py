@@ -21,7 +21,7 @@ from alphagrad.zero import (
     alphazero,
     begin,
 )
-from alphagrad.zero.alphazero import _improve
+from alphagrad.zero.alphazero import _AGENT, _chance, _improve, _key
 from alphagrad.zero.demonstrations import demonstrate
 from alphagrad.zero.replay import add_latest
 from alphagrad.zero.tree import SearchConfig
@@ -91,14 +91,26 @@ def test_the_same_seed_plays_the_same_games(game, turns):
         )
 
 
-def test_training_goes_on_from_where_it_stood(game, turns):
-    resumed = next(alphazero(game, CONFIG, turns[4].training))
+@pytest.mark.parametrize("turn", [0, 1, 4])  # in the introduction, at its end, in play
+def test_training_goes_on_from_where_it_stood(game, turns, turn):
+    resumed = next(alphazero(game, CONFIG, turns[turn].training))
     for leaf, other in zip(
         jax.tree.leaves(eqx.filter(resumed.training, eqx.is_array)),
-        jax.tree.leaves(eqx.filter(turns[5].training, eqx.is_array)),
+        jax.tree.leaves(eqx.filter(turns[turn + 1].training, eqx.is_array)),
         strict=True,
     ):
         np.testing.assert_array_equal(leaf, other)
+
+
+def test_no_random_key_is_used_twice(game, turns):
+    training = begin(game, CONFIG, 0)
+    roots = [_key(0, _AGENT)]
+    for clock in range(50):
+        training, key = _chance(training._replace(clock=jnp.int32(clock)))
+        roots.append(key)
+    # A key that is split is as good as used up, and so are those that come of it.
+    keys = jnp.stack([*roots, *(child for root in roots for child in jax.random.split(root, 50))])
+    assert len(np.unique(jax.random.key_data(keys), axis=0)) == 51 * 51
 
 
 def test_learning_brings_the_agent_closer_to_the_games(game, turns):
