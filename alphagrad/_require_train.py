@@ -9,7 +9,6 @@ MODULES = (
     "matplotlib",
     "mctx",
     "numba",
-    "omegaconf",
     "optax",
     "rich",
     "tensorboardX",

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import io
+import dataclasses
 import math
+import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from graphax.files import read_text
 from graphax.spelling import did_you_mean
+
+from .plain import plain
 
 ConfigT = TypeVar("ConfigT")
 
@@ -26,26 +27,40 @@ class ConfigError(ValueError):
     """A setting that does not exist or does not fit."""
 
 
-class Setting(typing.NamedTuple):
-    """One setting, for a table of help."""
+class Setting(NamedTuple):
+    """One setting, for a table of help and to be read.
+
+    Attributes:
+        key: its name, behind that of its group and a dot if it has one.
+        default: its value if nobody says anything, or `REQUIRED`.
+        help: what it means.
+        kind: the type of its values.
+    """
 
     key: str
     default: Any
     help: str
+    kind: Any
+
+
+class _Said(NamedTuple):
+    """What somebody said of a setting: its value as it is written, and whether that may stand for none."""
+
+    text: str
+    is_null: bool
 
 
 def settings(kind: type) -> Iterator[Setting]:
     """All settings of a configuration class; those of its groups come last, with dotted keys."""
-    types = typing.get_type_hints(kind)
-    groups = [entry for entry in fields(kind) if is_dataclass(types[entry.name])]
+    kinds = typing.get_type_hints(kind)
+    groups = [entry for entry in fields(kind) if is_dataclass(kinds[entry.name])]
     for entry in fields(kind):
         if entry not in groups:
-            yield Setting(entry.name, _default(entry), entry.metadata.get("help", ""))
+            yield Setting(entry.name, _default(entry), entry.metadata.get("help", ""), kinds[entry.name])
     for group in groups:
         made = _default(group)
-        for entry in fields(made):
-            help = entry.metadata.get("help", "")
-            yield Setting(f"{group.name}.{entry.name}", getattr(made, entry.name), help)
+        for key, _, help, inner in settings(type(made)):
+            yield Setting(f"{group.name}.{key}", getattr(made, key), help, inner)
 
 
 def _default(entry: Field[Any]) -> Any:
@@ -59,6 +74,9 @@ def parse(
 ) -> ConfigT:
     """The configuration that `key=value` words describe.
 
+    Texts are taken as they are written: brackets, quotes and `${name}` stand for themselves. The word `null`
+    is None for a setting that may be None.
+
     Args:
         kind: the configuration class.
         words: such as `["task=RoeFlux_1d", "agent.width=64"]`.
@@ -69,45 +87,77 @@ def parse(
         ConfigError: for an unknown key (naming the nearest), a value of the wrong type, a word without `=`, a
             missing or unreadable setting.
     """
-    known = [setting.key for setting in settings(kind)]
-    for word in words:
-        key, equals, _ = word.partition("=")
-        if not equals:
-            raise ConfigError(f"{word!r} is not a setting; write key=value, such as {known[0]}=NAME")
-        if key not in known:
-            raise ConfigError(f"unknown setting {key!r}; {nearest(key, known)}")
-    layers = [OmegaConf.from_dotlist(list(defaults)), *([_read_settings(base)] if base is not None else [])]
-    where = f" (with the settings of {base})" if base is not None else ""
+    known = {setting.key: setting for setting in settings(kind)}
+    written = {} if base is None else _of_file(base)
+    latest = {**_of_words(defaults, known), **written, **_of_words(words, known)}
+    where = f" (with the settings of {plain(str(base))})" if base is not None else ""
     try:
-        merged = OmegaConf.merge(*layers, OmegaConf.from_dotlist(list(words)))
-        values = OmegaConf.to_container(merged, resolve=True)
-        # The structured merge checks and converts types.
-        schema = OmegaConf.structured(kind)
-        _make_writable(schema, kind)
-        checked = OmegaConf.to_object(OmegaConf.merge(schema, values))
-        _check_numbers(checked)
-    except MissingMandatoryValue as error:
-        required = [setting.key for setting in settings(kind) if setting.default == REQUIRED]
-        raise ConfigError(f"say what to work on: {required[0]}=NAME{where}") from error
-    except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None)
-        reason = (getattr(error, "msg", None) or str(error)).splitlines()[0]
-        raise ConfigError((f"{key}: {reason}" if key else reason) + where) from error
-    except (TypeError, ValueError, OverflowError, yaml.YAMLError, RecursionError) as error:
+        values: dict[str, Any] = {}
+        for key, said in latest.items():
+            if key not in known:
+                raise ConfigError(f"unknown setting {key!r}; {nearest(key, list(known))}")
+            values[key] = _value(said, known[key])
+        for key, setting in known.items():
+            if setting.default == REQUIRED and key not in values:
+                raise ConfigError(f"say what to work on: {key}=NAME")
+        return _made(kind, values)
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"{error}{where}") from error
-    return typing.cast(ConfigT, checked)
 
 
-def _check_numbers(config: Any, group: str = "") -> None:
-    """Refuse what is no number, and numbers that no setting can have."""
-    for entry in fields(config):
-        value, key = getattr(config, entry.name), f"{group}{entry.name}"
-        if is_dataclass(value):
-            _check_numbers(value, f"{key}.")
-        elif isinstance(value, float) and not (math.isfinite(value) or (key, value) == ("seconds", math.inf)):
-            raise ConfigError(f"{key}={value} must be a finite number")
-        elif isinstance(value, int) and abs(value) >= 2**31:
-            raise ConfigError(f"{key}={value} must lie between -2**31 and 2**31")
+def _made(kind: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
+    """The configuration with values given by their keys, of which dotted ones are those of groups."""
+    own = {key: value for key, value in values.items() if "." not in key}
+    for entry in fields(typing.cast(Any, kind)):
+        inside = {
+            key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{entry.name}.")
+        }
+        if inside:
+            own[entry.name] = dataclasses.replace(_default(entry), **inside)
+    return kind(**own)
+
+
+_NUMBERS = {int: "an integer between -2**31 and 2**31", float: "a finite number", bool: "true or false"}
+_TRUTH = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
+
+
+def _value(said: _Said, setting: Setting) -> Any:
+    """What was said of a setting, as a value of its type."""
+    kinds = typing.get_args(setting.kind) or (setting.kind,)
+    if said.is_null and types.NoneType in kinds:
+        return None
+    kind = next(kind for kind in kinds if kind is not types.NoneType)
+    if kind is str:
+        return said.text
+    text = said.text.strip().lower()
+    try:
+        if kind is bool:
+            return _TRUTH[text]
+        # YAML spells it .inf.
+        value = int(text) if kind is int else float(text.replace(".inf", "inf"))
+        limit = 2**31 if kind is int else math.inf
+        if abs(value) < limit or (setting.key, value) == ("seconds", math.inf):
+            return value
+    except (KeyError, ValueError):
+        pass
+    raise ConfigError(f"{setting.key}={plain(said.text[:50])} must be {_NUMBERS[kind]}")
+
+
+def _of_words(words: Sequence[str], known: Mapping[str, Setting]) -> dict[str, _Said]:
+    """What `key=value` words say, by key.
+
+    Raises:
+        ConfigError: for a word of another form, or an unknown key.
+    """
+    said: dict[str, _Said] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals:
+            raise ConfigError(f"{word!r} is not a setting; write key=value, such as {next(iter(known))}=NAME")
+        if key not in known:
+            raise ConfigError(f"unknown setting {key!r}; {nearest(key, list(known))}")
+        said[key] = _Said(text, text == "null")
+    return said
 
 
 def named_task(words: Sequence[str], base: Path | None = None) -> str:
@@ -119,16 +169,14 @@ def named_task(words: Sequence[str], base: Path | None = None) -> str:
     named = [word.partition("=")[2] for word in words if word.startswith("task=")]
     if named or base is None:
         return named[-1] if named else ""
-    values = OmegaConf.to_container(_read_settings(base))
-    task = values.get("task") if isinstance(values, dict) else None
-    return task if isinstance(task, str) else ""
+    return _of_file(base).get("task", _Said("", False)).text
 
 
 _SETTINGS = "a file of settings"
 
 
-def _read_settings(path: Path) -> DictConfig:
-    """The settings in a YAML file.
+def _of_file(path: Path) -> dict[str, _Said]:
+    """What a YAML file says, by key; those in groups have dotted keys.
 
     Raises:
         ConfigError: for a file that cannot be read.
@@ -136,18 +184,40 @@ def _read_settings(path: Path) -> DictConfig:
     try:
         text = read_text(path, _SETTINGS, 2**16)
     except (OSError, ValueError) as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(plain(str(error))) from error
+    said: dict[str, _Said] = {}
     try:
-        # An alias stands for what may hold aliases again: a few lines would be more than memory holds.
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C where it has been compiled
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, loader)):
-            raise ConfigError("it has aliases (*name); write what they stand for")
-        read = OmegaConf.load(io.StringIO(text))
-        if not isinstance(read, DictConfig):
-            raise ConfigError("expected lines of the form 'key: value'")
-        return read
-    except (OmegaConfBaseException, ValueError, OSError, yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path} is not {_SETTINGS}: {error}") from error
+        # Its nodes, of which nothing is made: values are what is written.
+        for key, value in _entries(yaml.compose(text, yaml.SafeLoader)):
+            if key in said:
+                raise ConfigError(f"{key!r} is there twice")
+            said[key] = value
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise ConfigError(f"{plain(str(path))} is not {_SETTINGS}: {line}{error.problem}") from error
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
+        deep = isinstance(error, RecursionError)
+        reason = "it is nested too deeply" if deep else plain(str(error).splitlines()[0])
+        raise ConfigError(f"{plain(str(path))} is not {_SETTINGS}: {reason}") from error
+    return said
+
+
+def _entries(node: yaml.Node | None, group: str = "") -> Iterator[tuple[str, _Said]]:
+    """The settings that a YAML mapping holds."""
+    if node is None:
+        return
+    if not isinstance(node, yaml.MappingNode):
+        raise ConfigError("expected lines of the form 'key: value'")
+    for key, value in node.value:
+        line = f"line {key.start_mark.line + 1}"
+        if not isinstance(key, yaml.ScalarNode):
+            raise ConfigError(f"{line}: expected the name of a setting")
+        if isinstance(value, yaml.ScalarNode):
+            yield f"{group}{key.value}", _Said(value.value, value.tag == "tag:yaml.org,2002:null")
+        elif isinstance(value, yaml.MappingNode) and not group:
+            yield from _entries(value, f"{key.value}.")
+        else:
+            raise ConfigError(f"{line}: {key.value!r} must be a text or a number")
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
@@ -162,14 +232,22 @@ def check_counts(**settings: int | None) -> None:
             raise ConfigError(f"{name}={value} must be at least 1")
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes every text in a line of its own."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", text, None if plain(text) == text else '"')
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
+
+
 def to_yaml(config: Any) -> str:
-    """A configuration as YAML, as `parse` reads it again."""
-    return OmegaConf.to_yaml(OmegaConf.structured(config))
+    """A configuration as YAML, as `parse` reads it again: every text exactly."""
+    values = dataclasses.asdict(config)
 
+    def written(as_it_is: bool) -> str:
+        return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=as_it_is, width=math.inf)
 
-def _make_writable(config: Any, kind: type) -> None:
-    """Frozen dataclasses give read-only configurations, which could not be merged into."""
-    OmegaConf.set_readonly(config, False)
-    for name, child in typing.get_type_hints(kind).items():
-        if is_dataclass(child):
-            _make_writable(config[name], typing.cast(type, child))
+    text = written(True)
+    return text if plain(text, keep="\n") == text else written(False)
