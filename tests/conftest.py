@@ -10,6 +10,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Orders that the user keeps are neither read nor written; tests of the store name a folder of their own.
 os.environ["GRAPHAX_ORDER_STORE"] = "off"
 os.environ["GRAPHAX_CONSTANTS"] = "off"  # nor are constants that the user measured
+os.environ["GRAPHAX_COMPILED"] = "off"  # and what XLA compiles is not kept
 
 # Traced programs are many small objects that live long: to look through them all takes a tenth of the time.
 gc.set_threshold(50_000, 20, 100)
