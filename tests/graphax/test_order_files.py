@@ -116,7 +116,7 @@ def test_nothing_is_saved_that_could_not_be_loaded(tmp_path):
     assert graphax.load_order(tmp_path / "o").seconds == 0.5
 
 
-COMMITTED = sorted((ROOT / "benchmarks/results/orders").glob("*.json"))
+COMMITTED = sorted((ROOT / "benchmarks/results/orders").rglob("*.json"))
 COMMITTED += sorted((ROOT / "benchmarks/results/search").glob("*-*.json"))
 
 
