@@ -199,6 +199,17 @@ def reduce(state):
 
 
 @compiled
+def _settle(state, row):
+    """Merge a product with those that it shares two factors with, where no others share two."""
+    while row < state.top[RANK]:
+        other = _double(state, row)
+        if other == row:
+            break
+        _merge(state, row, other)
+        row = min(row, other)
+
+
+@compiled
 def flip(state):
     """Flip a pair that is drawn from all that share a factor; False if there is none."""
     factors, pairs, top = state.factors, state.pairs, state.top
@@ -219,7 +230,12 @@ def flip(state):
     there = _put(state, two, second, _take(state, two, second) ^ taken)
     if here != first or there != second:
         top[SINCE] = 0
-        reduce(state)
+        if there == second:
+            _settle(state, first)
+        elif here == first:
+            _settle(state, second)
+        else:
+            reduce(state)
     return True
 
 
@@ -242,16 +258,18 @@ def plus(state):
             continue
         u, v, w = factors[a, first], factors[b, first], factors[c, first]
         x, y, z = factors[a, second], factors[b, second], factors[c, second]
+        settled = True
         for axis, row, value in ((b, first, v ^ y), (a, second, x ^ u)):
             _take(state, axis, row)
-            _put(state, axis, row, value)
+            settled &= _put(state, axis, row, value) == row
         top[RANK] = rank + _ONE
         for axis, value in ((a, u), (b, y), (c, z ^ w)):
-            _put(state, axis, rank, value)
+            settled &= _put(state, axis, rank, value) == rank
         top[PLUSES] += _ONE
         top[FLIPS] += _ONE
         top[SINCE] = 0
-        reduce(state)
+        if not settled:
+            reduce(state)
         return True
     return False
 
