@@ -12,9 +12,11 @@ M. Kauers and J. Moosbauer, "Flip graphs for matrix multiplication", 2022 (arXiv
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +37,7 @@ class LiftError(ValueError):
         self.modulus = modulus
 
 
-def lift(scheme: Scheme, *, steps: int = 20, seed: int = 0) -> Scheme:
+def lift(scheme: Scheme, *, steps: int = 20, seed: int = 0, stop: Callable[[], Any] | None = None) -> Scheme:
     """The scheme over the integers, or else the rationals, that is a given one modulo 2.
 
     Of all solutions of a step, one is taken that changes zeros last. Some orders of the unknowns are tried
@@ -46,13 +48,14 @@ def lift(scheme: Scheme, *, steps: int = 20, seed: int = 0) -> Scheme:
         scheme: over "Z2".
         steps: up to which power of 2 to go, at most 60.
         seed: of the orders of the unknowns.
+        stop: asked many times; it is over when it returns something true. Large formats take minutes.
 
     Returns:
         a scheme over "Z", or over "Q" with odd denominators, verified exactly.
 
     Raises:
         LiftError: if the scheme has no counterpart modulo 4 (then there is none over the integers, nor over
-            the rationals with odd denominators), or none was found later on.
+            the rationals with odd denominators), or none was found later on, or it was stopped before.
         SchemeError: if the scheme is wrong.
         ValueError: for a scheme over another ring, or steps out of range.
     """
@@ -66,7 +69,7 @@ def lift(scheme: Scheme, *, steps: int = 20, seed: int = 0) -> Scheme:
     failures: list[LiftError] = []
     for attempt in range(_ATTEMPTS):
         try:
-            found.append(_lift_once(scheme, steps, random if attempt else None))
+            found.append(_lift_once(scheme, steps, random if attempt else None, stop))
         except LiftError as error:
             failures.append(error)
             if error.modulus == 2:
@@ -79,15 +82,20 @@ def lift(scheme: Scheme, *, steps: int = 20, seed: int = 0) -> Scheme:
     return min(found, key=_plainness)
 
 
-def lifts_once(scheme: Scheme) -> bool:
-    """Whether a scheme modulo 2 has a counterpart modulo 4, without which it does not lift."""
+def lifts_once(scheme: Scheme, stop: Callable[[], Any] | None = None) -> bool:
+    """Whether a scheme modulo 2 has a counterpart modulo 4, as far as that is known when `stop` ends it."""
     tensor = matmul_tensor(*scheme.format)
     error = (tensor - _product((scheme.u, scheme.v, scheme.w))) >> 1 & 1
-    return _System(scheme, None).solve(error) is not None
+    try:
+        return _System(scheme, None, stop).solve(error) is not None
+    except LiftError:
+        return False
 
 
-def _lift_once(scheme: Scheme, steps: int, random: np.random.Generator | None) -> Scheme:
-    system = _System(scheme, random)
+def _lift_once(
+    scheme: Scheme, steps: int, random: np.random.Generator | None, stop: Callable[[], Any] | None
+) -> Scheme:
+    system = _System(scheme, random, stop)
     tensor = matmul_tensor(*scheme.format)
     factors: Sequence[np.ndarray] = (scheme.u, scheme.v, scheme.w)
     for step in range(1, steps):
@@ -124,18 +132,24 @@ class _System:
     Combinations of these with different leading bits are a basis of what the left side can be.
     """
 
-    def __init__(self, scheme: Scheme, random: np.random.Generator | None) -> None:
+    def __init__(
+        self, scheme: Scheme, random: np.random.Generator | None, stop: Callable[[], Any] | None
+    ) -> None:
         factors = (scheme.u, scheme.v, scheme.w)
         self._shapes = [factor.shape for factor in factors]
         entries = np.concatenate([factor.ravel() for factor in factors])
         self._unknowns = len(entries)
-        columns = [column for axis in range(3) for column in _columns(factors, axis)]
+        columns = list[int]()
+        for column in itertools.chain.from_iterable(_columns(factors, axis) for axis in range(3)):
+            _ask(stop, scheme)
+            columns.append(column)
         # Those that come first take part in the solution: ones, so that zeros stay zeros.
         order = np.argsort(-entries, kind="stable")
         if random is not None:
             order = np.lexsort((random.random(self._unknowns), -entries))
         self._basis: dict[int, int] = {}
         for unknown in order.tolist():
+            _ask(stop, scheme)
             rest = self._reduce(columns[unknown] << self._unknowns | 1 << unknown)
             if rest >> self._unknowns:
                 self._basis[rest.bit_length()] = rest
@@ -161,18 +175,21 @@ class _System:
         return vector
 
 
-def _columns(factors: Sequence[np.ndarray], axis: int) -> list[int]:
+def _ask(stop: Callable[[], Any] | None, scheme: Scheme) -> None:
+    if stop is not None and stop():
+        raise LiftError(f"{scheme!r} was not lifted in time", 2)
+
+
+def _columns(factors: Sequence[np.ndarray], axis: int) -> Iterator[int]:
     """For every entry of a factor the tensor that the sum gains with it, as bits."""
     one, two = (factor for i, factor in enumerate(factors) if i != axis)
     width = factors[axis].shape[1]
-    columns = []
     for row, other in zip(one, two, strict=True):
         matrix = np.multiply.outer(row, other)
         for index in range(width):
             tensor = np.zeros((width, *matrix.shape), np.uint8)
             tensor[index] = matrix
-            columns.append(_integer(np.moveaxis(tensor, 0, axis).ravel()))
-    return columns
+            yield _integer(np.moveaxis(tensor, 0, axis).ravel())
 
 
 def _integer(bits: np.ndarray) -> int:
