@@ -89,15 +89,19 @@ def search(
             noted = at.seconds
             note(entry)
 
-    return flip_search(
+    best = flip_search(
         format,
         seconds=options.seconds,
         seed=options.seed,
         workers=options.workers,
         target=None if options.beyond else target,
+        known=options.known,
         lifting=True,
         progress=listen,
     )
+    if "rank" not in entry:  # what is known was good enough
+        listen(FlipProgress(0.0, 0, format, best.rank, best))
+    return best
 
 
 def lifted(
@@ -112,7 +116,13 @@ def lifted(
             break
         with suppress(LiftError):
             return lift_any(
-                best, ring="Z", rank=rank, seconds=left, seed=options.seed, workers=options.workers
+                best,
+                ring="Z",
+                rank=rank,
+                seconds=left,
+                seed=options.seed,
+                known=options.known,
+                workers=options.workers,
             )
         entry["does_not_lift"].append(rank)
         note(entry)
@@ -198,6 +208,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--jobs", type=int, default=1, help="formats at once")
     parser.add_argument(
         "--beyond", action="store_true", help="go on after the target, until the time is over"
+    )
+    parser.add_argument(
+        "--known", action="store_true", help="begin with the best known schemes, not the standard algorithm"
     )
     parser.add_argument("--out", type=Path, required=True, help="a folder for schemes.json and the schemes")
     options = parser.parse_args(argv)

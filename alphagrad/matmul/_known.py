@@ -35,6 +35,11 @@ KNOWN = {
 KNOWN_OVER_INTEGERS = {**KNOWN, (4, 4, 4): 49, (4, 4, 5): 61, (4, 5, 5): 76}
 
 
-def known_rank(format: Format) -> int | None:
-    """The lowest rank modulo 2 in the literature, for small formats; None for others."""
-    return KNOWN.get(sorted_format(format))
+def known_rank(format: Format, ring: str = "Z2") -> int | None:
+    """The lowest rank in the literature, for small formats; None for others.
+
+    Args:
+        format: (n, m, p).
+        ring: "Z2", or anything else for the integers.
+    """
+    return (KNOWN if ring == "Z2" else KNOWN_OVER_INTEGERS).get(sorted_format(format))

@@ -12,6 +12,7 @@ from typing import Any
 from ._assemble import assemble, parts
 from ._bits import pack, unpack
 from ._known import KNOWN_OVER_INTEGERS
+from ._library import best_known
 from ._lift import LiftError, lift
 from ._scheme import Format, Scheme, sorted_format
 from ._search import LENGTH, POOL, SLICE, flip_search
@@ -56,7 +57,7 @@ def lift_nearby(
         raise ValueError(f'ring is {ring!r}; expected "Z" or "Q"')
     rational, failure = None, None
     try:
-        rational = lift(scheme)
+        rational = lift(scheme, stop=stop)
         if rational.ring in ("Z", ring):
             return rational
     except LiftError as error:
@@ -79,7 +80,7 @@ def lift_nearby(
             if walk.rank > rank:
                 continue
             try:
-                found = lift(unpack(scheme.format, walk.factors()))
+                found = lift(unpack(scheme.format, walk.factors()), stop=stop)
                 if found.ring in ("Z", ring):
                     return found
                 rational = found if rational is None or found.rank < rational.rank else rational
@@ -100,13 +101,14 @@ def lift_any(
     rank: int | None = None,
     seconds: float,
     seed: int = 0,
+    known: bool = True,
     workers: int = 2,
     stop: Callable[[], Any] | None = None,
 ) -> Scheme:
     """Lift a scheme modulo 2, or another one of its format and rank, or of a given rank.
 
-    Where neither it lifts nor what walks from it lead to, one is put together from schemes of smaller
-    formats, if the rank allows it. Otherwise others are searched for, by extending schemes that lift.
+    Where neither it lifts nor what walks from it lead to, it is the one that `best_known` puts together over
+    the integers, if the rank allows it. Otherwise others are searched for, by extending schemes that lift.
 
     Args:
         scheme: over "Z2".
@@ -114,6 +116,8 @@ def lift_any(
         rank: the highest that will do; by default that of the scheme.
         seconds: how long to go on, at most.
         seed: of the random moves.
+        known: False for schemes that are searched for from the standard algorithm alone, those that are put
+            together as well.
         workers: threads of the searches.
         stop: asked several times a second; nothing goes on when it returns something true.
 
@@ -144,12 +148,15 @@ def lift_any(
         if end <= time.monotonic() or (stop is not None and stop()):
             break
         if attempt == 0:
-            whole = _from_parts(scheme.format, rank, ring, end, seed, workers, stop)
-            if whole is not None:
+            if known:
+                whole = best_known(scheme.format, "Z")
+            else:
+                whole = _from_parts(scheme.format, rank, ring, end, seed, workers, stop)
+            if whole is not None and whole.rank <= rank:
                 if whole.ring in ("Z", ring):
                     return whole
                 rationals.append(whole)
-        scheme = _another(scheme.format, rank, end, seed + attempt + 1, workers, stop)
+        scheme = _another(scheme.format, rank, end, seed + attempt + 1, known, workers, stop)
         if scheme.rank > rank:
             break
         share = _NEARBY[1]
@@ -160,13 +167,20 @@ def lift_any(
 
 
 def _another(
-    format: Format, target: int, end: float, seed: int, workers: int, stop: Callable[[], Any] | None
+    format: Format,
+    target: int,
+    end: float,
+    seed: int,
+    known: bool,
+    workers: int,
+    stop: Callable[[], Any] | None,
 ) -> Scheme:
     """A scheme modulo 2 found by extending ones that lift; above the target if there is no time for it."""
     return flip_search(
         format,
         seconds=max(_LEAST_SECONDS, end - time.monotonic()),
         seed=seed,
+        known=known,
         workers=workers,
         target=target,
         lifting=True,
@@ -183,7 +197,7 @@ def _from_parts(
     workers: int,
     stop: Callable[[], Any] | None,
 ) -> Scheme | None:
-    """A scheme of at most the given rank, put together from ones of smaller formats over the ring.
+    """A scheme of the given rank, if they are found, put together from ones of smaller formats over the ring.
 
     Args:
         format: of the whole.
@@ -191,24 +205,29 @@ def _from_parts(
         rank, ring, seed, workers, stop: see `lift_any`.
 
     Returns:
-        the scheme, verified; None if the literature has no parts of so low a rank, or they are not found.
+        the scheme, verified; None if the literature has no parts of so low a rank.
     """
-    known = {
+    ranks = {
         smaller: least for smaller, least in KNOWN_OVER_INTEGERS.items() if smaller != sorted_format(format)
     }
-    lowest, needed = parts(format, known)
+    lowest, needed = parts(format, ranks)
     if lowest > rank:
         return None
     found = []
     for count, part in zip(range(len(needed), 0, -1), sorted(needed), strict=True):
         until = time.monotonic() + (end - time.monotonic()) / (2 * count)
-        scheme = _another(part, known[part], until, seed, workers, stop)
+        scheme = _another(part, ranks[part], until, seed, False, workers, stop)
         with suppress(LiftError):
             left = max(0.0, until - time.monotonic())
-            goal = max(known[part], scheme.rank)
-            found.append(
-                lift_any(scheme, ring=ring, rank=goal, seconds=left, seed=seed, workers=workers, stop=stop)
-            )
+            goal = max(ranks[part], scheme.rank)
+            how: dict[str, Any] = {
+                "ring": ring,
+                "seed": seed,
+                "known": False,
+                "workers": workers,
+                "stop": stop,
+            }
+            found.append(lift_any(scheme, rank=goal, seconds=left, **how))
     whole = assemble(format, found)
     whole.verify()
-    return whole if whole.rank <= rank else None
+    return whole

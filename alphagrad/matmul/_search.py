@@ -13,6 +13,7 @@ import numpy as np
 
 from ._bits import pack, unpack
 from ._known import KNOWN, KNOWN_OVER_INTEGERS
+from ._library import best_known
 from ._lift import lifts_once
 from ._scheme import Format, Scheme, as_format, sorted_format, standard
 from ._transform import extend, project, reduce_modulo
@@ -58,6 +59,7 @@ def flip_search(
     steps: int | None = None,
     seed: int = 0,
     start: Scheme | Sequence[Scheme] | None = None,
+    known: bool = True,
     workers: int = 2,
     target: int | None = None,
     lifting: bool = False,
@@ -66,8 +68,9 @@ def flip_search(
     """Search for a scheme modulo 2 of low rank.
 
     Walks begin at random schemes of the lowest rank so far, flip pairs of products, and merge products where
-    they can; plus transitions lead out of where they can't. Without a `start`, the search begins with the
-    standard algorithm of a small format and extends the best schemes, one row or column at a time.
+    they can; plus transitions lead out of where they can't. Without a `start`, they begin at the best known
+    scheme, and at extensions, by one row or column, of the best of smaller formats, which are walked from in
+    the same way.
 
     Args:
         format: (n, m, p), for an n x m by an m x p matrix.
@@ -76,14 +79,17 @@ def flip_search(
         seed: of the random moves.
         start: schemes to begin with, of this or another format: rows and columns are then struck out, or
             left to the standard algorithm. Their entries are taken modulo 2.
+        known: False to begin, if there is no `start`, with nothing but the standard algorithm of a small
+            format, and to extend what is found from there.
         workers: threads, one for each core, if you like.
         target: the search ends when it reaches this rank.
-        lifting: extend schemes that have a counterpart modulo 4 where there are any: what is found from them
-            lifts more often to the integers.
+        lifting: begin with schemes that are known over the integers, and extend those that have a counterpart
+            modulo 4 where there are any: what is found from them lifts more often to the integers.
         progress: called about five times a second; the search ends when it returns something true.
 
     Returns:
-        the best scheme found, verified, over "Z2"; never one of higher rank than the best of `start`.
+        the best scheme found, verified, over "Z2"; never one of higher rank than the best of `start`, or than
+        that of `best_known` if there is none.
 
     Raises:
         ValueError: for a format that is not three positive sizes or has matrices of more than 64 entries;
@@ -103,17 +109,23 @@ def flip_search(
         raise ValueError(f"seed must not be negative, got {seed!r}")
     if seconds is None and steps is None and target is None:
         raise ValueError("the search has no end: give seconds, steps or a target")
-    search = _FlipSearch(sizes, seed, workers, seconds, steps, target, progress)
     if start is not None:
         starts = [_brought_to(scheme, sizes) for scheme in _several(start)]
-        search.stage(sizes, starts)
-        return search.best
-    random = np.random.default_rng(seed)
-    patience, reached = float(_FRUITLESS), dict[Format, _Reached]()
-    while not search.over:
-        _search_by_extension(search, sizes, reached, patience, lifting, random)
+    else:
+        starts = [_known(sizes, True, lifting) if known else standard(*sizes, ring="Z2")]
+    best = min(starts, key=lambda scheme: scheme.rank)
+    target = max(_least(sizes), target or 0)
+    if best.rank <= target:
+        return best
+    walks = _FlipSearch(best, seed, workers, seconds, steps, target, progress)
+    if start is not None:
+        walks.stage(sizes, starts)
+        return walks.best
+    extensions, patience = _Extensions(walks, known, lifting, seed), float(_FRUITLESS)
+    while not walks.over:
+        extensions.search(sizes, patience)
         patience *= _GROWTH
-    return search.best
+    return walks.best
 
 
 def searchable(format: Format) -> Format:
@@ -141,48 +153,59 @@ class _Reached(NamedTuple):
     best: list[Scheme]
 
 
-def _search_by_extension(
-    search: _FlipSearch,
-    format: Format,
-    reached: dict[Format, _Reached],
-    patience: float,
-    lifting: bool,
-    random: np.random.Generator,
-) -> list[Scheme]:
-    """Search a format, from extensions of what is found, in the same way, for a smaller one.
+class _Extensions:
+    """Searches of formats from extensions of what is found, in the same way, for smaller ones.
 
     What is extended makes a difference: from some schemes of the lowest rank known for the smaller format a
-    short walk leads further down than a long one from others, or from schemes above that rank. So the search
+    short walk leads further down than a long one from others, or from schemes above that rank. So a search
     stays with a smaller format until that rank is reached, though not for ever, and then gathers several
     schemes by walks that have nothing in common.
 
     Args:
-        search: what walks.
-        format: the format.
-        reached: formats that were searched before; brought up to date.
-        patience: see `_FlipSearch.stage`.
+        walks: what walks.
+        known: whether to begin with what `best_known` gives, or with the standard algorithm.
         lifting: see `flip_search`.
-        random: draws the smaller format, and whether it is searched again for one that is done.
-
-    Returns:
-        schemes of the lowest rank so far.
+        seed: of what is drawn: smaller formats, and whether they are searched again.
     """
-    starts, before = reached.get(format, _Reached([], []))
-    done = bool(before) and before[0].rank <= search.goal(format)
-    if not done or random.random() < _ANEW:
-        if max(format) > 2:
-            smaller, axis = _smaller(format, random)
-            best = _search_by_extension(search, smaller, reached, patience, lifting, random)
-            starts = [extend(scheme, axis) for scheme in best]
-        else:
-            starts = [standard(*format, ring="Z2")]
-    found = search.stage(format, starts, [] if done else before, patience)
-    lowest = min(scheme.rank for scheme in found + before)
-    best = [scheme for scheme in found + before if scheme.rank == lowest][:_HANDED]
-    if lifting and format != search.format and not search.over:
-        best = [scheme for scheme in best if lifts_once(scheme)] or best
-    reached[format] = _Reached(starts, best)
-    return best
+
+    def __init__(self, walks: _FlipSearch, known: bool, lifting: bool, seed: int) -> None:
+        self._walks, self._known, self._lifting = walks, known, lifting
+        self._random = np.random.default_rng(seed)
+        self._reached: dict[Format, _Reached] = {}
+
+    def search(self, format: Format, patience: float) -> list[Scheme]:
+        """Search a format; schemes of the lowest rank so far.
+
+        Args:
+            format: the format.
+            patience: see `_FlipSearch.stage`.
+        """
+        walks, last = self._walks, format == self._walks.format
+        if format not in self._reached:
+            self._reached[format] = _Reached([], [_known(format, last, self._lifting)] if self._known else [])
+        starts, before = self._reached[format]
+        # A smaller format of which a scheme is known is seldom searched from still smaller ones.
+        done = bool(before) and (before[0].rank <= walks.goal(format) or (self._known and not last))
+        if not done or self._random.random() < _ANEW:
+            if max(format) > 2:
+                smaller, axis = _smaller(format, self._random)
+                starts = [extend(scheme, axis) for scheme in self.search(smaller, patience)]
+            else:
+                starts = [standard(*format, ring="Z2")]
+        found = walks.stage(format, starts or before, [] if done else before, patience)
+        lowest = min(scheme.rank for scheme in found + before)
+        best = [scheme for scheme in found + before if scheme.rank == lowest][:_HANDED]
+        # Of larger formats that would take seconds for each.
+        if self._lifting and not last and sorted_format(format) in KNOWN_OVER_INTEGERS:
+            best = [scheme for scheme in best if lifts_once(scheme, lambda: walks.over)] or best
+        self._reached[format] = _Reached(starts, best)
+        return best
+
+
+def _known(format: Format, last: bool, lifting: bool) -> Scheme:
+    """The best known scheme modulo 2; one that is known over the integers where others would lead nowhere."""
+    integral = lifting or (not last and sorted_format(format) in KNOWN_OVER_INTEGERS)
+    return reduce_modulo(best_known(format, "Z" if integral else "Z2"))
 
 
 class _FlipSearch:
@@ -190,19 +213,18 @@ class _FlipSearch:
 
     def __init__(
         self,
-        format: Format,
+        best: Scheme,
         seed: int,
         workers: int,
         seconds: float | None,
         steps: int | None,
-        target: int | None,
+        target: int,
         progress: Callable[[FlipProgress], Any] | None,
     ) -> None:
         # Numba takes half a second to import, which only those who search shall pay.
         from ._flip_walk import FlipWalk
 
-        self.format, self._target = format, max(_least(format), target or 0)
-        self.best = standard(*format, ring="Z2")
+        self.best, self.format, self._target = best, best.format, target
         self._walks = [FlipWalk(seed, worker) for worker in range(workers)]
         for walk in self._walks:
             walk.compile()  # before the clock is read

@@ -11,6 +11,7 @@ from alphagrad.matmul import (
     LiftError,
     Scheme,
     SchemeError,
+    best_known,
     extend,
     flip_search,
     known_rank,
@@ -175,7 +176,7 @@ def test_products_that_share_two_factors_are_merged_and_those_that_cancel_vanish
     ids=str,
 )
 def test_the_known_ranks_are_reached_and_lifted_to_the_integers(format, rank):
-    found = flip_search(format, steps=200_000_000, target=rank, seed=1, workers=1)
+    found = flip_search(format, steps=200_000_000, target=rank, seed=1, known=False, workers=1)
     assert (found.format, found.rank, found.ring) == (format, rank, "Z2")
     found.verify()
     lifted = lift(found)
@@ -192,7 +193,7 @@ def test_the_known_ranks_are_reached_and_lifted_to_the_integers(format, rank):
 @pytest.mark.slow
 @pytest.mark.parametrize("format, rank", [((3, 3, 4), 29), ((3, 4, 4), 38), ((4, 4, 4), 47)], ids=str)
 def test_larger_formats_reach_the_known_ranks(format, rank):
-    assert flip_search(format, seconds=240, target=rank).rank == rank
+    assert flip_search(format, seconds=240, target=rank, known=False).rank == rank
 
 
 def test_the_standard_algorithm_lifts_to_itself():
@@ -203,7 +204,7 @@ def test_the_standard_algorithm_lifts_to_itself():
 @pytest.mark.slow
 def test_a_scheme_that_holds_modulo_2_only_does_not_lift():
     # 4x4x4 with 47 products: none is known but modulo 2.
-    found = flip_search((4, 4, 4), seconds=240, target=47, seed=0)
+    found = flip_search((4, 4, 4), seconds=240, target=47, seed=0, known=False)
     assert found.rank == 47
     with pytest.raises(LiftError, match="no counterpart modulo 4") as caught:
         lift(found)
@@ -226,9 +227,9 @@ def test_another_scheme_is_found_where_one_does_not_lift(monkeypatch):
             raise LiftError("no counterpart", 2)
         return lift(scheme, **more)
 
-    found = flip_search((2, 2, 3), target=11, seed=0, workers=1)
+    found = flip_search((2, 2, 3), target=11, seed=0, known=False, workers=1)
     monkeypatch.setattr(lifting, "lift", lift_later)
-    lifted = lift_any(found, seconds=60, workers=1)
+    lifted = lift_any(found, seconds=60, known=False, workers=1)
     assert (lifted.rank, lifted.ring) == (11, "Z") and len(asked) == 4
     lifted.verify()
     asked.clear()
@@ -238,7 +239,8 @@ def test_another_scheme_is_found_where_one_does_not_lift(monkeypatch):
         lift_any(found, seconds=0)
 
 
-def test_a_scheme_is_put_together_where_none_is_found_that_lifts(monkeypatch):
+@pytest.mark.parametrize("known", [True, False])
+def test_a_scheme_is_put_together_where_none_is_found_that_lifts(known, monkeypatch):
     def lift_small(scheme, **more):
         if scheme.format == (4, 4, 4):
             raise LiftError("no counterpart", 2)
@@ -247,22 +249,24 @@ def test_a_scheme_is_put_together_where_none_is_found_that_lifts(monkeypatch):
     monkeypatch.setattr(lifting, "lift", lift_small)
     monkeypatch.setattr(lifting, "_NEARBY", (0.0, 0.0))  # no time for walks that cannot find anything
     squared = reduce_modulo(kronecker(strassen(), strassen()), 2)
-    found = lift_any(squared, seconds=120, workers=1)
+    found = lift_any(squared, seconds=120, known=known, workers=1)
     assert (found.format, found.rank, found.ring) == ((4, 4, 4), 49, "Z")
     found.verify()
 
 
 @pytest.mark.slow
 def test_a_scheme_of_a_rank_that_rarely_lifts_is_lifted():
-    found = flip_search((3, 4, 5), seconds=240, target=47, lifting=True)
-    assert lift_any(found, ring="Z", seconds=240).ring == "Z"
+    found = flip_search((3, 4, 5), seconds=240, target=47, known=False, lifting=True)
+    assert lift_any(found, ring="Z", seconds=240, known=False).ring == "Z"
 
 
 def test_a_format_on_the_way_is_left_when_its_known_rank_is_reached():
     ranks = {}
-    flip_search(
-        (3, 3, 3), seconds=60, target=23, progress=lambda at: ranks.setdefault(at.format, []).append(at.rank)
-    )
+
+    def listen(at):
+        ranks.setdefault(at.format, []).append(at.rank)
+
+    flip_search((3, 3, 3), seconds=60, target=23, known=False, progress=listen)
     for format, seen in ranks.items():
         assert min(seen) >= known_rank(format)
     assert known_rank((2, 3, 2)) == known_rank((3, 2, 2)) == 11 and known_rank((9, 9, 9)) is None
@@ -280,11 +284,14 @@ def test_lifting_refuses_other_rings_and_wrong_schemes():
 
 def test_one_worker_and_a_count_of_steps_make_a_search_reproducible():
     found = [
-        flip_search((3, 3, 4), steps=3_000_000, seed=seed, workers=1, progress=lambda at: None)
+        flip_search((3, 3, 4), steps=3_000_000, seed=seed, known=False, workers=1, progress=lambda at: None)
         for seed in (4, 4, 5)
     ]
     assert found[0] == found[1]
     assert found[0] != found[2]
+    further = [flip_search((5, 5, 6), steps=10_000_000, seed=seed, workers=1) for seed in (4, 4, 5)]
+    assert further[0] == further[1]
+    assert further[0].rank < best_known((5, 5, 6)).rank and further[0] != further[2]
 
 
 def test_a_search_begins_with_what_it_is_given():
@@ -299,7 +306,7 @@ def test_a_search_begins_with_what_it_is_given():
 
 def test_two_workers_share_what_they_find():
     seen = []
-    found = flip_search((3, 3, 3), seconds=60, target=23, workers=2, progress=seen.append)
+    found = flip_search((3, 3, 3), seconds=60, target=23, known=False, workers=2, progress=seen.append)
     assert found.rank == 23
     found.verify()
     final = seen[-1]
@@ -308,9 +315,26 @@ def test_two_workers_share_what_they_find():
 
 
 def test_a_search_ends_when_progress_says_so_and_keeps_what_it_has():
-    found = flip_search((4, 4, 4), seconds=600, progress=lambda at: at.rank < 64 and at.seconds > 0.5)
+    found = flip_search(
+        (4, 4, 4), seconds=600, known=False, progress=lambda at: at.rank < 64 and at.seconds > 0.5
+    )
     assert found.rank < 64
     found.verify()
+
+
+@pytest.mark.parametrize(
+    "format", [(2, 3, 3), (4, 4, 5), (6, 6, 6), (7, 7, 7), (8, 8, 8), (2, 9, 3)], ids=str
+)
+@pytest.mark.parametrize("lifting", [False, True])
+def test_a_search_is_never_worse_than_the_best_known(format, lifting):
+    found = flip_search(format, seconds=0.5, target=2, lifting=lifting)
+    assert found.rank <= best_known(format, "Z" if lifting else "Z2").rank
+    found.verify()
+
+
+def test_what_is_known_to_be_good_enough_needs_no_search():
+    assert flip_search((4, 4, 4), target=47, workers=1) == best_known((4, 4, 4))
+    assert flip_search((2, 3, 3), steps=1, target=16, lifting=True) == best_known((2, 3, 3))
 
 
 def test_a_search_for_a_product_with_a_vector_ends_at_once():
