@@ -11,6 +11,7 @@ from ..matmul import (
     FlipProgress,
     LiftError,
     Scheme,
+    best_known,
     exponent,
     flip_search,
     formulas,
@@ -48,11 +49,17 @@ class SchemeSearchConfig(RunConfig):
         },
     )
     target: int | None = field(
-        default=None, metadata={"help": "a rank at which the search ends, in the ring asked for"}
+        default=None,
+        metadata={
+            "help": "a rank at which the search ends, in the ring asked for; by default the literature's"
+        },
     )
     start: str | None = field(
         default=None,
-        metadata={"help": "a file with a scheme to begin with, of this or another format: scheme.json"},
+        metadata={
+            "help": "a file with a scheme to begin with, of this or another format: scheme.json; by default "
+            "the best that is known without a search"
+        },
     )
     workers: int = field(default=2, metadata={"help": "how many walks go on side by side, one on each core"})
 
@@ -74,11 +81,13 @@ def search(config: SchemeSearchConfig, call: Invocation) -> bool:
         format = read_format(config.task)
         if format is None:
             raise ValueError(f"task={config.task} names no matrix multiplication, such as matmul_2x3x4")
-        begin = Scheme.load(config.start) if config.start else standard(*searchable(format))
+        known = best_known(searchable(format), _base(config.ring))
+        begin = Scheme.load(config.start) if config.start else known
         reduce_modulo(begin, 2)  # refuses what does not exist modulo 2
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    run = Run(config, config.task, f"{math.prod(format)} products by the standard algorithm", call)
+    size = f"{math.prod(format)} products by the standard algorithm, {known.rank} by the best scheme known"
+    run = Run(config, config.task, size, call)
     found = _SchemeSearch(format, begin, config, run)
     run.leave(_CLOSING_SECONDS)
     run.watch(found.search)
@@ -106,17 +115,24 @@ def _cells(found: _SchemeSearch) -> list[tuple[str, ...]]:
     """The table of schemes as text, under a row of headings."""
     format = found.scheme.format
     cells: list[tuple[str, ...]] = [("scheme", "ring", "rank", "additions", "shared", "exponent")]
-    schemes = {"standard": standard(*format), "found": found.scheme}
+    schemes = {"standard": standard(*format), found.begun: found.begin, "found": found.scheme}
     if found.rational is not None:
         schemes["found, rational"] = found.rational
     if found.best.rank < found.scheme.rank:
         schemes["found, modulo 2"] = found.best
     for name, scheme in schemes.items():
         cells.append((name, scheme.ring, *counts_of(scheme), _exponent(scheme.rank, format)))
-    known = known_rank(format)
-    if known is not None:
-        cells.append(("literature, modulo 2", "Z2", str(known), "-", "-", _exponent(known, format)))
+    for ring in dict.fromkeys((_base(found.ring), "Z2")):
+        known = known_rank(format, ring)
+        if known is not None:
+            name = f"literature, {_RING_NAMES[ring]}"
+            cells.append((name, ring, str(known), "-", "-", _exponent(known, format)))
     return cells
+
+
+def _base(ring: str) -> str:
+    """The ring of schemes that are known: the integers for the rationals, too."""
+    return "Z2" if ring == "Z2" else "Z"
 
 
 def _exponent(rank: int, format: Sequence[int]) -> str:
@@ -128,6 +144,8 @@ class _SchemeSearch:
     """The best schemes so far, kept on disk, and how they are looked for.
 
     Attributes:
+        begin: what the search begins with.
+        begun: what that is called.
         best: the best modulo 2.
         lifted: the best over the ring that was asked for; None if that is the integers modulo 2.
         rational: one over the rationals that has fewer products than the best over the integers, if these
@@ -137,8 +155,10 @@ class _SchemeSearch:
     def __init__(
         self, format: tuple[int, int, int], begin: Scheme, config: SchemeSearchConfig, run: Run
     ) -> None:
-        self._format, self._begin, self._config, self._run = format, begin, config, run
+        self._format, self._config, self._run = format, config, run
         self._flips = 0
+        self._tried = math.inf  # the lowest rank so far of schemes that were lifted, or not
+        self.begin, self.begun = begin, "start" if config.start else "known"
         self.best = standard(*format, ring="Z2")
         self.lifted = None if config.ring == "Z2" else standard(*format)
         self.rational: Scheme | None = None
@@ -153,11 +173,14 @@ class _SchemeSearch:
         """Search until the time is over, the target is reached, or the user has had enough."""
         self._save()
         try:
-            if self._begin.format == self._format:
-                self._keep(self._begin)
-                self._take(reduce_modulo(self._begin, 2))
-            self._walk()
-            self._lift()
+            if self.begin.format == self._format:
+                self._keep(self.begin)
+                self._take(reduce_modulo(self.begin, 2))
+            if self.ring != "Z2" and not self._config.start:
+                self.best = best_known(self._format)
+            if self._goal < self.scheme.rank:
+                self._walk()
+                self._lift()
         finally:  # also if the user has had more than enough
             self._note(self._format, self.best.rank)
 
@@ -177,9 +200,9 @@ class _SchemeSearch:
             self._format,
             seconds=max(_LEAST_SECONDS, self._run.left),
             seed=config.seed,
-            start=self._begin if config.start else None,
+            start=self.begin if config.start else None,
             workers=config.workers,
-            target=config.target,
+            target=self._goal or None,
             lifting=config.ring != "Z2",
             progress=listen,
         )
@@ -187,21 +210,22 @@ class _SchemeSearch:
 
     def _take(self, scheme: Scheme) -> None:
         """Keep a scheme modulo 2 if it is better than all before, and what it lifts to."""
-        if scheme.rank >= self.best.rank:
-            return
-        self.best = scheme
-        if self.lifted is not None and scheme.rank < self.lifted.rank:
+        before = self.best, self.scheme
+        self.best = min(self.best, scheme, key=lambda one: one.rank)
+        if self.lifted is not None and scheme.rank < min(self.lifted.rank, self._tried):
+            self._tried = scheme.rank
             with suppress(LiftError):
-                self._keep(lift(scheme))
-        self._save()
+                self._keep(lift(scheme, stop=lambda: self._run.over))
+        if before != (self.best, self.scheme):
+            self._save()
 
     def _lift(self) -> None:
         """Look for schemes that lift; half of what time is left is for each rank."""
         if self.lifted is None:
             return
         config = self._config
-        for rank in range(self.best.rank, self.lifted.rank):
-            if rank >= self.lifted.rank or self._run.over or self._run.left <= 0:
+        for rank in range(max(self.best.rank, self._goal), self.lifted.rank):
+            if rank >= self.lifted.rank or self._run.over:
                 break
 
             def stop(rank: int = rank) -> bool:
@@ -253,6 +277,17 @@ class _SchemeSearch:
         )
 
     @property
+    def ring(self) -> str:
+        """That was asked for."""
+        return self._config.ring
+
+    @property
+    def _goal(self) -> int:
+        """The rank at which the search ends; 0 if that is not known."""
+        literature = None if self._config.start else known_rank(self._format, _base(self.ring))
+        return self._config.target or literature or 0
+
+    @property
     def _reserve(self) -> float:
         """Seconds that are kept for lifting, as long as the best scheme does not lift."""
         if self.lifted is None or self.lifted.rank <= self.best.rank:
@@ -262,10 +297,14 @@ class _SchemeSearch:
     @property
     def verdict(self) -> str:
         """What was found and how good it is, in some sentences."""
-        scheme, rational, known = self.scheme, self.rational, known_rank(self._format)
+        scheme, rational = self.scheme, self.rational
+        base = _base(self.ring)
+        known = known_rank(self._format, base)
         words = f"found: {scheme.rank} products {_RING_NAMES[scheme.ring]}, verified"
         if known is not None:
-            words += f"; the literature has {known} modulo 2"
+            words += f"; the literature has {known} {_RING_NAMES[base]}"
+        if self._flips == 0 and self._goal == scheme.rank:
+            words += f". That took no search; target={scheme.rank - 1} looks for fewer"
         if rational is not None:
             words += f". Over the rationals: {rational.rank}, in scheme_rational.json"
         if self.best.rank < (rational or scheme).rank:
