@@ -29,7 +29,7 @@ from ._lift_any import lift_any, lift_nearby
 from ._multiply import multiply
 from ._names import is_matmul, read_format
 from ._scheme import Scheme, SchemeError, characteristic, matmul_tensor, standard, strassen, winograd
-from ._search import FlipProgress, flip_search, searchable
+from ._search import flip_search, searchable
 from ._transform import (
     canonical,
     change_basis,
@@ -45,6 +45,7 @@ from ._transform import (
     sandwiches,
     transpose,
 )
+from ._walks import FlipProgress
 
 __all__ = [
     "BlockTensor",

@@ -15,7 +15,8 @@ from ._known import KNOWN_OVER_INTEGERS
 from ._library import best_known
 from ._lift import LiftError, lift
 from ._scheme import Format, Scheme, sorted_format
-from ._search import LENGTH, POOL, SLICE, flip_search
+from ._search import flip_search
+from ._walks import LENGTH, POOL, SLICE
 
 # Parts of the time that is left to lift a scheme, for walks from the first one, and from others.
 _NEARBY = (0.25, 0.05)
