@@ -156,9 +156,9 @@ class _Extensions:
         if format not in self._reached:
             self._reached[format] = _Reached([], [_known(format, last, self._lifting)] if self._known else [])
         starts, before = self._reached[format]
+        done = bool(before) and before[0].rank <= walks.goal(format)
         # A smaller format of which a scheme is known is seldom searched from still smaller ones.
-        done = bool(before) and (before[0].rank <= walks.goal(format) or (self._known and not last))
-        if not done or self._random.random() < _ANEW:
+        if not (done or (self._known and not last)) or self._random.random() < _ANEW:
             if max(format) > 2:
                 smaller, axis = _smaller(format, self._random)
                 starts = [extend(scheme, axis) for scheme in self.search(smaller, patience)]
