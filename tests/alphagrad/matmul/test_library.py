@@ -10,7 +10,7 @@ from alphagrad.matmul._library import LIBRARY
 
 RINGS = ["Z2", "Z", "Q", "Z3"]
 # By how much the library falls short of the literature modulo 2.
-BEHIND = {(3, 5, 5): 1, (4, 4, 5): 3, (4, 5, 5): 7, (5, 5, 5): 6}
+BEHIND = {(3, 5, 5): 1, (4, 4, 5): 2, (4, 5, 5): 3, (5, 5, 5): 6}
 
 
 @pytest.mark.parametrize("format", list(itertools.combinations_with_replacement(range(2, 6), 3)), ids=str)
