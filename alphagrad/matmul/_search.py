@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _ENTRIES = 64  # of a matrix, as many as there are bits in an integer
 _FRUITLESS = 4_000_000  # flips for every product, after which a search without a lower rank ends ...
 _GROWTH = 1.2  # ... and by how much longer it may take the next time
+_SHARE = 0.25  # of the budget that is left, for walks from the best and for each format on the way, at most
 _ANEW = 0.2  # how often what is extended to a format whose known rank was reached is searched for again
 
 
@@ -95,6 +96,8 @@ def flip_search(
         return walks.best
     extensions, patience = _Extensions(walks, known, lifting, seed), float(_FRUITLESS)
     while not walks.over:
+        if known:
+            walks.stage(sizes, [walks.best], patience=patience, share=_SHARE)
         extensions.search(sizes, patience)
         patience *= _GROWTH
     return walks.best
@@ -135,7 +138,7 @@ class _Extensions:
 
     Args:
         walks: what walks.
-        known: whether to begin with what `best_known` gives, or with the standard algorithm.
+        known: whether smaller formats begin with what `best_known` gives, too.
         lifting: see `flip_search`.
         seed: of what is drawn: smaller formats, and whether they are searched again.
     """
@@ -153,18 +156,20 @@ class _Extensions:
             patience: see `Walks.stage`.
         """
         walks, last = self._walks, format == self._walks.format
+        known = self._known and not last
         if format not in self._reached:
-            self._reached[format] = _Reached([], [_known(format, last, self._lifting)] if self._known else [])
+            self._reached[format] = _Reached([], [_known(format, False, self._lifting)] if known else [])
         starts, before = self._reached[format]
         done = bool(before) and before[0].rank <= walks.goal(format)
         # A smaller format of which a scheme is known is seldom searched from still smaller ones.
-        if not (done or (self._known and not last)) or self._random.random() < _ANEW:
+        if not (done or known) or self._random.random() < _ANEW:
             if max(format) > 2:
                 smaller, axis = _smaller(format, self._random)
                 starts = [extend(scheme, axis) for scheme in self.search(smaller, patience)]
             else:
                 starts = [standard(*format, ring="Z2")]
-        found = walks.stage(format, starts or before, [] if done else before, patience)
+        share = 1.0 if last else _SHARE
+        found = walks.stage(format, starts or before, [] if done else before, patience, share)
         lowest = min(scheme.rank for scheme in found + before)
         best = [scheme for scheme in found + before if scheme.rank == lowest][:HANDED]
         # Of larger formats that would take seconds for each.

@@ -23,7 +23,6 @@ SLICE = 500_000  # flips between two looks at the clock and at what other walks 
 LENGTH = 150_000  # flips for every product without a lower rank, after which a walk begins again elsewhere
 POOL = 1000  # schemes kept of the lowest rank
 HANDED = 32  # schemes of a format that are kept for later
-_SHARE = 0.25  # of the budget that is left, for each format on the way to the last, at most
 _GATHER = 500_000  # flips for every product, in which schemes of the known rank of a format are gathered
 
 
@@ -97,8 +96,9 @@ class Walks:
         starts: Sequence[Scheme],
         best: Sequence[Scheme] = (),
         patience: float = math.inf,
+        share: float = 1.0,
     ) -> list[Scheme]:
-        """Search one format, with a share of the budget if it is not the one that was asked for.
+        """Search one format.
 
         A format on the way is searched until its known rank is reached, and a little longer, so that there
         are several schemes.
@@ -108,26 +108,24 @@ class Walks:
             starts: schemes to begin with.
             best: the best schemes known, to go on from as well.
             patience: flips for every product without a lower rank, after which the search ends.
+            share: of the budget that is left, at most.
 
         Returns:
             some schemes of the lowest rank, of which one is verified.
         """
-        last = format == self.format
         self._starts = [self._walks[0].reduced(pack(scheme)) for scheme in starts]
         packed = [*map(pack, best), *self._starts]
         self._rank = min(factors.shape[1] for factors in packed)
         self._pool = [factors for factors in packed if factors.shape[1] == self._rank][:POOL]
         self._improved = self._flips
         self._keep(format)
-        share, now = 1.0 if last else _SHARE, time.monotonic()
+        gather, now = 0 if format == self.format else _GATHER, time.monotonic()
         until = now + share * max(0.0, self._end - now)
         with ThreadPoolExecutor(len(self._walks)) as threads:
             pending = set()
             for walk in self._walks:
                 left = math.inf if self._steps is None else share * max(0, self._steps - walk.flips)
-                limits = _Limits(
-                    self.goal(format), 0 if last else _GATHER, until, walk.flips + left, patience
-                )
+                limits = _Limits(self.goal(format), gather, until, walk.flips + left, patience)
                 pending.add(threads.submit(self._walk, walk, limits))
             try:
                 while pending:

@@ -121,7 +121,7 @@ def _cells(found: _SchemeSearch) -> list[tuple[str, ...]]:
     if found.best.rank < found.scheme.rank:
         schemes["found, modulo 2"] = found.best
     for name, scheme in schemes.items():
-        cells.append((name, scheme.ring, *counts_of(scheme), _exponent(scheme.rank, format)))
+        cells.append((name, scheme.ring, *counts_of(scheme), _exponent(scheme.rank, scheme.format)))
     for ring in dict.fromkeys((_base(found.ring), "Z2")):
         known = known_rank(format, ring)
         if known is not None:
@@ -303,7 +303,7 @@ class _SchemeSearch:
         words = f"found: {scheme.rank} products {_RING_NAMES[scheme.ring]}, verified"
         if known is not None:
             words += f"; the literature has {known} {_RING_NAMES[base]}"
-        if self._flips == 0 and self._goal == scheme.rank:
+        if self._flips == 0 and self._goal >= scheme.rank:
             words += f". That took no search; target={scheme.rank - 1} looks for fewer"
         if rational is not None:
             words += f". Over the rationals: {rational.rank}, in scheme_rational.json"
