@@ -41,9 +41,9 @@ def flip_search(
     """Search for a scheme modulo 2 of low rank.
 
     Walks begin at random schemes of the lowest rank so far, flip pairs of products, and merge products where
-    they can; plus transitions lead out of where they can't. Without a `start`, they begin at the best known
-    scheme, and at extensions, by one row or column, of the best of smaller formats, which are walked from in
-    the same way.
+    they can; plus transitions lead out of where they can't. Without a `start`, they begin in turns at the
+    best known scheme and at extensions, by one row or column, of the best schemes of a smaller format, which
+    are found in the same way.
 
     Args:
         format: (n, m, p), for an n x m by an m x p matrix.
