@@ -96,6 +96,7 @@ def test_every_single_flip_keeps_the_tensor_and_at_most_the_rank():
         assert rank_of(walk) <= rank
         assert_multiplies(walk, (2, 3, 2))
         assert_pairs_are_known(walk)
+        assert_reduced(walk)
 
 
 def test_a_flip_changes_two_products_of_a_pair_that_shares_a_factor():
@@ -281,6 +282,27 @@ def test_lifting_refuses_other_rings_and_wrong_schemes():
     one = standard(2, 2, 2, ring="Z2")
     with pytest.raises(SchemeError):
         lift(Scheme((2, 2, 2), one.u[1:], one.v[1:], one.w[1:], "Z2"))
+
+
+def test_lifting_ends_when_it_is_asked_to():
+    scheme = reduce_modulo(strassen(), 2)
+    asked = itertools.count()
+    with pytest.raises(LiftError, match="was not lifted in time"):
+        lift(scheme, stop=lambda: next(asked) > 100)
+    assert lift(scheme, stop=lambda: False) == lift(scheme)
+
+
+@pytest.mark.parametrize("format", [(4, 4, 4), (8, 8, 8)], ids=str)
+def test_walks_leave_schemes_without_flips_and_come_back(format):
+    """4x4x4 of rank 47 has none: plus transitions lead away, and merges back, which must not take long."""
+    scheme = best_known(format)
+    walk = walk_from(scheme, patience=50, ceiling=scheme.rank + 2)
+    assert walk.top[flips.PAIRS] == 0
+    for _ in range(5):
+        flips.wander(walk, np.uint64(5000), np.uint64(0))
+        unpack(format, factors_of(walk)).verify()
+        assert_reduced(walk)
+    assert_pairs_are_known(walk)
 
 
 @pytest.mark.parametrize("known", [True, False])
