@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import inspect
-import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +27,7 @@ from . import (
 )
 from ._arguments import EXAMPLE, example_arguments
 from ._task import Task
+from ._user_file import UserFile
 from .random_programs import random_scalar, random_tensor
 
 _DOMAINS = (
@@ -126,56 +124,47 @@ def _read_options(name: str, options: str) -> dict[str, int]:
 
 
 def _load_from_file(path: Path, function: str, args: str | None, argnums: Sequence[int] | None) -> Task:
-    fun = _function_in(path, function)
-    where = f"{function!r} in {str(path)!r}"
+    if not function:
+        raise ValueError(f"name the function that returns the task, as in '{path}:function'")
+    if not path.is_file():
+        raise ValueError(f"there is no file {str(path)!r} to load {function!r} from")
+    file = UserFile(path)
+    fun = file.function(function)
+    what = file.describe(function, fun)
     if args is not None:
-        return _task_of(fun, path, function, args, argnums)
-    if argnums is not None:
-        raise ValueError(f"argnums= goes with args=, the types of the arguments of {where}, as in {EXAMPLE}")
-    if (mismatch := _mismatch(fun, ())) is not None:
-        raise TypeError(
-            f"{where} takes arguments ({mismatch}); give their types, as in {EXAMPLE}, to differentiate it; "
-            "without args= it must be a function of no arguments that returns an alphagrad.tasks.Task"
-        )
-    task = fun()
-    if not isinstance(task, Task):
-        raise TypeError(f"{where} must return an alphagrad.tasks.Task; it returned a {type(task).__name__}")
+        task = _task_of(fun, what, args, argnums)
+        task = dataclasses.replace(task, name=function, source=str(path))
+        doing = f" while being traced with args={args!r}"
+    elif argnums is not None:
+        raise ValueError(f"argnums= goes with args=, the types of the arguments of {what}, as in {EXAMPLE}")
+    else:
+        task = _returned_task(file, fun, what)
+        what, doing = file.describe(task.name, task.fun), " while being traced"
+    with file.explaining(what, doing):
+        jax.eval_shape(task.fun, *task.args)
     return task
 
 
-def _function_in(path: Path, function: str) -> Callable[..., Any]:
-    if not path.is_file():
-        raise ValueError(f"there is no file {str(path)!r} to load {function!r} from")
-    try:
-        compile(path.read_bytes(), path, "exec")
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ValueError(f"{str(path)!r} is not a Python file: {error}") from error
-    spec = importlib.util.spec_from_file_location(f"task_file_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their own module up while they are being defined.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    if not hasattr(module, function):
-        raise ValueError(f"{str(path)!r} defines no {function!r}; it must be a function there")
-    found = getattr(module, function)
-    if not callable(found):
+def _returned_task(file: UserFile, fun: Callable[..., Any], what: str) -> Task:
+    """The task that a user's function returns."""
+    if (mismatch := _mismatch(fun, ())) is not None:
         raise TypeError(
-            f"{function!r} in {str(path)!r} must be a function, to be differentiated with args= or else one "
-            f"that returns an alphagrad.tasks.Task, not a {type(found).__name__}"
+            f"{what} takes arguments ({mismatch}); give their types, as in {EXAMPLE}, to differentiate it; "
+            "without args= it must be a function of no arguments that returns an alphagrad.tasks.Task"
         )
-    return found
+    with file.explaining(what):
+        task = fun()
+    if not isinstance(task, Task):
+        raise TypeError(f"{what} must return an alphagrad.tasks.Task; it returned a {type(task).__name__}")
+    return dataclasses.replace(task, fun=file.bind(task.fun))
 
 
-def _task_of(
-    fun: Callable[..., Any], path: Path, function: str, args: str, argnums: Sequence[int] | None
-) -> Task:
+def _task_of(fun: Callable[..., Any], what: str, args: str, argnums: Sequence[int] | None) -> Task:
     """The task to differentiate a user's function."""
-    where = f"{function!r} in {str(path)!r}"
     inputs = example_arguments(args)
     if (mismatch := _mismatch(fun, inputs)) is not None:
         raise TypeError(
-            f"{where} does not take the {len(inputs)} argument{'s' * (len(inputs) != 1)} of args={args!r}: "
+            f"{what} does not take the {len(inputs)} argument{'s' * (len(inputs) != 1)} of args={args!r}: "
             f"{mismatch}"
         )
     floating = [at for at, array in enumerate(inputs) if jax.numpy.issubdtype(array.dtype, jax.numpy.inexact)]
@@ -188,19 +177,7 @@ def _task_of(
                 f"argnums={','.join(map(str, argnums or wrt))} must name floating arguments of "
                 f"args={args!r}, each once; those are {', '.join(map(str, floating))}"
             )
-    try:
-        jax.eval_shape(fun, *inputs)
-    except Exception as error:  # whatever a user's function raises, its message is for the user
-        lines = [
-            frame.lineno
-            for frame in traceback.extract_tb(error.__traceback__)
-            if Path(frame.filename).resolve() == path.resolve()
-        ]
-        line = f" at line {lines[-1]}" if lines else ""
-        raise ValueError(
-            f"{where} raised {type(error).__name__}{line} while being traced with args={args!r}: {error}"
-        ) from error
-    return Task(name=function, fun=fun, args=inputs, argnums=tuple(wrt), source=str(path))
+    return Task(name="", fun=fun, args=inputs, argnums=tuple(wrt))
 
 
 def _mismatch(fun: Callable[..., Any], given: Sequence[Any]) -> str | None:

@@ -36,6 +36,7 @@ class Task:
             `sample` scales the example inputs by factors between 0.9 and 1.1.
 
     Raises:
+        TypeError: if `name` is no text, or `fun` no function.
         ValueError: if `argnums` or `bounds` do not fit `args`.
     """
 
@@ -49,6 +50,10 @@ class Task:
     bounds: tuple[tuple[float, float], ...] | None = None
 
     def __post_init__(self):
+        if not isinstance(self.name, str):
+            raise TypeError(f"name={self.name!r} of a task must be a text")
+        if not callable(self.fun):
+            raise TypeError(f"fun={self.fun!r} of task {self.name!r} must be a function")
         if any(not 0 <= number < len(self.args) for number in self.argnums):
             raise ValueError(
                 f"argnums={self.argnums} of task {self.name!r} must lie between 0 and "
