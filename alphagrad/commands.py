@@ -19,6 +19,7 @@ from .orders.show import SHOW
 from .orders.train import TRAIN as ORDER_TRAIN
 from .run.command import Invocation, Kind
 from .run.compilation import keep_compiled
+from .run.console import CommandConsole
 from .run.page import as_table
 from .run.plain import plain
 from .run.settings import ConfigError, named_task, nearest, parse, settings
@@ -32,8 +33,7 @@ _KINDS = {"search": (SCHEME_SEARCH, ORDER_SEARCH), "train": (SCHEME_TRAIN, ORDER
 
 def invocation(start: float, interrupts: Interrupts, alone: bool) -> Invocation:
     """How a command was called; see :class:`alphagrad.run.command.Invocation`."""
-    # Names are data: brackets in them are no markup.
-    return Invocation(start, Console(highlight=False, markup=False, emoji=False), interrupts, alone)
+    return Invocation(start, CommandConsole(), interrupts, alone)
 
 
 def _train(words: Sequence[str], call: Invocation) -> bool:
