@@ -67,7 +67,8 @@ def test_ctrl_c_at_any_time_ends_a_command_with_the_best_saved(name, seconds, tm
     check(name, tmp_path / "run", lambda program: program.until(lambda: False, timeout=seconds))
 
 
-@pytest.mark.parametrize("seconds", [0.5, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.5, 3, 10])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_ctrl_c_twice_ends_a_command_at_once(name, seconds, tmp_path):
     with Program(*COMMANDS[name], f"run_dir={tmp_path / 'run'}") as program:
@@ -77,7 +78,8 @@ def test_ctrl_c_twice_ends_a_command_at_once(name, seconds, tmp_path):
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("milliseconds", [60, 120, 200, 300])
+@pytest.mark.slow
+@pytest.mark.parametrize("milliseconds", [20, 60, 120, 200, 300])
 def test_ctrl_c_before_anything_has_begun_ends_it_as_well(milliseconds, tmp_path):
     with Program(*COMMANDS["search orders"], f"run_dir={tmp_path / 'run'}") as program:
         program.work(milliseconds / 1000)
