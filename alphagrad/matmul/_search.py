@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,9 +14,6 @@ from ._lift import lifts_once
 from ._scheme import Format, Scheme, as_format, sorted_format, standard
 from ._transform import extend, project, reduce_modulo
 from ._walks import HANDED, FlipProgress, Walks, least
-
-if TYPE_CHECKING:
-    pass
 
 _ENTRIES = 64  # of a matrix, as many as there are bits in an integer
 _FRUITLESS = 4_000_000  # flips for every product, after which a search without a lower rank ends ...

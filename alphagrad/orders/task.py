@@ -67,7 +67,7 @@ def trace_task(task: tasks.Task) -> graphax.ComputationalGraph:
     try:
         return graphax.trace(task.fun, task.argnums)(*task.args)
     except (ValueError, TypeError) as error:
-        raise ConfigError(f"task {task.name}: {error}") from error
+        raise ConfigError(f"task {task.name}{tasks.where(error)}: {error}") from error
 
 
 def load_graph(
