@@ -210,7 +210,7 @@ def test_nothing_is_overwritten(finished, capsys):
         (["task=matmul_2x2x2", "seed=-1"], "seed=-1 must lie between"),
         (["task=matmul_2x2x2", "workers=0"], "workers=0 must be at least 1"),
         (["task=matmul_2x2x2", "target=0"], "target=0 must be at least 1"),
-        (["task=matmul_2x2x2", "target=few"], "target: Value 'few'"),
+        (["task=matmul_2x2x2", "target=few"], "target=few must be an integer"),
         (["task=matmul_2x2x2", "start=none.json"], "none.json"),
         (["task=matmul_2x2x2", "start=scheme.txt"], "scheme files end in .json or .npz"),
         (["task=matmul_2x2x2", "objective=mults"], "objective= is a setting for an elimination order"),
