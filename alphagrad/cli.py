@@ -92,8 +92,8 @@ def _run(words: Sequence[str], start: float, alone: bool) -> int:
         except KeyboardInterrupt:
             _complain("interrupted", command)
             return INTERRUPTED
-    if not {"-h", "--help"} & set(rest):
-        print("loading", end="\r" if sys.stdout.isatty() else "\n", flush=True)  # takes seconds
+    if sys.stdout.isatty():
+        print("loading", end="\r", flush=True)  # takes seconds
     with Interrupts(_PATIENCE if alone else None) as interrupts:
         try:
             return _work(command, rest, start, interrupts, alone)

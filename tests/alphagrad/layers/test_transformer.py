@@ -24,7 +24,7 @@ from alphagrad.zero import (
     begin,
 )
 from alphagrad.zero.agent import make_agent
-from alphagrad.zero.checkpoint import load_checkpoint, save_checkpoint
+from alphagrad.zero.checkpoint import Position, load_checkpoint, save_checkpoint
 
 LENGTH, WIDTH, HEADS = 6, 8, 2
 KINDS = {
@@ -233,12 +233,12 @@ def test_an_agent_learns_and_is_read_back_from_its_checkpoint(name, tmp_path):
     training, first, last = turns[-1].training, turns[0].losses, turns[-1].losses
     assert last.policy < 0.9 * first.policy and last.value < 0.5 * first.value
 
-    save_checkpoint(tmp_path / "kept", training, "fingerprint")
+    save_checkpoint(tmp_path / "kept", training, Position(), "fingerprint")
     alike, other = (
         eqx.filter_eval_shape(begin, game, settings(kind), 0)
         for kind in (name, "softmax" if name != "softmax" else "both")
     )
-    again = load_checkpoint(tmp_path / "kept", alike, "fingerprint")
+    again, _ = load_checkpoint(tmp_path / "kept", alike, "fingerprint")
     for one, leaf in zip(jax.tree.leaves(training), jax.tree.leaves(again), strict=True):
         np.testing.assert_array_equal(one, leaf)
     with pytest.raises(ValueError, match="of other settings"):

@@ -208,7 +208,7 @@ def test_nothing_is_overwritten(finished, capsys):
         (["search", "task=Simple", "unit_edges=none"], "must be 'counted' or 'free'"),
         (["search", "task=Simple", "seconds=-1"], "seconds=-1.0 must be positive"),
         (["search", "task=Simple", "workers=0"], "workers=0 must be at least 1"),
-        (["search", "task=Simple", "remember=maybe"], "remember: Value 'maybe'"),
+        (["search", "task=Simple", "remember=maybe"], "remember=maybe must be true or false"),
         (["search", "task=Simple", "resume=x"], "unknown setting 'resume'"),
         (["search", "task=Simple", "args=f32[]"], "args= describes a function of your own"),
         (["search", "task=random_scalar:operations=1,inputs=1,outputs=1"], "nothing to search for"),

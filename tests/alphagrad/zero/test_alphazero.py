@@ -102,14 +102,11 @@ def test_training_goes_on_from_where_it_stood(game, turns, turn):
         np.testing.assert_array_equal(leaf, other)
 
 
-def test_no_random_key_is_used_twice(game, turns):
-    training = begin(game, CONFIG, 0)
-    roots = [_key(0, _AGENT)]
-    for clock in range(50):
-        training, key = _chance(training._replace(clock=jnp.int32(clock)))
-        roots.append(key)
+def test_no_random_key_is_used_twice(turns):
+    drawn = jax.vmap(lambda clock: _chance(turns[0].training._replace(clock=clock))[1])(jnp.arange(50))
+    roots = jnp.concatenate([_key(0, _AGENT)[None], drawn])
     # A key that is split is as good as used up, and so are those that come of it.
-    keys = jnp.stack([*roots, *(child for root in roots for child in jax.random.split(root, 50))])
+    keys = jnp.concatenate([roots, jax.vmap(lambda root: jax.random.split(root, 50))(roots).reshape(-1)])
     assert len(np.unique(jax.random.key_data(keys), axis=0)) == 51 * 51
 
 
