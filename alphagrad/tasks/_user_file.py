@@ -21,10 +21,13 @@ from types import CodeType, ModuleType
 from typing import Any
 
 import jax
+from jax.extend import source_info_util
 
 import graphax
 from graphax.files import read_bytes
 from graphax.spelling import did_you_mean
+
+source_info_util.register_exclusion(__file__)  # equations come from the user's lines
 
 _LARGEST = 2**24  # bytes of a file
 _LONGEST = 500  # characters of an error

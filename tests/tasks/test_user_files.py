@@ -405,6 +405,14 @@ def test_where_tells_users_code_from_libraries(tmp_path):
     assert tasks.where(caught.value) == ""
 
 
+def test_equations_are_those_of_the_users_lines(tmp_path):
+    write(tmp_path, model="import jax\nf = jax.numpy.sin\ndef g(x):\n    return f(x)")
+    for name, line in (("f", ""), ("g", f"{tmp_path}/model.py:4:")):
+        task = load(tmp_path / "model.py", name)
+        graph = str(graphax.trace(task.fun, task.argnums)(*task.args))
+        assert line in graph and "_user_file" not in graph
+
+
 @pytest.mark.slow
 def test_a_task_of_three_vertices_takes_seconds(tmp_path):
     write(
