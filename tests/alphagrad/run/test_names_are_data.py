@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from alphagrad.cli import main
 from alphagrad.run.folder import run_path
 from alphagrad.run.page import Cells, Picture, Text, as_table, write_page
 from alphagrad.run.plain import plain
@@ -102,3 +103,28 @@ def test_a_folder_that_is_given_is_taken_as_it_is_written():
         assert run_path(f"runs/{name}", "x").relative_to("runs") == Path(name)
     with pytest.raises(ConfigError, match=r"run_dir=a\\x00b holds a null character"):
         run_path("a\0b", "x")
+
+
+def test_commands_say_names_as_they_are(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "[lr]" / "[bold]:smile:.py"
+    file.parent.mkdir()
+    file.write_text("def f(x):\n    return x * x\n")
+    assert main(["search", f"task={file}:f", "args=f32[2]", "run_dir=[x]/a[/b]", "seconds=5"]) == 2
+    captured = capsys.readouterr()
+    assert "there is no vertex to eliminate" in captured.err
+    for name in ("[/bold]", ":smile:", "\x1b[31m", "\u202e\udcff"):
+        for word in (
+            f"task={name}",
+            f"run_dir={name}/\0",
+            f"seed={name}",
+            f"{name}=1",
+            name,
+            f"task={name}/x.py:f",
+        ):
+            words = ["task=Simple", word] if "task=" not in word else [word]
+            assert main(["search", *words]) == 2
+            said = capsys.readouterr().err
+            assert said.count("\n") == 1 and not re.search("[\0-\x09\x0b-\x1f\u202e\ud800-\udfff]", said), (
+                said
+            )
