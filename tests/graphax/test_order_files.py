@@ -20,7 +20,7 @@ from alphagrad import tasks
 from alphagrad.orders.train import OrderTrainConfig
 from alphagrad.run.folder import read_metrics
 from alphagrad.run.settings import ConfigError, named_task, parse
-from alphagrad.zero.checkpoint import load_checkpoint, save_checkpoint
+from alphagrad.zero.checkpoint import Position, load_checkpoint, save_checkpoint
 from graphax import files, orders
 from graphax.choose import _auto, _store
 
@@ -259,10 +259,12 @@ class Kept(NamedTuple):
 def test_broken_checkpoints_are_refused_with_the_files_name(tmp_path):
     path = tmp_path / "latest.eqx"
     kept = Kept(jnp.arange(3.0), jnp.int32(4))
-    save_checkpoint(path, kept, "game")
+    save_checkpoint(path, kept, Position(3, 4, 5.0), "game")
     whole = path.read_bytes()
     header, _, leaves = whole.partition(b"\n")
-    np.testing.assert_array_equal(load_checkpoint(path, kept, "game").weights, kept.weights)
+    np.testing.assert_array_equal(load_checkpoint(path, kept, "game")[0].weights, kept.weights)
+    with pytest.raises(ValueError, match=r"latest\.eqx.*made for another task"):
+        load_checkpoint(path, kept, "another game")
     huge = leaves.replace(b"(3,)", b"(9999999999999,)")
     for content, why in {
         b"": "is not a checkpoint",
@@ -270,8 +272,8 @@ def test_broken_checkpoints_are_refused_with_the_files_name(tmp_path):
         b"[" * 5_000 + b"\n": "is not a checkpoint",
         b"[]\n": "is not a checkpoint",
         b"x" * 10**6: "is not a checkpoint",
-        header.replace(b'"version": 2', b'"version": 1') + b"\n" + leaves: "version 1 .* begin anew",
-        header.replace(b"game", b"gone") + b"\n" + leaves: "made for another task",
+        header.replace(b'"version": 3', b'"version": 1') + b"\n" + leaves: "version 1 .* begin anew",
+        header.replace(b"game", b"gone") + b"\n" + leaves: "is damaged",
         whole[:-3]: "is damaged",
         whole + b"\x00": "is damaged",
         header + b"\n" + b"\x00" * 200: "is damaged",
