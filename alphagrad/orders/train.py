@@ -75,7 +75,8 @@ def train(config: OrderTrainConfig, call: Invocation) -> bool:
     objective = cast(Objective, config.objective)  # the configuration checked it
     game = CompressedVertexGame(graph, objective=objective)
     trainer = Trainer(game, config, f"{graph.fingerprint} {config.unit_edges} {objective}")
-    run = Run(config, task.name, describe(graph, QUANTITIES[objective]), call, RESUMABLE, trainer.earlier)
+    size = describe(graph, QUANTITIES[objective])
+    run = Run(config, task.name, size, call, RESUMABLE, trainer.earlier, trainer.save)
     if trainer.remark:
         run.say(trainer.remark)
 
@@ -119,7 +120,7 @@ def train(config: OrderTrainConfig, call: Invocation) -> bool:
             searching.result()
 
     run.watch(work)
-    trainer.save(run)
+    trainer.save(run.folder.path)
     for kept in (best, learned):
         kept.save()
     if learned.order:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -98,6 +99,7 @@ class Run:
         call: how the command was called.
         advice: what to do if the run's folder is not empty.
         earlier: lines of the metrics of the run that this one goes on from.
+        prepare: writes what the folder begins with besides.
 
     Attributes:
         config: its settings.
@@ -118,6 +120,7 @@ class Run:
         call: Invocation,
         advice: str = "name another folder",
         earlier: Sequence[Mapping[str, Any]] = (),
+        prepare: Callable[[Path], None] = lambda path: None,
     ) -> None:
         self.config, self.name, self.start = config, name, call.start
         self.deadline = self.start + config.time_limit
@@ -126,7 +129,8 @@ class Run:
         self._line: Callable[[], str] = lambda: "beginning"
         self._left = self._enough = False
         self._said = False
-        self.folder = RunFolder(run_path(config.run_dir, name), to_yaml(config), advice, earlier)
+        path = run_path(config.run_dir, name)
+        self.folder = RunFolder(path, to_yaml(config), advice, earlier, prepare)
         self.say(f"{name}: {size}; writing to {self.folder.path}")
 
     @property

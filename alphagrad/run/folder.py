@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ class RunFolder:
         config: the settings of the run, as YAML.
         advice: what to do if the folder holds anything already, where {path} stands for the folder.
         earlier: lines that the metrics begin with.
+        prepare: writes what else the run begins with, given the folder.
 
     Attributes:
         path: the folder.
@@ -42,6 +43,7 @@ class RunFolder:
         config: str,
         advice: str = "name another folder",
         earlier: Sequence[Mapping[str, Any]] = (),
+        prepare: Callable[[Path], None] = lambda path: None,
     ) -> None:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise FileExistsError(f"run_dir={path} exists and is not empty; {advice.format(path=path)}")
@@ -49,13 +51,14 @@ class RunFolder:
         self.path = path
         self.order, self.scheme = path / "order.json", path / "scheme.json"
         self.learned, self.report = path / "learned.json", path / "report.html"
-        # Who goes on from a run needs to know its settings: they come first.
-        write_atomically(path / "config.yaml", config)
         self._file = path / "metrics.jsonl"
         # Nothing is buffered: what could not be written is known at once, and not tried again.
         self._metrics = self._file.open("xb", buffering=0)
         for line in earlier:
             self.write(line)
+        prepare(path)
+        # Settings make a run of a folder, from which one can go on: then nothing may be missing any more.
+        write_atomically(path / "config.yaml", config)
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Add a line to the metrics; once they are closed, nothing is added.

@@ -127,7 +127,7 @@ def train(config: SchemeTrainConfig, call: Invocation) -> bool:
     )
     trainer = Trainer(game, config, hashlib.sha256(f"{config.task} {config.ring}".encode()).hexdigest()[:16])
     size = f"{', '.join(map(str, standard.values()))} products by the standard algorithm"
-    run = Run(config, config.task, size, call, RESUMABLE, trainer.earlier)
+    run = Run(config, config.task, size, call, RESUMABLE, trainer.earlier, trainer.save)
     if trainer.remark:
         run.say(trainer.remark)
 
@@ -158,7 +158,7 @@ def train(config: SchemeTrainConfig, call: Invocation) -> bool:
         return config.iterations is None and all(done)
 
     run.watch(lambda: trainer.train(run, keep, enough))
-    trainer.save(run)
+    trainer.save(run.folder.path)
     cells = [("task", "standard", "known", "learned", "literature, modulo 2", "additions", "shared")]
     best: dict[str, Scheme] = {}
     for name, format in formats.items():

@@ -211,7 +211,7 @@ class Trainer:
             _show_events(events, values)
             self._reached = training, Position(training.turns, metrics.games, metrics.seconds)
             if time.perf_counter() - saved > _CHECKPOINT_SECONDS:
-                self.save(run)
+                self.save(run.folder.path)
                 saved = time.perf_counter()
             phase = _line(metrics)
             longest = max(0.8 * longest, time.perf_counter() - last)
@@ -225,11 +225,11 @@ class Trainer:
         late = played > 0 and longest > run.left
         return run.over or late or (limit is not None and played >= limit)
 
-    def save(self, run: Run) -> None:
-        """Write a checkpoint of the last turn that is done, if there is one."""
+    def save(self, path: Path) -> None:
+        """Write a checkpoint of the last turn that is done into a run's folder, if there is one."""
         with self._saving:
             if self._reached is not None:
-                Checkpoints(run.folder.path, self._fingerprint).save(*self._reached)
+                Checkpoints(path, self._fingerprint).save(*self._reached)
 
 
 def _show_events(events: Events, line: Mapping[str, Any]) -> None:

@@ -120,3 +120,20 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same_end(problem, uni
     status, _, err = run(*words, code=EAGER)
     assert status == 0, err
     assert played(paths[-1]) == played(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_a_run_that_goes_on_and_is_killed_before_its_first_turn_has_lost_nothing(
+    problem, uninterrupted, tmp_path
+):
+    whole, again = uninterrupted(problem), tmp_path / "again"
+    more = f"iterations={2 * LENGTH}"
+    with Program("train", f"resume={whole}", f"run_dir={again}", more) as program:
+        assert program.until(lambda: (again / "config.yaml").exists())
+        kill(program)
+    assert lines_of(again) == lines_of(whole)
+    path = tmp_path / "resumed"
+    status, out, err = run("train", f"resume={again}", f"run_dir={path}", TURNS[0])
+    assert status == 0 and "beginning anew" not in out, (out, err)
+    assert lines_of(path) == lines_of(whole)
