@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -35,7 +36,11 @@ Without args= the function must return an alphagrad.tasks.Task."""
 
 def program() -> None:
     """Run the command that this process was started for, and end it, whatever may still be going on."""
-    status = _main(sys.argv[1:], alone=True)
+    try:
+        status = _main(sys.argv[1:], alone=True)
+    except Exception:  # ours to mend, and no reason to wait for anything either
+        traceback.print_exc()
+        status = _FAILED
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, AttributeError):  # closed, full, or not there at all
             stream.flush()

@@ -85,6 +85,7 @@ def search(config: OrderSearchConfig, call: Invocation) -> bool:
         note()
 
     run.watch(work)
+    found.settle()
     best.save()
     cells = cost_cells(found.rows(task), objective)
     verdict = f"found: {found.quality}"

@@ -81,8 +81,6 @@ class OrderSearch:
         Whatever is measured is not measured yet.
         """
         graph = self._graph
-        if self._objective == "runtime":
-            self._best.offer(orders.reverse(graph), math.inf, "reverse")
         methods: dict[str, Callable[[ComputationalGraph], tuple[int, ...]]] = {
             "forward": orders.forward,
             "reverse": orders.reverse,
@@ -93,12 +91,23 @@ class OrderSearch:
             self.candidates[name] = method(graph)
             if self._objective != "runtime":
                 self.costs[name] = self._evaluate(self.candidates[name])
-        for name in reversed(self.costs):  # of equal ones that of `auto` is named
-            self._best.offer(self.candidates[name], self.costs[name], name)
-        self.found, self.costs["search"] = self._best.order, self._best.cost
+        self.settle()
         if self._objective in ("mults", "flops"):
             # That of a large graph takes its time.
             self._lower = aside(orders.lower_bound, graph)
+
+    def settle(self) -> None:
+        """Make sure that an order has been offered, even if the time was over before any was looked at."""
+        if self.found:
+            return
+        if not self.costs:
+            reverse = orders.reverse(self._graph)
+            cost = math.inf if self._objective in SECONDS else self._evaluate(reverse)
+            self._best.offer(reverse, cost, "reverse")
+        for name, cost in reversed(list(self.costs.items())):  # of equal ones that of `auto` is named
+            if name in self.candidates:
+                self._best.offer(self.candidates[name], cost, name)
+        self.found, self.costs["search"] = self._best.order, self._best.cost
 
     def search(self, seconds: float, steps: int | None = None) -> None:
         """Look for better orders until the time is over or one is proved to be the best.
@@ -221,7 +230,7 @@ class OrderSearch:
             learned: an order that an agent has found; None if there is no agent.
         """
         found: dict[str, Sequence[int]] = {
-            name: order for name, order in self.candidates.items() if name not in CLASSICAL
+            name: order for name, order in list(self.candidates.items()) if name not in CLASSICAL
         }
         found["search"] = self.found
         if learned is not None:

@@ -120,6 +120,7 @@ def train(config: OrderTrainConfig, call: Invocation) -> bool:
             searching.result()
 
     run.watch(work)
+    search.settle()
     trainer.save(run.folder.path)
     for kept in (best, learned):
         kept.save()
