@@ -66,8 +66,12 @@ def trace_task(task: tasks.Task) -> graphax.ComputationalGraph:
     """The graph of a task, with what keeps it from being differentiated said as a :class:`ConfigError`."""
     try:
         return graphax.trace(task.fun, task.argnums)(*task.args)
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"task {task.name}{tasks.where(error)}: {error}") from error
+    except Exception as error:
+        place = tasks.where(error)
+        if not place and not isinstance(error, (ValueError, TypeError)):
+            raise  # it is ours
+        raised = f" raised {type(error).__name__}{place}" if place else ""
+        raise ConfigError(f"task {task.name}{raised}: {error}") from error
 
 
 def load_graph(
