@@ -124,7 +124,7 @@ class OrderSearch:
         self.prove(seconds)
         if not self.proved and not self._over():
             order = self._annealed(self._objective, seconds, steps)
-            self._offer(order, self._evaluate(order))
+            self.offer(order, self._evaluate(order))
 
     def prove(self, seconds: float) -> None:
         """Go through all orders of a small graph, unless the best is proved already."""
@@ -133,7 +133,7 @@ class OrderSearch:
             seconds = min(_EXACT_SECONDS, max(_LEAST_SECONDS, seconds / 2))
             proof = orders.exact(self._graph, seconds=seconds, start=self._best.order)
             self._proved_bound = proof.bound
-            self._offer(proof.order, proof.cost)
+            self.offer(proof.order, proof.cost)
 
     def _run_times(self, seconds: float, steps: int | None) -> None:
         """Take the fastest of the candidates and of orders of least cost, each in its way.
@@ -153,7 +153,7 @@ class OrderSearch:
             taken = map(self._evaluate, candidates.values())
         self.costs |= zip(candidates, taken, strict=True)
         for name, order in candidates.items():
-            self._offer(order, self.costs[name], name)
+            self.offer(order, self.costs[name], name)
 
     def _annealed(self, objective: Objective, seconds: float, steps: int | None) -> tuple[int, ...]:
         """The best order of a search by annealing."""
@@ -166,7 +166,7 @@ class OrderSearch:
             self.evaluations = before + progress.evaluations
             self._pace = progress.evaluations / max(progress.seconds, 1e-3)
             if own:
-                self._offer(progress.order, progress.cost)
+                self.offer(progress.order, progress.cost)
             self._listen()
             return self._over() or (own and self.proved) or time.perf_counter() > end
 
@@ -183,7 +183,8 @@ class OrderSearch:
             bound=0 if objective in ("mults", "flops") else None,
         )
 
-    def _offer(self, order: tuple[int, ...], cost: float, method: str = "search") -> None:
+    def offer(self, order: tuple[int, ...], cost: float, method: str = "search") -> None:
+        """Take an order that a search, this one or another, has found."""
         if cost < self.costs["search"]:
             self.found, self.costs["search"] = order, cost
         self._best.offer(order, cost, method)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -108,7 +108,9 @@ def train(config: OrderTrainConfig, call: Invocation) -> bool:
     def work() -> None:
         search.begin()
         if config.resume is not None:
-            _offer_known(Path(config.resume) / "order.json", graph, evaluate, best)
+            known = _searched_order(Path(config.resume) / "order.json", graph)
+            if known is not None:
+                search.offer(known, evaluate(known))
         searching = aside(look)
         trainer.train(
             run,
@@ -145,17 +147,11 @@ def train(config: OrderTrainConfig, call: Invocation) -> bool:
     return run.end(cost_table(task, cells), verdict, order_words(run, best), "seed", page)
 
 
-def _offer_known(
-    path: Path,
-    graph: graphax.ComputationalGraph,
-    evaluate: Callable[[tuple[int, ...]], float],
-    best: BestOrder,
-) -> None:
-    """Offer the best order of another run, if that has a file that is whole."""
+def _searched_order(path: Path, graph: graphax.ComputationalGraph) -> tuple[int, ...] | None:
+    """The order that a search has found which is in a file; None if there is none, or it is not whole."""
     with suppress(OSError, ValueError):
         known = graphax.load_order(path)
-        order = known.for_graph(graph)
-        best.offer(order, evaluate(order), known.method)
+        return known.for_graph(graph) if known.method == "search" else None
 
 
 def _learning_curve(
