@@ -129,15 +129,9 @@ def train(config: OrderTrainConfig, call: Invocation) -> bool:
     if learned.order:
         search.costs["learned"] = learned.cost
     cells = cost_cells(search.rows(task, learned.order or None), objective)
-    own = (
-        f"the agent itself: {write_value(learned.cost, objective)}"
-        if learned.order
-        else (
-            "the agent has played no game to its end: "
-            + ("there is nothing better to be found" if search.proved else "give it more seconds")
-        )
+    verdict = (
+        f"best known, by {best.method}: {search.quality}; {_what_was_learned(learned, search, objective)}"
     )
-    verdict = f"best known, by {best.method}: {search.quality}; {own}"
 
     def page() -> Sequence[Section]:
         metrics = read_metrics(run.folder.path)
@@ -145,6 +139,13 @@ def train(config: OrderTrainConfig, call: Invocation) -> bool:
         return order_page(graph, cells, verdict, curve, best.order)
 
     return run.end(cost_table(task, cells), verdict, order_words(run, best), "seed", page)
+
+
+def _what_was_learned(learned: BestOrder, search: OrderSearch, objective: Objective) -> str:
+    if learned.order:
+        return f"the agent itself: {write_value(learned.cost, objective)}"
+    why = "there is nothing better to be found" if search.proved else "give it more seconds"
+    return f"the agent has played no game to its end: {why}"
 
 
 def _searched_order(path: Path, graph: graphax.ComputationalGraph) -> tuple[int, ...] | None:
