@@ -14,12 +14,12 @@ from graphax import orders
 from graphax.choose import elimination_nanoseconds
 
 from ..run.aside import aside
-from ..run.command import Invocation, Kind, Run
+from ..run.command import Invocation, Kind
 from ..run.folder import read_metrics
 from ..run.page import Picture, Section, picture
 from ..run.settings import ConfigError, nearest
 from ..zero.records import Records
-from ..zero.training import RESUMABLE, Trainer, TrainingConfig, plot_games
+from ..zero.training import Trainer, TrainingConfig, plot_games
 from .best import BestOrder
 from .game import CompressedVertexGame, Objective
 from .report import cost_cells, cost_table, known_lines, order_page, order_words, write_value
@@ -75,10 +75,7 @@ def train(config: OrderTrainConfig, call: Invocation) -> bool:
     objective = cast(Objective, config.objective)  # the configuration checked it
     game = CompressedVertexGame(graph, objective=objective)
     trainer = Trainer(game, config, f"{graph.fingerprint} {config.unit_edges} {objective}")
-    size = describe(graph, QUANTITIES[objective])
-    run = Run(config, task.name, size, call, RESUMABLE, trainer.earlier, trainer.save)
-    if trainer.remark:
-        run.say(trainer.remark)
+    run = trainer.begin(task.name, describe(graph, QUANTITIES[objective]), call)
 
     def evaluate(order: tuple[int, ...]) -> float:
         if objective == "time":

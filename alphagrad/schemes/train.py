@@ -23,13 +23,13 @@ from ..matmul import (
     read_format,
     sandwiches,
 )
-from ..run.command import Invocation, Kind, Run
+from ..run.command import Invocation, Kind
 from ..run.folder import read_metrics
 from ..run.page import Cells, Picture, Section, Text, as_table, picture
 from ..run.settings import ConfigError, check_counts
 from ..zero import DemonstrationConfig, LearningConfig, ReplayConfig, SearchConfig, SelfPlayConfig
 from ..zero.records import Records
-from ..zero.training import RESUMABLE, Trainer, TrainingConfig, plot_games
+from ..zero.training import Trainer, TrainingConfig, plot_games
 from .game import TensorGame
 from .report import TASK, counts_of, scheme_words
 
@@ -127,9 +127,7 @@ def train(config: SchemeTrainConfig, call: Invocation) -> bool:
     )
     trainer = Trainer(game, config, hashlib.sha256(f"{config.task} {config.ring}".encode()).hexdigest()[:16])
     size = f"{', '.join(map(str, standard.values()))} products by the standard algorithm"
-    run = Run(config, config.task, size, call, RESUMABLE, trainer.earlier, trainer.save)
-    if trainer.remark:
-        run.say(trainer.remark)
+    run = trainer.begin(config.task, size, call)
 
     def path_of(path: Path, name: str) -> Path:
         """The file of a task's scheme."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from graphax.files import remove_leftovers
 
-from ..run.command import Run, RunConfig
+from ..run.command import Invocation, Run, RunConfig
 from ..run.events import Events
 from ..run.folder import read_metrics
 from ..run.page import figure
@@ -27,9 +27,8 @@ from .checkpoint import Checkpoints, Position
 from .game import Game
 from .records import Records
 
-RESUMABLE = "name another folder, or go on from this one with resume={path}"
-"""What is said of a run's folder that holds a run already."""
-
+# Said of a folder that holds a run already.
+_RESUMABLE = "name another folder, or go on from this one with resume={path}"
 _CLOSING_SECONDS = 6.0  # for the last checkpoint, the table and the report
 _CHECKPOINT_SECONDS = 30.0
 
@@ -122,10 +121,6 @@ class Trainer:
         config: the settings.
         fingerprint: of what the game is about; it goes into checkpoints.
 
-    Attributes:
-        earlier: the lines of the metrics of the run that is gone on from, up to its checkpoint.
-        remark: what is to be said of where training begins; "" if nothing.
-
     Raises:
         ConfigError: when the checkpoint to go on from cannot be used.
         OSError: when it cannot be read.
@@ -136,8 +131,9 @@ class Trainer:
         self._method = config.method
         self._reached: tuple[Training, Position] | None = None
         self._saving = threading.Lock()
-        self.earlier: Sequence[Mapping[str, Any]] = ()
-        self.remark = ""
+        # The metrics up to the checkpoint, and what is to be said of where training begins.
+        self._earlier: Sequence[Mapping[str, Any]] = ()
+        self._remark = ""
         if config.resume is not None:
             self._resume(Path(config.resume))
 
@@ -150,16 +146,27 @@ class Trainer:
         except FileNotFoundError:
             if not (path / "config.yaml").exists():
                 raise
-            self.remark = f"{path} has no checkpoint yet: beginning anew, with its settings"
+            self._remark = f"{path} has no checkpoint yet: beginning anew, with its settings"
             return
         except ValueError as error:
             raise ConfigError(str(error)) from error
-        training, position, self.remark = found
+        training, position, self._remark = found
         self._reached = training, position
         try:
-            self.earlier = read_metrics(path)[: position.turns]
+            self._earlier = read_metrics(path)[: position.turns]
         except (OSError, ValueError) as error:  # curves are not worth a training
-            self.remark += f"{error}; going on without the earlier metrics"
+            self._remark += f"{error}; going on without the earlier metrics"
+
+    def begin(self, name: str, size: str, call: Invocation) -> Run:
+        """The run of this training; see :class:`alphagrad.run.command.Run`.
+
+        Raises:
+            OSError: when the folder cannot be used.
+        """
+        run = Run(self._config, name, size, call, _RESUMABLE, self._earlier, self.save)
+        if self._remark:
+            run.say(self._remark)
+        return run
 
     def train(
         self,
@@ -178,7 +185,7 @@ class Trainer:
             beside: what progress tells of what goes on beside the agent.
         """
         events = Events(run.folder.path)
-        for line in self.earlier:
+        for line in self._earlier:
             _show_events(events, line)
         last = saved = time.perf_counter()
         longest = 0.0
