@@ -38,13 +38,13 @@ class BestOrder:
         self.method = ""
 
     def offer(self, order: tuple[int, ...], cost: float, method: str) -> bool:
-        """Take an order if it is better than all before; returns whether it was taken.
+        """Take an order if it is better than all before, and not too late; returns whether it was taken.
 
         Raises:
             OSError: if it cannot be saved.
         """
         with self._lock:
-            if self.order and cost >= self.cost:
+            if (self.order and cost >= self.cost) or self._run.left_behind:
                 return False
             self.order, self.cost, self.method = order, cost, method
             self._unsaved = True

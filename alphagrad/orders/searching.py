@@ -185,9 +185,9 @@ class OrderSearch:
 
     def offer(self, order: tuple[int, ...], cost: float, method: str = "search") -> None:
         """Take an order that a search, this one or another, has found."""
-        if cost < self.costs["search"]:
-            self.found, self.costs["search"] = order, cost
         self._best.offer(order, cost, method)
+        if self._best.cost <= cost < self.costs["search"]:  # what comes too late for the best is not found
+            self.found, self.costs["search"] = order, cost
 
     @property
     def bound(self) -> int | None:

@@ -121,10 +121,11 @@ def train(config: OrderTrainConfig, call: Invocation) -> bool:
     run.watch(work)
     search.settle()
     trainer.save(run.folder.path)
-    for kept in (best, learned):
-        kept.save()
+    learned.save()
     if learned.order:
         search.costs["learned"] = learned.cost
+        best.offer(learned.order, learned.cost, "alphazero")
+    best.save()
     cells = cost_cells(search.rows(task, learned.order or None), objective)
     verdict = (
         f"best known, by {best.method}: {search.quality}; {_what_was_learned(learned, search, objective)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import wait
@@ -128,6 +129,7 @@ class Run:
         self._progress = ProgressLine(call.console)
         self._line: Callable[[], str] = lambda: "beginning"
         self._left = self._enough = False
+        self._watching = threading.current_thread()
         self._said = False
         path = run_path(config.run_dir, name)
         self.folder = RunFolder(path, to_yaml(config), advice, earlier, prepare)
@@ -152,6 +154,11 @@ class Run:
     def over(self) -> bool:
         """Whether work has to end: the time is over, nothing more is wanted, or nobody waits for it."""
         return self._left or self._enough or self.asked or self.left <= 0
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether this is work that nobody has waited for: what it finds comes too late to be kept."""
+        return self._left and threading.current_thread() is not self._watching
 
     def enough(self) -> None:
         """Say that nothing more is wanted."""

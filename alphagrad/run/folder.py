@@ -60,15 +60,15 @@ class RunFolder:
         # Settings make a run of a folder, from which one can go on: then nothing may be missing any more.
         write_atomically(path / "config.yaml", config)
 
-    def write(self, values: Mapping[str, Any]) -> None:
-        """Add a line to the metrics; once they are closed, nothing is added.
+    def write(self, values: Mapping[str, Any]) -> bool:
+        """Add a line to the metrics, and say so; once they are closed, nothing is added.
 
         Raises:
             OSError: if it cannot be written as a whole.
         """
         line = (json.dumps(values) + "\n").encode()
         if self._metrics.closed:
-            return
+            return False
         try:
             written = self._metrics.write(line)
         except OSError as error:
@@ -76,6 +76,7 @@ class RunFolder:
             raise
         if written != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._file))
+        return True
 
     def check(self) -> None:
         """Make sure that the folder is still there.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -137,16 +138,18 @@ def train(config: SchemeTrainConfig, call: Invocation) -> bool:
     for name, scheme in known.items():
         scheme.save(path_of(run.folder.scheme, name))
     learned: dict[str, Scheme] = {}
+    keeping = threading.Lock()
 
     def keep(target: int, played: Records) -> None:
         """Save a game that is better than all before; if it is a scheme, which `save` makes sure of."""
         name = game.names[target]
         scheme = _scheme(formats[name], game, played, config.ring)
-        if scheme is not None:
-            scheme.save(path_of(run.folder.learned, name))
-            learned[name] = scheme
-            if scheme.rank < known[name].rank:
-                scheme.save(path_of(run.folder.scheme, name))
+        with keeping:
+            if scheme is not None and not run.left_behind:
+                scheme.save(path_of(run.folder.learned, name))
+                learned[name] = scheme
+                if scheme.rank < known[name].rank:
+                    scheme.save(path_of(run.folder.scheme, name))
 
     wanted = {name: config.target or known_rank(format) or 0 for name, format in formats.items()}
 
@@ -156,6 +159,8 @@ def train(config: SchemeTrainConfig, call: Invocation) -> bool:
         return config.iterations is None and all(done)
 
     run.watch(lambda: trainer.train(run, keep, enough))
+    with keeping:  # nothing is kept from now on
+        pass
     trainer.save(run.folder.path)
     cells = [("task", "standard", "known", "learned", "literature, modulo 2", "additions", "shared")]
     best: dict[str, Scheme] = {}

@@ -214,7 +214,8 @@ class Trainer:
             for target, game in improved.items():
                 keep(target, game)
             values = asdict(metrics)
-            run.folder.write(values)
+            if not run.folder.write(values):  # a checkpoint has no turn that the metrics have not
+                return
             _show_events(events, values)
             self._reached = training, Position(training.turns, metrics.games, metrics.seconds)
             if time.perf_counter() - saved > _CHECKPOINT_SECONDS:

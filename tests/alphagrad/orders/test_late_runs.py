@@ -8,6 +8,7 @@ import pytest
 import graphax
 from alphagrad import cli
 from alphagrad.orders import searching
+from alphagrad.run.folder import RunFolder, read_metrics
 from graphax import orders
 
 
@@ -62,3 +63,27 @@ def test_a_failure_of_ours_waits_for_nothing(monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.program()
     assert ended.value.code == 1 and "a fault of ours" in capsys.readouterr().err
+
+
+def test_metrics_that_are_closed_take_no_more(tmp_path):
+    folder = RunFolder(tmp_path / "run", "{}")
+    assert folder.write({"turn": 1})
+    folder.close()
+    assert not folder.write({"turn": 2})
+    assert read_metrics(tmp_path / "run") == [{"turn": 1}]
+
+
+def test_orders_that_come_too_late_are_not_kept(tmp_path, monkeypatch):
+    late = []
+
+    def begin(self):
+        self.settle()
+        time.sleep(3)
+        late.append(self._best.offer((1, 2), -1.0, "search"))
+
+    monkeypatch.setattr(searching.OrderSearch, "begin", begin)
+    path = tmp_path / "run"
+    assert cli.main(["search", "task=Simple", "seconds=0.1", "remember=false", f"run_dir={path}"]) == 0
+    while not late:
+        time.sleep(0.05)
+    assert late == [False] and graphax.load_order(path / "order.json").method == "reverse"

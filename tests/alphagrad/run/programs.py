@@ -14,9 +14,10 @@ SMALL = (
     "learning.games=2 learning.positions=2 replay.latest=8 replay.best=2 demonstrations.games=3 "
     "demonstrations.updates=4"
 ).split()
-# Checkpoints at every turn.
+# Checkpoints at every turn, and little search beside.
 EAGER = (
     "from alphagrad.zero import training; training._CHECKPOINT_SECONDS = 0.0; "
+    "from alphagrad.orders import train; train._SEARCH_STEPS = 10_000; "
     "from alphagrad.cli import program; program()"
 )
 _LONGEST = 600  # seconds; whatever takes longer hangs
@@ -100,6 +101,13 @@ def lines_of(path):
         *texts, _ = (pathlib.Path(path) / "metrics.jsonl").read_text().split("\n")
         return [json.loads(text) for text in texts]
     return []
+
+
+def turns_kept(path):
+    """How many lines of the metrics the latest checkpoint has behind it; None if there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        with open(pathlib.Path(path) / "checkpoints" / "latest.eqx", "rb") as file:
+            return json.loads(file.readline())["turns"]
 
 
 def played(path):

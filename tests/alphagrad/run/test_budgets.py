@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from programs import Program, busy, slowness
+from programs import Program, busy, lines_of, slowness, turns_kept
 
 import graphax
 from alphagrad.matmul import Scheme
@@ -42,6 +42,7 @@ def check(name, seconds, path):
     # Other processes may slow down what is outside of our hands: loading, and the end.
     tolerance = max(10, 0.1 * seconds) * slowness()
     assert seconds - tolerance < took < seconds + tolerance, (took, out)
+    assert (turns_kept(path) or 0) == ("train" in name) * len(lines_of(path))
     if "schemes" in name:
         Scheme.load(path / "scheme.json")
     else:
