@@ -210,6 +210,8 @@ class _SchemeSearch:
 
     def _take(self, scheme: Scheme) -> None:
         """Keep a scheme modulo 2 if it is better than all before, and what it lifts to."""
+        if self._run.left_behind:
+            return
         before = self.best, self.scheme
         self.best = min(self.best, scheme, key=lambda one: one.rank)
         if self.lifted is not None and scheme.rank < min(self.lifted.rank, self._tried):
@@ -248,7 +250,7 @@ class _SchemeSearch:
 
     def _keep(self, scheme: Scheme) -> None:
         """Keep a scheme over the integers or rationals if it is better than all before."""
-        if self.lifted is None or scheme.ring == "Z2":
+        if self.lifted is None or scheme.ring == "Z2" or self._run.left_behind:
             return
         if scheme.ring in ("Z", self._config.ring):
             self.lifted = min(self.lifted, scheme, key=lambda one: one.rank)
@@ -259,6 +261,8 @@ class _SchemeSearch:
 
     def _save(self) -> None:
         """Write what is not on disk yet; a scheme that is written is verified."""
+        if self._run.left_behind:  # the table is written
+            return
         path = self._run.folder.scheme
         modulo_2 = self.best if self.best.rank < self.scheme.rank else None
         self.scheme.save(path)
