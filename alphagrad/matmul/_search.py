@@ -101,7 +101,7 @@ def flip_search(
 
 
 def searchable(format: Format) -> Format:
-    """A format that walks can hold.
+    """A format that walks, and the states of games, can hold.
 
     Raises:
         ValueError: for what is not three positive sizes, or has matrices of more than 64 entries.
@@ -112,8 +112,8 @@ def searchable(format: Format) -> Format:
         raise ValueError(str(error)) from error
     if max(n * m, m * p, p * n) > _ENTRIES:
         raise ValueError(
-            f"the format {n}x{m}x{p} has matrices of more than {_ENTRIES} entries, "
-            f"the most that a walk can hold"
+            f"the format {n}x{m}x{p} has matrices of more than {_ENTRIES} entries, the most that are "
+            "searched; alphagrad.matmul.best_known puts schemes together for larger ones"
         )
     return n, m, p
 

@@ -298,9 +298,14 @@ class TensorGame:
         return stacks
 
     def _check_symmetries(self, name, stacks, tensor) -> None:
-        turned = np.einsum("sai,sbj,sck,ijk->sabc", *stacks, tensor)
-        if np.any((turned - tensor) % self.modulus if self.modulus else turned - tensor):
-            raise ValueError(f"the symmetries of target {name!r} do not turn it into itself")
+        for matrices in zip(*stacks, strict=True):
+            # One axis after the other, and in floats, which hold such integers: all axes at once take minutes
+            # for the product of 5 x 5 matrices.
+            turned = tensor.astype(float)
+            for axis, matrix in enumerate(matrices):
+                turned = np.moveaxis(np.tensordot(matrix.astype(float), turned, (1, axis)), 0, axis)
+            if np.any((turned - tensor) % self.modulus if self.modulus else turned - tensor):
+                raise ValueError(f"the symmetries of target {name!r} do not turn it into itself")
 
     def _turned(self, key, moves, length, target):
         """The moves after a symmetry of the target, or as they are if coefficients would not be allowed."""

@@ -19,12 +19,14 @@ def counts_of(scheme: Scheme) -> tuple[str, str, str]:
     return str(scheme.rank), str(scheme.additions()), str(scheme.additions(shared=True))
 
 
-def scheme_words(paths: Sequence[Path]) -> tuple[str, ...]:
-    """The last words of a run: where its schemes are, and how to use one."""
-    return (
-        f"scheme: {', '.join(map(str, paths))}",
-        f"to use it: alphagrad.matmul.multiply(a, b, Scheme.load({str(paths[0])!r}))",
-    )
+def scheme_words(paths: Sequence[Path], ring: str) -> tuple[str, ...]:
+    """The last words of a run: where its schemes over a ring are, and how to use one."""
+    load = f"matmul.Scheme.load({str(paths[0])!r})"
+    if ring == "Z2":  # `multiply` refuses it
+        use = f"{load}, which multiplies matrices modulo 2; ring=Z looks for one of numbers"
+    else:
+        use = f"matmul.multiply(a, b, {load})"
+    return f"scheme: {', '.join(map(str, paths))}", f"to use it: from alphagrad import matmul; {use}"
 
 
 def rank_curve(metrics: Sequence[Mapping[str, Any]], known: int | None) -> Picture:

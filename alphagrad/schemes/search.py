@@ -101,7 +101,7 @@ def search(config: SchemeSearchConfig, call: Invocation) -> bool:
         )
 
     table = as_table(f"{config.task}: products of schemes", cells, ("scheme", "ring"))
-    words = scheme_words([run.folder.scheme])
+    words = scheme_words([run.folder.scheme], config.ring)
     return run.end(table, found.verdict, words, "search with seed", page)
 
 

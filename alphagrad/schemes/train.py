@@ -23,6 +23,7 @@ from ..matmul import (
     matmul_tensor,
     read_format,
     sandwiches,
+    searchable,
 )
 from ..run.command import Invocation, Kind
 from ..run.folder import read_metrics
@@ -188,7 +189,7 @@ def train(config: SchemeTrainConfig, call: Invocation) -> bool:
         )
 
     table = as_table("products of schemes", cells, ("task",), _CAPTION)
-    words = scheme_words([path_of(run.folder.scheme, name) for name in formats])
+    words = scheme_words([path_of(run.folder.scheme, name) for name in formats], config.ring)
     return run.end(table, verdict, words, "seed", page)
 
 
@@ -211,6 +212,8 @@ def _formats(task: str) -> dict[str, tuple[int, int, int]]:
     for name in task.split("+"):
         try:
             format = read_format(name)
+            if format is not None:
+                searchable(format)  # states of games hold n m by m p by p n numbers
         except ValueError as error:
             raise ConfigError(str(error)) from error
         if format is None:

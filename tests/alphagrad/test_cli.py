@@ -163,6 +163,7 @@ def test_a_checkpoint_of_another_task_or_network_or_a_damaged_one_is_refused(fin
         (["train", "task=RoeFlux_1"], "did you mean 'RoeFlux_1d'"),
         (["train", "task=Simple", "sead=1"], "unknown setting 'sead'; did you mean 'seed'"),
         (["train", "task=none.py:f"], "none.py"),
+        (["train", "task=matmul_9x9x9"], "more than 64 entries"),
         (["show"], "say what to work on: task=NAME"),
         (["show", "task=Roe"], "no task"),
         (["tasks", "x=1"], "takes no settings"),

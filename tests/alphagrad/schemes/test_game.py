@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+import time
 
 import equinox as eqx
 import jax
@@ -200,6 +201,15 @@ def test_smaller_targets_are_padded_and_told_apart():
         residual = starts.residual[np.argmax(np.asarray(starts.target) == number)]
         assert residual.sum() == tensor.sum()
         np.testing.assert_array_equal(residual[tuple(map(slice, tensor.shape))], tensor)
+
+
+def test_large_targets_make_a_game_in_no_time():
+    names = {"matmul_6x6x6": (6, 6, 6)}
+    tensors = {name: matmul_tensor(*format) for name, format in names.items()}
+    symmetries = {name: sandwiches(format, 64) for name, format in names.items()}
+    start = time.perf_counter()
+    assert TensorGame(tensors, symmetries=symmetries).sizes == (36, 36, 36)
+    assert time.perf_counter() - start < 10
 
 
 @pytest.mark.parametrize(

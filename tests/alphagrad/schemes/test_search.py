@@ -82,6 +82,23 @@ def test_a_search_ends_at_the_target_and_shows_its_progress(tmp_path, capsys):
     assert Scheme.load(path / "scheme.json").ring == "Z2"
 
 
+def test_the_last_words_are_a_program_that_runs(tmp_path, capsys):
+    def words(ring):
+        path = f"run_dir={tmp_path / ring}"
+        assert main(["search", "task=matmul_2x3x2", f"ring={ring}", "seconds=30", path]) == 0
+        out = capsys.readouterr().out.splitlines()
+        return next(line for line in out if line.startswith("to use it: ")).removeprefix("to use it: ")
+
+    a, b = np.arange(6.0).reshape(2, 3), np.arange(6.0).reshape(3, 2)
+    program = words("Z").replace("matmul.multiply(", "c = matmul.multiply(")
+    there = {"a": a, "b": b}
+    exec(program, there)
+    np.testing.assert_allclose(there["c"], a @ b)
+    modulo_2 = words("Z2")
+    assert "multiply(" not in modulo_2 and "ring=Z looks for" in modulo_2
+    exec(modulo_2.partition(", which")[0], there)
+
+
 def test_a_run_keeps_to_its_time(tmp_path):
     main(["search", "task=matmul_2x2x2", "target=7", "seconds=300", f"run_dir={tmp_path / 'compiles'}"])
     start = time.perf_counter()
