@@ -22,7 +22,7 @@ from .run.compilation import keep_compiled
 from .run.console import CommandConsole
 from .run.page import as_table
 from .run.plain import plain
-from .run.settings import ConfigError, named_task, nearest, parse, settings
+from .run.settings import ConfigError, named_task, nearest, parse, settings, written_keys
 from .schemes.search import SEARCH as SCHEME_SEARCH
 from .schemes.train import TRAIN as SCHEME_TRAIN
 
@@ -47,9 +47,27 @@ def _train(words: Sequence[str], call: Invocation) -> bool:
     if not resumed or _wants_help(words):
         return _work("train", words, call)
     # A run that goes on writes to a folder of its own.
-    base = Path(resumed[-1]) / "config.yaml"
+    base = _settings_of(resumed[-1])
     _make_sure(words, base, call)
     return _work("train", ["run_dir=null", *words], call, base)
+
+
+def _settings_of(folder: str) -> Path:
+    """The file of settings in the folder of a training.
+
+    Raises:
+        ConfigError: if the folder is none.
+    """
+    base = Path(folder) / "config.yaml"
+    if not folder or not base.is_file():
+        raise ConfigError(f"resume={folder} is no folder of a run: it must hold config.yaml")
+    searching, training = (
+        {setting.key for kind in _KINDS[command] for setting in settings(kind.config)}
+        for command in ("search", "train")
+    )
+    if not written_keys(base) <= training and written_keys(base) <= searching:
+        raise ConfigError(f"resume={folder} is the folder of a search; only what is learned is gone on from")
+    return base
 
 
 def _make_sure(words: Sequence[str], base: Path, call: Invocation) -> None:

@@ -34,6 +34,7 @@ class RunFolder:
 
     Raises:
         FileExistsError: if the folder holds anything already.
+        NotADirectoryError: if it is something else.
         OSError: if it cannot be written to.
     """
 
@@ -45,7 +46,9 @@ class RunFolder:
         earlier: Sequence[Mapping[str, Any]] = (),
         prepare: Callable[[Path], None] = lambda path: None,
     ) -> None:
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if os.path.lexists(path) and not path.is_dir():
+            raise NotADirectoryError(f"run_dir={path} is no folder; name another one")
+        if path.exists() and any(path.iterdir()):
             raise FileExistsError(f"run_dir={path} exists and is not empty; {advice.format(path=path)}")
         path.mkdir(parents=True, exist_ok=True)
         self.path = path

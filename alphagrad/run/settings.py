@@ -172,6 +172,15 @@ def named_task(words: Sequence[str], base: Path | None = None) -> str:
     return _of_file(base).get("task", _Said("", False)).text
 
 
+def written_keys(path: Path) -> set[str]:
+    """The settings that a YAML file says something of.
+
+    Raises:
+        ConfigError: for a file that cannot be read.
+    """
+    return set(_of_file(path))
+
+
 _SETTINGS = "a file of settings"
 
 

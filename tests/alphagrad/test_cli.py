@@ -129,6 +129,22 @@ def test_a_file_that_only_a_folder_names_is_not_run(tmp_path, capsys):
     assert "names a file that would be run" in err and "say task=" in err
 
 
+@pytest.mark.parametrize("task", ["Simple", "matmul_2x2x2"])
+def test_nothing_goes_on_from_a_search(task, tmp_path, capsys):
+    path = tmp_path / "run"
+    assert main(["search", f"task={task}", "seconds=2", f"run_dir={path}"]) == 0
+    assert main(["train", f"resume={path}", f"run_dir={tmp_path / 'more'}"]) == 2
+    assert "is the folder of a search" in capsys.readouterr().err
+
+
+def test_what_is_no_folder_is_none_to_write_to(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for path in (tmp_path / "file", tmp_path / "link", "/dev/null"):
+        assert main(["train", "task=Simple", f"run_dir={path}"]) == 2
+        assert "is no folder; name another one" in capsys.readouterr().err
+
+
 def test_nothing_is_overwritten(finished, capsys):
     before = {path: path.read_bytes() for path in finished.iterdir() if path.is_file()}
     assert main(["train", "task=Lighthouse", "seconds=1", f"run_dir={finished}"]) == 2
@@ -151,7 +167,8 @@ def test_a_checkpoint_of_another_task_or_network_or_a_damaged_one_is_refused(fin
     assert "is damaged" in refused(f"resume={copy}")
     (copy / "checkpoints" / "latest.eqx").write_bytes(b"\x80\x04garbage")
     assert "is not a checkpoint, or is damaged" in refused(f"resume={copy}")
-    assert "No such file" in refused(f"resume={tmp_path / 'nowhere'}")
+    for nothing in ("", tmp_path, tmp_path / "nowhere", copy / "config.yaml"):
+        assert "is no folder of a run" in refused(f"resume={nothing}")
     assert not (tmp_path / "new").exists()
 
 
