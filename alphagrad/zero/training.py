@@ -133,7 +133,7 @@ class Trainer:
         self._saving = threading.Lock()
         # The metrics up to the checkpoint, and what is to be said of where training begins.
         self._earlier: Sequence[Mapping[str, Any]] = ()
-        self._remark = ""
+        self._remarks: list[str] = []
         if config.resume is not None:
             self._resume(Path(config.resume))
 
@@ -146,16 +146,27 @@ class Trainer:
         except FileNotFoundError:
             if not (path / "config.yaml").exists():
                 raise
-            self._remark = f"{path} has no checkpoint yet: beginning anew, with its settings"
+            self._remarks.append(f"{path} has no checkpoint yet: beginning anew, with its settings")
             return
         except ValueError as error:
             raise ConfigError(str(error)) from error
-        training, position, self._remark = found
+        training, position, remark = found
         self._reached = training, position
+        self._remarks += [remark] if remark else []
         try:
-            self._earlier = read_metrics(path)[: position.turns]
+            self._earlier = _metrics_until(path, position)
         except (OSError, ValueError) as error:  # curves are not worth a training
-            self._remark += f"{error}; going on without the earlier metrics"
+            self._remarks.append(f"{error}; going on without the earlier metrics")
+        else:
+            if len(self._earlier) < position.turns:
+                lines = f"{len(self._earlier)} of {position.turns}"
+                self._remarks.append(f"{path} has only {lines} lines of the earlier metrics left")
+        played, wanted = int(training.iteration), self._config.iterations
+        if wanted is not None and played >= wanted:
+            self._remarks.append(
+                f"iterations={wanted}: {played} are played already; say a greater number to go on, or "
+                "iterations=null to play as long as the seconds last"
+            )
 
     def begin(self, name: str, size: str, call: Invocation) -> Run:
         """The run of this training; see :class:`alphagrad.run.command.Run`.
@@ -164,8 +175,8 @@ class Trainer:
             OSError: when the folder cannot be used.
         """
         run = Run(self._config, name, size, call, _RESUMABLE, self._earlier, self.save)
-        if self._remark:
-            run.say(self._remark)
+        for remark in self._remarks:
+            run.say(remark)
         return run
 
     def train(
@@ -238,6 +249,25 @@ class Trainer:
         with self._saving:
             if self._reached is not None:
                 Checkpoints(path, self._fingerprint).save(*self._reached)
+
+
+def _metrics_until(path: Path, position: Position) -> list[Mapping[str, Any]]:
+    """The lines of a run's metrics up to a checkpoint.
+
+    They are told by their time: there are fewer of them than turns if some were lost.
+
+    Raises:
+        OSError: if they cannot be read.
+        ValueError: if they are those of something else.
+    """
+    lines = read_metrics(path)
+    columns = [entry.name for entry in fields(Metrics)]
+    for number, line in enumerate(lines, 1):
+        fine = line.keys() == set(columns) and not any(isinstance(value, str) for value in line.values())
+        if not fine or line["iteration"] is None or line["seconds"] is None:
+            where = f"{path / 'metrics.jsonl'}, line {number}"
+            raise ValueError(f"{where}: expected numbers named {', '.join(columns)}")
+    return [line for line in lines if line["seconds"] <= position.seconds]
 
 
 def _show_events(events: Events, line: Mapping[str, Any]) -> None:

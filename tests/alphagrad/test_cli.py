@@ -98,6 +98,33 @@ def test_the_older_checkpoint_serves_when_the_latest_is_damaged(finished, tmp_pa
     assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["latest.eqx", "previous.eqx"]
 
 
+def test_lost_or_foreign_metrics_are_told_and_joined_by_time(finished, tmp_path, capsys):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder)
+    lines = (finished / "metrics.jsonl").read_text().splitlines(keepends=True)
+
+    def joined(name, text):
+        (folder / "metrics.jsonl").write_text(text)
+        assert main(["train", f"resume={folder}", f"run_dir={tmp_path / name}", "iterations=6"]) == 0
+        return (tmp_path / name / "metrics.jsonl").read_text().splitlines(keepends=True)
+
+    after = lines[-1].replace('"seconds": ', '"seconds": 1000')
+    assert joined("cut", "".join([*lines[2:], after]))[:-1] == lines[2:]
+    assert "only 5 of 7 lines" in capsys.readouterr().out
+    for name, foreign in (
+        ("other", '{"a": 1}\n'),
+        ("null", lines[0].replace('"iteration": 0', '"iteration": null')),
+    ):
+        assert len(joined(name, foreign)) == 1
+        assert "line 1: expected numbers named iteration" in capsys.readouterr().out
+
+
+def test_a_run_that_has_played_all_its_games_says_so(finished, tmp_path, capsys):
+    for at, words in enumerate((["seconds=9"], ["iterations=2"])):
+        assert main(["train", f"resume={finished}", f"run_dir={tmp_path / str(at)}", *words]) == 0
+        assert "5 are played already" in capsys.readouterr().out
+
+
 def test_a_run_without_a_checkpoint_begins_anew(finished, tmp_path, capsys):
     folder = tmp_path / "begun"
     folder.mkdir()
