@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class BestOrder:
     def __init__(self, run: Run, graph: ComputationalGraph, path: Path) -> None:
         self._run, self._graph, self._path = run, graph, path
         self._lock = threading.Lock()
-        self._unsaved = False
+        self._unsaved = self._awaited = False
         self._saved, self._save_seconds = -math.inf, 0.0
         self.order: tuple[int, ...] = ()
         self.cost = math.inf
@@ -48,9 +49,16 @@ class BestOrder:
                 return False
             self.order, self.cost, self.method = order, cost, method
             self._unsaved = True
-            # Saving an order of thousands of vertices takes a while, so it is not done at every step.
-            if time.perf_counter() - self._saved > 10 * self._save_seconds:
+            # Saving an order of thousands of vertices takes a while, so it is not done at every step; but it
+            # is done before long, for the run may be killed.
+            wait = self._saved + 10 * self._save_seconds - time.perf_counter()
+            if wait <= 0:
                 self._save()
+            elif not self._awaited:
+                self._awaited = True
+                later = threading.Timer(wait, self._save_later)
+                later.daemon = True
+                later.start()
             return True
 
     def save(self) -> None:
@@ -58,6 +66,13 @@ class BestOrder:
         with self._lock:
             if self._unsaved:
                 self._save()
+
+    def _save_later(self) -> None:
+        with self._lock:
+            self._awaited = False
+            if self._unsaved and not self._run.left_behind:
+                with suppress(OSError):  # whoever saves next meets it again
+                    self._save()
 
     def _save(self) -> None:
         begun = time.perf_counter()
