@@ -127,12 +127,13 @@ def order_page(
     )
 
 
-def order_words(run: Run, best: BestOrder) -> tuple[str, ...]:
-    """The last words of a run: where the best order is, and how to use it."""
+def order_words(run: Run, best: BestOrder, task: Task) -> tuple[str, ...]:
+    """The last words of a run: where the best order is, and how to use it for the task's function."""
     path = run.folder.order
+    argnums = "" if task.argnums == (0,) else f", argnums={task.argnums}"
     return (
         f"order ({best.method}): {path}",
-        f"to use it: jacve(f, order=graphax.load_order({str(path)!r}))",
+        f"to use it: jacve(f, order=graphax.load_order({str(path)!r}){argnums})",
     )
 
 

@@ -97,7 +97,7 @@ def search(config: OrderSearchConfig, call: Invocation) -> bool:
             picture = search_curve(read_metrics(run.folder.path), found.costs, found.bound, found.quantity)
         return order_page(graph, cells, verdict, picture, best.order)
 
-    words = (*_remembered(config, task, graph, best), *order_words(run, best))
+    words = (*_remembered(config, task, graph, best), *order_words(run, best, task))
     return run.end(cost_table(task, cells), verdict, words, "search with seed", page)
 
 

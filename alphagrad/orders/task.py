@@ -100,8 +100,11 @@ def load_graph(
 
 def describe(graph: graphax.ComputationalGraph, quantity: str) -> str:
     """How large a task is, and what is to be small, in some words."""
-    meaning = "as published tables count" if graph.is_counted else "that are executed"
-    return f"{len(graph.eliminable)} vertices to eliminate with few {quantity}, {meaning}"
+    vertices = f"{len(graph.eliminable)} vertices to eliminate"
+    if quantity.startswith("a run"):
+        return f"{vertices} in little time of {quantity}"
+    meaning = "as published tables count" if graph.is_counted else "as they are executed"
+    return f"{vertices} with few {quantity}, {meaning}"
 
 
 def _read_argnums(text: str | None) -> tuple[int, ...] | None:

@@ -136,7 +136,7 @@ def train(config: OrderTrainConfig, call: Invocation) -> bool:
         curve = _learning_curve(metrics, search.costs, search.bound, search.quantity)
         return order_page(graph, cells, verdict, curve, best.order)
 
-    return run.end(cost_table(task, cells), verdict, order_words(run, best), "seed", page)
+    return run.end(cost_table(task, cells), verdict, order_words(run, best, task), "seed", page)
 
 
 def _what_was_learned(learned: BestOrder, search: OrderSearch, objective: Objective) -> str:

@@ -7,6 +7,8 @@ import signal
 import threading
 import time
 
+import jax
+import numpy as np
 import pytest
 
 import graphax
@@ -88,6 +90,17 @@ def test_a_small_graph_is_proved_and_ends_early(tmp_path, capsys):
     assert graph.cost(order.order).mults == order.counted == least
 
 
+def test_the_last_words_are_a_program_that_runs(tmp_path, capsys):
+    assert main(["search", "task=Simple", "seconds=5", f"run_dir={tmp_path / 'run'}"]) == 0
+    (words,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("to use it: "))
+    task = tasks.load("Simple")
+    there = {"graphax": graphax, "jacve": graphax.jacve, "f": task.fun}
+    jacobian = eval(words.removeprefix("to use it: "), there)(*task.args)
+    expected = jax.jacrev(task.fun, task.argnums)(*task.args)
+    assert len(task.argnums) > 1
+    jax.tree.map(np.testing.assert_allclose, jacobian, expected)
+
+
 def test_a_search_that_meets_the_bound_ends(tmp_path, capsys, monkeypatch):
     graph = graph_of("RobotArm_6DOF")
     least = graph.cost(orders.auto(graph)).mults - 1
@@ -137,7 +150,8 @@ def test_other_objectives_have_a_column_of_their_own(tmp_path, capsys, objective
     words = ["search", "task=Lighthouse", "seconds=4", f"objective={objective}", f"run_dir={path}"]
     assert main(words) == 0
     out = capsys.readouterr().out
-    assert column in out and ("lower bound -, gap -" in out) == (not bounded)
+    verdict = out[out.index("found: ") :]
+    assert column in out and ("lower bound -, gap -" in verdict) == (not bounded)
     graph = graph_of("Lighthouse")
     order = graphax.load_order(path / "order.json").order
     best = metrics_of(path)[-1]["best"]

@@ -41,7 +41,7 @@ def check_orders(task, path, unit_edges, *budget):
         assert learned.method == "alphazero" and int(rows["learned"][unit_edges]) == costs["learned"]
         assert {"counted": learned.counted, "free": learned.free}[unit_edges] == costs["learned"]
     assert f"by {order.method}" in out and f"{saved:,}".replace(",", "") in out
-    assert f"jacve(f, order=graphax.load_order('{path / 'order.json'}'))" in out
+    assert f"jacve(f, order=graphax.load_order('{path / 'order.json'}')" in out
     return saved
 
 
