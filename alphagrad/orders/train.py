@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast, get_args
 
@@ -73,7 +74,7 @@ def train(config: OrderTrainConfig, call: Invocation) -> bool:
         config = replace(config, unit_edges="free")
     config, task, graph = load_graph(config, "learn")
     objective = cast(Objective, config.objective)  # the configuration checked it
-    game = CompressedVertexGame(graph, objective=objective)
+    game = partial(CompressedVertexGame, graph, objective=objective)
     trainer = Trainer(game, config, f"{graph.fingerprint} {config.unit_edges} {objective}")
     run = trainer.begin(task.name, describe(graph, QUANTITIES[objective]), call)
 
@@ -89,7 +90,7 @@ def train(config: OrderTrainConfig, call: Invocation) -> bool:
 
     def keep(target: int, played: Records) -> None:
         """Save a game that is better than all before."""
-        order = tuple(game.vertices[action] for action in played.actions.tolist())
+        order = tuple(graph.eliminable[action] for action in played.actions.tolist())
         cost = evaluate(order)
         learned.offer(order, cost, "alphazero")
         best.offer(order, cost, "alphazero")

@@ -127,7 +127,9 @@ def train(config: SchemeTrainConfig, call: Invocation) -> bool:
         symmetries={name: sandwiches(format, _SYMMETRIES) for name, format in formats.items()},
         demonstration_rank=_DEMONSTRATION_RANK,
     )
-    trainer = Trainer(game, config, hashlib.sha256(f"{config.task} {config.ring}".encode()).hexdigest()[:16])
+    trainer = Trainer(
+        lambda: game, config, hashlib.sha256(f"{config.task} {config.ring}".encode()).hexdigest()[:16]
+    )
     size = f"{', '.join(map(str, standard.values()))} products by the standard algorithm"
     run = trainer.begin(config.task, size, call)
 

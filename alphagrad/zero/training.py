@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 import time
@@ -117,7 +118,7 @@ class Trainer:
     """The training of a run, from its beginning or from where another run stood.
 
     Args:
-        game: the game.
+        make_game: the game. That of a large graph takes its time, so it is made when it is needed.
         config: the settings.
         fingerprint: of what the game is about; it goes into checkpoints.
 
@@ -126,8 +127,9 @@ class Trainer:
         OSError: when it cannot be read.
     """
 
-    def __init__(self, game: Game, config: TrainingConfig, fingerprint: str) -> None:
-        self._game, self._config, self._fingerprint = game, config, fingerprint
+    def __init__(self, make_game: Callable[[], Game], config: TrainingConfig, fingerprint: str) -> None:
+        self._game = functools.cache(make_game)
+        self._config, self._fingerprint = config, fingerprint
         self._method = config.method
         self._reached: tuple[Training, Position] | None = None
         self._saving = threading.Lock()
@@ -140,7 +142,7 @@ class Trainer:
     def _resume(self, path: Path) -> None:
         remove_leftovers(path)
         remove_leftovers(path / "checkpoints")
-        like = eqx.filter_eval_shape(begin, self._game, self._method, jnp.int32(self._config.seed))
+        like = eqx.filter_eval_shape(begin, self._game(), self._method, jnp.int32(self._config.seed))
         try:
             found = Checkpoints(path, self._fingerprint).load(like)
         except FileNotFoundError:
@@ -200,30 +202,31 @@ class Trainer:
             _show_events(events, line)
         last = saved = time.perf_counter()
         longest = 0.0
-        phase = "compiling the agent"
+        phase = "making the game and its agent"
 
         def tell(what: str) -> None:
             nonlocal phase
             phase = what
 
         run.show(lambda: phase + beside())
+        game = self._game()
         training, position = self._reached or (
-            begin(self._game, self._method, jnp.int32(self._config.seed)),
+            begin(game, self._method, jnp.int32(self._config.seed)),
             Position(),
         )
         played = np.flatnonzero(np.isfinite(training.best_returns)).tolist()
-        for target, game in best_games(training, played).items():
-            keep(target, game)
+        for target, best in best_games(training, played).items():
+            keep(target, best)
         turns = account(
-            alphazero(self._game, self._method, training, tell),
+            alphazero(game, self._method, training, tell),
             run.start - position.seconds,
             training,
             position.games,
         )
         while not self._done(run, training, longest) and not enough():
             training, metrics, improved = next(turns)
-            for target, game in improved.items():
-                keep(target, game)
+            for target, best in improved.items():
+                keep(target, best)
             values = asdict(metrics)
             if not run.folder.write(values):  # a checkpoint has no turn that the metrics have not
                 return

@@ -113,7 +113,8 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same_end(problem, uni
     words = command(problem, paths[0])
     for path, following in itertools.pairwise(paths):
         with Program(*words, code=EAGER) as program:
-            more = chance.randrange(1, 4)
+            program.until((path / "config.yaml").exists)  # from then on the folder is a run's
+            more = len(lines_of(path)) + chance.randrange(1, 4)
             program.until(lambda path=path, more=more: len(lines_of(path)) >= more)
             kill(program)
         words = ["train", f"resume={path}", f"run_dir={following}", *TURNS[:1]]
