@@ -76,6 +76,7 @@ class BestOrder:
 
     def _save(self) -> None:
         begun = time.perf_counter()
+        self._run.folder.check()  # saving would make it again
         graphax.save_order(self._path, self._graph, self.order, method=self.method, **self.origin)
         self._saved, self._unsaved = time.perf_counter(), False
         self._save_seconds = self._saved - begun

@@ -252,6 +252,7 @@ class Run:
             self.say(line)
         if self._interrupts.at is None or time.perf_counter() < self._interrupts.at + _PAGE_SECONDS:
             parts = (*page(), Text("Settings", to_yaml(self.config)))
+            self.folder.check()
             write_page(self.folder.report, f"{self.name}, {title} {self.config.seed}", parts)
             self.say(f"report: {self.folder.report}")
         return not self.asked

@@ -57,6 +57,7 @@ class RunFolder:
         self._file = path / "metrics.jsonl"
         # Nothing is buffered: what could not be written is known at once, and not tried again.
         self._metrics = self._file.open("xb", buffering=0)
+        self._identity = os.fstat(self._metrics.fileno())
         for line in earlier:
             self.write(line)
         prepare(path)
@@ -88,7 +89,7 @@ class RunFolder:
             FileNotFoundError: if it is not, or another has taken its place.
         """
         try:
-            same = os.path.samestat(os.stat(self._file), os.fstat(self._metrics.fileno()))
+            same = os.path.samestat(os.stat(self._file), self._identity)
         except OSError:
             same = False
         if not same:

@@ -263,6 +263,7 @@ class _SchemeSearch:
         """Write what is not on disk yet; a scheme that is written is verified."""
         if self._run.left_behind:  # the table is written
             return
+        self._run.folder.check()  # saving would make it again
         path = self._run.folder.scheme
         modulo_2 = self.best if self.best.rank < self.scheme.rank else None
         self.scheme.save(path)

@@ -149,6 +149,7 @@ def train(config: SchemeTrainConfig, call: Invocation) -> bool:
         scheme = _scheme(formats[name], game, played, config.ring)
         with keeping:
             if scheme is not None and not run.left_behind:
+                run.folder.check()  # saving would make it again
                 scheme.save(path_of(run.folder.learned, name))
                 learned[name] = scheme
                 if scheme.rank < known[name].rank:
