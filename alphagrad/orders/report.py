@@ -139,7 +139,9 @@ def order_words(run: Run, best: BestOrder, task: Task) -> tuple[str, ...]:
 
 def write_value(value: float | None, objective: str = "mults") -> str:
     """What an order is worth, as text."""
-    if value is None or objective not in SECONDS:
+    if value is None or math.isinf(value):  # not known, or not yet
+        return _number(None)
+    if objective not in SECONDS:
         return _number(value)
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if value >= size:

@@ -100,7 +100,8 @@ def load_graph(
 
 def describe(graph: graphax.ComputationalGraph, quantity: str) -> str:
     """How large a task is, and what is to be small, in some words."""
-    vertices = f"{len(graph.eliminable)} vertices to eliminate"
+    count = len(graph.eliminable)
+    vertices = f"{count} {'vertex' if count == 1 else 'vertices'} to eliminate"
     if quantity.startswith("a run"):
         return f"{vertices} in little time of {quantity}"
     meaning = "as published tables count" if graph.is_counted else "as they are executed"
