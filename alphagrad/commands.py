@@ -65,7 +65,8 @@ def _settings_of(folder: str) -> Path:
         {setting.key for kind in _KINDS[command] for setting in settings(kind.config)}
         for command in ("search", "train")
     )
-    if not written_keys(base) <= training and written_keys(base) <= searching:
+    written = written_keys(base)
+    if not written <= training and written <= searching:
         raise ConfigError(f"resume={folder} is the folder of a search; only what is learned is gone on from")
     return base
 

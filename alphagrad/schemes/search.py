@@ -89,7 +89,6 @@ def search(config: SchemeSearchConfig, call: Invocation) -> bool:
     size = f"{math.prod(format)} products by the standard algorithm, {known.rank} by the best scheme known"
     run = Run(config, config.task, size, call)
     found = _SchemeSearch(format, begin, config, run)
-    run.leave(_CLOSING_SECONDS)
     run.watch(found.search)
     cells = _cells(found)
 
