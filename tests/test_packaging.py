@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -109,13 +110,13 @@ def test_extras_hold_what_is_asked_for():
     assert gathered == set(EXTRAS)
 
 
-def test_the_readme_begins_with_two_commands():
-    commands = [
-        line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("pip install ")
-    ]
-    assert [command.split(" && ")[0] for command in commands] == [
-        "pip install '.[train]'",
-        "pip install '.[test]'",
+def test_the_readme_marks_two_commands():
+    marked = re.findall(
+        r"^<!-- command: (\w+) -->\n```sh\n(.*)$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    assert [(name, command.split(" && ")[0]) for name, command in marked] == [
+        ("main", "pip install '.[train]'"),
+        ("tests", "pip install '.[test]'"),
     ]
 
 

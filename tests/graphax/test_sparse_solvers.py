@@ -1,4 +1,4 @@
-"""The examples of docs/sparse_solvers.md run, and solve what they say they solve."""
+"""The examples of docs/guides/sparse_newton.md run, and solve what they say they solve."""
 
 import re
 import sys
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "sparse_solvers.md").read_text()
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "guides" / "sparse_newton.md").read_text()
 FIRST, *SECTIONS = re.split(r"^## ", DOCUMENT, flags=re.MULTILINE)
 SECTIONS = dict(section.split("\n", 1) for section in SECTIONS)
 SOLVED = {}
