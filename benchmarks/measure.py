@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import provenance
 
 from graphax.files import write_atomically
 from graphax.timing import busy_seconds
@@ -94,7 +95,6 @@ def device_name() -> str:
 
 
 def save(path: Path, table: dict[str, Any]) -> None:
-    """Write a table as JSON, headed by the device and the release of JAX; makes the folder."""
-    write_atomically(
-        path, json.dumps({"device": device_name(), "jax": jax.__version__, **table}, indent=1) + "\n"
-    )
+    """Write a table as JSON; its head says on what and by which command it was made. Makes the folder."""
+    head = {"device": device_name(), "jax": jax.__version__, **provenance.head()}
+    write_atomically(path, json.dumps({**head, **table}, indent=1) + "\n")

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import provenance
+
 from alphagrad.matmul import Scheme, read_format
 from alphagrad.run.folder import read_metrics
 from alphagrad.run.settings import parse
@@ -79,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     runs = [read_run(folder) for folder in options.runs]
     for run in runs:
         print(run)
-    write_atomically(options.out, json.dumps({"machine": options.machine, "runs": runs}, indent=1) + "\n")
+    head = provenance.head() | {"machine": options.machine}  # where the runs were, not where they are read
+    write_atomically(options.out, json.dumps({**head, "runs": runs}, indent=1) + "\n")
     plot(options.out.with_suffix(".svg"), runs, f"schemes found by play, {options.machine}")
 
 

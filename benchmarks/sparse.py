@@ -67,7 +67,8 @@ def casadi(options: argparse.Namespace) -> dict[str, Any]:
     """Beside generated C, in a process of one thread."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "casadi.json"
-        command = ["taskset", "-c", "0", sys.executable, HERE / "sparse_casadi.py", "--out", out]
+        core = str(min(os.sched_getaffinity(0)))
+        command = ["taskset", "-c", core, sys.executable, HERE / "sparse_casadi.py", "--out", out]
         subprocess.run([*command, *["--smoke"] * options.smoke], check=True, env=ENVIRONMENT)
         return json.loads(out.read_text())
 

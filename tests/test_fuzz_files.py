@@ -12,6 +12,7 @@ import json
 import math
 import resource
 import signal
+import sys
 import typing
 from collections import Counter
 from fractions import Fraction
@@ -325,6 +326,8 @@ class Run:
 
     def __init__(self, folder):
         place = Path(__file__).parent.parent / "benchmarks" / "played.py"
+        if str(place.parent) not in sys.path:
+            sys.path.append(str(place.parent))  # its neighbours, as when it is run
         spec = importlib.util.spec_from_file_location("played", place)
         self.played = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(self.played)

@@ -1,0 +1,220 @@
+"""Results measured anew: commands side by side, each on its own cores, and what they wrote in its place.
+
+Every command runs in a folder that looks like the repository, but for its results, which are empty there;
+so it is typed as ever, and its parts can run at the same time. What several pieces wrote is joined.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import provenance
+from manifest import RESULTS, Manifest, Result, sources_here
+
+from graphax.files import write_atomically
+
+#: What the head of a result file holds, which the manifest takes over.
+_HEAD = ("device", "machine", "jax", "python", "date", "commit", "changed")
+#: How much longer than expected a piece may take.
+_PATIENCE = 3
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a result: a command, and the folder that it runs in."""
+
+    name: str
+    result: Result
+    words: str
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    def run(self, cores: Sequence[int]) -> str | None:
+        """Run it on these cores; returns what went wrong."""
+        _like_the_repository(self.folder)
+        mine = list(cores)[: self.result.cores] if self.result.on == "cpu" else list(cores)
+        command = f"{self.result.command} {self.words}".replace("python ", f"{shlex.quote(sys.executable)} ")
+        pinned = ["taskset", "-c", ",".join(map(str, mine)), "bash", "-euo", "pipefail", "-c", command]
+        path = f"{provenance.ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}".rstrip(os.pathsep)
+        settings = {"PYTHONPATH": path, "GRAPHAX_ORDER_STORE": "off", "PYTHONUNBUFFERED": "1"}
+        settings |= {"JAX_PLATFORMS": "cpu"} if self.result.on == "cpu" else {}
+        with self.log.open("w") as log:
+            log.write(f"{shlex.join(pinned)}\n")
+            log.flush()
+            process = subprocess.Popen(
+                pinned,
+                cwd=self.folder,
+                env=os.environ | settings,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+            try:
+                status = process.wait(_PATIENCE * self.result.seconds)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, 9)
+                process.wait()
+                return f"took longer than {_PATIENCE * self.result.seconds} seconds"
+        return None if status == 0 or (status == 1 and self.result.judges) else f"ended with status {status}"
+
+
+def _like_the_repository(folder: Path) -> None:
+    """Links to all that is in the repository, but for what is in its results."""
+    for place in ("", "benchmarks"):
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        for path in (provenance.ROOT / place).iterdir():
+            if path.name not in ("benchmarks", "results", "runs", ".git"):
+                (folder / place / path.name).symlink_to(path)
+    (folder / "benchmarks" / "results").mkdir()
+
+
+def remeasure(names: Sequence[str], lanes: int, scratch: Path) -> list[str]:
+    """Measure results anew, and note it in the manifest.
+
+    Args:
+        names: of results.
+        lanes: how many pieces run at once, each on an equal part of the cores that this process may use.
+        scratch: a folder for the pieces and their logs.
+
+    Returns:
+        what went wrong, a sentence each; a result that lacks a piece stays as it was.
+
+    Raises:
+        ValueError: when a name is none, or there are more lanes than cores.
+    """
+    manifest = Manifest.load()
+    for name in names:
+        if name not in manifest.results:
+            raise ValueError(f"no result is called {name!r}: there are {', '.join(manifest.results)}")
+    cores = sorted(os.sched_getaffinity(0))
+    if not 0 < lanes <= len(cores):
+        raise ValueError(f"{lanes} lanes are not between 1 and the {len(cores)} cores that there are")
+    width = len(cores) // lanes
+    free: queue.Queue[Sequence[int]] = queue.Queue()
+    for lane in range(lanes):
+        free.put(cores[lane * width : (lane + 1) * width])
+    # Those that take long begin first.
+    pieces = sorted(_pieces(names, manifest, scratch), key=lambda piece: piece.result.seconds, reverse=True)
+    found: dict[Path, str | None] = {}
+
+    def run(piece: Piece) -> None:
+        lane = free.get()
+        try:
+            begun = time.monotonic()
+            found[piece.folder] = error = piece.run(lane)
+            taken, where = time.monotonic() - begun, ",".join(map(str, lane))
+            print(
+                f"{piece.name} {piece.words}: {error or 'done'} after {taken:.0f} s on cores {where};"
+                f" {piece.log}",
+                flush=True,
+            )
+        finally:
+            free.put(lane)
+
+    code = sources_here()
+    with ThreadPoolExecutor(lanes) as pool:
+        list(pool.map(run, pieces))
+    faults = []
+    for name in names:
+        own = [piece for piece in pieces if piece.name == name]
+        errors = [f"{name} {piece.words}: {found[piece.folder]}" for piece in own if found[piece.folder]]
+        if not errors:
+            try:
+                _take(manifest, name, own, code)
+                manifest.save()
+                continue
+            except (OSError, ValueError, KeyError) as error:
+                errors = [f"{name}: {error}"]
+        faults += errors
+    return faults
+
+
+def _pieces(names: Sequence[str], manifest: Manifest, scratch: Path) -> Iterator[Piece]:
+    for at, name in enumerate(names):
+        result = manifest.results[name]
+        for number, words in enumerate(result.pieces or [""]):
+            yield Piece(name, result, words, scratch.resolve() / f"{at}-{number}")
+
+
+def _take(manifest: Manifest, name: str, pieces: Sequence[Piece], code: Mapping[str, bytes]) -> None:
+    """Put what the pieces of a result wrote into its place, and say in the manifest where it is from.
+
+    Raises:
+        ValueError: when no file was written that the result is about.
+    """
+    result = manifest.results[name]
+    written: dict[str, list[Path]] = {}
+    for piece in pieces:
+        results = piece.folder / "benchmarks" / "results"
+        for before, after in result.renamed.items():
+            if (results / before).exists():
+                (results / before).rename(results / after)
+        for path in result.found(results):
+            written.setdefault(str(path.relative_to(results)), []).append(path)
+    if not written:
+        raise ValueError(f"wrote none of {', '.join(result.files)}")
+    head: dict[str, Any] = {}
+    for place, paths in written.items():
+        target = RESULTS / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.suffix != ".json":
+            _copy(paths[-1], target)
+            continue
+        table = joined([json.loads(path.read_text()) for path in paths])
+        if "command" in table:
+            table["command"] = result.command
+            head = head or {key: table[key] for key in _HEAD if key in table}
+        if len(paths) > 1 or "command" in table:
+            write_atomically(target, json.dumps(table, indent=1) + "\n")
+        else:
+            _copy(paths[0], target)
+    result.measured.clear()
+    result.measured.update(head or _head_of_this_machine(result))
+    result.measured["code"] = manifest.code(result, code)
+
+
+def _copy(source: Path, target: Path) -> None:
+    write_atomically(target, lambda file: file.write(source.read_bytes()))
+
+
+def joined(tables: Sequence[Any]) -> Any:
+    """Tables as one: entries side by side, lists one after another, and of what else differs the first."""
+    first, *rest = tables
+    if isinstance(first, dict):
+        keys = dict.fromkeys(key for table in tables for key in table)
+        return {key: joined([table[key] for table in tables if key in table]) for key in keys}
+    if (
+        isinstance(first, list)
+        and first
+        and isinstance(first[0], dict)
+        and any(table != first for table in rest)
+    ):
+        return [item for table in tables for item in table]
+    return first
+
+
+def _head_of_this_machine(result: Result) -> dict[str, Any]:
+    """For what is written by commands that say nothing of themselves."""
+    asked = "import jax; print(jax.devices()[0].device_kind, jax.__version__, sep=';')"
+    settings = {"JAX_PLATFORMS": "cpu"} if result.on == "cpu" else {}
+    said = subprocess.run(
+        [sys.executable, "-c", asked], env=os.environ | settings, capture_output=True, text=True, check=True
+    )
+    device, jax = said.stdout.strip().split(";")
+    head = provenance.head() | {"device": "CPU, x86_64" if device == "cpu" else device, "jax": jax}
+    return {key: head[key] for key in _HEAD if key in head}
