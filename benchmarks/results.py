@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(*pages.write(), sep="\n")
         return 0
     if options.verb == "check":
-        print(*(faults := pages.faults()), sep="\n")
+        print(*(faults := pages.faults()) or ["all agree"], sep="\n")
         return int(bool(faults))
     if options.verb == "stale":
         return stale()

@@ -120,16 +120,11 @@ def summary(data: Data) -> str:
 def how_old(data: Data) -> str:
     """What was measured when and how, the oldest first."""
     results = sorted(data.manifest.results.items(), key=lambda item: item[1].measured["date"])
-    rows = [
-        [
-            name,
-            its["date"][:10],
-            f"`{its['commit'][:7]}`",
-            f"{its['device']}; {its['machine']}",
-            f"jax {its['jax']}",
-            f"`{result.command}`",
-        ]
-        for name, result in results
-        for its in [result.measured]
-    ]
-    return markdown(["figures", "measured", "commit", "on", "with", "by"], rows, left=6)
+    rows = []
+    for name, result in results:
+        its = result.measured
+        on = its["device"] if result.on == "gpu" else its["machine"]
+        rows.append([name, its["date"][:10], f"`{its['commit'][:7]}`", on, its["jax"]])
+    commands = [f"- <small>{name}: `{result.command}`</small>" for name, result in results]
+    table = markdown(["figures", "measured", "commit", "on", "jax"], rows, left=5)
+    return "\n".join([table, "", "By these commands:", "", *commands])
