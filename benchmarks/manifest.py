@@ -48,7 +48,8 @@ class Result:
         renamed: what the command calls a file: what it is called here.
         judges: whether the command ends with status 1 where a goal is missed.
         measures: patterns of the paths of the code that is measured; "!" leaves out, "@" names a group.
-        measured: device, machine, jax, python, date, commit, and the hash of that code as `code`.
+        measured: device, machine, jax, python, date, commit and command of what is there, and the hash of
+            that code as `code`.
     """
 
     about: str
@@ -124,7 +125,7 @@ class Manifest:
         ]
         for name, result in self.results.items():
             faults += [f"{name}: no file is {text}" for text in result.files if not any(results.glob(text))]
-            needed = ("device", "machine", "jax", "date", "commit", "code")
+            needed = ("device", "machine", "jax", "date", "commit", "command", "code")
             faults += [f"{name}: its entry lacks {key}" for key in needed if key not in result.measured]
         return faults
 

@@ -7,11 +7,13 @@ so it is typed as ever, and its parts can run at the same time. What several pie
 from __future__ import annotations
 
 import json
+import math
 import os
 import queue
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,12 +41,18 @@ class Piece:
     words: str
     folder: Path
 
+    def __str__(self) -> str:
+        return f"{self.name}{self.words and f' ({self.words})'}:"
+
     @property
     def log(self) -> Path:
         return self.folder / "log"
 
-    def run(self, cores: Sequence[int]) -> str | None:
-        """Run it on these cores; returns what went wrong."""
+    def run(self, cores: Sequence[int], deadline: float) -> str | None:
+        """Run it on these cores until a time of the monotonic clock; returns what went wrong."""
+        seconds = min(_PATIENCE * self.result.seconds, deadline - time.monotonic())
+        if seconds <= 0:
+            return "its turn did not come in time"
         _like_the_repository(self.folder)
         mine = list(cores)[: self.result.cores] if self.result.on == "cpu" else list(cores)
         command = f"{self.result.command} {self.words}".replace("python ", f"{shlex.quote(sys.executable)} ")
@@ -65,11 +73,11 @@ class Piece:
                 start_new_session=True,
             )
             try:
-                status = process.wait(_PATIENCE * self.result.seconds)
+                status = process.wait(seconds)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, 9)
                 process.wait()
-                return f"took longer than {_PATIENCE * self.result.seconds} seconds"
+                return f"was not ready after {seconds:.0f} seconds"
         return None if status == 0 or (status == 1 and self.result.judges) else f"ended with status {status}"
 
 
@@ -83,13 +91,14 @@ def _like_the_repository(folder: Path) -> None:
     (folder / "benchmarks" / "results").mkdir()
 
 
-def remeasure(names: Sequence[str], lanes: int, scratch: Path) -> list[str]:
-    """Measure results anew, and note it in the manifest.
+def remeasure(names: Sequence[str], lanes: int, scratch: Path, within: float = math.inf) -> list[str]:
+    """Measure results anew, and note each in the manifest as soon as its last piece is done.
 
     Args:
         names: of results.
         lanes: how many pieces run at once, each on an equal part of the cores that this process may use.
         scratch: a folder for the pieces and their logs.
+        within: seconds after which all that is not done is given up.
 
     Returns:
         what went wrong, a sentence each; a result that lacks a piece stays as it was.
@@ -97,7 +106,7 @@ def remeasure(names: Sequence[str], lanes: int, scratch: Path) -> list[str]:
     Raises:
         ValueError: when a name is none, or there are more lanes than cores.
     """
-    manifest = Manifest.load()
+    manifest, deadline = Manifest.load(), time.monotonic() + within
     for name in names:
         if name not in manifest.results:
             raise ValueError(f"no result is called {name!r}: there are {', '.join(manifest.results)}")
@@ -109,38 +118,34 @@ def remeasure(names: Sequence[str], lanes: int, scratch: Path) -> list[str]:
     for lane in range(lanes):
         free.put(cores[lane * width : (lane + 1) * width])
     # Those that take long begin first.
-    pieces = sorted(_pieces(names, manifest, scratch), key=lambda piece: piece.result.seconds, reverse=True)
-    found: dict[Path, str | None] = {}
+    pieces = sorted(_pieces(names, manifest, scratch), key=lambda piece: -piece.result.seconds)
+    code, taking = sources_here(), threading.Lock()
+    done: dict[str, list[Piece]] = {name: [] for name in names}
+    faults: list[str] = []
 
     def run(piece: Piece) -> None:
         lane = free.get()
+        begun, where = time.monotonic(), ",".join(map(str, lane))
         try:
-            begun = time.monotonic()
-            found[piece.folder] = error = piece.run(lane)
-            taken, where = time.monotonic() - begun, ",".join(map(str, lane))
-            print(
-                f"{piece.name} {piece.words}: {error or 'done'} after {taken:.0f} s on cores {where};"
-                f" {piece.log}",
-                flush=True,
-            )
+            error = piece.run(lane, deadline)
         finally:
             free.put(lane)
+        taken = time.monotonic() - begun
+        print(f"{piece} {error or 'done'} after {taken:.0f} s on cores {where}; {piece.log}", flush=True)
+        with taking:
+            if error:
+                faults.append(f"{piece} {error}")
+                return
+            done[piece.name].append(piece)
+            if len(done[piece.name]) == sum(other.name == piece.name for other in pieces):
+                try:
+                    _take(manifest, piece.name, done[piece.name], code)
+                    manifest.save()
+                except (OSError, ValueError, subprocess.CalledProcessError) as error:
+                    faults.append(f"{piece.name}: {error}")
 
-    code = sources_here()
     with ThreadPoolExecutor(lanes) as pool:
         list(pool.map(run, pieces))
-    faults = []
-    for name in names:
-        own = [piece for piece in pieces if piece.name == name]
-        errors = [f"{name} {piece.words}: {found[piece.folder]}" for piece in own if found[piece.folder]]
-        if not errors:
-            try:
-                _take(manifest, name, own, code)
-                manifest.save()
-                continue
-            except (OSError, ValueError, KeyError) as error:
-                errors = [f"{name}: {error}"]
-        faults += errors
     return faults
 
 
@@ -155,19 +160,20 @@ def _take(manifest: Manifest, name: str, pieces: Sequence[Piece], code: Mapping[
     """Put what the pieces of a result wrote into its place, and say in the manifest where it is from.
 
     Raises:
-        ValueError: when no file was written that the result is about.
+        ValueError: when a file was not written that the result is about.
     """
     result = manifest.results[name]
     written: dict[str, list[Path]] = {}
-    for piece in pieces:
+    for piece in sorted(pieces, key=lambda piece: piece.folder):
         results = piece.folder / "benchmarks" / "results"
         for before, after in result.renamed.items():
             if (results / before).exists():
                 (results / before).rename(results / after)
         for path in result.found(results):
             written.setdefault(str(path.relative_to(results)), []).append(path)
-    if not written:
-        raise ValueError(f"wrote none of {', '.join(result.files)}")
+    before = {str(path.relative_to(RESULTS)) for path in result.found()}
+    if not written or before - written.keys():
+        raise ValueError(f"did not write {', '.join(sorted(before - written.keys()) or result.files)}")
     head: dict[str, Any] = {}
     for place, paths in written.items():
         target = RESULTS / place
@@ -185,6 +191,7 @@ def _take(manifest: Manifest, name: str, pieces: Sequence[Piece], code: Mapping[
             _copy(paths[0], target)
     result.measured.clear()
     result.measured.update(head or _head_of_this_machine(result))
+    result.measured["command"] = result.command
     result.measured["code"] = manifest.code(result, code)
 
 

@@ -12,6 +12,7 @@ Where there is no repository, `GRAPHAX_COMMIT` names the commit for `run`.
 from __future__ import annotations
 
 import argparse
+import math
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -39,6 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--lanes", type=int, default=1, help="pieces at once, each on cores of its own (default 1)"
     )
     run.add_argument("--under", type=int, default=3600, help="leave out what takes longer, in seconds")
+    run.add_argument(
+        "--within", type=float, default=math.inf, help="seconds after which what is not done is given up"
+    )
     run.add_argument(
         "--scratch", type=Path, default=Path("runs/results"), help="folder for the work and logs"
     )
@@ -92,7 +96,7 @@ def run_anew(options: argparse.Namespace, parser: argparse.ArgumentParser) -> in
         return 0
     if options.scratch.exists():
         parser.error(f"{options.scratch} exists: remove it, or name another folder by --scratch")
-    faults = remeasure.remeasure(names, options.lanes, options.scratch)
+    faults = remeasure.remeasure(names, options.lanes, options.scratch, options.within)
     pages.write()
     print(*(f"not taken: {fault}" for fault in faults), sep="\n")
     return int(bool(faults))

@@ -52,7 +52,7 @@ class Data:
         changed = " with changes" if its.get("changed") else ""
         return (
             f"{result.about[0].upper()}{result.about[1:]}: {self._on(result)}, jax {its['jax']}, "
-            f"{day.day} {day:%B %Y}, commit {its['commit'][:7]}{changed}; `{result.command}`."
+            f"{day.day} {day:%B %Y}, commit {its['commit'][:7]}{changed}; `{its['command']}`."
         )
 
     def origins_in_brief(self, names: Iterable[str]) -> str:
@@ -60,7 +60,7 @@ class Data:
         results = [self.manifest.results[name] for name in names]
         on = dict.fromkeys(self._on(result) for result in results)
         jax = sorted({result.measured["jax"] for result in results})
-        scripts = dict.fromkeys(_SCRIPT.findall(" ".join(result.command for result in results)))
+        scripts = dict.fromkeys(_SCRIPT.findall(" ".join(result.measured["command"] for result in results)))
         return (
             f"On {', and '.join(on)}; jax {' and '.join(jax)}; "
             f"by {', '.join(f'`{script}`' for script in scripts)}; "

@@ -132,3 +132,14 @@ def roe_classical(data: Data) -> str:
 @figure("roe-searched", "searched orders")
 def roe_searched(data: Data) -> str:
     return str(tasks(data)["RoeFlux_1d"]["counted"]["best"])
+
+
+@figure("searched-seconds", "searched orders")
+def seconds(data: Data) -> str:
+    return f"{data[SEARCHED]['seconds']:.0f}"
+
+
+@figure("searched-large-seconds", "searched orders")
+def seconds_of_large(data: Data) -> str:
+    found = data[SEARCHED]
+    return f"{found['large'].get('seconds', found['seconds']):.0f}"

@@ -125,6 +125,6 @@ def how_old(data: Data) -> str:
         its = result.measured
         on = its["device"] if result.on == "gpu" else its["machine"]
         rows.append([name, its["date"][:10], f"`{its['commit'][:7]}`", on, its["jax"]])
-    commands = [f"- <small>{name}: `{result.command}`</small>" for name, result in results]
+    commands = [f"- <small>{name}: `{result.measured['command']}`</small>" for name, result in results]
     table = markdown(["figures", "measured", "commit", "on", "jax"], rows, left=5)
     return "\n".join([table, "", "By these commands:", "", *commands])
