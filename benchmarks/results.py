@@ -97,8 +97,8 @@ def run_anew(options: argparse.Namespace, parser: argparse.ArgumentParser) -> in
     if options.scratch.exists():
         parser.error(f"{options.scratch} exists: remove it, or name another folder by --scratch")
     faults = remeasure.remeasure(names, options.lanes, options.scratch, options.within)
-    pages.write()
     print(*(f"not taken: {fault}" for fault in faults), sep="\n")
+    pages.write()
     return int(bool(faults))
 
 
