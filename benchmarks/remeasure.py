@@ -189,8 +189,10 @@ def _take(manifest: Manifest, name: str, pieces: Sequence[Piece], code: Mapping[
             write_atomically(target, json.dumps(table, indent=1) + "\n")
         else:
             _copy(paths[0], target)
+    if "device" not in head:
+        head = _head_of_this_machine(result) | head
     result.measured.clear()
-    result.measured.update(head or _head_of_this_machine(result))
+    result.measured.update(head)
     result.measured["command"] = result.command
     result.measured["code"] = manifest.code(result, code)
 
