@@ -5,7 +5,7 @@ from __future__ import annotations
 from measure import geometric_mean
 
 from . import never_slower, orders, schemes, sparse
-from ._text import Data, bold, figure, markdown, ratio, table
+from ._text import Data, bold, figure, markdown, milliseconds, ratio, table
 
 
 @table("compared-jax", *never_slower.FILES)
@@ -58,7 +58,19 @@ def asdex(data: Data) -> str:
             str(sum(value < 0.95 for value in built)),
         ],
     ]
-    return markdown(_HEAD, rows)
+    return f"{markdown(_HEAD, rows)}\n\nWhere the least is gained:\n\n{_least(data)}"
+
+
+def _least(data: Data) -> str:
+    """The problems on which graphax gains least over asdex."""
+    problems = sorted(data[sparse.FILE]["peers"].items(), key=lambda item: item[1]["ratio"][sparse.ASDEX])
+    rows = []
+    for name, row in problems[:6]:
+        times = [milliseconds(row["run"][key]) for key in ("graphax, BCOO", sparse.ASDEX)]
+        built = [f"{row['build'][key]:.2f} s" for key in ("graphax", "asdex")]
+        rows.append([name, str(row["colours"]), *times, ratio(row["ratio"][sparse.ASDEX]), *built])
+    head = ["problem", "colours", "graphax", "asdex", "times as fast", "graphax builds in", "asdex"]
+    return markdown(head, rows)
 
 
 @table("compared-sparsejac", "sparse")
