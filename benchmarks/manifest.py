@@ -45,6 +45,7 @@ class Result:
         cores: how many cores of a CPU it is for.
         seconds: about how long it takes, the longest of its pieces.
         pieces: words to be added to the command, each of which makes a part of the files.
+        afterwards: a command that makes what is made of the parts together.
         renamed: what the command calls a file: what it is called here.
         judges: whether the command ends with status 1 where a goal is missed.
         measures: patterns of the paths of the code that is measured; "!" leaves out, "@" names a group.
@@ -60,6 +61,7 @@ class Result:
     cores: int = 2
     seconds: int = 60
     pieces: list[str] = field(default_factory=list)
+    afterwards: str = ""
     renamed: dict[str, str] = field(default_factory=dict)
     judges: bool = False
     measured: dict[str, Any] = field(default_factory=dict)

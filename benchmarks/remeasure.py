@@ -55,18 +55,15 @@ class Piece:
             return "its turn did not come in time"
         _like_the_repository(self.folder)
         mine = list(cores)[: self.result.cores] if self.result.on == "cpu" else list(cores)
-        command = f"{self.result.command} {self.words}".replace("python ", f"{shlex.quote(sys.executable)} ")
-        pinned = ["taskset", "-c", ",".join(map(str, mine)), "bash", "-euo", "pipefail", "-c", command]
-        path = f"{provenance.ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}".rstrip(os.pathsep)
-        settings = {"PYTHONPATH": path, "GRAPHAX_ORDER_STORE": "off", "PYTHONUNBUFFERED": "1"}
-        settings |= {"JAX_PLATFORMS": "cpu"} if self.result.on == "cpu" else {}
+        command = _in_bash(f"{self.result.command} {self.words}")
+        pinned = ["taskset", "-c", ",".join(map(str, mine)), *command]
         with self.log.open("w") as log:
             log.write(f"{shlex.join(pinned)}\n")
             log.flush()
             process = subprocess.Popen(
                 pinned,
                 cwd=self.folder,
-                env=os.environ | settings,
+                env=_environment(self.result),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -79,6 +76,19 @@ class Piece:
                 process.wait()
                 return f"was not ready after {seconds:.0f} seconds"
         return None if status == 0 or (status == 1 and self.result.judges) else f"ended with status {status}"
+
+
+def _in_bash(command: str) -> list[str]:
+    """A command as it is typed, with the Python at hand."""
+    with_python = command.replace("python ", f"{shlex.quote(sys.executable)} ")
+    return ["bash", "-euo", "pipefail", "-c", with_python]
+
+
+def _environment(result: Result) -> dict[str, str]:
+    """With the code of this repository, and nothing of what earlier runs have found."""
+    path = f"{provenance.ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}".rstrip(os.pathsep)
+    settings = {"PYTHONPATH": path, "GRAPHAX_ORDER_STORE": "off", "PYTHONUNBUFFERED": "1"}
+    return os.environ | settings | ({"JAX_PLATFORMS": "cpu"} if result.on == "cpu" else {})
 
 
 def _like_the_repository(folder: Path) -> None:
@@ -160,7 +170,7 @@ def _take(manifest: Manifest, name: str, pieces: Sequence[Piece], code: Mapping[
     """Put what the pieces of a result wrote into its place, and say in the manifest where it is from.
 
     Raises:
-        ValueError: when a file was not written that the result is about.
+        ValueError: when a file that the result is about was not written, or lacks a part that it had.
     """
     result = manifest.results[name]
     written: dict[str, list[Path]] = {}
@@ -171,34 +181,37 @@ def _take(manifest: Manifest, name: str, pieces: Sequence[Piece], code: Mapping[
                 (results / before).rename(results / after)
         for path in result.found(results):
             written.setdefault(str(path.relative_to(results)), []).append(path)
-    before = {str(path.relative_to(RESULTS)) for path in result.found()}
+    before = {str(path.relative_to(RESULTS)) for path in result.found(RESULTS)}
     if not written or before - written.keys():
         raise ValueError(f"did not write {', '.join(sorted(before - written.keys()) or result.files)}")
+    tables = {
+        place: joined([json.loads(path.read_text()) for path in paths])
+        for place, paths in written.items()
+        if place.endswith(".json")
+    }
+    for place in before & tables.keys():
+        # As where a package is missing that is compared with.
+        lost = json.loads((RESULTS / place).read_text()).keys() - tables[place].keys() - set(_HEAD)
+        if lost:
+            raise ValueError(f"{place} lacks what it had: {', '.join(sorted(lost))}")
     head: dict[str, Any] = {}
     for place, paths in written.items():
-        target = RESULTS / place
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.suffix != ".json":
-            _copy(paths[-1], target)
-            continue
-        table = joined([json.loads(path.read_text()) for path in paths])
+        table = tables.get(place, {})
         if "command" in table:
             table["command"] = result.command
             head = head or {key: table[key] for key in _HEAD if key in table}
-        if len(paths) > 1 or "command" in table:
-            write_atomically(target, json.dumps(table, indent=1) + "\n")
+            write_atomically(RESULTS / place, json.dumps(table, indent=1) + "\n")
         else:
-            _copy(paths[0], target)
+            content = paths[-1].read_bytes()
+            write_atomically(RESULTS / place, lambda file, content=content: file.write(content))
+    if result.afterwards:
+        subprocess.run(_in_bash(result.afterwards), cwd=provenance.ROOT, env=_environment(result), check=True)
     if "device" not in head:
         head = _head_of_this_machine(result) | head
     result.measured.clear()
     result.measured.update(head)
     result.measured["command"] = result.command
     result.measured["code"] = manifest.code(result, code)
-
-
-def _copy(source: Path, target: Path) -> None:
-    write_atomically(target, lambda file: file.write(source.read_bytes()))
 
 
 def joined(tables: Sequence[Any]) -> Any:
@@ -220,10 +233,8 @@ def joined(tables: Sequence[Any]) -> Any:
 def _head_of_this_machine(result: Result) -> dict[str, Any]:
     """For what is written by commands that say nothing of themselves."""
     asked = "import jax; print(jax.devices()[0].device_kind, jax.__version__, sep=';')"
-    settings = {"JAX_PLATFORMS": "cpu"} if result.on == "cpu" else {}
-    said = subprocess.run(
-        [sys.executable, "-c", asked], env=os.environ | settings, capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-c", asked]
+    said = subprocess.run(command, env=_environment(result), capture_output=True, text=True, check=True)
     device, jax = said.stdout.strip().split(";")
     head = provenance.head() | {"device": "CPU, x86_64" if device == "cpu" else device, "jax": jax}
     return {key: head[key] for key in _HEAD if key in head}

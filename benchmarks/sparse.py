@@ -48,6 +48,7 @@ def peers(options: argparse.Namespace) -> dict[str, Any]:
                 str(options.seconds),
             ]
             command += ["--ours-second"] * turn + ["--smoke"] * options.smoke
+            command += ["--problems", *options.problems] if options.problems else []
             subprocess.run(command, check=True, env=ENVIRONMENT)
             found.append(json.loads(out.read_text()))
     rows = {
@@ -121,7 +122,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="default: all")
+    parser.add_argument(
+        "--parts",
+        nargs="*",
+        choices=PARTS,
+        default=list(PARTS),
+        help="default: all; none draws what is there",
+    )
+    parser.add_argument("--problems", nargs="+", help="names of those beside peers (default: all)")
     parser.add_argument("--order", default="reverse", help="elimination order of growth (default reverse)")
     parser.add_argument("--rounds", type=int, default=300, help="runs of every case of growth (default 300)")
     parser.add_argument("--seconds", type=float, default=5.0, help="of runs beside peers (default 5)")

@@ -163,6 +163,45 @@ def test_what_pieces_wrote_is_joined(pages):
     assert joined([one, one]) == one
 
 
+def test_a_result_is_taken_whole_or_not_at_all(manifest, tmp_path, monkeypatch):
+    remeasure = importlib.import_module("remeasure")
+    monkeypatch.setattr(remeasure, "RESULTS", tmp_path / "results")
+    head = {
+        "device": "CPU",
+        "jax": "1",
+        "command": "python f.py --part a",
+        "date": "2026-01-01",
+        "commit": "c",
+    }
+    result = manifest.Result("f", ["f.*"], "python f.py", "cpu", [], pieces=["--part a", "--part b"])
+    found = manifest.Manifest({}, {"f": result})
+    pieces = [remeasure.Piece("f", result, words, tmp_path / words) for words in result.pieces]
+
+    def write(folder, **files):
+        folder.mkdir(parents=True, exist_ok=True)
+        for suffix, content in files.items():
+            (folder / f"f.{suffix}").write_text(content)
+
+    write(tmp_path / "results", json=json.dumps({"a": 0, "b": 0}), png="old")
+    for piece, part in zip(pieces, "ab", strict=True):
+        write(piece.folder / "benchmarks/results", json=json.dumps(head | {part: 1}))
+    with pytest.raises(ValueError, match=r"did not write f\.png"):
+        remeasure._take(found, "f", pieces, {})
+    for piece in pieces:
+        write(piece.folder / "benchmarks/results", png="new")
+    with pytest.raises(ValueError, match=r"f\.json lacks what it had: b"):
+        remeasure._take(found, "f", pieces[:1], {})
+    assert result.measured == {} and (tmp_path / "results/f.png").read_text() == "old"
+    remeasure._take(found, "f", pieces, {})
+    assert json.loads((tmp_path / "results/f.json").read_text()) == head | {
+        "command": "python f.py",
+        "a": 1,
+        "b": 1,
+    }
+    assert (tmp_path / "results/f.png").read_text() == "new"
+    assert result.measured["command"] == "python f.py" and result.measured["commit"] == "c"
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("taskset") is None, reason="cores are given out by taskset")
 def test_a_result_is_measured_anew(copy):
