@@ -47,6 +47,19 @@ def check_jacobian(
     Raises:
         ValueError: when a difference is larger, with the place of the leaf; when ``rounds`` is less than one.
         TypeError: when an argument or the result is complex.
+
+    Example:
+        >>> def f(x):
+        ...     return jnp.sin(x) * x[::-1]
+        >>> graphax.check_jacobian(f)(jnp.arange(4.0)) < 1e-3
+        True
+        >>> wrong = lambda x: 2 * graphax.jacve(f)(x)
+        >>> graphax.check_jacobian(f, jacobian=wrong)(jnp.arange(4.0))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        ValueError: ...
+
+    Products with random vectors as a test of a matrix: R. Freivalds, IFIP Congress 1977.
     """
     check_callable(fun)
     if rounds < 1:

@@ -20,6 +20,10 @@ class OpCount(NamedTuple):
     Attributes:
         mults: multiplications of numbers.
         adds: additions of numbers.
+
+    Example:
+        >>> graphax.count_ops(lambda x: jnp.sin(x) * x.sum(), order="reverse")(jnp.ones(3))
+        OpCount(mults=3, adds=9)
     """
 
     mults: int

@@ -23,6 +23,16 @@ class FallbackWarning(UserWarning):
 
     It names what vertex elimination cannot express exactly, where it stands, and the remedy.
     ``warnings.filterwarnings("error", category=graphax.FallbackWarning)`` makes it an error.
+
+    Example:
+        >>> import warnings
+        >>> def f(x):
+        ...     return jnp.sin(x) if x > 0 else x  # the value of x decides what is traced
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always")
+        ...     derivative = graphax.jacve(f)(1.0)
+        >>> [warning.category.__name__ for warning in caught]
+        ['FallbackWarning']
     """
 
 

@@ -42,8 +42,13 @@ def gradient(
         TypeError, ValueError: as :func:`graphax.jacve`.
 
     Example:
-        ``graphax.trace(graphax.gradient(f))(x)`` prints the vertices of the graph that ``hessve(f)(x)``
-        eliminates.
+        >>> f = lambda x: jnp.sum(jnp.sin(x) ** 2)
+        >>> gradient = graphax.gradient(f)
+        >>> bool(jnp.allclose(gradient(jnp.ones(2)), jax.grad(f)(jnp.ones(2))))
+        True
+        >>> graph = graphax.trace(gradient)(jnp.ones(2))  # the graph that hessve(f) eliminates
+        >>> len(graph.eliminable)
+        4
     """
     found = expressible_gradient(fun, argnums, has_aux, holomorphic)
 

@@ -31,6 +31,16 @@ class ComputationalGraph:
         outputs: for every differentiated output leaf its node, or None if it depends on no input.
         edges: the structure of every edge ``(source, target)`` on a path from an input to an output.
         uncounted: of a graph in the counted convention the graph that is executed; else None.
+
+    Example:
+        >>> def f(x):
+        ...     y = jnp.sin(x)
+        ...     return y * y[::-1]
+        >>> graph = graphax.trace(f)(jnp.ones(3))
+        >>> graph.inputs, graph.vertices, graph.eliminable
+        ((-1,), (1, 2, 3), (1, 2))
+        >>> graph.cost(graph.eliminable).mults
+        6
     """
 
     numbering: Numbering
@@ -74,11 +84,18 @@ class ComputationalGraph:
         the other, and a file of it belongs to both. Nothing is ever executed as it is counted. So what is
         about execution takes a counted graph for the one it was made of: ``"auto"`` and the order store, and
         run times.
+
+        Returns:
+            a graph with the same vertices.
         """
         return self if self.is_counted else self._counted
 
     def executed(self) -> ComputationalGraph:
-        """The graph whose costs are of what is executed: the one that this was counted from, or itself."""
+        """The graph whose costs are of what is executed: the one that this was counted from, or itself.
+
+        Returns:
+            a graph with the same vertices.
+        """
         return self.uncounted or self
 
     @cached_property
@@ -110,6 +127,9 @@ class ComputationalGraph:
         Args:
             order: vertex numbers.
 
+        Returns:
+            its multiplications and additions, in the convention of the graph.
+
         Raises:
             ValueError: when the order is not one of this graph's.
         """
@@ -121,7 +141,14 @@ class ComputationalGraph:
         return table, {edge: table.intern(structure) for edge, structure in self.edges.items()}
 
     def costing(self, undoable: bool = False) -> Costing:
-        """The graph to be eliminated on structures alone; see :class:`graphax._elimination.Costing`."""
+        """The graph to be eliminated on structures alone; see :class:`graphax._elimination.Costing`.
+
+        Args:
+            undoable: whether eliminations can be taken back.
+
+        Returns:
+            a graph that changes as vertices go, and counts.
+        """
         return Costing(*self.interned(), self.output_vertices, undoable)
 
     def __str__(self) -> str:
@@ -136,11 +163,27 @@ def order_cost(graph: ComputationalGraph, order: Sequence[int]) -> OpCount:
 
 
 def check_order(graph: ComputationalGraph, order: Iterable[int]) -> tuple[int, ...]:
-    """The order as a tuple.
+    """The order as a tuple, if it is one of the graph's.
+
+    Args:
+        graph: the graph.
+        order: vertex numbers.
+
+    Returns:
+        the vertex numbers.
 
     Raises:
         TypeError: when an entry is not an integer.
         ValueError: when a vertex is missing, repeated, unknown or not eliminable.
+
+    Example:
+        >>> graph = graphax.trace(lambda x: jnp.sin(jnp.exp(x) * x))(1.0)
+        >>> orders.check_order(graph, [2, 1])
+        (2, 1)
+        >>> orders.check_order(graph, [2])
+        Traceback (most recent call last):
+            ...
+        ValueError: order misses 1 of 2 eliminable vertices: 1
     """
     try:
         vertices = tuple(operator.index(vertex) for vertex in order)

@@ -65,6 +65,15 @@ def hessve(
 
     Raises:
         TypeError, ValueError: as :func:`jacve`; complex arguments take ``holomorphic=True``.
+
+    Example:
+        >>> energy = lambda x: jnp.sum((x[1:] - x[:-1]) ** 2)
+        >>> print(graphax.hessve(energy)(jnp.ones(3)))
+        [[ 2. -2.  0.]
+         [-2.  4. -2.]
+         [ 0. -2.  2.]]
+        >>> graphax.hessve(energy, sparse=True)(jnp.ones(1000)).nnz  # of a million entries
+        2998
     """
     kernel = check_kernel(kernel, sparse)
     asked = check_sparse(sparse), body_order, kernel
@@ -88,16 +97,24 @@ def value_and_hessve(
 
     That is what a step of Newton's method takes.
 
-    Args and errors are those of :func:`hessve`.
+    Args:
+        fun, argnums, has_aux, holomorphic, order, sparse, body_order, kernel: as for :func:`hessve`.
 
     Returns:
         a function that returns ``(value, gradient, hessian)``, or ``((value, aux), gradient, hessian)`` with
         ``has_aux``. The gradient is a pytree shaped like the value, whose leaves are pytrees shaped like the
         differentiated arguments.
 
+    Raises:
+        TypeError, ValueError: as :func:`hessve`.
+
     Example:
-        ``value, gradient, hessian = value_and_hessve(energy, sparse=True)(x)``, and the step is
-        ``-hessian.solve(gradient)``.
+        >>> energy = lambda x: jnp.sum(x**4) + jnp.sum((x[1:] - x[:-1]) ** 2)
+        >>> x = jnp.ones(100)
+        >>> value, gradient, hessian = graphax.value_and_hessve(energy, sparse=True)(x)
+        >>> step = -hessian.solve(gradient)
+        >>> bool(energy(x + step) < value)
+        True
     """
     of = check_callable(fun)
     check_has_aux(has_aux)

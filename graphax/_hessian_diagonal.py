@@ -49,7 +49,11 @@ def hessian_diagonal(
             complex, or elimination cannot express the function.
 
     Example:
-        ``jax.vmap(graphax.hessian_diagonal(u))(points)`` has the second derivatives of a field at points.
+        >>> print(graphax.hessian_diagonal(lambda x: (x**3).sum())(jnp.array([1.0, 2.0])))
+        [ 6. 12.]
+        >>> field = lambda point: jnp.sin(point[0]) * point[1] ** 2
+        >>> jax.vmap(graphax.hessian_diagonal(field))(jnp.ones((5, 2))).shape  # at five points
+        (5, 2)
     """
     evaluate = _diagonals(fun, argnums, has_aux, order)
 
@@ -68,14 +72,20 @@ def laplacian(
 ) -> Callable[..., Any]:
     """The sum of the second derivatives of a function: the trace of its Hessian.
 
-    Args and errors are those of :func:`hessian_diagonal`.
+    Args:
+        fun, argnums, has_aux, order: as for :func:`hessian_diagonal`.
 
     Returns:
         a function with the arguments of ``fun`` that returns a number; with ``has_aux`` a pair of it and the
         auxiliary data.
 
+    Raises:
+        TypeError, ValueError: as :func:`hessian_diagonal`.
+
     Example:
-        ``graphax.laplacian(u)(x) + source(x)`` is the residual of Poisson's equation at a point.
+        >>> u = lambda point: (point**2).sum()  # solves Poisson's equation with the source 2 * 3
+        >>> float(graphax.laplacian(u)(jnp.ones(3)))
+        6.0
     """
     evaluate = _diagonals(fun, argnums, has_aux, order)
 

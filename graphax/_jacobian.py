@@ -106,6 +106,20 @@ def jacve(
         ValueError: when the order does not fit the function, an argnum is out of range or named twice, or
             ``kernel`` or ``sparse`` is none of its choices, or ``kernel=True`` stands beside ``sparse=True``.
 
+    Example:
+        >>> def f(x, y):
+        ...     return jnp.sin(x) * y
+        >>> to_x, to_y = graphax.jacve(f, argnums=(0, 1))(jnp.zeros(3), jnp.ones(3))
+        >>> print(to_x)
+        [[1. 0. 0.]
+         [0. 1. 0.]
+         [0. 0. 1.]]
+        >>> graphax.jacve(f, sparse=True)(jnp.zeros(1000), jnp.ones(1000)).nnz  # of a million entries
+        1000
+        >>> batch = jax.jit(jax.vmap(graphax.jacve(f, order="markowitz")))
+        >>> batch(jnp.zeros((8, 3)), jnp.ones((8, 3))).shape
+        (8, 3, 3)
+
     Vertex elimination: A. Griewank and A. Walther, *Evaluating Derivatives*, 2nd ed., SIAM 2008, chapter 9.
     """
     asked = check_sparse(sparse), body_order, check_kernel(kernel, sparse)
@@ -128,10 +142,20 @@ def value_and_jacve(
 ) -> Callable[..., Any]:
     """The value and the Jacobian of a function, from one evaluation.
 
-    Args and errors are those of :func:`jacve`.
+    Args:
+        fun, argnums, has_aux, holomorphic, allow_int: as for :func:`jacve`.
+        order, sparse, body_order, kernel: as for :func:`jacve`.
 
     Returns:
         a function that returns ``(value, jacobian)``, or ``((value, aux), jacobian)`` with ``has_aux``.
+
+    Raises:
+        TypeError, ValueError: as :func:`jacve`.
+
+    Example:
+        >>> value, jacobian = graphax.value_and_jacve(lambda x: x**2)(jnp.array([1.0, 3.0]))
+        >>> print(value, jacobian.tolist())
+        [1. 9.] [[2.0, 0.0], [0.0, 6.0]]
     """
     asked = check_sparse(sparse), body_order, check_kernel(kernel, sparse)
     options = Options(has_aux, holomorphic, allow_int, *asked)
@@ -246,6 +270,13 @@ def trace(
 
     Raises:
         TypeError, ValueError: as :func:`jacve`.
+
+    Example:
+        >>> graph = graphax.trace(lambda x: jnp.sin(x) * jnp.exp(x))(1.0)
+        >>> graph.eliminable  # what an order has to name
+        (1, 2)
+        >>> float(graphax.jacve(lambda x: jnp.sin(x) * jnp.exp(x), order=(2, 1))(0.0))
+        1.0
     """
     check_callable(fun)
     check_has_aux(has_aux)
@@ -286,6 +317,13 @@ def count_ops(
 
     Raises:
         TypeError, ValueError: as :func:`jacve`; also for another word for ``unit_edges``.
+
+    Example:
+        >>> f = lambda x: jnp.sin(x) * x.sum()
+        >>> graphax.count_ops(f, order="reverse")(jnp.ones(3)).mults
+        3
+        >>> graphax.count_ops(f, order="reverse", unit_edges="counted")(jnp.ones(3)).mults
+        12
     """
     if unit_edges not in get_args(UnitEdges):
         raise ValueError(f"unit_edges must be 'free' or 'counted', got {unit_edges!r}")

@@ -24,6 +24,16 @@ class DenseWarning(UserWarning):
 
     It names the operations whose own Jacobians have none.
     ``warnings.filterwarnings("error", category=graphax.DenseWarning)`` makes it an error.
+
+    Example:
+        >>> import warnings
+        >>> with warnings.catch_warnings():
+        ...     warnings.filterwarnings("error", category=graphax.DenseWarning)
+        ...     try:
+        ...         graphax.jacobian_structure(lambda x: x / x.sum())(jnp.ones(3))
+        ...     except graphax.DenseWarning:
+        ...         print("every entry may depend on every other")
+        every entry may depend on every other
     """
 
 
@@ -52,6 +62,13 @@ def jacobian_structure(
 
     Warns:
         DenseWarning: when there is no zero in a block of several rows and columns.
+
+    Example:
+        >>> pattern = graphax.jacobian_structure(lambda x: x[1:] * x[:-1])(jnp.ones(4))
+        >>> pattern.nnz
+        6
+        >>> list(zip(pattern.rows.tolist(), pattern.columns.tolist()))
+        [(0, 0), (0, 1), (1, 1), (1, 2), (2, 2), (2, 3)]
     """
     of = jacve(fun, argnums, has_aux, holomorphic, order=order, sparse="static")
     graph_of = trace(fun, argnums, has_aux=has_aux)
@@ -66,7 +83,27 @@ def hessian_structure(
     holomorphic: bool = False,
     order: OrderLike = "auto",
 ) -> Callable[..., Any]:
-    """Where the entries of a Hessian are, as :func:`jacobian_structure`, for what :func:`hessve` returns."""
+    """Where the entries of a Hessian are; no number is computed.
+
+    Args:
+        fun, argnums, has_aux, holomorphic, order: as for :func:`hessve`.
+
+    Returns:
+        a function with the arguments of ``fun``, arrays or their ``jax.ShapeDtypeStruct``, that returns what
+        ``hessve(fun, argnums, has_aux, holomorphic, sparse="static")`` would, a
+        :class:`graphax.sparse.Pattern` for every block; as for :func:`jacobian_structure`.
+
+    Raises:
+        TypeError, ValueError: as :func:`hessve`.
+
+    Warns:
+        DenseWarning: when there is no zero in a block of several rows and columns.
+
+    Example:
+        >>> energy = lambda x: jnp.sum((x[1:] - x[:-1]) ** 4)  # springs between neighbours
+        >>> graphax.hessian_structure(energy)(jnp.ones(5)).nnz  # of 25: a tridiagonal matrix
+        13
+    """
     of = hessve(fun, argnums, has_aux, holomorphic, order=order, sparse="static")
     graph_of = trace(gradient(fun, argnums, has_aux, holomorphic), argnums, has_aux=has_aux)
     return _structure_of(fun, of, graph_of, has_aux)

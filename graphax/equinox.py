@@ -21,6 +21,8 @@ except ModuleNotFoundError as error:
         "graphax.equinox needs Equinox, which is not installed: pip install 'alphagrad[train]'"
     ) from error
 
+__all__ = ["filter_jacve"]
+
 
 @order_may_come_second
 def filter_jacve(
@@ -54,6 +56,13 @@ def filter_jacve(
     Raises:
         TypeError, ValueError: as :func:`graphax.jacve`; also when ``fun`` is called without a positional
             argument, or has no floating or complex array in its result.
+
+    Example:
+        >>> import equinox as eqx, graphax.equinox
+        >>> linear = eqx.nn.Linear(3, 2, key=jax.random.key(0))
+        >>> jacobian = graphax.equinox.filter_jacve(lambda module, x: module(x))(linear, jnp.ones(3))
+        >>> jacobian.weight.shape, jacobian.bias.shape
+        ((2, 2, 3), (2, 2))
     """
     check_has_aux(has_aux)
     check_kernel(kernel, check_sparse(sparse))

@@ -20,6 +20,8 @@ except ModuleNotFoundError as error:
         "graphax.lineax needs Lineax, which is not installed: pip install 'alphagrad[solvers]'"
     ) from error
 
+__all__ = ["BlockOperator", "BlockSolver"]
+
 
 class BlockOperator(lx.AbstractLinearOperator):
     """A block as a linear operator, from arrays of the shape of its input to those of its output.
@@ -33,6 +35,16 @@ class BlockOperator(lx.AbstractLinearOperator):
         tree: the rest of it.
         tags: what is known beside the pattern, as for ``lineax.MatrixLinearOperator``: that it is symmetric
             or definite.
+
+    Example:
+        >>> import lineax as lx
+        >>> from graphax.lineax import BlockOperator
+        >>> block = graphax.jacve(lambda x: x**2, sparse=True)(jnp.array([1.0, 2.0]))
+        >>> operator = BlockOperator(block)
+        >>> lx.is_diagonal(operator)
+        True
+        >>> print(lx.linear_solve(operator, jnp.ones(2)).value)
+        [0.5  0.25]
     """
 
     arrays: list[jax.Array]
@@ -78,30 +90,47 @@ class BlockOperator(lx.AbstractLinearOperator):
         return f"BlockOperator({', '.join(map(repr, [self.block, *self.tags]))})"
 
     def mv(self, vector: jax.Array) -> jax.Array:
+        """The product with an array of the shape of the input."""
         return self.block @ vector
 
     def as_matrix(self) -> jax.Array:
+        """The dense matrix, with a row for every output and a column for every input entry."""
         block = self.block
         return block.todense().reshape(block.matrix_shape)
 
     def transpose(self) -> BlockOperator:
+        """The operator of the transposed block."""
         return self if lx.is_symmetric(self) else BlockOperator(self.block.T, lx.transpose_tags(self.tags))
 
     def in_structure(self) -> jax.ShapeDtypeStruct:
+        """The shape and the type of what it is applied to."""
         return jax.ShapeDtypeStruct(self.block.in_shape, self.block.dtype)
 
     def out_structure(self) -> jax.ShapeDtypeStruct:
+        """The shape and the type of what it gives."""
         return jax.ShapeDtypeStruct(self.block.out_shape, self.block.dtype)
 
 
 class BlockSolver(lx.AbstractLinearSolver[BlockOperator]):
-    """Solves by :meth:`graphax.sparse.Block.solve`: permutations, block-diagonal matrices and narrow bands
-    are recognised, too, in some order of the rows.
+    """Solves systems of a :class:`BlockOperator` by :meth:`graphax.sparse.Block.solve`.
 
-    Operators have to be :class:`BlockOperator`, square, with an entry in every row and column.
+    Permutations, block-diagonal matrices and narrow bands are recognised, too, in some order of the rows.
+    Operators have to be square, with an entry in every row and column.
+
+    Raises:
+        TypeError: when the operator is no :class:`BlockOperator`.
+        ValueError: when it is not square, or a row or column has no entry.
+
+    Example:
+        >>> import lineax as lx
+        >>> from graphax.lineax import BlockOperator, BlockSolver
+        >>> operator = BlockOperator(sparse.diag(jnp.array([1.0, 2.0, 4.0])))
+        >>> print(lx.linear_solve(operator, jnp.ones(3), BlockSolver()).value)
+        [1.   0.5  0.25]
     """
 
     def init(self, operator: lx.AbstractLinearOperator, options: dict[str, Any]) -> BlockOperator:
+        """The operator itself, if it is one of blocks."""
         del options
         if not isinstance(operator, BlockOperator):
             raise TypeError(
@@ -113,18 +142,22 @@ class BlockSolver(lx.AbstractLinearSolver[BlockOperator]):
     def compute(
         self, state: BlockOperator, vector: jax.Array, options: dict[str, Any]
     ) -> tuple[jax.Array, lx.RESULTS, dict[str, Any]]:
+        """The solution for a vector, and that it was found."""
         del options
         return state.block.solve(vector), lx.RESULTS.successful, {}
 
     def transpose(
         self, state: BlockOperator, options: dict[str, Any]
     ) -> tuple[BlockOperator, dict[str, Any]]:
+        """What solves the transposed system."""
         return state.transpose(), options
 
     def conj(self, state: BlockOperator, options: dict[str, Any]) -> tuple[BlockOperator, dict[str, Any]]:
+        """What solves the system with complex conjugate entries."""
         return _conjugate(state), options
 
     def assume_full_rank(self) -> bool:
+        """That the operator is taken for regular."""
         return True
 
 

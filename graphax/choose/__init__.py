@@ -1,5 +1,7 @@
 """The order that a Jacobian is accumulated in: heuristics, "auto", and orders kept in files."""
 
+# pyright: reportUnusedImport=false
+# All of it is for the rest of graphax; users have it from graphax.orders.
 from ._auto import auto, remember
 from ._candidates import is_candidate
 from ._heuristics import cheapest_first, forward, lookahead, markowitz, relative_markowitz, reverse
@@ -8,26 +10,3 @@ from ._resolve import OrderLike, are_left_open, check_name, resolve_order
 from ._store import store_folder
 from ._sweeps import sweeps
 from ._time import elimination_nanoseconds, execution_nanoseconds
-
-__all__ = [
-    "Order",
-    "OrderLike",
-    "are_left_open",
-    "auto",
-    "cheapest_first",
-    "check_name",
-    "elimination_nanoseconds",
-    "execution_nanoseconds",
-    "forward",
-    "is_candidate",
-    "load_order",
-    "lookahead",
-    "markowitz",
-    "relative_markowitz",
-    "remember",
-    "resolve_order",
-    "reverse",
-    "save_order",
-    "store_folder",
-    "sweeps",
-]

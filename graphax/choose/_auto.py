@@ -65,6 +65,18 @@ def auto(graph: ComputationalGraph) -> tuple[int, ...]:
 
     Returns:
         vertex numbers.
+
+    Example:
+        >>> def f(x):
+        ...     y = jnp.sin(x)
+        ...     return jnp.stack([y * jnp.exp(y), y + jnp.cos(y)])
+        >>> graph = graphax.trace(f)(1.0)
+        >>> classical = (orders.forward(graph), orders.reverse(graph), orders.markowitz(graph))
+        >>> graph.cost(orders.auto(graph)).mults <= min(graph.cost(order).mults for order in classical)
+        True
+
+    Forward, reverse and Markowitz order: A. Griewank and A. Walther, *Evaluating Derivatives*, 2nd ed., SIAM
+    2008, chapters 9 and 10.
     """
     graph = graph.executed()
     if len(graph.eliminable) < 2:
@@ -108,6 +120,14 @@ def remember(
 
     Raises:
         ValueError: when the order is not one of the graph's.
+
+    Example:
+        >>> f = lambda x: jnp.exp(jnp.sin(x) * jnp.cos(x)) * x
+        >>> graph = graphax.trace(f)(1.0)
+        >>> order = orders.anneal(graph, steps=1000)
+        >>> kept = orders.remember(graph, order, method="anneal")  # jacve(f) takes it from now on
+        >>> graph.cost(orders.auto(graph)).mults <= graph.cost(order).mults
+        True
     """
     graph = graph.executed()
     vertices = check_order(graph, order)

@@ -31,6 +31,16 @@ class Order:
         seconds: how long the search took, or None.
         task: the name of the task, or None.
         version: of the file format.
+
+    Example:
+        >>> import os, tempfile
+        >>> f = lambda x: jnp.sin(jnp.exp(x) * x)
+        >>> graph = graphax.trace(f)(1.0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "order.json")
+        ...     saved = graphax.save_order(path, graph, graph.eliminable, method="forward")
+        >>> saved.method, saved.for_graph(graph) == graph.eliminable
+        ('forward', True)
     """
 
     fingerprint: str
@@ -46,6 +56,12 @@ class Order:
     def for_graph(self, graph: ComputationalGraph) -> tuple[int, ...]:
         """The vertex numbers.
 
+        Args:
+            graph: the graph that is to be eliminated.
+
+        Returns:
+            the order, as vertex numbers of the graph.
+
         Raises:
             ValueError: when the order was made for another graph.
         """
@@ -59,6 +75,12 @@ class Order:
 
     def priced(self, graph: ComputationalGraph) -> Order:
         """The same order with its costs counted on its graph, whatever was said of them when it was saved.
+
+        Args:
+            graph: the graph that the order belongs to.
+
+        Returns:
+            an order that differs in ``counted`` and ``free`` at most.
 
         Raises:
             ValueError: when the order was made for another graph.
@@ -99,6 +121,16 @@ def save_order(
     Raises:
         TypeError: when ``method``, ``seed``, ``seconds`` or ``task`` is of a wrong type.
         ValueError: when the order is not one of the graph's.
+        OSError: when the file cannot be written.
+
+    Example:
+        >>> import os, tempfile
+        >>> graph = graphax.trace(lambda x: jnp.sin(jnp.exp(x) * x))(1.0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "order.json")
+        ...     saved = graphax.save_order(path, graph, orders.forward(graph), method="forward", seconds=0.1)
+        >>> saved.order, saved.free
+        ((1, 2), 2)
     """
     saved = record(graph, order, method=method, seed=seed, seconds=seconds, task=task)
     write_atomically(Path(path), json.dumps(asdict(saved)) + "\n")
@@ -137,12 +169,25 @@ def load_order(path: str | os.PathLike[str]) -> Order:
 
     Its costs are what the file says; :meth:`Order.priced` counts them.
 
+    Args:
+        path: the file.
+
     Returns:
         the order, to be given to ``jacve(f, order=...)``.
 
     Raises:
         OSError: when there is no such file (FileNotFoundError), or it may not be read.
         ValueError: when the file is not an order, or of another version.
+
+    Example:
+        >>> import os, tempfile
+        >>> f = lambda x: jnp.sin(jnp.exp(x) * x)
+        >>> graph = graphax.trace(f)(1.0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "order.json")
+        ...     _ = graphax.save_order(path, graph, orders.reverse(graph), method="reverse")
+        ...     order = graphax.load_order(path)
+        >>> derivative = graphax.jacve(f, order=order)(1.0)
     """
     data = read_json(path, _KIND)
     try:

@@ -11,6 +11,13 @@ from ._order_file import Order
 from ._time import quickest
 
 OrderLike = str | Sequence[int] | Order
+"""What may be given as an order: a name, vertex numbers, or what :func:`load_order` has read.
+
+Example:
+    >>> f = lambda x: jnp.sin(jnp.exp(x) * x)
+    >>> [round(float(graphax.jacve(f, order=order)(0.0)), 6) for order in ("reverse", "markowitz", (2, 1))]
+    [1.0, 1.0, 1.0]
+"""
 
 _NAMED: dict[str, Callable[[ComputationalGraph], tuple[int, ...]]] = {
     "forward": forward,
@@ -31,9 +38,19 @@ def resolve_order(graph: ComputationalGraph, order: OrderLike) -> tuple[int, ...
         order: ``"auto"``, ``"forward"`` or ``"fwd"``, ``"reverse"`` or ``"rev"``, ``"markowitz"``, a sequence
             of vertex numbers, or a loaded order.
 
+    Returns:
+        vertex numbers.
+
     Raises:
         ValueError: for an unknown name, an order of another graph, or a sequence that is not an order.
         TypeError: for anything else.
+
+    Example:
+        >>> graph = graphax.trace(lambda x: jnp.sin(jnp.exp(x) * x))(1.0)
+        >>> orders.resolve_order(graph, "rev")
+        (2, 1)
+        >>> orders.resolve_order(graph, [1, 2])
+        (1, 2)
     """
     if isinstance(order, str):
         check_name(order)

@@ -23,6 +23,11 @@ class Drawing:
     Attributes:
         svg: the picture, with a legend.
         html: a page with the picture that steps through the elimination. It needs no network.
+
+    Example:
+        >>> drawing = graphax.draw(graphax.trace(lambda x: jnp.sin(x) * x)(1.0), "reverse")
+        >>> drawing.svg[:4], "</html>" in drawing.html
+        ('<svg', True)
     """
 
     svg: str = field(repr=False)
@@ -37,6 +42,7 @@ class Drawing:
 
         Raises:
             ValueError: for another suffix.
+            OSError: when the file cannot be written.
         """
         kinds = {".svg": self.svg, ".html": self.html}
         suffix = Path(path).suffix.lower()
@@ -73,6 +79,15 @@ def draw(graph: ComputationalGraph, order: OrderLike | None = None) -> Drawing:
     Raises:
         TypeError: when the graph is not one.
         ValueError: when the order is not one of this graph's.
+
+    Example:
+        >>> import os, tempfile
+        >>> graph = graphax.trace(lambda x: jnp.sin(x) * x)(1.0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     page = os.path.join(folder, "elimination.html")
+        ...     graphax.draw(graph, "markowitz").save(page)
+        ...     os.path.exists(page)
+        True
     """
     if not isinstance(graph, ComputationalGraph):
         raise TypeError(

@@ -38,7 +38,6 @@ def fuse(fun: Callable[..., Any]) -> Callable[..., Any]:
             compiled; the message says which. Also when an argument is no array.
 
     Example:
-        >>> import jax, jax.numpy as jnp, graphax
         >>> step = graphax.fuse(lambda x: x + 0.1 * jnp.sin(x))
         >>> jax.vmap(step)(jnp.zeros((4, 3))).shape
         (4, 3)

@@ -49,6 +49,11 @@ class Operations:
 
     Attributes:
         program: the program.
+
+    Example:
+        >>> view = graphax.show_kernel(lambda x: x * jnp.sin(x[0]), jnp.ones(2))
+        >>> view.jacobian.count, view.jacobian.bytes_in, view.jacobian.bytes_out
+        (5, 8, 16)
     """
 
     program: ScalarProgram
@@ -73,10 +78,12 @@ class Operations:
 
     @property
     def bytes_in(self) -> int:
+        """How many bytes of operands are read."""
         return sum(x.size * np.dtype(KINDS[x.kind]).itemsize for x in self.program.operands)
 
     @property
     def bytes_out(self) -> int:
+        """How many bytes of results are written."""
         return sum(len(x.entries) * np.dtype(KINDS[x.kind]).itemsize for x in self.program.results)
 
     @cached_property
@@ -109,6 +116,13 @@ class KernelView:
         orders: how many operations the Jacobian takes in other orders.
         trace_seconds: how long it took to expand and differentiate the function, the search included.
         compile_seconds: how long it took to compile the kernel for this machine's CPU; None if it cannot be.
+
+    Example:
+        >>> view = graphax.show_kernel(lambda x: x * jnp.sin(x[0]), jnp.ones(2))
+        >>> view.jacobian.flops, sorted(view.orders)
+        (5, ['forward', 'markowitz', 'reverse'])
+        >>> "define" in view.llvm, "pallas_call" in view.pallas
+        (True, True)
     """
 
     written: Mapping[str, int]
@@ -173,7 +187,6 @@ def show_kernel(
         ValueError: as :func:`graphax.jacve`.
 
     Example:
-        >>> import jax.numpy as jnp, graphax
         >>> view = graphax.show_kernel(lambda x: x * jnp.sin(x[0]), jnp.ones(2))
         >>> dict(view.jacobian.kinds)
         {'sin': 1, 'cos': 1, 'mul': 2, 'add': 1}

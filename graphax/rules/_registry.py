@@ -44,6 +44,11 @@ class Call:
         placed: whether that may have entries at places that are known at run time only.
         memory: what a rule has found out about the call, which is asked several times before it is applied.
         shared: what rules have found out that holds for other calls of the program, too.
+
+    Example:
+        >>> def rule(call):  # y = sin(x), entry by entry
+        ...     (x,) = call.operands
+        ...     return call.evaluate(), [call.row(lambda at: sparse.diag(jnp.cos(x)))]
     """
 
     primitive: core.Primitive
@@ -69,11 +74,25 @@ class Call:
         return [at for at, want in enumerate(self.wanted) if want]
 
     def row(self, made: Callable[[int], T]) -> list[T | None]:
-        """What is made of the position of every wanted operand, None for the others."""
+        """What is made of the position of every wanted operand, None for the others.
+
+        Args:
+            made: from the position of an operand to what is made of it, such as its block.
+
+        Returns:
+            a list with an entry for every operand.
+        """
         return [made(at) if want else None for at, want in enumerate(self.wanted)]
 
     def factor(self, at: int) -> Any:
-        """An operand as the value of a block: a static array where a sparse Jacobian lacks its zeros."""
+        """An operand as the value of a block: a static array where a sparse Jacobian lacks its zeros.
+
+        Args:
+            at: the position of the operand.
+
+        Returns:
+            an array.
+        """
         known = self.known(at) if self.sparse and np.ndim(self.operands[at]) else None
         return self.operands[at] if known is None or known.all() else known
 
@@ -82,7 +101,14 @@ class Call:
         return [self.certain(at) for at in range(len(self.operands))]
 
     def support(self, at: int) -> Support | None:
-        """Where an operand may have numbers, if it has zeros by the way it is made."""
+        """Where an operand may have numbers, if it has zeros by the way it is made.
+
+        Args:
+            at: the position of the operand.
+
+        Returns:
+            None where nothing is known.
+        """
         certain = self.certain(at)
         return None if certain is None else Support(lambda: certain != ZERO)
 
@@ -91,7 +117,14 @@ class Call:
         return bind(self.primitive, self.params, self.operands)
 
     def of_operand(self, at: int) -> Callable[[Any], list[Any]]:
-        """The results as a function of one operand."""
+        """The results as a function of one operand.
+
+        Args:
+            at: the position of the operand.
+
+        Returns:
+            a function from the operand to the list of results.
+        """
 
         def fun(operand: Any) -> list[Any]:
             return self.with_operands([*self.operands[:at], operand, *self.operands[at + 1 :]]).evaluate()
@@ -99,11 +132,26 @@ class Call:
         return fun
 
     def with_operands(self, operands: Sequence[Any]) -> Call:
-        """The same call of other operands."""
+        """The same call of other operands.
+
+        Args:
+            operands: one array for every operand.
+
+        Returns:
+            a call.
+        """
         return replace(self, operands=operands)
 
     def with_moving(self, operands: Sequence[Any], moving: Sequence[Any]) -> Call:
-        """The same call of other operands, the wanted ones taken from ``moving`` in their order."""
+        """The same call of other operands, the wanted ones taken from ``moving`` in their order.
+
+        Args:
+            operands: one array for every operand.
+            moving: one for every wanted operand.
+
+        Returns:
+            a call.
+        """
         return self.with_operands(with_moving(operands, self.wanted, moving))
 
 
@@ -155,6 +203,11 @@ class Inexpressible(Exception):
         reason: a clause that says what it is, such as "the primitive 'psum' sums over a mapped axis".
         remedy: what the user can do about it, an imperative such as "take jacve outside of the vmap".
         source: the line of the user's code; whoever knows the equation adds it to what a rule raised.
+
+    Example:
+        >>> from graphax.rules import Inexpressible
+        >>> print(Inexpressible("'psum' sums over a mapped axis", "take jacve outside of the vmap"))
+        'psum' sums over a mapped axis; take jacve outside of the vmap
     """
 
     def __init__(self, reason: str, remedy: str, source: str | None = None) -> None:
@@ -167,9 +220,22 @@ class Inexpressible(Exception):
         return f"{self.reason}{f' ({self.source})' if self.source else ''}; {self.remedy}"
 
 
-#: For every result a list with a block for every operand, or None where no derivative flows.
 Blocks = list[list[Block | None]]
+"""For every result a list with a block for every operand, or None where no derivative flows.
+
+Example:
+    >>> of_sum = [[sparse.identity_block((3,)), None]]  # one result, the first of two operands is wanted
+"""
+
 Rule = Callable[[Call], tuple[list[Any], Blocks]]
+"""From a :class:`Call` to the results of the primitive and their :data:`Blocks`; see :func:`register_rule`.
+
+Example:
+    >>> def rule(call):
+    ...     (x,) = call.operands
+    ...     return [2 * x], [[sparse.diag(jnp.full_like(x, 2.0))]]
+"""
+
 R = TypeVar("R", bound=Rule)
 
 #: Positions of operands, or of the inputs of a program.
@@ -200,6 +266,15 @@ def register_rule(*primitives: core.Primitive | str) -> Callable[[R], R]:
         a decorator for the rule. A rule takes a :class:`Call` and returns the results of the primitive and,
         for every result, a list with one :class:`graphax.sparse.Block` for every operand that is wanted
         (None where no derivative flows or where it is not wanted).
+
+    Example:
+        >>> from jax.extend.core import Primitive
+        >>> double = Primitive("double")
+        >>> @graphax.register_rule(double)
+        ... def rule(call):
+        ...     (x,) = call.operands
+        ...     each = [[axis] for axis in range(x.ndim)]  # a diagonal: labels that both sides share
+        ...     return [2 * x], [[sparse.unit_block(each, each, x.shape, 2.0)]]
     """
     names = [primitive if isinstance(primitive, str) else primitive.name for primitive in primitives]
 

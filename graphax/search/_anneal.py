@@ -77,9 +77,12 @@ def anneal(
         TypeError: if ``progress`` is something else.
 
     Example:
-        >>> graph = graphax.trace(f)(x)
-        >>> order = orders.anneal(graph, seconds=60, workers=2, progress=True)
-        >>> graphax.jacve(f, order=order)(x)
+        >>> f = lambda x: jnp.exp(jnp.sin(x) * jnp.cos(x)) * jnp.sin(x)
+        >>> graph = graphax.trace(f)(1.0)
+        >>> order = orders.anneal(graph, steps=1000, seed=0)  # or seconds=60, workers=2, progress=True
+        >>> graph.cost(order).mults <= graph.cost(orders.markowitz(graph)).mults
+        True
+        >>> derivative = graphax.jacve(f, order=order)(1.0)
 
     Simulated annealing: S. Kirkpatrick, C. D. Gelatt and M. P. Vecchi, Science 220, 1983; for elimination
     orders U. Naumann and P. Gottschling, *Simulated annealing for optimal pivot selection in Jacobian

@@ -32,6 +32,12 @@ class Proof(NamedTuple):
         order: the best order found.
         cost: its multiplications.
         bound: multiplications that no order can beat.
+
+    Example:
+        >>> graph = graphax.trace(lambda x: jnp.exp(jnp.sin(x) * jnp.cos(x)))(1.0)
+        >>> proof = orders.exact(graph)
+        >>> proof.cost == proof.bound == graph.cost(proof.order).mults
+        True
     """
 
     order: tuple[int, ...]
@@ -77,6 +83,12 @@ def exact(
     Raises:
         ValueError: when ``seconds`` is not positive, and when ``start`` is not an order of the graph.
         TypeError: when ``start`` has entries that are not integers.
+
+    Example:
+        >>> graph = graphax.trace(lambda x: jnp.exp(jnp.sin(x) * jnp.cos(x)))(1.0)
+        >>> proof = orders.exact(graph, seconds=60)
+        >>> proof.cost, proof.optimal
+        (3, True)
     """
     began = time.perf_counter()
     if seconds is not None and not seconds > 0:

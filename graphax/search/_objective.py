@@ -22,6 +22,13 @@ from ..spelling import did_you_mean
 from ..timing import Constants, estimated_seconds
 
 Objective = Literal["mults", "flops", "memory", "time", "runtime"]
+"""What an order is judged by; :func:`evaluate` says what each of them means.
+
+Example:
+    >>> from typing import get_args
+    >>> get_args(orders.Objective)
+    ('mults', 'flops', 'memory', 'time', 'runtime')
+"""
 
 _RUN_SECONDS = 1e-3  # what a run on a batch should take, well above the cost of starting it
 _PROBE = 256  # the batch whose run is timed to choose the batch
@@ -48,8 +55,17 @@ def evaluate(graph: ComputationalGraph, order: Sequence[int], objective: Objecti
             - ``"time"``: seconds of a compiled run on one input on this device, as :func:`estimate` has them;
             - ``"runtime"``: seconds of a compiled run on this device, as :func:`measure` finds them.
 
+    Returns:
+        a whole number of operations or numbers, or seconds.
+
     Raises:
         ValueError: for another word for the objective, or an order of another graph.
+
+    Example:
+        >>> graph = graphax.trace(lambda x: jnp.sin(jnp.exp(x) * x))(1.0)
+        >>> order = orders.reverse(graph)
+        >>> orders.evaluate(graph, order), orders.evaluate(graph, order, "flops")
+        (3, 4)
     """
     check_objective(objective)
     vertices = check_order(graph, order)
@@ -124,6 +140,11 @@ def estimate(graph: ComputationalGraph, order: Sequence[int], constants: Constan
 
     Raises:
         ValueError: when the order does not fit the graph.
+
+    Example:
+        >>> graph = graphax.trace(lambda x: jnp.sin(jnp.exp(x) * x))(jnp.ones(1000))
+        >>> 0 < orders.estimate(graph, orders.reverse(graph)) < 1  # seconds
+        True
     """
     vertices = check_order(graph, order)
     inputs = [
@@ -148,8 +169,17 @@ def fastest(
         candidates: orders; every one is compiled.
         repeats, batch: as for :func:`measure`.
 
+    Returns:
+        the candidate, as a tuple.
+
     Raises:
         ValueError: when there is no candidate, or as :func:`measure`.
+
+    Example:
+        >>> graph = graphax.trace(lambda x: jnp.sin(jnp.exp(x) * x))(1.0)
+        >>> candidates = [orders.forward(graph), orders.reverse(graph)]
+        >>> orders.fastest(graph, candidates, repeats=3, batch=8) in candidates
+        True
     """
     if not candidates:
         raise ValueError("candidates is empty; give at least one order")
@@ -184,6 +214,12 @@ def measure(
     Raises:
         ValueError: when an order does not fit the graph, or ``repeats`` or ``batch`` is less than 1.
         TypeError: when the function takes something that cannot be drawn, such as random keys.
+
+    Example:
+        >>> graph = graphax.trace(lambda x: jnp.sin(jnp.exp(x) * x))(1.0)
+        >>> (seconds,) = orders.measure(graph, [orders.reverse(graph)], repeats=3, batch=8)
+        >>> 0 < seconds < 1
+        True
     """
     if repeats < 1:
         raise ValueError(f"repeats={repeats} must be at least 1")

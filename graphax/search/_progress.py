@@ -19,6 +19,12 @@ class Progress(NamedTuple):
         order: the best one.
         cost: what it costs.
         bound: what no order costs less than, as soon as that is known.
+
+    Example:
+        >>> graph = graphax.trace(lambda x: jnp.exp(jnp.sin(x) * jnp.cos(x)))(1.0)
+        >>> def enough(progress):  # called some five times a second; the search ends where it is true
+        ...     return progress.cost <= 4 or progress.seconds > 10
+        >>> order = orders.anneal(graph, steps=1000, progress=enough)
     """
 
     seconds: float

@@ -172,6 +172,12 @@ class Arithmetic(Exports):
     def with_data(self, data: Any) -> Self:
         """The block that holds these numbers, in the order of :meth:`pattern`, and nothing else.
 
+        Args:
+            data: an array of shape ``[nnz]``; batch dimensions may lead.
+
+        Returns:
+            a block with the same entries.
+
         Raises:
             ValueError: when they are not as many.
         """

@@ -38,6 +38,23 @@ class Block(Displays):
         structure: the terms of which it is the sum.
         values: their numbers.
         dtype: the type of its entries; None while it is a part of something else.
+        finite: whether its entries are known to be finite, overflow aside.
+        anchor: an array without entries that keeps the batch dimensions of a block without arrays.
+        placed: parts of the sum whose places are known at run time only.
+
+    Example:
+        >>> block = graphax.jacve(lambda x: x[1:] * x[:-1], sparse=True)(jnp.arange(1.0, 5.0))
+        >>> block.out_shape, block.in_shape, block.nnz
+        ((3,), (4,), 6)
+        >>> print(block.todense())
+        [[2. 1. 0. 0.]
+         [0. 3. 2. 0.]
+         [0. 0. 4. 3.]]
+        >>> print(block @ jnp.ones(4))
+        [3. 5. 7.]
+        >>> (block @ block.T).nnz  # products are blocks: here a tridiagonal matrix
+        7
+        >>> indptr, indices, data = block.csr()
     """
 
 
@@ -57,6 +74,15 @@ def arranged_block(
         sizes: the sizes of the labels.
         value: an array whose axes, those of size 1 apart, are the labels ``axes``.
         axes: the labels of the value's axes; along other labels the entries are all alike.
+
+    Returns:
+        the block.
+
+    Example:
+        >>> weights = jnp.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+        >>> block = sparse.arranged_block([[0]], [[0], [1]], [2, 3], weights, [0, 1])
+        >>> block.out_shape, block.in_shape, block.nnz
+        ((2,), (2, 3), 6)
     """
     final = _canonical(_frozen(out), _frozen(in_), tuple(sizes), Kind.VALUE, tuple(axes))
     value = Scaled(reshape(value, [sizes[label] for label in axes]))
@@ -70,7 +96,22 @@ def unit_block(
     sizes: Sizes,
     scale: Any = 1,
 ) -> Block:
-    """A block whose nonzeros are all one static number; labels as for :func:`arranged_block`."""
+    """A block whose nonzeros are all one static number.
+
+    Args:
+        out: the labels of every output dimension, as for :func:`arranged_block`.
+        in_: the labels of every input dimension.
+        sizes: the sizes of the labels.
+        scale: the number.
+
+    Returns:
+        the block, which holds no array.
+
+    Example:
+        >>> block = sparse.unit_block([[0]], [[0], [1]], [2, 3], -1.0)
+        >>> block.out_shape, block.in_shape, block.nnz
+        ((2,), (2, 3), 6)
+    """
     value = Scaled(None, scale)
     return Block(structure(make_term(out, in_, sizes, value.kind)), (value,))
 
@@ -119,13 +160,37 @@ _canonical = functools.lru_cache(maxsize=4096)(from_labels)
 
 
 def dense_block(value: jax.Array, out_shape: tuple[int, ...], in_shape: tuple[int, ...]) -> Block:
-    """The block of an array ``J[o..., i...]``."""
+    """The block of an array ``J[o..., i...]``.
+
+    Args:
+        value: the array, of shape ``out_shape + in_shape``.
+        out_shape: the shape of the output.
+        in_shape: the shape of the input.
+
+    Returns:
+        the block, every entry of which is a structural nonzero.
+
+    Example:
+        >>> sparse.dense_block(jnp.ones((2, 3)), (2,), (3,)).nnz
+        6
+    """
     found = dense(out_shape, in_shape)
     return Block(found, (Scaled(reshape(value, found.terms[0].value_shape)),))
 
 
 def identity_block(shape: tuple[int, ...]) -> Block:
-    """The block of an array with respect to itself."""
+    """The block of an array with respect to itself.
+
+    Args:
+        shape: the shape of the array.
+
+    Returns:
+        the block, which has no type yet: it is made to be multiplied. :func:`eye` gives it one.
+
+    Example:
+        >>> sparse.identity_block((3,)).nnz
+        3
+    """
     return Block(identity(shape), (Scaled(None),))
 
 
@@ -137,6 +202,19 @@ def eye(n: int | Sequence[int], m: int | None = None, k: int = 0, dtype: Any = N
         m: the number of columns, ``n`` if left out.
         k: which diagonal; columns less rows.
         dtype: the type of its entries; JAX's usual one if left out.
+
+    Returns:
+        the block.
+
+    Raises:
+        ValueError: when a size is negative, or ``m`` or ``k`` stands beside a shape.
+
+    Example:
+        >>> print(sparse.eye(2, 3, k=1).todense())
+        [[0. 1. 0.]
+         [0. 0. 1.]]
+        >>> sparse.eye((4, 5)).shape
+        (4, 5, 4, 5)
     """
     dtype = np.dtype(dtype or jax.numpy.zeros(()).dtype)
     if not isinstance(n, int | np.integer):
@@ -159,8 +237,21 @@ def eye(n: int | Sequence[int], m: int | None = None, k: int = 0, dtype: Any = N
 def eye_like(block: Block) -> Block:
     """The identity of the shape and the type of a block whose output and input have one shape.
 
+    Args:
+        block: the block.
+
+    Returns:
+        the identity.
+
     Raises:
         ValueError: when they have not.
+
+    Example:
+        >>> block = graphax.jacve(jnp.sin, sparse=True)(jnp.zeros(3))
+        >>> print((sparse.eye_like(block) - 0.5 * block).todense())  # of an implicit step
+        [[0.5 0.  0. ]
+         [0.  0.5 0. ]
+         [0.  0.  0.5]]
     """
     if block.out_shape != block.in_shape:
         raise ValueError(f"the identity is square, but a block {block.out_shape} <- {block.in_shape} is not")
@@ -168,7 +259,19 @@ def eye_like(block: Block) -> Block:
 
 
 def diag(entries: Any) -> Block:
-    """The block of shape ``entries.shape * 2`` with an array on its diagonal, and zeros elsewhere."""
+    """The block with an array on its diagonal, and zeros elsewhere.
+
+    Args:
+        entries: the array, or what becomes one.
+
+    Returns:
+        a block of shape ``entries.shape * 2``.
+
+    Example:
+        >>> print(sparse.diag([1.0, 2.0]).todense())
+        [[1. 0.]
+         [0. 2.]]
+    """
     entries = jax.numpy.asarray(entries)
     dims, sizes = label_dims(entries.shape)
     if 0 in sizes:

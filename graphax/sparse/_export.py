@@ -31,6 +31,9 @@ class Exports(Located):
 
         Args:
             dtype: its type; that of the block if left out.
+
+        Returns:
+            an array of shape ``out_shape + in_shape``; batch dimensions lead.
         """
         return self.dense(np.dtype(dtype or self._require_dtype()))
 
@@ -119,6 +122,9 @@ class Exports(Located):
 
         Args:
             format: ``"csr"``, ``"csc"`` or ``"coo"``.
+
+        Returns:
+            an array of SciPy, which may be written to.
 
         Raises:
             TypeError: under a transformation, where the numbers are not known yet.

@@ -31,6 +31,15 @@ class Pattern:
         out_shape, in_shape: of the differentiated array, and of the one it is differentiated with respect to.
         rows, columns: for every entry its row-major position in the output and in the input, in row-major
             order; no pair occurs twice.
+
+    Example:
+        >>> pattern = graphax.jacobian_structure(lambda x: x[1:] - x[:-1])(jnp.ones(4))
+        >>> pattern
+        Pattern((3,) <- (4,), nnz 6, density 0.5)
+        >>> print(pattern.todense().astype(int))
+        [[1 1 0 0]
+         [0 1 1 0]
+         [0 0 1 1]]
     """
 
     out_shape: tuple[int, ...]
@@ -40,7 +49,14 @@ class Pattern:
 
     @classmethod
     def of(cls, block: Block | Structure) -> Pattern:
-        """The pattern of a block."""
+        """The pattern of a block.
+
+        Args:
+            block: the block, or its structure.
+
+        Returns:
+            its pattern.
+        """
         found = (
             block
             if isinstance(block, Structure)
@@ -104,6 +120,9 @@ class Pattern:
         Args:
             data: an array of shape ``[nnz]``, in row-major order of the entries; batch dimensions may lead.
 
+        Returns:
+            a block of shape ``out_shape + in_shape``.
+
         Raises:
             ValueError: when they are not as many.
         """
@@ -116,6 +135,9 @@ class Pattern:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the pattern to an ``.npz`` file of NumPy, atomically.
+
+        Args:
+            path: the file, which is replaced if it exists.
 
         Raises:
             ValueError: for another suffix.
@@ -135,6 +157,12 @@ class Pattern:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Pattern:
         """Read a pattern that :meth:`save` has written; nothing in the file is executed.
+
+        Args:
+            path: the file.
+
+        Returns:
+            the pattern.
 
         Raises:
             OSError: when there is no such file, or it may not be read.

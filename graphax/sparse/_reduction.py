@@ -24,6 +24,9 @@ class Reductions(Selections):
         Args:
             axis: the dimensions of the dense array over which it goes; all of them if left out.
 
+        Returns:
+            an array with the dimensions that are left.
+
         Raises:
             ValueError: when there is no such dimension, or one is named twice.
         """
@@ -51,6 +54,9 @@ class Reductions(Selections):
         Args:
             ord: ``"fro"``, the root of the sum of squares, also if left out; ``1``, the largest sum of the
                 absolute values of a column; ``numpy.inf``, that of a row.
+
+        Returns:
+            a number.
 
         Raises:
             ValueError: for another one, which takes the dense array.

@@ -88,6 +88,9 @@ class Selections(Arithmetic):
         Args:
             k: another diagonal, of a matrix whose sides are vectors, as for ``numpy.diagonal``.
 
+        Returns:
+            an array of the shape of the output.
+
         Raises:
             ValueError: when the shapes differ, or sides are not vectors where another diagonal is wanted.
         """
@@ -124,12 +127,25 @@ class Selections(Arithmetic):
         return self.diagonal().sum(range(len(self.batch_shape), len(self.batch_shape) + len(self.out_shape)))
 
     def tril(self, k: int = 0) -> Self:
-        """The entries on and below a diagonal, rows and columns being positions in the output and in the
-        input, as ``numpy.tril`` has them."""
+        """The entries on and below a diagonal, as ``numpy.tril`` has them.
+
+        Args:
+            k: which diagonal; columns less rows, which are positions in the input and in the output.
+
+        Returns:
+            a block.
+        """
         return self._between(None, int(k))
 
     def triu(self, k: int = 0) -> Self:
-        """The entries on and above a diagonal, as :meth:`tril`."""
+        """The entries on and above a diagonal, as ``numpy.triu`` has them.
+
+        Args:
+            k: which diagonal, as for :meth:`tril`.
+
+        Returns:
+            a block.
+        """
         return self._between(int(k), None)
 
     @over_batches

@@ -29,6 +29,12 @@ class Structure:
         out_shape: the shape of the output.
         in_shape: the shape of the input.
         terms: whose sum it is, at different places or of different kinds.
+
+    Example:
+        >>> graph = graphax.trace(lambda x: jnp.sin(x) * jnp.arange(3.0))(jnp.ones(3))
+        >>> structure = graph.edges[-1, 1]  # of the sine: a diagonal
+        >>> structure.out_shape, structure.in_shape, structure.numbers
+        ((3,), (3,), 3)
     """
 
     out_shape: tuple[int, ...]

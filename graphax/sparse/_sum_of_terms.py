@@ -67,7 +67,16 @@ class SumOfTerms:
 
     @classmethod
     def zero(cls, out_shape: Sequence[int], in_shape: Sequence[int], dtype: Any = None) -> Self:
-        """The block of an array that does not depend on another."""
+        """The block of an array that does not depend on another.
+
+        Args:
+            out_shape: the shape of the one.
+            in_shape: the shape of the other.
+            dtype: the type of the entries that it would have.
+
+        Returns:
+            a block without entries.
+        """
         return cls(Structure(tuple(map(int, out_shape)), tuple(map(int, in_shape)), ()), (), dtype)
 
     @property
@@ -353,7 +362,14 @@ class SumOfTerms:
         return replace(self, structure=found, values=tuple(values))
 
     def astype(self, dtype: Any) -> Self:
-        """The block with entries of another type."""
+        """The block with entries of another type.
+
+        Args:
+            dtype: the type.
+
+        Returns:
+            a block of the same structure.
+        """
         dtype = np.dtype(dtype)
         found = self.with_values(
             lambda value: value.map(lambda array: jax.numpy.asarray(numbers_of(array), dtype))
@@ -409,6 +425,7 @@ class SumOfTerms:
         return entries_of(self.structure, self.values, dtype)
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
+        """The arrays, and what is static, for JAX."""
         values = [*self.values, *(value for part in self.placed for value in part.values)]
         # What is known of places alone is no part of the type that branches and loops have to agree on.
         children = [
@@ -429,6 +446,7 @@ class SumOfTerms:
 
     @classmethod
     def tree_unflatten(cls, aux: Any, children: Any) -> Self:
+        """The block of what :meth:`tree_flatten` gave."""
         structure, scales, dtype, finite, placed, count = aux
         remaining = iter(children)
         values = iter([Scaled(None if bare else next(remaining), scale) for bare, scale in scales])

@@ -60,6 +60,11 @@ class Digit(NamedTuple):
         labels: the labels it depends on.
         start, step: the affine map of its label.
         table: static indices in place of the affine map.
+
+    Example:
+        >>> odd = sparse.Digit(radix=6, labels=(0,), start=1, step=2)  # of six places those at 1, 3 and 5
+        >>> print(odd.indices([3]))
+        [1 3 5]
     """
 
     radix: int
@@ -69,7 +74,14 @@ class Digit(NamedTuple):
     table: Table | None = None
 
     def indices(self, sizes: Sizes) -> np.ndarray:
-        """The digit at every row-major position of its labels."""
+        """The digit at every row-major position of its labels.
+
+        Args:
+            sizes: the size of every label.
+
+        Returns:
+            whole numbers below the radix.
+        """
         if self.table is not None:
             return self.table.indices
         if not self.labels:
@@ -77,7 +89,14 @@ class Digit(NamedTuple):
         return self.start + self.step * np.arange(sizes[self.labels[0]])
 
     def covers(self, sizes: Sizes) -> bool:
-        """Whether the digit is its label, and takes every value."""
+        """Whether the digit is its label, and takes every value.
+
+        Args:
+            sizes: the size of every label.
+
+        Returns:
+            True where the digit and its label are one.
+        """
         return (
             self.table is None
             and len(self.labels) == 1

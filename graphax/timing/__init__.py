@@ -1,5 +1,7 @@
 """How long programs run: an estimate from what they consist of, and the constants of a device."""
 
+# pyright: reportUnusedImport=false
+# `__all__` holds what users import; the rest is for the rest of graphax.
 from ._calibrate import calibrate
 from ._constants import Constants, constants_for, kind_of
 from ._device_time import busy_seconds
@@ -8,23 +10,8 @@ from ._estimate import Estimated, estimate_of, estimated_seconds, seconds_by_lin
 from ._flat import Equation, Flat, Value, flat
 
 __all__ = [
-    "EXPENSIVE",
     "Constants",
-    "Equation",
-    "Estimated",
-    "Flat",
-    "Value",
-    "Work",
-    "busy_seconds",
     "calibrate",
     "constants_for",
-    "estimate_of",
     "estimated_seconds",
-    "flat",
-    "kind_of",
-    "read",
-    "register_estimate",
-    "seconds_by_line",
-    "work_of",
-    "written",
 ]

@@ -62,8 +62,11 @@ def calibrate(device: Any = None, seconds: float = 30.0, out: Path | str | None 
         OSError: when the file cannot be written.
 
     Example:
-        >>> graphax.calibrate(seconds=20).kernel
-        64.2
+        >>> import os, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:  # keep it where later processes find it: no out=
+        ...     constants = graphax.calibrate(seconds=1, out=os.path.join(folder, "constants.json"))
+        >>> constants.kernel > 0  # nanoseconds to start a kernel
+        True
     """
     if not seconds > 0:
         raise ValueError(f"seconds={seconds!r} must be positive")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..._trace import Program, is_differentiable
 from .._scalars import Scalars
-from . import (  # noqa: F401  (they register their rules)
+from . import (  # they register their rules
     _control,
     _custom,
     _elementwise,

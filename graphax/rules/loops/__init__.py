@@ -3,7 +3,7 @@
 :mod:`._scan` chooses one of several ways, each of which has a file of its own.
 """
 
-from . import _scan, _while  # noqa: F401  (they register their rules)
+from . import _scan, _while  # they register their rules
 from ._flow import follow_loop
 
 __all__ = ["follow_loop"]
