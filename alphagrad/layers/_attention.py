@@ -30,6 +30,16 @@ class BlockTermAttention(eqx.Module):
         output: the matrix at the end, its rows arranged by the pair (j, m).
         core_logits: the logits of each block's core.
         share_projections: whether all blocks use the same projections.
+
+    Raises:
+        ValueError: when a size is less than 1, or a sequence is longer than the layer was made for.
+
+    Example:
+        >>> from alphagrad.layers import BlockTermAttention
+        >>> attention = BlockTermAttention(width=8, length=6, rank=4, key=jax.random.key(0))
+        >>> tokens = jnp.ones((5, 8))
+        >>> attention(tokens, tokens, tokens).shape
+        (5, 8)
     """
 
     query_proj: eqx.nn.Linear
@@ -134,6 +144,16 @@ class DimensionAttention(eqx.Module):
         query_proj: from the width to the sizes of all heads; likewise `key_proj` and `value_proj`.
         output_proj: from there to the width.
         num_heads: heads, which divide the width.
+
+    Raises:
+        ValueError: when the heads do not divide the width.
+
+    Example:
+        >>> from alphagrad.layers import DimensionAttention
+        >>> attention = DimensionAttention(num_heads=2, width=8, key=jax.random.key(0))
+        >>> tokens = jnp.ones((5, 8))
+        >>> attention(tokens, tokens, tokens).shape
+        (5, 8)
     """
 
     query_proj: eqx.nn.Linear

@@ -19,6 +19,17 @@ def balanced_modes(size: int, count: int) -> tuple[int, ...]:
     Args:
         size: what the modes multiply to.
         count: how many modes.
+
+    Returns:
+        the modes.
+
+    Raises:
+        ValueError: when one of them is less than 1.
+
+    Example:
+        >>> from alphagrad.layers import balanced_modes
+        >>> balanced_modes(768, 3), balanced_modes(7, 2)
+        ((12, 8, 8), (7, 1))
     """
     if size < 1 or count < 1:
         raise ValueError(f"Cannot factor {size} into {count} modes; both must be at least 1.")
@@ -43,6 +54,15 @@ class TensorTrain(NamedTuple):
     Attributes:
         cores: core k has the shape (ranks[k], modes[k], ranks[k + 1]); the ranks at the ends are 1.
         truncated: the Frobenius norm of what was cut off at each of the bonds between the cores.
+
+    Example:
+        >>> from alphagrad.layers import tt_svd
+        >>> tensor = np.add.outer(np.arange(4.0), np.arange(5.0))  # of rank 2
+        >>> train = tt_svd(tensor)
+        >>> [core.shape for core in train.cores]
+        [(1, 4, 4), (4, 5, 1)]
+        >>> bool(np.allclose(train.to_tensor(), tensor)), train.error_bound < 1e-9
+        (True, True)
     """
 
     cores: tuple[Float[np.ndarray, "left mode right"], ...]
@@ -67,6 +87,17 @@ def feasible_ranks(modes: Sequence[int], ranks: int | Sequence[int]) -> tuple[in
     Args:
         modes: sizes of the modes.
         ranks: one for all bonds, or one for each of the `len(modes) - 1` bonds.
+
+    Returns:
+        a rank for each bond.
+
+    Raises:
+        ValueError: when there are not as many ranks as bonds, or one is less than 1.
+
+    Example:
+        >>> from alphagrad.layers import feasible_ranks
+        >>> feasible_ranks((4, 4, 4), 8)
+        (4, 4)
     """
     bonds = len(modes) - 1
     wanted = [ranks] * bonds if isinstance(ranks, int) else list(ranks)
@@ -96,6 +127,18 @@ def tt_svd(
         max_rank: greatest rank, for all bonds or for each.
         tolerance: the relative error in Frobenius norm that may be made for smaller ranks, where `max_rank`
             does not force a greater one.
+
+    Returns:
+        the train.
+
+    Raises:
+        ValueError: for a tensor without axes or entries, or a tolerance that is none.
+
+    Example:
+        >>> from alphagrad.layers import tt_svd
+        >>> train = tt_svd(np.ones((4, 4, 4)), max_rank=2)
+        >>> [core.shape for core in train.cores]
+        [(1, 4, 2), (2, 4, 2), (2, 4, 1)]
     """
     tensor = np.asarray(tensor, np.float64)
     if not tensor.ndim or not tensor.size:

@@ -42,6 +42,18 @@ class TTLinear(_Train):
         bias: b, or None.
         in_modes: sizes of the digits of a column.
         out_modes: sizes of the digits of a row.
+
+    Raises:
+        ValueError: when modes do not pair, or ranks do not fit them.
+
+    Example:
+        >>> from alphagrad.layers import TTLinear
+        >>> layer = TTLinear((4, 4), (8, 4), ranks=3, key=jax.random.key(0))  # from 16 to 32 features
+        >>> layer(jnp.ones(16)).shape, layer.ranks
+        ((32,), (3,))
+        >>> dense = TTLinear.from_matrix(jnp.ones((32, 16)), (4, 4), (8, 4), tolerance=1e-3)
+        >>> dense.ranks
+        (1,)
     """
 
     bias: Float[Array, " outputs"] | None
@@ -101,6 +113,12 @@ class TTLinear(_Train):
                 a greater one: ||W - to_matrix()|| <= tolerance ||W||. In any case the error is at most
                 the root of the sum of squares of the singular values cut off (see `tt_svd`).
             bias: is kept as it is.
+
+        Returns:
+            the layer.
+
+        Raises:
+            ValueError: when the modes do not multiply to the shape of the matrix, or the bias has another.
         """
         in_modes, out_modes = _paired(in_modes, out_modes)
         shape = (math.prod(out_modes), math.prod(in_modes))
@@ -128,6 +146,12 @@ class TTLinear(_Train):
         Args:
             x: one input; use `jax.vmap` for several.
             key: ignored; for compatibility with other layers.
+
+        Returns:
+            one output.
+
+        Raises:
+            ValueError: for an input of another shape.
         """
         if x.shape != (size := (math.prod(self.in_modes),)):
             raise ValueError(
@@ -157,6 +181,17 @@ class TTEmbedding(_Train):
     Attributes:
         cores: of shape (ranks[k - 1], num_modes[k], width_modes[k], ranks[k]).
         num_embeddings: rows of the table; the digits may count further.
+
+    Raises:
+        ValueError: when modes do not pair or count too few rows, or ranks do not fit them.
+
+    Example:
+        >>> from alphagrad.layers import TTEmbedding
+        >>> embedding = TTEmbedding(1000, (10, 10, 10), (4, 2, 2), ranks=4, key=jax.random.key(0))
+        >>> embedding(jnp.array(731)).shape
+        (16,)
+        >>> sum(core.size for core in embedding.cores)  # in the place of 16,000 numbers
+        560
     """
 
     num_embeddings: int = eqx.field(static=True)
@@ -201,12 +236,20 @@ class TTEmbedding(_Train):
         max_rank: int | Sequence[int] | None = None,
         tolerance: float = 0.0,
     ) -> TTEmbedding:
-        """Compresses a table by TT-SVD; `max_rank`, `tolerance` and the error as in `TTLinear.from_matrix`.
+        """Compresses a table by TT-SVD; the error is as in `TTLinear.from_matrix`.
 
         Args:
             table: a row for each index; rows of zeros are added to what `num_modes` count.
             num_modes: sizes of the digits of a row's index; their product is at least the number of rows.
             width_modes: factors of the width of the table.
+            max_rank: greatest rank, for all bonds or for each; None leaves it to `tolerance`.
+            tolerance: the relative error in Frobenius norm that may be made.
+
+        Returns:
+            the layer.
+
+        Raises:
+            ValueError: when the modes do not fit the table.
         """
         num_modes, width_modes = _paired(num_modes, width_modes)
         num, width = table.shape
@@ -218,10 +261,17 @@ class TTEmbedding(_Train):
         return eqx.tree_at(lambda made: made.cores, shaped, cores)
 
     def __call__(self, index: Int[Array, ""], *, key: Array | None = None) -> Float[Array, " width"]:
-        """
+        """The row of an index.
+
         Args:
             index: of a row; what is out of range is taken for the first or the last row.
             key: ignored; for compatibility with other layers.
+
+        Returns:
+            the row.
+
+        Raises:
+            ValueError: for what is not one integer.
         """
         index = jnp.asarray(index)
         if index.shape != () or not jnp.issubdtype(index.dtype, jnp.integer):

@@ -24,7 +24,17 @@ Seen = Bool[Array, "tokens tokens"] | Bool[Array, "tokens"]
 
 @dataclass(frozen=True)
 class AgentConfig:
-    """The sizes of a network of transformer layers, and the kinds of these."""
+    """The sizes of a network of transformer layers, and the kinds of these.
+
+    Raises:
+        ValueError: when a size is less than 1, the heads do not divide the width, or a word is none of its
+            choices.
+
+    Example:
+        >>> from alphagrad.layers import AgentConfig
+        >>> AgentConfig(width=16, attention="dimension").heads
+        2
+    """
 
     width: int = field(default=32, metadata={"help": "features of a token"})
     heads: int = field(default=2, metadata={"help": "attention heads of a layer"})
@@ -62,6 +72,12 @@ class TransformerLayer(eqx.Module):
     Normalisation comes before each half (Xiong et al. 2020, arXiv 2002.04745). The bias tells the attention
     what the edges of the graph are (Ying et al. 2021, arXiv 2106.05234). The attention is one of those below,
     the two matrices of the perceptron are dense or tensor trains, as the configuration says.
+
+    Example:
+        >>> from alphagrad.layers import AgentConfig, TransformerLayer
+        >>> layer = TransformerLayer(AgentConfig(width=8, heads=2), length=6, key=jax.random.key(0))
+        >>> layer(jnp.ones((6, 8))).shape
+        (6, 8)
     """
 
     attention_norm: eqx.nn.RMSNorm

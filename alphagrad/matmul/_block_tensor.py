@@ -25,6 +25,14 @@ class BlockTensor:
         tensor: the entries.
         labels: for each axis, a row of `levels` integers for each index. Kronecker products put the rows of
             their factors side by side.
+
+    Raises:
+        ValueError: when the tensor has not three axes, or labels do not fit it.
+
+    Example:
+        >>> tensor = matmul.small_coppersmith_winograd(2)
+        >>> tensor.tensor.shape, sorted(tensor.blocks())
+        ((3, 3, 3), [((0,), (1,), (1,)), ((1,), (0,), (1,)), ((1,), (1,), (0,))])
     """
 
     tensor: Int[np.ndarray, "x y z"]
@@ -41,7 +49,14 @@ class BlockTensor:
                 )
 
     def kronecker(self, other: BlockTensor) -> BlockTensor:
-        """The Kronecker product; a label is the labels in `self` and in `other`, one after the other."""
+        """The Kronecker product; a label is the labels in `self` and in `other`, one after the other.
+
+        Args:
+            other: the other factor.
+
+        Returns:
+            the product, whose sizes and levels are products and sums of those of the factors.
+        """
         labels = [
             np.hstack([np.repeat(mine, len(theirs), axis=0), np.tile(theirs, (len(mine), 1))])
             for mine, theirs in zip(self.labels, other.labels, strict=True)
@@ -49,7 +64,17 @@ class BlockTensor:
         return BlockTensor(np.kron(self.tensor, other.tensor), (labels[0], labels[1], labels[2]))
 
     def power(self, count: int) -> BlockTensor:
-        """The Kronecker product of `count` copies of this tensor."""
+        """The Kronecker product of several copies of this tensor.
+
+        Args:
+            count: how many, at least 1.
+
+        Returns:
+            the product.
+
+        Raises:
+            ValueError: for less than 1.
+        """
         if count < 1:
             raise ValueError(f"A Kronecker power has at least one factor, not {count}.")
         product = self
@@ -62,6 +87,9 @@ class BlockTensor:
 
         Args:
             coarse: whether indices whose labels have the same sum go into one block.
+
+        Returns:
+            from the labels of a block, one tuple for each axis, to the block.
         """
         groups = [_grouped(rows.sum(axis=1, keepdims=True) if coarse else rows) for rows in self.labels]
         found = {}
@@ -87,6 +115,18 @@ def matmul_format(tensor: Int[np.ndarray, "x y z"]) -> tuple[int, int, int] | No
     In the tensor of trace(A B C) an entry of A and one of B meet exactly if they share the inner index, so
     that the indices (a, b), (b, c), (c, a) of the variables can be read off who meets whom; what has been
     read is then compared with the whole tensor. Variables that do not occur are left out.
+
+    Args:
+        tensor: the entries.
+
+    Returns:
+        the format; None if the tensor is none of these.
+
+    Example:
+        >>> matmul.matmul_format(matmul.matmul_tensor(2, 3, 4)[::-1])  # the entries of A renamed
+        (2, 3, 4)
+        >>> matmul.matmul_format(np.ones((2, 2, 2))) is None
+        True
     """
     for axis in range(3):
         rest = tuple({0, 1, 2} - {axis})
@@ -119,6 +159,21 @@ def small_coppersmith_winograd(q: int) -> BlockTensor:
 
     Its labels are 0 for the variables of index 0 and 1 for the others, so that the three labels of a block
     sum to 2.
+
+    Args:
+        q: the parameter, at least 1.
+
+    Returns:
+        the tensor with its labels.
+
+    Raises:
+        ValueError: when `q` is less than 1.
+
+    Example:
+        >>> matmul.small_coppersmith_winograd(8).tensor.shape
+        (9, 9, 9)
+
+    D. Coppersmith and S. Winograd, "Matrix multiplication via arithmetic progressions", 1990.
     """
     _check_parameter(q)
     tensor = np.zeros((q + 1, q + 1, q + 1), np.int64)
@@ -132,6 +187,21 @@ def coppersmith_winograd(q: int) -> BlockTensor:
     """The tensor CW_q = cw_q + x_0 y_0 z_{q+1} + x_0 y_{q+1} z_0 + x_{q+1} y_0 z_0, of size q + 2 each way.
 
     Its labels are 0 for index 0, 1 for 1 to q and 2 for q + 1; those of a block sum to 2.
+
+    Args:
+        q: the parameter, at least 1.
+
+    Returns:
+        the tensor with its labels.
+
+    Raises:
+        ValueError: when `q` is less than 1.
+
+    Example:
+        >>> matmul.coppersmith_winograd(6).tensor.shape
+        (8, 8, 8)
+
+    D. Coppersmith and S. Winograd, "Matrix multiplication via arithmetic progressions", 1990.
     """
     tensor = np.pad(small_coppersmith_winograd(q).tensor, (0, 1))
     tensor[0, 0, -1] = tensor[0, -1, 0] = tensor[-1, 0, 0] = 1
@@ -140,7 +210,21 @@ def coppersmith_winograd(q: int) -> BlockTensor:
 
 
 def schoenhage_sum(k: int, n: int) -> Int[np.ndarray, "x y z"]:
-    """The direct sum of the outer product <k, 1, n> and the inner product <1, (k - 1)(n - 1), 1>."""
+    """The direct sum of the outer product <k, 1, n> and the inner product <1, (k - 1)(n - 1), 1>.
+
+    Args:
+        k: rows of the outer product.
+        n: its columns.
+
+    Returns:
+        the entries, zeros and ones.
+
+    Example:
+        >>> matmul.schoenhage_sum(4, 4).shape
+        (13, 13, 17)
+
+    A. Schönhage, "Partial and total matrix multiplication", 1981.
+    """
     inner = (k - 1) * (n - 1)
     tensor = np.zeros((k + inner, n + inner, k * n + 1), np.int64)
     for i, j in itertools.product(range(k), range(n)):
@@ -160,8 +244,18 @@ class BorderScheme:
     """An approximate decomposition: sum_r u_r(e) v_r(e) w_r(e) = e^order T + terms of higher order.
 
     Attributes:
-        u: coefficients of the powers of e in the factors of the first axis; likewise `v` and `w`.
+        u, v, w: coefficients of the powers of e in the factors of the three axes, each of shape
+            (rank, size, powers).
         order: the power of e that multiplies the tensor.
+
+    Example:
+        >>> scheme = matmul.border_coppersmith_winograd(6)
+        >>> scheme.rank, scheme.order
+        (8, 3)
+        >>> scheme.verify(matmul.coppersmith_winograd(6).tensor)  # silent: it is an approximation of that
+
+    D. Bini, M. Capovani, F. Romani and G. Lotti, "O(n^2.7799) complexity for n x n approximate matrix
+    multiplication", 1979.
     """
 
     u: Int[np.ndarray, "rank x powers"]
@@ -193,6 +287,9 @@ class BorderScheme:
     def verify(self, tensor: Int[np.ndarray, "x y z"]) -> None:
         """Checks that `tensor` is what is approximated, so that its border rank is at most `rank`.
 
+        Args:
+            tensor: the tensor.
+
         Raises:
             ValueError: naming the first entry that differs.
         """
@@ -209,6 +306,20 @@ def border_coppersmith_winograd(q: int, small: bool = False) -> BorderScheme:
 
     sum_i e (x_0 + e x_i)(y_0 + e y_i)(z_0 + e z_i) - (x_0 + e^2 sum_i x_i)(...)(...)
     + (1 - q e)(x_0 + e^3 x_{q+1})(...)(...) = e^3 CW_q + O(e^4); without x_{q+1} it is cw_q.
+
+    Args:
+        q: the parameter of the tensor, at least 1.
+        small: whether the tensor is cw_q.
+
+    Returns:
+        the approximation; its `verify` compares it with the tensor.
+
+    Raises:
+        ValueError: when `q` is less than 1.
+
+    Example:
+        >>> matmul.border_coppersmith_winograd(8, small=True).rank
+        10
     """
     _check_parameter(q)
     factor = np.zeros((q + 2, q + 1 if small else q + 2, 4), np.int64)
@@ -232,6 +343,19 @@ def border_schoenhage(k: int, n: int) -> BorderScheme:
     sum_ij (x_i + e s_ij)(y_j + e t_ij)(z + e^2 z_ij) - (sum_i x_i)(sum_j y_j) z, where the inner product is
     sum_ij s_ij t_ij with s_ij zero in the last column and of sum zero over i, t_ij of sum zero over j and
     zero in the last row.
+
+    Args:
+        k: rows of the outer product.
+        n: its columns.
+
+    Returns:
+        the approximation; its `verify` compares it with the tensor.
+
+    Example:
+        >>> scheme = matmul.border_schoenhage(4, 4)
+        >>> scheme.verify(matmul.schoenhage_sum(4, 4))
+        >>> scheme.rank  # of two products that take 16 and 9 multiplications
+        17
     """
     inner = (k - 1) * (n - 1)
     u = np.zeros((k * n + 1, k + inner, 2), np.int64)

@@ -73,8 +73,15 @@ def exponent(rank: int, n: int, m: int, p: int) -> float:
         m: columns of the first factor, rows of the second.
         p: columns of the second factor.
 
+    Returns:
+        the bound.
+
     Raises:
         ValueError: if there is no bound to be had, or no such scheme.
+
+    Example:
+        >>> round(matmul.exponent(7, 2, 2, 2), 3)  # Strassen's
+        2.807
     """
     if min(rank, n, m, p) < 1 or n * m * p == 1:
         raise ValueError(
@@ -95,8 +102,17 @@ def direct_sum_exponent(formats: Iterable[tuple[int, int, int]], border_rank: in
         formats: the sizes (n, m, p) of the products.
         border_rank: r; a rank will do.
 
+    Returns:
+        the bound, rounded up.
+
     Raises:
         ValueError: if there is no bound to be had, or no such decomposition.
+
+    Example:
+        >>> round(matmul.direct_sum_exponent([(4, 1, 4), (1, 9, 1)], border_rank=17), 3)
+        2.548
+
+    A. Schönhage, "Partial and total matrix multiplication", 1981.
     """
     formats = list(formats)
     volumes = [n * m * p for n, m, p in formats]
@@ -208,9 +224,17 @@ def partition(tensor: BlockTensor, coarse: bool = False) -> Component:
             the method demands).
         coarse: whether to take first the blocks of equal sum of labels, and then those in turn apart.
 
+    Returns:
+        its blocks and theirs, or the volume n m p of the multiplication that it is.
+
     Raises:
         ValueError: if a block with a single label on each axis is no matrix multiplication, or if the
             support is not tight.
+
+    Example:
+        >>> tensor = matmul.partition(matmul.coppersmith_winograd(6))
+        >>> len(tensor.parts), tensor.symmetric
+        (6, True)
     """
     format = matmul_format(tensor.tensor)
     if format is not None:
@@ -237,6 +261,17 @@ def coppersmith_winograd_power(q: int, doublings: int) -> Partition:
     Args:
         q: the parameter of the tensor.
         doublings: how often it is squared; 0 for the tensor itself.
+
+    Returns:
+        the partition, for :func:`laser_exponent`.
+
+    Raises:
+        ValueError: for a negative number of doublings.
+
+    Example:
+        >>> square = matmul.coppersmith_winograd_power(6, doublings=1)
+        >>> round(matmul.laser_exponent(square, 8**2), 3)
+        2.375
     """
     if operator.index(doublings) < 0:
         raise ValueError(f"A tensor is squared 0 times or more often, not {doublings} times.")
@@ -283,6 +318,16 @@ def log_value(component: Component, tau: float) -> float:
     Args:
         component: a volume or a partition.
         tau: a third of the exponent that is put to the test.
+
+    Returns:
+        the bound.
+
+    Example:
+        >>> tensor = matmul.partition(matmul.coppersmith_winograd(6))
+        >>> round(matmul.log_value(tensor, tau=0.8), 3)
+        2.087
+
+    D. Coppersmith and S. Winograd, "Matrix multiplication via arithmetic progressions", 1990.
     """
     _check_component(component)
     return float(_line(component, tau, {}) @ (1, tau))
@@ -338,8 +383,21 @@ def laser_exponent(component: Component, border_rank: int) -> float:
         component: the tensor's partition.
         border_rank: of the tensor, or a bound on it from above.
 
+    Returns:
+        the bound.
+
     Raises:
         ValueError: if there is no bound to be had, or no such tensor.
+
+    Example:
+        >>> tensor = matmul.coppersmith_winograd(6)
+        >>> rank = matmul.border_coppersmith_winograd(6).rank
+        >>> round(matmul.laser_exponent(matmul.partition(tensor), rank), 3)
+        2.387
+
+    V. Strassen, "Relative bilinear complexity and matrix multiplication", 1987; D. Coppersmith and
+    S. Winograd, "Matrix multiplication via arithmetic progressions", 1990; F. Le Gall, "Powers of
+    tensors and fast matrix multiplication", 2014.
     """
     _check_component(component)
     if operator.index(border_rank) < 1:
@@ -356,13 +414,24 @@ def laser_exponent(component: Component, border_rank: int) -> float:
         raise ValueError(f"With border rank {border_rank} the tensor does not even show that omega <= 3.")
     while tau > 2 / 3 - _ROUNDING:
         if (better := step(tau)) > tau - 1e-12:
-            return 3 * (tau + _ROUNDING)
+            return float(3 * (tau + _ROUNDING))
         tau = better
     raise ValueError(f"No tensor with these blocks has border rank {border_rank}: omega would be below 2.")
 
 
 class OmegaRow(NamedTuple):
-    """One bound on omega: where it comes from, what is computed here, and what was published."""
+    """One bound on the exponent omega of matrix multiplication.
+
+    Attributes:
+        name: where it comes from.
+        computed: what is computed here.
+        literature: what was published.
+
+    Example:
+        >>> row = matmul.OmegaRow("Strassen", matmul.exponent(7, 2, 2, 2), 2.8074)
+        >>> abs(row.computed - row.literature) < 1e-4
+        True
+    """
 
     name: str
     computed: float
@@ -374,6 +443,16 @@ def omega_table() -> list[OmegaRow]:
 
     Every figure is computed from the tensor: its border rank from an approximate decomposition that is
     verified, its blocks from its entries; only the fourth power is put together from the blocks of the first.
+
+    Returns:
+        a row for each bound, the oldest first.
+
+    Example:
+        >>> for row in matmul.omega_table()[:3]:
+        ...     print(f"{row.computed:.4f} {row.name}")
+        2.8074 Strassen: <2,2,2> of rank 7
+        2.5480 Schönhage: <4,1,4> + <1,9,1>
+        2.4036 Coppersmith, Winograd: small tensor, q = 8
     """
     outer_and_inner = border_schoenhage(4, 4)
     outer_and_inner.verify(schoenhage_sum(4, 4))

@@ -16,12 +16,25 @@ def formulas(scheme: Scheme) -> str:
     Entries are numbered from one: of the product C of A and B, c12 stands in the first row and second column.
     It is c1_2 where there are more than nine rows or columns.
 
-        m1 = (a11 + a22) * (b11 + b22)
-        ...
-        c11 = m1 + m4 - m5 + m7
-
     Args:
         scheme: over any ring; modulo a prime the formulas hold modulo that prime.
+
+    Returns:
+        the lines, as one text.
+
+    Example:
+        >>> print(matmul.formulas(matmul.strassen()))
+        m1 = (a11 + a22) * (b11 + b22)
+        m2 = (a21 + a22) * b11
+        m3 = a11 * (b12 - b22)
+        m4 = a22 * (-b11 + b21)
+        m5 = (a11 + a12) * b22
+        m6 = (-a11 + a21) * (b11 + b12)
+        m7 = (a12 - a22) * (b21 + b22)
+        c11 = m1 + m4 - m5 + m7
+        c12 = m3 + m5
+        c21 = m2 + m4
+        c22 = m1 - m2 + m3 + m6
     """
     n, m, p = scheme.format
     between = "_" if max(n, m, p) > 9 else ""

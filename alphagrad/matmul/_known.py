@@ -41,5 +41,12 @@ def known_rank(format: Format, ring: str = "Z2") -> int | None:
     Args:
         format: (n, m, p).
         ring: "Z2", or anything else for the integers.
+
+    Returns:
+        the rank, or None.
+
+    Example:
+        >>> matmul.known_rank((4, 4, 4)), matmul.known_rank((4, 4, 4), "Z"), matmul.known_rank((9, 9, 9))
+        (47, 49, None)
     """
     return (KNOWN if ring == "Z2" else KNOWN_OVER_INTEGERS).get(sorted_format(format))

@@ -33,9 +33,8 @@ def best_known(format: Format, ring: str = "Z2") -> Scheme:
     Raises:
         TypeError, ValueError: for a format that is not three positive sizes, or an unknown ring.
 
-    For example::
-
-        >>> best_known((4, 4, 4), "Z"), best_known((4, 4, 4), "Z2")
+    Example:
+        >>> matmul.best_known((4, 4, 4), "Z"), matmul.best_known((4, 4, 4), "Z2")
         (Scheme(4x4x4, rank 49, Z), Scheme(4x4x4, rank 47, Z2))
 
     The catalogue of A. Sedoglavic (fmm.univ-lille.fr) puts schemes together in these ways, too.

@@ -28,8 +28,22 @@ _ATTEMPTS = 8  # orders of the unknowns, which decide which of them stay as they
 class LiftError(ValueError):
     """A scheme modulo 2 for which no scheme over the integers or rationals was found.
 
+    Args:
+        message: what went wrong.
+        modulus: as below.
+
     Attributes:
         modulus: the highest power of 2 modulo which there is one along the way that was tried.
+
+    Example:
+        >>> scheme = matmul.best_known((4, 4, 4), "Z2")
+        >>> scheme.rank
+        47
+        >>> try:
+        ...     matmul.lift(scheme)
+        ... except matmul.LiftError as error:
+        ...     print(error.modulus)  # it has no counterpart modulo 4
+        2
     """
 
     def __init__(self, message: str, modulus: int):
@@ -58,6 +72,13 @@ def lift(scheme: Scheme, *, steps: int = 20, seed: int = 0, stop: Callable[[], A
             the rationals with odd denominators), or none was found later on, or it was stopped before.
         SchemeError: if the scheme is wrong.
         ValueError: for a scheme over another ring, or steps out of range.
+
+    Example:
+        >>> modulo_2 = matmul.reduce_modulo(matmul.strassen())
+        >>> matmul.lift(modulo_2)
+        Scheme(2x2x2, rank 7, Z)
+
+    M. Kauers and J. Moosbauer, "Flip graphs for matrix multiplication", 2022 (arXiv 2212.01175).
     """
     if scheme.ring != "Z2":
         raise ValueError(f'scheme is over {scheme.ring}; expected one over "Z2"')

@@ -51,6 +51,10 @@ def lift_nearby(
     Raises:
         LiftError: if none was found in time; that of the scheme itself.
         ValueError: if neither `seconds` nor `steps` nor `stop` is given, or for another ring.
+
+    Example:
+        >>> matmul.lift_nearby(matmul.best_known((2, 2, 3), "Z2"), seconds=60)
+        Scheme(2x2x3, rank 11, Z)
     """
     if seconds is None and steps is None and stop is None:
         raise ValueError("the walks have no end: give seconds, steps or stop")
@@ -129,6 +133,10 @@ def lift_any(
     Raises:
         LiftError: if none was found in time.
         ValueError: for another ring, a rank below that of the scheme, or no workers.
+
+    Example:
+        >>> matmul.lift_any(matmul.best_known((3, 3, 3), "Z2"), seconds=60)
+        Scheme(3x3x3, rank 23, Z)
     """
     end = time.monotonic() + seconds
     if rank is not None and rank < scheme.rank:

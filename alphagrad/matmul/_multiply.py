@@ -74,6 +74,14 @@ def multiply(
         SchemeError: for a scheme that is wrong.
         ValueError: for sizes that don't fit, levels that don't suit the schemes, or schemes modulo a prime.
         TypeError: for booleans, and for integers with a scheme that divides.
+
+    Example:
+        >>> a, b = jnp.arange(12.0).reshape(3, 4), jnp.arange(20.0).reshape(4, 5)
+        >>> product = matmul.multiply(a, b, matmul.strassen(), levels=1)
+        >>> bool(jnp.allclose(product, a @ b))
+        True
+        >>> jax.jit(matmul.multiply)(a, b).shape
+        (3, 5)
     """
     a, b = jnp.asarray(a), jnp.asarray(b)
     schemes = _checked_schemes(scheme, levels)

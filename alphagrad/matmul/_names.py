@@ -13,6 +13,16 @@ def is_matmul(task: str) -> bool:
     """Whether a name asks for a matrix multiplication, be it well written or not.
 
     Such a name begins with "matmul" and is not that of a Python file.
+
+    Args:
+        task: the name.
+
+    Returns:
+        True for a name of that kind.
+
+    Example:
+        >>> matmul.is_matmul("matmul_2x2x2"), matmul.is_matmul("matmul_two"), matmul.is_matmul("Encoder")
+        (True, True, False)
     """
     return task.startswith(_PREFIX) and ".py" not in task
 
@@ -28,6 +38,10 @@ def read_format(task: str) -> Format | None:
 
     Raises:
         ValueError: for a name that begins with "matmul" but does not go on with three positive sizes.
+
+    Example:
+        >>> matmul.read_format("matmul_2x3x4"), matmul.read_format("Encoder")
+        ((2, 3, 4), None)
     """
     if not is_matmul(task):
         return None

@@ -26,10 +26,23 @@ _ENTRIES_AT_ONCE = 2**22
 class SchemeError(ValueError):
     """A scheme that does not multiply matrices, or a file that holds none.
 
+    Args:
+        message: what went wrong.
+        entry, found, expected: as below.
+
     Attributes:
         entry: the indices (i, j, k) of the tensor where the scheme fails first; None if there is no scheme.
         found: what the scheme's products sum to there.
         expected: what the tensor of the multiplication has there.
+
+    Example:
+        >>> scheme = matmul.strassen()
+        >>> wrong = matmul.Scheme(scheme.format, scheme.u, scheme.v, -scheme.w)
+        >>> try:
+        ...     wrong.verify()
+        ... except matmul.SchemeError as error:
+        ...     print(error.entry, error.found, error.expected)
+        (0, 0, 0) -1 1
     """
 
     def __init__(
@@ -46,7 +59,21 @@ class SchemeError(ValueError):
 
 
 def characteristic(ring: str) -> int:
-    """The prime p of a ring "Zp", and 0 for the integers "Z" and the rationals "Q"."""
+    """The prime p of a ring "Zp", and 0 for the integers "Z" and the rationals "Q".
+
+    Args:
+        ring: the ring's name.
+
+    Returns:
+        a whole number.
+
+    Raises:
+        ValueError: for another name, and for a prime of 2**15 and more.
+
+    Example:
+        >>> matmul.characteristic("Z"), matmul.characteristic("Z2")
+        (0, 2)
+    """
     if ring in ("Z", "Q"):
         return 0
     digits = ring[1:] if isinstance(ring, str) and ring.startswith("Z") else ""
@@ -80,6 +107,17 @@ class Scheme:
 
     Raises:
         ValueError, TypeError: for factors whose shapes, entries or denominators don't suit format and ring.
+
+    Example:
+        >>> scheme = matmul.strassen()
+        >>> scheme, scheme.rank, scheme.additions()
+        (Scheme(2x2x2, rank 7, Z), 7, 18)
+        >>> scheme.verify()  # silent: it multiplies matrices, exactly
+        >>> a, b = np.arange(4).reshape(2, 2), np.arange(4, 8).reshape(2, 2)
+        >>> products = (scheme.u @ a.ravel()) * (scheme.v @ b.ravel())
+        >>> print((products @ scheme.w).reshape(2, 2).T - a @ b)
+        [[0 0]
+         [0 0]]
     """
 
     format: Format
@@ -188,6 +226,9 @@ class Scheme:
         Args:
             shared: count them after common subexpressions have been removed, as `multiply` evaluates the
                 scheme; otherwise each linear form is summed by itself.
+
+        Returns:
+            their number.
         """
         if shared:
             return sum(additions.count for additions in additions_of(self))
@@ -215,6 +256,9 @@ class Scheme:
 
         Args:
             path: a file that `save` wrote.
+
+        Returns:
+            the scheme.
 
         Raises:
             SchemeError: for a file that holds no scheme or cannot be read, and for a wrong scheme, with the
@@ -257,7 +301,25 @@ def additions_of(scheme: Scheme) -> tuple[Additions, Additions, Additions]:
 
 
 def matmul_tensor(n: int, m: int, p: int) -> Int[np.ndarray, "n*m m*p p*n"]:
-    """The tensor of trace(A B C) for A: n x m, B: m x p, C: p x n: T[(a, b), (b, c), (c, a)] = 1."""
+    """The tensor of trace(A B C) for A: n x m, B: m x p, C: p x n: T[(a, b), (b, c), (c, a)] = 1.
+
+    Args:
+        n: rows of A.
+        m: columns of A, rows of B.
+        p: columns of B.
+
+    Returns:
+        zeros and ones.
+
+    Raises:
+        TypeError, ValueError: for what is not a positive size.
+
+    Example:
+        >>> tensor = matmul.matmul_tensor(2, 2, 2)
+        >>> scheme = matmul.strassen()
+        >>> bool((np.einsum("ri,rj,rk->ijk", scheme.u, scheme.v, scheme.w) == tensor).all())
+        True
+    """
     n, m, p = as_format((n, m, p))
     a, b, c = np.indices((n, m, p)).reshape(3, -1)
     tensor = np.zeros((n * m, m * p, p * n), np.int64)
@@ -266,7 +328,24 @@ def matmul_tensor(n: int, m: int, p: int) -> Int[np.ndarray, "n*m m*p p*n"]:
 
 
 def standard(n: int, m: int, p: int, ring: str = "Z") -> Scheme:
-    """Rows times columns: n m p products, each of two entries."""
+    """Rows times columns: n m p products, each of two entries.
+
+    Args:
+        n: rows of A.
+        m: columns of A, rows of B.
+        p: columns of B.
+        ring: "Z", "Q" or "Zp".
+
+    Returns:
+        the scheme.
+
+    Raises:
+        TypeError, ValueError: for what is not a positive size, or an unknown ring.
+
+    Example:
+        >>> matmul.standard(2, 3, 4)
+        Scheme(2x3x4, rank 24, Z)
+    """
     n, m, p = as_format((n, m, p))
     a, b, c = np.indices((n, m, p)).reshape(3, -1)
     u, v, w = np.eye(n * m, dtype=np.int64), np.eye(m * p, dtype=np.int64), np.eye(p * n, dtype=np.int64)
@@ -277,6 +356,13 @@ def strassen() -> Scheme:
     """Two by two matrices with 7 products and 18 additions.
 
     Strassen, "Gaussian elimination is not optimal" (1969).
+
+    Returns:
+        the scheme, over the integers.
+
+    Example:
+        >>> matmul.strassen(), matmul.strassen().additions()
+        (Scheme(2x2x2, rank 7, Z), 18)
     """
     a11, a12, a21, a22 = b11, b12, b21, b22 = c11, c12, c21, c22 = np.eye(4, dtype=np.int64)
     return _two_by_two(
@@ -295,6 +381,13 @@ def winograd() -> Scheme:
 
     Winograd's variant, with the fewest additions that 7 products allow in the given basis (Probert, "On the
     additive complexity of matrix multiplication", 1976).
+
+    Returns:
+        the scheme, over the integers.
+
+    Example:
+        >>> matmul.winograd(), matmul.winograd().additions(shared=True)
+        (Scheme(2x2x2, rank 7, Z), 15)
     """
     a11, a12, a21, a22 = b11, b12, b21, b22 = c11, c12, c21, c22 = np.eye(4, dtype=np.int64)
     return _two_by_two(

@@ -66,6 +66,10 @@ def flip_search(
             budgets, seeds, workers or targets out of range; neither `seconds` nor `steps`, nor a `target`.
         SchemeError: for a `start` that is wrong modulo 2.
 
+    Example:
+        >>> matmul.flip_search((2, 2, 2), seconds=30, target=7, known=False, workers=1)
+        Scheme(2x2x2, rank 7, Z2)
+
     Flips: M. Kauers and J. Moosbauer, "Flip graphs for matrix multiplication", 2022 (arXiv 2212.01175). Plus
     transitions: Y. Arai, Y. Ichikawa and K. Hukushima, "Adaptive flip graph algorithm for matrix
     multiplication", 2024 (arXiv 2312.16960). Extension and projection: M. Kauers and I. Wood, "Exploring the
@@ -103,8 +107,18 @@ def flip_search(
 def searchable(format: Format) -> Format:
     """A format that walks, and the states of games, can hold.
 
+    Args:
+        format: the format.
+
+    Returns:
+        the same, as a tuple of integers.
+
     Raises:
         ValueError: for what is not three positive sizes, or has matrices of more than 64 entries.
+
+    Example:
+        >>> matmul.searchable((3, 4, 5))
+        (3, 4, 5)
     """
     try:
         n, m, p = as_format(format)

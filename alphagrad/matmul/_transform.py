@@ -24,9 +24,19 @@ def change_basis(scheme: Scheme, p: Any, q: Any, r: Any) -> Scheme:
         p, q, r: square matrices of sizes n, m and p, invertible in the scheme's ring, of integers (over "Z"
             with determinants 1 or -1) or, over "Q", of integers or fractions.
 
+    Returns:
+        a scheme of the same format, ring and rank.
+
     Raises:
         ValueError: for matrices of other shapes, or not invertible.
         TypeError: for entries that are not in the ring.
+
+    Example:
+        >>> shear, one = [[1, 1], [0, 1]], np.eye(2, dtype=int)
+        >>> scheme = matmul.change_basis(matmul.strassen(), shear, one, one)
+        >>> scheme.verify()
+        >>> matmul.equivalent(scheme, matmul.strassen())
+        False
     """
     names = {"p": (p, scheme.format[0]), "q": (q, scheme.format[1]), "r": (r, scheme.format[2])}
     pairs = [_with_inverse(name, matrix, size, scheme.ring) for name, (matrix, size) in names.items()]
@@ -49,6 +59,15 @@ def sandwiches(format: Format, count: int, seed: int = 0) -> list[tuple[np.ndarr
         format: (n, m, p).
         count: how many triples.
         seed: they are a function of.
+
+    Returns:
+        as many triples of square matrices, of sizes n m, m p and p n.
+
+    Example:
+        >>> ((a, b, c),) = matmul.sandwiches((2, 2, 2), count=1)
+        >>> tensor = matmul.matmul_tensor(2, 2, 2)
+        >>> bool((np.einsum("ai,bj,ck,ijk->abc", a, b, c, tensor) == tensor).all())
+        True
     """
     random = np.random.default_rng(seed)
     triples = []
@@ -75,14 +94,36 @@ def _unimodular(size: int, random: np.random.Generator) -> tuple[np.ndarray, np.
 
 
 def rotate(scheme: Scheme) -> Scheme:
-    """The cyclic symmetry, trace(A B C) = trace(B C A): a scheme for (n, m, p) becomes one for (m, p, n)."""
+    """The cyclic symmetry, trace(A B C) = trace(B C A): a scheme for (n, m, p) becomes one for (m, p, n).
+
+    Args:
+        scheme: the scheme.
+
+    Returns:
+        one of the same rank.
+
+    Example:
+        >>> matmul.rotate(matmul.standard(2, 3, 4))
+        Scheme(3x4x2, rank 24, Z)
+    """
     n, m, p = scheme.format
     u, v, w = _matrices(scheme)
     return _from_matrices((m, p, n), (v, w, u), scheme.ring)
 
 
 def transpose(scheme: Scheme) -> Scheme:
-    """The symmetry (A B)^T = B^T A^T: a scheme for (n, m, p) becomes one for (p, m, n)."""
+    """The symmetry (A B)^T = B^T A^T: a scheme for (n, m, p) becomes one for (p, m, n).
+
+    Args:
+        scheme: the scheme.
+
+    Returns:
+        one of the same rank.
+
+    Example:
+        >>> matmul.transpose(matmul.standard(2, 3, 4))
+        Scheme(4x3x2, rank 24, Z)
+    """
     n, m, p = scheme.format
     u, v, w = (factor.swapaxes(1, 2) for factor in _matrices(scheme))
     return _from_matrices((p, m, n), (v, u, w), scheme.ring)
@@ -93,8 +134,18 @@ def kronecker(first: Scheme, second: Scheme) -> Scheme:
 
     Formats and ranks multiply.
 
+    Args:
+        first, second: the schemes of the outer and of the inner format.
+
+    Returns:
+        the scheme.
+
     Raises:
         ValueError: for rings that have nothing in common.
+
+    Example:
+        >>> matmul.kronecker(matmul.strassen(), matmul.strassen())
+        Scheme(4x4x4, rank 49, Z)
     """
     ring = _common_ring(first, second)
     format = as_format(a * b for a, b in zip(first.format, second.format, strict=True))
@@ -117,8 +168,15 @@ def concatenate(first: Scheme, second: Scheme, axis: int) -> Scheme:
         first, second: schemes whose formats agree but for one size.
         axis: which size: 0, 1 or 2 for n, m or p.
 
+    Returns:
+        the scheme.
+
     Raises:
         ValueError: for other formats, or rings that have nothing in common.
+
+    Example:
+        >>> matmul.concatenate(matmul.strassen(), matmul.standard(2, 2, 1), axis=2)
+        Scheme(2x2x3, rank 11, Z)
     """
     axis = _as_axis(axis)
     if any(first.format[other] != second.format[other] for other in range(3) if other != axis):
@@ -139,8 +197,19 @@ def direct_sum(first: Scheme, second: Scheme) -> tuple[np.ndarray, np.ndarray, n
     That is no multiplication of matrices of one format, hence no `Scheme`; Schönhage's theorem speaks of it
     ("Partial and total matrix multiplication", 1981).
 
+    Args:
+        first, second: schemes over rings that have something in common.
+
     Returns:
         u, v and w, block-diagonal, with `first.rank + second.rank` rows; over "Q" of fractions.
+
+    Raises:
+        ValueError: for rings that have nothing in common.
+
+    Example:
+        >>> u, v, w = matmul.direct_sum(matmul.strassen(), matmul.standard(1, 1, 1))
+        >>> u.shape, v.shape, w.shape
+        ((8, 5), (8, 5), (8, 5))
     """
     characteristic(_common_ring(first, second))
     factors = []
@@ -160,6 +229,16 @@ def extend(scheme: Scheme, axis: int, by: int = 1) -> Scheme:
         scheme: any.
         axis: 0, 1 or 2 for n, m or p.
         by: at least 1.
+
+    Returns:
+        the scheme.
+
+    Raises:
+        ValueError: for another axis.
+
+    Example:
+        >>> matmul.extend(matmul.strassen(), axis=0)
+        Scheme(3x2x2, rank 11, Z)
     """
     sizes = list(scheme.format)
     sizes[_as_axis(axis)] = by
@@ -176,8 +255,15 @@ def project(scheme: Scheme, axis: int, index: int = -1) -> Scheme:
         axis: 0, 1 or 2 for n, m or p.
         index: which row or column; negative ones count from the end.
 
+    Returns:
+        the scheme, of as many products or fewer.
+
     Raises:
         ValueError: for a size of 1, or an index beyond the size.
+
+    Example:
+        >>> matmul.project(matmul.strassen(), axis=0)
+        Scheme(1x2x2, rank 4, Z)
     """
     axis = _as_axis(axis)
     size = scheme.format[axis]
@@ -194,8 +280,19 @@ def project(scheme: Scheme, axis: int, index: int = -1) -> Scheme:
 def reduce_modulo(scheme: Scheme, prime: int = 2) -> Scheme:
     """The scheme modulo a prime; products of which a factor vanishes are left out.
 
+    Args:
+        scheme: over the integers or rationals, or modulo the prime already.
+        prime: the prime.
+
+    Returns:
+        a scheme over "Zp", of as many products or fewer.
+
     Raises:
         ValueError: for a number that is no prime, and for denominators that it divides.
+
+    Example:
+        >>> matmul.reduce_modulo(matmul.strassen())
+        Scheme(2x2x2, rank 7, Z2)
     """
     ring = f"Z{prime}"
     if characteristic(scheme.ring) not in (0, characteristic(ring)):
@@ -217,6 +314,18 @@ def canonical(scheme: Scheme) -> Scheme:
     Over "Z" and "Q" each u and v consists of integers without a common divisor, the first that is not zero
     being positive; modulo a prime that first entry is 1. w takes what is left. Rows are sorted, and products
     that are zero are left out.
+
+    Args:
+        scheme: the scheme.
+
+    Returns:
+        a scheme of as many products or fewer, equal for all that :func:`equivalent` takes for one.
+
+    Example:
+        >>> scheme = matmul.strassen()
+        >>> turned = matmul.Scheme(scheme.format, -scheme.u[::-1], -scheme.v[::-1], scheme.w[::-1])
+        >>> matmul.canonical(turned) == matmul.canonical(scheme)
+        True
     """
     prime = characteristic(scheme.ring)
     scheme = _without_zeros(scheme)
@@ -243,6 +352,19 @@ def equivalent(first: Scheme, second: Scheme) -> bool:
     product is 1; nothing else: schemes that differ by `change_basis`, `rotate` or `transpose` count as
     different. Whether some change of basis leads from one to the other is a hard question; `rank_triples`
     often answers it with no, never with yes.
+
+    Args:
+        first, second: the schemes.
+
+    Returns:
+        True if they are one but for order and scales.
+
+    Example:
+        >>> scheme = matmul.strassen()
+        >>> matmul.equivalent(scheme, matmul.Scheme(scheme.format, -scheme.u, scheme.v, -scheme.w))
+        True
+        >>> matmul.equivalent(scheme, matmul.winograd())
+        False
     """
     return canonical(first) == canonical(second)
 
@@ -253,6 +375,16 @@ def rank_triples(scheme: Scheme) -> Counter[tuple[int, int, int]]:
     Ranks are taken in the ring's field of fractions. No change of basis alters them; `rotate` turns the
     triples and `transpose` exchanges their first two. Schemes that differ in it after each of the six
     symmetries these make are not equivalent in de Groote's sense; schemes that agree in it may be or not.
+
+    Args:
+        scheme: the scheme.
+
+    Returns:
+        how often each triple of ranks, of the factors of A, B and C, occurs.
+
+    Example:
+        >>> sorted(matmul.rank_triples(matmul.strassen()).items())
+        [((1, 1, 1), 6), ((2, 2, 2), 1)]
     """
     prime = characteristic(scheme.ring)
     u, v, w = ([_echelon(matrix, prime)[1] for matrix in factor] for factor in scheme.matrices)

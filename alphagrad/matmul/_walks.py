@@ -35,6 +35,11 @@ class FlipProgress(NamedTuple):
         format: the format that is being searched; on the way to the last one, a smaller one.
         rank: the lowest so far in that format.
         scheme: the best scheme so far of the format that was asked for, verified.
+
+    Example:
+        >>> def enough(progress):  # called some five times a second; the search ends where it is true
+        ...     return progress.rank <= 23 or progress.seconds > 60
+        >>> scheme = matmul.flip_search((2, 2, 2), steps=1000, workers=1, progress=enough)
     """
 
     seconds: float

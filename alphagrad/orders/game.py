@@ -56,6 +56,13 @@ class AdjacencyTensor(NamedTuple):
     Attributes:
         kinds: which row of `features` describes the edge; 0 where there is none.
         features: the features of every kind of edge; zero for kind 0.
+
+    Example:
+        >>> from alphagrad.orders import CompressedVertexGame
+        >>> game = CompressedVertexGame(graphax.trace(lambda x: jnp.sin(x) * x)(1.0))
+        >>> tensor = game.observe(game.init())
+        >>> tensor.kinds.shape, tensor.dense().shape == (*tensor.kinds.shape, game.num_features)
+        ((3, 2), True)
     """
 
     kinds: Int[Array, "rows columns"]
@@ -96,6 +103,20 @@ class VertexGame:
     Raises:
         ValueError: when there is nothing to eliminate, for another word for the objective, and for times in
             the counted convention, which nothing executes.
+
+    Example:
+        >>> from alphagrad.orders import VertexGame
+        >>> graph = graphax.trace(lambda x: jnp.sin(jnp.exp(x) * x))(1.0)
+        >>> game = VertexGame(graph)
+        >>> state, cost = game.init(), 0.0
+        >>> for action in range(game.num_actions):  # forward mode
+        ...     state, reward = game.step(state, jnp.array(action))
+        ...     cost -= float(reward)
+        >>> cost == graph.cost(orders.forward(graph)).mults, bool(game.is_over(state))
+        (True, True)
+
+    The game: J. Lohoff and E. Neftci, *Optimizing Automatic Differentiation with Deep Reinforcement
+    Learning*, NeurIPS 2024 (arXiv 2406.05027).
     """
 
     def __init__(self, graph: ComputationalGraph, limit: int = 4096, objective: Objective = "mults") -> None:
@@ -254,6 +275,15 @@ class CompressedVertexGame(VertexGame):
 
     A graph has a handful of different edge structures and thousands of pairs of vertices. What an agent
     computes for an edge from its features alone, it need compute only once for every structure.
+
+    Args:
+        graph, limit, objective: as for :class:`VertexGame`.
+
+    Example:
+        >>> from alphagrad.orders import CompressedVertexGame
+        >>> game = CompressedVertexGame(graphax.trace(lambda x: jnp.sin(jnp.exp(x)) * x)(1.0).counted())
+        >>> type(game.observe(game.init())).__name__
+        'AdjacencyTensor'
     """
 
     # The protocol leaves open what an observation is; a subclass that shows another form is no breach of it.

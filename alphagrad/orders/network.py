@@ -35,6 +35,17 @@ class VertexAgent(eqx.Module):
     token and off the Markowitz costs that are left.
 
     The game and a first network of this kind are those of Lohoff and Neftci (2024, arXiv 2406.05027).
+
+    Example:
+        >>> from alphagrad.layers import AgentConfig
+        >>> from alphagrad.orders import VertexGame
+        >>> from alphagrad.zero import make_agent
+        >>> game = VertexGame(graphax.trace(lambda x: jnp.sin(jnp.exp(x) * x))(1.0))
+        >>> agent = make_agent(game, AgentConfig(width=8), jax.random.key(0))  # a VertexAgent
+        >>> state = game.init()
+        >>> prediction = agent(game.observe(state), game.legal(state))
+        >>> prediction.logits.shape, prediction.value.shape
+        ((2,), ())
     """
 
     edge_sums: Float[Array, "features sums"]

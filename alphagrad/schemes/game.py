@@ -85,6 +85,18 @@ class TensorGame:
 
     Raises:
         ValueError, TypeError: for targets that are no integer tensors, and for settings out of range.
+
+    Example:
+        >>> from alphagrad.schemes import TensorGame
+        >>> game = TensorGame({"1x1x2": matmul.matmul_tensor(1, 1, 2)}, changed_bases=0.0)
+        >>> state, scheme = game.init(jax.random.key(0)), matmul.standard(1, 1, 2)
+        >>> for product in np.hstack([scheme.u, scheme.v, scheme.w]):
+        ...     state, reward = game.step(state, jnp.array(product))
+        >>> bool(game.is_over(state)), float(reward)
+        (True, -1.0)
+
+    The game: A. Fawzi et al., "Discovering faster matrix multiplication algorithms with reinforcement
+    learning", Nature 610, 2022.
     """
 
     def __init__(
@@ -224,7 +236,14 @@ class TensorGame:
         return start._replace(limit=length), spell(moves, self.sizes, self.coefficients)
 
     def rank_bound(self, residual: Int[Array, "a b c"]) -> Int[Array, ""]:
-        """A lower bound on the rank: the greatest rank of the three flattenings, modulo a prime."""
+        """A lower bound on the rank: the greatest rank of the three flattenings, modulo a prime.
+
+        Args:
+            residual: the tensor.
+
+        Returns:
+            a whole number.
+        """
         flat = [jnp.moveaxis(residual, axis, 0).reshape(size, -1) for axis, size in enumerate(self.sizes)]
         return jnp.max(jnp.stack([_rank(matrix, self.modulus or _PRIME) for matrix in flat]))
 
@@ -233,6 +252,9 @@ class TensorGame:
 
         Args:
             basis: the number that they are drawn from; 0 for the identity.
+
+        Returns:
+            three pairs of square matrices.
         """
         keys = jax.random.split(jax.random.key(basis), 3)
         return [self._unimodular(k, size, basis) for k, size in zip(keys, self.sizes, strict=True)]

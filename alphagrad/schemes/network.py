@@ -35,6 +35,13 @@ class TensorAgent(eqx.Module):
     tokens and at the pieces chosen before. The value is the mean of the upper quantiles of the return.
 
     After AlphaTensor (Fawzi et al. 2022).
+
+    Example:
+        >>> from alphagrad.layers import AgentConfig
+        >>> from alphagrad.schemes import TensorGame
+        >>> from alphagrad.zero import make_agent
+        >>> game = TensorGame({"1x1x2": matmul.matmul_tensor(1, 1, 2)}, menu=4)
+        >>> agent = make_agent(game, AgentConfig(width=8), jax.random.key(0))  # a TensorAgent
     """
 
     embed: tuple[eqx.nn.Linear, ...]

@@ -57,7 +57,15 @@ _OPTIONS = {
 
 
 def names() -> tuple[str, ...]:
-    """The names that `load` knows by heart, grouped by domain."""
+    """The names that `load` knows by heart, grouped by domain.
+
+    Returns:
+        the names.
+
+    Example:
+        >>> "RoeFlux_1d" in tasks.names()
+        True
+    """
     return (*_DECLARED, *_GENERATORS)
 
 
@@ -80,11 +88,22 @@ def load(name: str, args: str | None = None, argnums: Sequence[int] | None = Non
         argnums: the positions of the arguments that are differentiated, with `args`; all floating and
             complex ones if left out.
 
+    Returns:
+        the task.
+
     Raises:
         ValueError: if there is no such name, option, file or function; if `args` or `argnums` cannot be
             read or do not belong to a function in a file; if the function raises while being traced.
         TypeError: if what a user's file holds is not a function, not one that returns a `Task`, or not
             one that takes the arguments given.
+
+    Example:
+        >>> task = tasks.load("RobotArm_6DOF")
+        >>> task.domain, task.published["learned"]
+        ('robotics', 231)
+        >>> graph = graphax.trace(task.fun, task.argnums)(*task.args)
+        >>> tasks.load("random_scalar:seed=3,operations=10").name
+        'random_scalar:seed=3,operations=10'
     """
     head, _, tail = name.rpartition(":")
     if name not in _DECLARED and head.endswith(".py"):

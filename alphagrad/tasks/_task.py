@@ -38,6 +38,14 @@ class Task:
     Raises:
         TypeError: if `name` is no text, or `fun` no function.
         ValueError: if `argnums` or `bounds` do not fit `args`.
+
+    Example:
+        >>> task = tasks.Task("mine", lambda x, y: jnp.sin(x) * y, args=(1.0, 2.0), argnums=(0, 1))
+        >>> graphax.trace(task.fun, task.argnums)(*task.args).eliminable
+        (1,)
+        >>> x, y = task.sample(jax.random.key(0), batch=8)
+        >>> x.shape
+        (8,)
     """
 
     name: str

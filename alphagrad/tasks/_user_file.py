@@ -188,12 +188,20 @@ class UserFile:
 def where(error: BaseException) -> str:
     """Where a user's code raised an error: " at line 3 of 'model.py'"; "" if it was no user's code.
 
-    Of the lines that the error went through, the innermost counts that is in no library. An example::
+    Of the lines that the error went through, the innermost counts that is in no library.
 
-        try:
-            graphax.trace(task.fun, task.argnums)(*task.args)
-        except Exception as error:
-            raise ValueError(f"{task.name} raised {type(error).__name__}{where(error)}") from error
+    Args:
+        error: the error, as it was caught.
+
+    Returns:
+        the words, to be put behind what went wrong.
+
+    Example:
+        >>> task = tasks.Task("mine", lambda x: x + undefined, args=(1.0,), argnums=(0,))
+        >>> try:
+        ...     task.fun(*task.args)
+        ... except NameError as error:
+        ...     told = f"{task.name} raised {type(error).__name__}{tasks.where(error)}"
     """
     place = _place(error)
     return f" at line {place[1]} of {_shown(place[0])!r}" if place else ""

@@ -37,8 +37,16 @@ def random_scalar(seed: int, num_inputs: int = 4, num_operations: int = 40, num_
         num_operations: number of operations, at least `num_inputs` and `num_outputs`.
         num_outputs: number of results. Some may be read by later operations as well.
 
+    Returns:
+        the task, with example inputs.
+
     Raises:
         ValueError: if the numbers cannot be met.
+
+    Example:
+        >>> task = tasks.random_scalar(seed=0, num_inputs=2, num_operations=10, num_outputs=1)
+        >>> task.name, len(task.args)
+        ('random_scalar:seed=0,inputs=2,operations=10,outputs=1', 2)
     """
     return _draw_task(
         f"random_scalar:seed={seed},inputs={num_inputs},operations={num_operations},outputs={num_outputs}",
@@ -56,6 +64,23 @@ def random_tensor(seed: int, num_inputs: int = 4, num_operations: int = 20, num_
     axis, transposes, reshapes, broadcasts, slices and concatenations; one operation may trace to
     several equations. `alphagrad.tasks.load("random_tensor:seed=3,operations=20")` works as well; all else
     is as for `random_scalar`.
+
+    Args:
+        seed: seed of the NumPy generator that draws the program.
+        num_inputs: number of inputs.
+        num_operations: number of operations, at least `num_inputs` and `num_outputs`.
+        num_outputs: number of results.
+
+    Returns:
+        the task, with example inputs.
+
+    Raises:
+        ValueError: if the numbers cannot be met.
+
+    Example:
+        >>> task = tasks.random_tensor(seed=7)
+        >>> task.name
+        'random_tensor:seed=7,inputs=4,operations=20,outputs=2'
     """
     return _draw_task(
         f"random_tensor:seed={seed},inputs={num_inputs},operations={num_operations},outputs={num_outputs}",

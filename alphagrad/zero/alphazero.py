@@ -31,7 +31,25 @@ from .tree import SearchConfig
 
 @dataclass(frozen=True)
 class AlphaZeroConfig:
-    """All that the method can be told."""
+    """All that the method can be told.
+
+    Attributes:
+        agent: the sizes of the network.
+        search: how far the search looks.
+        selfplay: how games are played.
+        replay: which games are remembered.
+        learning: how the agent learns from them.
+        demonstrations: how it is introduced to the game.
+
+    Raises:
+        ValueError: when the memory is smaller than a batch of games.
+
+    Example:
+        >>> from alphagrad import zero
+        >>> config = zero.AlphaZeroConfig(search=zero.SearchConfig(simulations=32))
+        >>> config.search.simulations, config.selfplay.games
+        (32, 8)
+    """
 
     agent: AgentConfig = field(default_factory=AgentConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
@@ -59,6 +77,15 @@ class Training(NamedTuple):
         reward_scale: the unit of the agent's values.
         studied: how many turns of the introduction by demonstrations are done.
         iteration: how many batches of games have been played.
+
+    Example:
+        >>> from alphagrad import zero
+        >>> from alphagrad.layers import AgentConfig
+        >>> from alphagrad.orders import VertexGame
+        >>> game = VertexGame(graphax.trace(lambda x: jnp.sin(x) * x)(1.0))
+        >>> training = zero.begin(game, zero.AlphaZeroConfig(AgentConfig(width=8)), seed=0)
+        >>> int(training.iteration), training.best_returns.shape
+        (0, (1,))
     """
 
     agent: Agent
@@ -90,7 +117,24 @@ class Training(NamedTuple):
 
 @eqx.filter_jit
 def begin(game: Game, config: AlphaZeroConfig, seed: Int[Array, ""] | int) -> Training:
-    """A new agent that has seen nothing yet."""
+    """A new agent that has seen nothing yet.
+
+    Args:
+        game: the game.
+        config: of the method.
+        seed: of all chance.
+
+    Returns:
+        where a training begins, for :func:`alphazero`.
+
+    Example:
+        >>> from alphagrad import zero
+        >>> from alphagrad.layers import AgentConfig
+        >>> from alphagrad.orders import VertexGame
+        >>> game = VertexGame(graphax.trace(lambda x: jnp.sin(x) * x)(1.0))
+        >>> zero.begin(game, zero.AlphaZeroConfig(AgentConfig(width=8)), seed=0).turns
+        0
+    """
     agent = make_agent(game, config.agent, _key(seed, _AGENT))
     zero = jnp.zeros((), jnp.int32)
     return Training(
@@ -124,8 +168,25 @@ def alphazero(
         training: where to begin, from `begin` or a checkpoint.
         tell: is given what the next turn waits for, in some words.
 
-    Yields:
-        what each turn did.
+    Returns:
+        an iterator over what each turn did, which does not end.
+
+    Example:
+        >>> from alphagrad import zero
+        >>> from alphagrad.layers import AgentConfig
+        >>> from alphagrad.orders import VertexGame
+        >>> game = VertexGame(graphax.trace(lambda x: jnp.exp(jnp.sin(x) * jnp.cos(x)))(1.0).counted())
+        >>> shown = zero.DemonstrationConfig(games=4, updates=1)
+        >>> config = zero.AlphaZeroConfig(AgentConfig(width=8), demonstrations=shown)
+        >>> training = zero.begin(game, config, seed=0)
+        >>> for turn in zero.alphazero(game, config, training):
+        ...     if turn.training.iteration == 2:  # two batches of games
+        ...         break
+        >>> float(turn.training.best_returns[0]) <= -orders.lower_bound(game.graph)
+        True
+
+    D. Silver et al., "A general reinforcement learning algorithm that masters chess, shogi, and Go through
+    self-play", Science 362, 2018.
     """
     games, share = config.learning.games, config.demonstrations.share
     # Play is compiled while demonstrations are studied: both take the compiler up to minutes.

@@ -45,6 +45,17 @@ class Turn(NamedTuple, Generic[LearnerT]):
         training: where training stands now.
         losses: means over the gradient steps.
         returns: of the games played; None in the introduction by demonstrations.
+
+    Example:
+        >>> from alphagrad import zero
+        >>> from alphagrad.layers import AgentConfig
+        >>> from alphagrad.orders import VertexGame
+        >>> game = VertexGame(graphax.trace(lambda x: jnp.sin(x) * x)(1.0))
+        >>> shown = zero.DemonstrationConfig(games=4, updates=1)
+        >>> config = zero.AlphaZeroConfig(AgentConfig(width=8), demonstrations=shown)
+        >>> turn = next(zero.alphazero(game, config, zero.begin(game, config, seed=0)))
+        >>> turn.training.turns, turn.returns is None  # it has looked at demonstrations
+        (1, True)
     """
 
     training: LearnerT

@@ -17,7 +17,16 @@ from .records import Records, roll_out
 
 @dataclass(frozen=True)
 class DemonstrationConfig:
-    """How the agent is introduced to the game."""
+    """How the agent is introduced to the game.
+
+    Raises:
+        ValueError: when a number is negative, or the share is none.
+
+    Example:
+        >>> from alphagrad import zero
+        >>> zero.DemonstrationConfig(games=0).updates
+        100
+    """
 
     games: int = field(
         default=48,

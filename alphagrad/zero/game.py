@@ -9,7 +9,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 State = Any
-"""A pytree of arrays."""
+"""Where a game stands: a pytree of arrays, which only the game looks into.
+
+Example:
+    >>> from alphagrad.orders import VertexGame
+    >>> game = VertexGame(graphax.trace(lambda x: jnp.sin(x) * x)(1.0))
+    >>> state = game.init()
+    >>> state.eliminated.tolist()  # of this game
+    [False]
+"""
 
 Action = Array
 """An action: a number, or a vector that spells it."""
@@ -26,6 +34,14 @@ class Game(Protocol):
         max_steps: after how many steps every game is over.
         num_targets: of how many problems the game may be about.
         action: the shape and type of an action.
+
+    Example:
+        >>> from alphagrad.orders import VertexGame
+        >>> game = VertexGame(graphax.trace(lambda x: jnp.sin(jnp.exp(x) * x))(1.0))  # one of them
+        >>> state = game.init(jax.random.key(0))
+        >>> state, reward = game.step(state, jnp.array(0))
+        >>> game.legal(state).tolist()
+        [False, True]
     """
 
     num_actions: int
@@ -33,42 +49,91 @@ class Game(Protocol):
     num_targets: int
 
     @property
-    def action(self) -> jax.ShapeDtypeStruct: ...
+    def action(self) -> jax.ShapeDtypeStruct:
+        """The shape and type of an action."""
+        ...
 
     def init(self, key: Array) -> State:
-        """The first state; `key` is there for games that begin by chance."""
+        """The first state; `key` is there for games that begin by chance.
+
+        Args:
+            key: for what is left to chance.
+
+        Returns:
+            the state.
+        """
         ...
 
     def step(self, state: State, action: Action) -> tuple[State, Float[Array, ""]]:
-        """The next state and the reward of a legal action."""
+        """The next state and the reward of a legal action.
+
+        Args:
+            state: where the game stands.
+            action: what is done.
+
+        Returns:
+            the state after it, and the reward, a number.
+        """
         ...
 
     def legal(self, state: State) -> Bool[Array, "num_actions"]:
-        """The actions of the menu that may be taken."""
+        """The actions of the menu that may be taken.
+
+        Args:
+            state: where the game stands.
+
+        Returns:
+            for every action of the menu whether it may be taken.
+        """
         ...
 
     def is_over(self, state: State) -> Bool[Array, ""]:
-        """Whether no action is left to take."""
+        """Whether no action is left to take.
+
+        Args:
+            state: where the game stands.
+
+        Returns:
+            True or False, as an array.
+        """
         ...
 
     def observe(self, state: State) -> Any:
-        """What an agent sees: a pytree of arrays."""
+        """What an agent sees.
+
+        Args:
+            state: where the game stands.
+
+        Returns:
+            a pytree of arrays.
+        """
         ...
 
     def target(self, start: State) -> Int[Array, ""]:
         """Which of its problems a game is about that begins like this; -1 for an exercise.
 
         The best games on each problem are kept apart; exercises are learned from and not compared.
+
+        Args:
+            start: the first state.
+
+        Returns:
+            the number of the problem.
         """
         ...
 
     def identify(self, actions: Int[Array, "max_steps ..."], length: Int[Array, ""]) -> Int[Array, "marks"]:
-        """Numbers by which games on a target are told apart: equal ones for games that are the same, or so
-        alike that only one of them is worth keeping among the best.
+        """Numbers by which games on a target are told apart.
+
+        Equal ones are for games that are the same, or so alike that only one of them is worth keeping among
+        the best.
 
         Args:
             actions: the moves of a game.
             length: how many of them were made before it was over.
+
+        Returns:
+            as many numbers for every game.
         """
         ...
 
@@ -78,6 +143,9 @@ class Game(Protocol):
         Args:
             key: for what is left to chance.
             number: of the demonstration; games may show different things in turn.
+
+        Returns:
+            the first state, and the moves.
         """
         ...
 
@@ -106,6 +174,23 @@ def advance(game: Game, state: State, action: Action) -> tuple[State, Float[Arra
     """`game.step`, except that a finished game stays as it is and pays nothing.
 
     Games played side by side in one batch end after different numbers of steps.
+
+    Args:
+        game: the game.
+        state: where it stands.
+        action: what is done, if it is not over.
+
+    Returns:
+        the next state and the reward.
+
+    Example:
+        >>> from alphagrad.orders import VertexGame
+        >>> from alphagrad.zero import advance
+        >>> game = VertexGame(graphax.trace(lambda x: jnp.sin(x) * x)(1.0))
+        >>> state, reward = advance(game, game.init(), jnp.array(0))
+        >>> state, reward = advance(game, state, jnp.array(0))  # it was over
+        >>> float(reward)
+        0.0
     """
     over = game.is_over(state)
     after, reward = game.step(state, action)

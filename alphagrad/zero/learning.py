@@ -21,7 +21,16 @@ AgentT = TypeVar("AgentT", bound=Agent)
 
 @dataclass(frozen=True)
 class LearningConfig:
-    """How the agent learns from played games."""
+    """How the agent learns from played games.
+
+    Raises:
+        ValueError: when a number is less than 1, or the rate not positive.
+
+    Example:
+        >>> from alphagrad import zero
+        >>> zero.LearningConfig(rate=1e-3).updates
+        4
+    """
 
     rate: float = field(default=2e-3, metadata={"help": "learning rate of AdamW"})
     decay: float = field(default=1e-4, metadata={"help": "weight decay of AdamW"})

@@ -19,7 +19,16 @@ from .records import Records, empty
 
 @dataclass(frozen=True)
 class ReplayConfig:
-    """What is remembered."""
+    """What is remembered.
+
+    Raises:
+        ValueError: when a number is less than 1, or the share is none.
+
+    Example:
+        >>> from alphagrad import zero
+        >>> zero.ReplayConfig(latest=64).best
+        32
+    """
 
     latest: int = field(default=256, metadata={"help": "how many of the latest games are kept"})
     best: int = field(default=32, metadata={"help": "how many of the best games of self-play are kept"})

@@ -18,7 +18,16 @@ from .tree import Forbidden, SearchConfig, search
 
 @dataclass(frozen=True)
 class SelfPlayConfig:
-    """How games are played."""
+    """How games are played.
+
+    Raises:
+        ValueError: when a number is less than 1, or a share is none.
+
+    Example:
+        >>> from alphagrad import zero
+        >>> zero.SelfPlayConfig(games=64).reopened
+        0.0
+    """
 
     games: int = field(default=8, metadata={"help": "games played side by side, then learned from"})
     reopened: float = field(

@@ -29,7 +29,19 @@ _METHODS = ("gumbel", "visits")
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """How far the search looks."""
+    """How far the search looks.
+
+    Raises:
+        ValueError: when a number is out of range, or there is no such method.
+
+    Example:
+        >>> from alphagrad import zero
+        >>> zero.SearchConfig(simulations=32, considered=16).method
+        'gumbel'
+
+    Gumbel MuZero: I. Danihelka, A. Guez, J. Schrittwieser and D. Silver, "Policy improvement by planning with
+    Gumbel", ICLR 2022. Visit counts: D. Silver et al., Science 362, 2018.
+    """
 
     simulations: int = field(default=8, metadata={"help": "states that a search evaluates for one move"})
     considered: int = field(default=8, metadata={"help": "actions at the root that share the simulations"})
