@@ -37,13 +37,14 @@ class VertexAgent(eqx.Module):
     The game and a first network of this kind are those of Lohoff and Neftci (2024, arXiv 2406.05027).
 
     Example:
+        >>> import equinox as eqx
         >>> from alphagrad.layers import AgentConfig
         >>> from alphagrad.orders import VertexGame
         >>> from alphagrad.zero import make_agent
         >>> game = VertexGame(graphax.trace(lambda x: jnp.sin(jnp.exp(x) * x))(1.0))
         >>> agent = make_agent(game, AgentConfig(width=8), jax.random.key(0))  # a VertexAgent
         >>> state = game.init()
-        >>> prediction = agent(game.observe(state), game.legal(state))
+        >>> prediction = eqx.filter_jit(agent)(game.observe(state), game.legal(state))
         >>> prediction.logits.shape, prediction.value.shape
         ((2,), ())
     """

@@ -89,9 +89,9 @@ class TensorGame:
     Example:
         >>> from alphagrad.schemes import TensorGame
         >>> game = TensorGame({"1x1x2": matmul.matmul_tensor(1, 1, 2)}, changed_bases=0.0)
-        >>> state, scheme = game.init(jax.random.key(0)), matmul.standard(1, 1, 2)
+        >>> state, scheme = jax.jit(game.init)(jax.random.key(0)), matmul.standard(1, 1, 2)
         >>> for product in np.hstack([scheme.u, scheme.v, scheme.w]):
-        ...     state, reward = game.step(state, jnp.array(product))
+        ...     state, reward = jax.jit(game.step)(state, jnp.array(product))
         >>> bool(game.is_over(state)), float(reward)
         (True, -1.0)
 
