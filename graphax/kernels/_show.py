@@ -51,7 +51,7 @@ class Operations:
         program: the program.
 
     Example:
-        >>> view = graphax.show_kernel(lambda x: x * jnp.sin(x[0]), jnp.ones(2))
+        >>> view = graphax.show_kernel(lambda x: x * jnp.sin(x[0]), jnp.ones(2, "float32"))
         >>> view.jacobian.count, view.jacobian.bytes_in, view.jacobian.bytes_out
         (5, 8, 16)
     """

@@ -48,7 +48,6 @@ if importlib.util.find_spec("lineax") is None:
 AT_HAND = dict(
     graphax=graphax, jax=jax, jnp=jnp, np=np, orders=orders, sparse=sparse, matmul=matmul, tasks=tasks
 )
-SECTIONS = ("Args", "Attributes", "Returns", "Raises", "Warns", "Example")
 
 
 def public_names():
