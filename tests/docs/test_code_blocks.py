@@ -7,12 +7,16 @@ import subprocess
 import sys
 import tomllib
 
+import jax
 import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# Its sections run each by itself, and what they solve is checked, in tests/graphax/test_sparse_solvers.py.
+RUN_ELSEWHERE = {ROOT / "docs" / "guides" / "sparse_newton.md"}
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 SHOWN = {"json", "text", "toml", "yaml"}  # what is no code
 SECONDS = 120
@@ -22,8 +26,8 @@ def run_in_a_shell(example):
     """Runs a block line by line as a shell would; `pip install` only has to name extras that there are."""
     commands = example.parsed
     if commands.startswith("pip install"):
-        asked = re.findall(r"\[([\w,]+)\]", commands)
-        assert set(",".join(asked).split(",")) - {""} <= set(EXTRAS), commands
+        asked = re.findall(r"alphagrad\[([\w,]+)\]|\.\[([\w,]+)\]", commands)
+        assert set(",".join(map("".join, asked)).split(",")) - {""} <= set(EXTRAS), commands
         return
     ran = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands],
@@ -37,16 +41,42 @@ def run_in_a_shell(example):
     assert ran.returncode == 0, f"{commands}\n{ran.stdout}\n{ran.stderr}"
 
 
-SYBIL = Sybil(parsers=[PythonCodeBlockParser(), CodeBlockParser(language="sh", evaluator=run_in_a_shell)])
+def written_files(document):
+    """The blocks with a title: they are files, which lie in the folder in which later blocks run."""
+    lexer = RawFencedCodeBlockLexer(re.compile(r'\w+ title="(?P<file>[^"]+)"$\n', re.MULTILINE))
+    for region in lexer(document):
+        region.parsed, region.evaluator = region.lexemes, write_file
+        yield region
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def write_file(example):
+    pathlib.Path(example.parsed["file"]).write_text(example.parsed["source"])
+
+
+SYBIL = Sybil(
+    parsers=[
+        PythonCodeBlockParser(),
+        CodeBlockParser(language="sh", evaluator=run_in_a_shell),
+        written_files,
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page not in RUN_ELSEWHERE],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
 def test_the_blocks_of_a_page_run(page, tmp_path, monkeypatch):
     (tmp_path / "benchmarks").symlink_to(ROOT / "benchmarks")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    for example in SYBIL.parse(page).examples():
-        example.evaluate()
+    precision = jax.config.jax_enable_x64
+    try:
+        for example in SYBIL.parse(page).examples():
+            example.evaluate()
+    finally:
+        jax.config.update("jax_enable_x64", precision)  # whatever a page has set
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
