@@ -1,8 +1,6 @@
 """Patterns of Jacobians without their numbers, and Jacobians checked by products."""
 
-import re
 import warnings
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -130,21 +128,3 @@ def test_right_jacobians_pass_and_wrong_entries_are_found():
         graphax.check_jacobian(stencil, jacobian=lambda u: jnp.full((8, 8), jnp.nan))(args[0]["u"])
     with pytest.raises(ValueError, match="rounds"):
         graphax.check_jacobian(stencil, rounds=0)
-
-
-def test_the_examples_of_the_readme_run(tmp_path, monkeypatch):
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    section = readme.split("### Get a sparse Jacobian")[1].split("\n### ")[0]
-    examples = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    assert len(examples) == 3
-    monkeypatch.chdir(tmp_path)
-    x = jnp.linspace(0.5, 1.5, 1000)
-    names = {"jax": jax, "graphax": graphax, "jacve": graphax.jacve, "hessve": graphax.hessve}
-    names |= {"x": x, "f": stencil, "energy": rosenbrock}
-    for example in examples:
-        exec(example, names)
-    dense = np.asarray(names["J"])
-    normal = dense.T @ dense + 0.1 * np.eye(len(x))
-    assert names["N"].nnz == 5 * len(x) == names["A"].nnz
-    np.testing.assert_allclose(names["step"], np.linalg.solve(normal, -dense.T @ stencil(x)), atol=1e-10)
-    assert names["P"].nnz == 3 * len(x) and (tmp_path / "pattern.npz").exists()

@@ -284,7 +284,7 @@ def test_a_rule_of_ones_own():
 
 
 def test_the_worked_example_of_a_rule():
-    # The example of the README, for a primitive that JAX cannot differentiate.
+    # The example of docs/guides/rules.md, for a primitive that JAX cannot differentiate.
     def scaled_cumsum(w, x):
         return w[:, None] * jnp.cumsum(x, 1)
 
