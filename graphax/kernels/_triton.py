@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import ManualAxisType
 
 from ._program import Body, Instructions, Result, ScalarProgram
 from ._scalars import KINDS
@@ -63,20 +64,27 @@ def call(
                 place = out.at[rows[:, None], start + columns[None, :]]
                 triton.store(place, tile, mask=_written(inside, columns, stop - start, tile.shape))
 
-    types = [jax.ShapeDtypeStruct((batch, len(result.entries)), KINDS[result.kind]) for result in results]
     blocks = -(-batch // _ROWS)
     settings: dict[str, Any] = (
         {"interpret": True}
         if interpret
         else {"compiler_params": triton.CompilerParams(num_warps=sharing, num_stages=1)}
     )
-    called = pl.pallas_call(kernel, grid=(blocks,), out_shape=types, **settings)
 
     def run(*arrays: Any) -> list[Any]:
         flat = [
             array.reshape(batch, -1) if has_batch else array.reshape(-1)
             for array, has_batch in zip(arrays, batched, strict=True)
         ]
+        # Within jax.shard_map types say along which axes of the mesh arrays differ.
+        differ = ManualAxisType(
+            varying=frozenset().union(*(jax.typeof(x).manual_axis_type.varying for x in flat))
+        )
+        types = [
+            jax.ShapeDtypeStruct((batch, len(result.entries)), KINDS[result.kind], manual_axis_type=differ)
+            for result in results
+        ]
+        called = pl.pallas_call(kernel, grid=(blocks,), out_shape=types, **settings)
         found = iter(called(*flat) if types else [])
         return [
             next(found).reshape(batch, *result.shape)

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
 
 from graphax import jacve
 from graphax.kernels import _triton, program_of
@@ -68,3 +70,15 @@ def test_long_programs_are_compiled_for_many_rows_alone():
     assert not called(8, "auto")
     assert called(8, True)
     assert called(1 << 20, "auto")
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_kernels_are_lowered_where_types_say_along_which_axes_arrays_differ(check):
+    mesh = jax.make_mesh((1,), ("i",), axis_types=(AxisType.Auto,))
+
+    def shard(x, w):
+        return jax.vmap(jacve(lambda v: jnp.sin(v * w) @ jnp.cos(v) * v, kernel=True))(x)
+
+    found = jax.shard_map(shard, mesh=mesh, in_specs=(P("i"), P()), out_specs=P("i"), check_vma=check)
+    lowered = jax.jit(found).trace(jnp.ones((40, 3)), jnp.ones(3)).lower(lowering_platforms=("cuda",))
+    assert "triton" in lowered.as_text()
