@@ -39,11 +39,13 @@ _TITLES = {
 }
 _LEFT, _WIDTH, _RIGHT, _TOP, _ROW = 190, 400, 130, 52, 19
 _STYLE = """
+.page { fill: #fff; stroke: #8884 }
 text { font: 12px system-ui, sans-serif; fill: #333 } .quiet { fill: #666 } .title { font-weight: 600 }
 line { stroke: #8888; stroke-width: 1 } .cpu { fill: #3f51b5 } .gpu { fill: #d97706 }
 .end { text-anchor: end } .middle { text-anchor: middle }
 @media (prefers-color-scheme: dark) {
-  text { fill: #ddd } .quiet { fill: #aaa } .cpu { fill: #9fa8da } .gpu { fill: #fbbf24 } }
+  .page { fill: #161b22 } text { fill: #ddd } .quiet { fill: #aaa }
+  .cpu { fill: #9fa8da } .gpu { fill: #fbbf24 } }
 """
 
 
@@ -85,7 +87,9 @@ def drawn() -> str:
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" role="img">'
     )
-    return "\n".join([head, f"<style>{_STYLE}</style>", *body, "</svg>", ""])
+    # Pages may be darker than what the browser prefers: the picture has a ground of its own.
+    page = f'<rect class="page" x=".5" y=".5" width="{width - 1}" height="{height - 1}" rx="6"/>'
+    return "\n".join([head, f"<style>{_STYLE}</style>", page, *body, "</svg>", ""])
 
 
 def _x(value: float) -> float:

@@ -19,7 +19,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUN_ELSEWHERE = {ROOT / "docs" / "guides" / "sparse_newton.md"}
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 SHOWN = {"json", "text", "toml", "yaml"}  # what is no code
-SECONDS = 120
+SECONDS = 300  # for the commands of a block
 
 
 def run_in_a_shell(example):
