@@ -18,7 +18,8 @@ _KIND_NAMES = {
     Kind.VALUE: "value",
 }
 
-LONG_EDGE = 10_000.0  # from this length on edges are drawn solid: browsers choke on a million dashes
+# Longer edges are drawn solid, since browsers choke on a million dashes; pages draw them at every step.
+LONG_EDGE, LONG_DASHES = 10_000.0, 2_000.0
 
 
 class Form(enum.Enum):
@@ -53,10 +54,9 @@ def form_of(structure: Structure) -> Form:
     return Form.DENSE if full and own else Form.TIED
 
 
-def stroke_of(structure: Structure) -> tuple[str, float]:
-    """The style classes and the width of an edge."""
-    width = min(6.0, 1.3 + 0.35 * math.log2(max(structure.numbers, 1)))
-    return f"edge {kind_of(structure).name.lower()} {form_of(structure).value}", round(width, 2)
+def width_of(structure: Structure) -> float:
+    """The width of an edge: more numbers, wider."""
+    return round(min(6.0, 1.3 + 0.35 * math.log2(max(structure.numbers, 1))), 2)
 
 
 def structure_text(structure: Structure) -> str:
@@ -77,7 +77,7 @@ def explained(structures: Iterable[Structure]) -> list[tuple[str, str]]:
 
 def edge_element(edge: Edge, structure: Structure, route: Sequence[Point]) -> str:
     """A path with its tooltip."""
-    classes, width = stroke_of(structure)
+    classes, width = f"edge {kind_of(structure).name.lower()} {form_of(structure).value}", width_of(structure)
     if route[-1][1] - route[0][1] > LONG_EDGE:
         classes += " long"
     source, target = edge

@@ -40,14 +40,15 @@ class History(NamedTuple):
     steps: tuple[Step, ...]
 
 
-def history_of(graph: ComputationalGraph, order: Sequence[int]) -> History:
+def history_of(graph: ComputationalGraph, order: Sequence[int], beside: History | None = None) -> History:
     """Eliminate vertices in an order, and write down what happens.
 
     Args:
         graph: the graph; structures and costs are those of its convention.
         order: vertex numbers.
+        beside: another elimination of this graph, whose table is used.
     """
-    table, edges = graph.interned()
+    table, edges = (beside.table, beside.edges) if beside else graph.interned()
     costing = Costing(table, edges, graph.output_vertices, undoable=True)
     steps = []
     for vertex in order:

@@ -164,8 +164,14 @@ def _coordinates(net: Net, order: Sequence[Sequence[int]]) -> dict[int, float]:
 
 
 def _blocks(net: Net, order: Sequence[Sequence[int]]) -> dict[int, int]:
-    """For every node the first one of its block. Blocks do not cross."""
+    """For every node the first one of its block. Blocks do not cross.
+
+    In large graphs nodes are their own blocks: long ones push each other aside until the graph is as wide as
+    there are edges.
+    """
     block = {node: node for row in order for node in row}
+    if len(block) > _SMALL:
+        return block
     for upper, row in itertools.pairwise(order):
         place = {node: at for at, node in enumerate(upper)}
         last = -1

@@ -17,7 +17,7 @@ SCALE = (
     "#fde725", "#bddf26", "#7ad151", "#44bf70", "#22a884", "#21918c",
     "#2a788e", "#355f8d", "#414487", "#482475", "#440154",
 )  # fmt: skip
-_LIGHT_UP_TO = 0.45  # black letters up to here on the scale, white ones after
+LIGHT_UP_TO = 0.45  # black letters up to here on the scale, white ones after
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,34 @@ class Picture:
     Attributes:
         graph: the graph.
         history: of the order; its steps are empty where only the graph is drawn.
-        caption: what the picture shows, in a line.
+        name: what the order is called; empty where only the graph is drawn.
     """
 
     graph: ComputationalGraph
     history: History
-    caption: str
+    name: str
+
+    @property
+    def caption(self) -> str:
+        """What the picture shows, in a line."""
+        if not self.name:
+            return self.graph_caption
+        return (
+            f"{self.graph_caption}; {self.order_caption} "
+            f"(unit edges {'counted' if self.graph.is_counted else 'free'})"
+        )
+
+    @property
+    def graph_caption(self) -> str:
+        """How large the graph is."""
+        vertices = amount(len(self.graph.vertices), "vertex", "vertices")
+        return f"{vertices}, {amount(len(self.graph.edges), 'edge')}"
+
+    @property
+    def order_caption(self) -> str:
+        """The order and its cost; empty where only the graph is drawn."""
+        mults = amount(sum(step.mults for step in self.history.steps), "multiplication")
+        return f"{self.name}: {mults}" if self.name else ""
 
     @cached_property
     def nodes(self) -> dict[int, Node]:
@@ -48,14 +70,10 @@ class Picture:
         """When a vertex goes: 0 first."""
         return {step.vertex: at for at, step in enumerate(self.history.steps)}
 
-    def svg(self, legend: bool = True) -> str:
-        """The picture.
-
-        Args:
-            legend: whether caption and legend stand above the graph.
-        """
-        width = max(self.layout.width, 32.0 + 7.4 * len(self.caption) if legend else 120.0)
-        head, top = self._legend(width) if legend else ("", 0.0)
+    def svg(self) -> str:
+        """The picture, with caption and legend above the graph."""
+        width = max(self.layout.width, 32.0 + 7.4 * len(self.caption))
+        head, top = self._legend(width)
         height = top + max(self.layout.height, 60.0)
         left = (width - self.layout.width) / 2
         label = clean(self.caption)
@@ -90,7 +108,7 @@ class Picture:
         fill = ""
         if node.number in self.turn:
             shade = self.turn[node.number] / max(len(self.turn) - 1, 1)
-            classes.append("early" if shade <= _LIGHT_UP_TO else "late")
+            classes.append("early" if shade <= LIGHT_UP_TO else "late")
             fill = f' style="fill:{colour(shade)}"'
         width, radius = node.width, ROW / 2 if node.number < 0 else 5
         parts = [
@@ -109,7 +127,7 @@ class Picture:
     def _about(self, node: Node) -> str:
         """The tooltip of a node."""
         what = f"vertex {node.number}: {node.name}" if node.number > 0 else f"node {node.number}"
-        lines = [", ".join((what, *node.roles)), node.equation, node.source]
+        lines = [", ".join((what, *node.roles)), node.equation, node.code, node.place]
         if node.number in self.turn:
             at = self.turn[node.number]
             step = self.history.steps[at]
