@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from ._describe import describe
 from ._elimination import Costing, OpCount
 from ._fingerprint import fingerprint
+from ._notebook import facts
 from ._numbering import Edge, Numbering
 from ._trace import Variable
 from .rules import COPYING
 from .sparse import Block, Structure, StructureTable, counted
+
+# Larger graphs are told of in notebooks, not drawn.
+_MOST_DRAWN = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +157,39 @@ class ComputationalGraph:
 
     def __str__(self) -> str:
         return describe(self.numbering, self.eliminable, self.vertices)
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{count} {name}" for name, count in self._sizes())
+        return f"ComputationalGraph({told}, unit edges {'counted' if self.is_counted else 'free'})"
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: a picture, if the graph is small."""
+        if len(self.vertices) <= _MOST_DRAWN and _in_notebooks:
+            return _in_notebooks[-1](self)
+        convention = ("unit edges", "counted" if self.is_counted else "free")
+        return facts("ComputationalGraph", [*self._sizes(), convention, ("picture", "graphax.draw(graph)")])
+
+    def _sizes(self) -> list[tuple[str, int]]:
+        return [
+            ("vertices", len(self.vertices)),
+            ("eliminable", len(self.eliminable)),
+            ("edges", len(self.edges)),
+            ("inputs", len(self.inputs)),
+            ("outputs", len(self.outputs)),
+        ]
+
+
+_in_notebooks: list[Callable[[ComputationalGraph], str]] = []
+
+
+def register_picture(picture: Callable[[ComputationalGraph], str]) -> Callable[[ComputationalGraph], str]:
+    """Has notebooks show small graphs by what draws them, which stands above graphs; a decorator.
+
+    Args:
+        picture: from a graph to HTML.
+    """
+    _in_notebooks.append(picture)
+    return picture
 
 
 def order_cost(graph: ComputationalGraph, order: Sequence[int]) -> OpCount:

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from .._graph import ComputationalGraph, check_order, order_cost
+from .._notebook import facts
 from ..files import read_json, write_atomically
 
 _VERSION = 2
+_SHOWN = 24  # vertices of an order, in notebooks
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,28 @@ class Order:
     seconds: float | None = None
     task: str | None = None
     version: int = _VERSION
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name}={fact!r}" for name, fact in self._origin())
+        costs = f"{self.counted} multiplications counted, {self.free} free"
+        return f"Order({len(self.order)} vertices, {costs}, {told})"
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: costs, and where the order comes from."""
+        some = " ".join(map(str, self.order[:_SHOWN])) + (" ..." if len(self.order) > _SHOWN else "")
+        rows: list[tuple[str, object]] = [
+            ("multiplications, counted", f"{self.counted:,}"),
+            ("multiplications, free", f"{self.free:,}"),
+            *self._origin(),
+            ("vertices", len(self.order)),
+            ("order", some),
+            ("fingerprint", f"{self.fingerprint[:12]}..."),
+        ]
+        return facts("Order", rows)
+
+    def _origin(self) -> list[tuple[str, object]]:
+        told = (("task", self.task), ("method", self.method), ("seed", self.seed), ("seconds", self.seconds))
+        return [(name, fact) for name, fact in told if fact is not None]
 
     def for_graph(self, graph: ComputationalGraph) -> tuple[int, ...]:
         """The vertex numbers.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from .._graph import ComputationalGraph
+from .._graph import ComputationalGraph, register_picture
 from ..files import write_atomically
 from ..orders import Order, OrderLike, resolve_order
 from ._history import history_of
@@ -119,6 +119,15 @@ def draw(
         history = history_of(graph, resolve_order(graph, beside), pictures[0].history)
         pictures.append(Picture(graph, history, _named(beside)))
     return Drawing(pictures[0].svg(), page(pictures))
+
+
+@register_picture
+def _small(graph: ComputationalGraph) -> str:
+    """The picture of a graph for a notebook: as wide as there is room for, but not below half its size."""
+    picture = Picture(graph, history_of(graph, ()), "")
+    width = f"max(min({picture.width:g}px, 100%), {picture.width / 2:g}px)"
+    svg = picture.svg("width:100%;height:auto")
+    return f'<div style="max-height:32rem;overflow:auto"><div style="width:{width}">{svg}</div></div>'
 
 
 def _named(order: OrderLike) -> str:

@@ -70,16 +70,26 @@ class Picture:
         """When a vertex goes: 0 first."""
         return {step.vertex: at for at, step in enumerate(self.history.steps)}
 
-    def svg(self) -> str:
-        """The picture, with caption and legend above the graph."""
-        width = max(self.layout.width, 32.0 + 7.4 * len(self.caption))
+    @property
+    def width(self) -> float:
+        """The width of the picture."""
+        return max(self.layout.width, 32.0 + 7.4 * len(self.caption))
+
+    def svg(self, style: str = "") -> str:
+        """The picture, with caption and legend above the graph.
+
+        Args:
+            style: for the element, where it stands in a page.
+        """
+        width = self.width
         head, top = self._legend(width)
         height = top + max(self.layout.height, 60.0)
         left = (width - self.layout.width) / 2
         label = clean(self.caption)
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="graphax-drawing" role="img" '
-            f'aria-label="{label}" width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}">'
+            f'aria-label="{label}" width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}" '
+            f'style="{style}">'
             f"<style>\n{shipped('picture.css')}</style>"
             f'<rect class="paper" width="100%" height="100%" rx="6"/>{head}'
             f'<g transform="translate({left:g} {top:g})"><g class="edges">{self._edges}</g>'

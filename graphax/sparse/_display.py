@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._notebook import facts
 from ..files import write_atomically
 from ._solve import Solutions
 
@@ -18,6 +19,7 @@ _COUNTED, _SHOWN = 1 << 20, 160
 
 # Cells of the text, and of the picture; a cell of text is twice as high as it is wide.
 _LINES, _LETTERS, _CELLS = 32, 64, 200
+_THINNEST = 6  # pixels that the picture of a single row is high
 
 
 class Displays(Solutions):
@@ -33,22 +35,42 @@ class Displays(Solutions):
         return spied(*self.pattern(), self.matrix_shape)
 
     def __repr__(self) -> str:
-        algebra = " + ".join(str(part) for part in self.parts()) or "zero"
-        if len(algebra) > _SHOWN:
-            algebra = (
-                f"{algebra[:_SHOWN]}... ({sum(len(part.structure.terms) for part in self.parts())} terms)"
-            )
-        facts = [f"{self.out_shape} <- {self.in_shape}"]
+        told = [f"{self.out_shape} <- {self.in_shape}"]
         if self.dtype is not None:
             if self.batch_shape:
-                facts.append(f"batch {self.batch_shape}")
-            facts.append(str(np.dtype(self.dtype)))
-        most = sum(math.prod(term.sizes) for part in self.parts() for term in part.structure.terms)
-        counted = most <= _COUNTED and self.places_are_known
-        density = (self.nnz if counted else most) / (math.prod(self.matrix_shape) or 1)
-        facts.append(f"nnz {self.nnz}" if counted else f"nnz <= {most}")
-        facts.append(f"density {density:.2g}")
-        return f"Block({', '.join(facts)}: {algebra})"
+                told.append(f"batch {self.batch_shape}")
+            told.append(str(np.dtype(self.dtype)))
+        nonzeros, density = self._nonzeros()
+        return f"Block({', '.join(told)}, nnz {nonzeros}, density {density:.2g}: {self._algebra()})"
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: facts, and where the entries are if they are few enough to be looked up."""
+        nonzeros, density = self._nonzeros()
+        rows: list[tuple[str, object]] = [("output", self.out_shape), ("input", self.in_shape)]
+        if self.dtype is not None:
+            rows += [("batch", self.batch_shape)] if self.batch_shape else []
+            rows.append(("dtype", np.dtype(self.dtype)))
+        rows += [("nonzeros", nonzeros), ("density", f"{density:.2g}"), ("algebra", self._algebra())]
+        is_shown = self._is_countable() and math.prod(self.matrix_shape) > 0
+        return facts("Block", rows, self.spy().svg if is_shown else "")
+
+    def _algebra(self) -> str:
+        algebra = " + ".join(str(part) for part in self.parts()) or "zero"
+        if len(algebra) <= _SHOWN:
+            return algebra
+        return f"{algebra[:_SHOWN]}... ({sum(len(part.structure.terms) for part in self.parts())} terms)"
+
+    def _most(self) -> int:
+        return sum(math.prod(term.sizes) for part in self.parts() for term in part.structure.terms)
+
+    def _is_countable(self) -> bool:
+        return self._most() <= _COUNTED and self.places_are_known
+
+    def _nonzeros(self) -> tuple[str, float]:
+        """How many there are, or may be, and their share."""
+        count = self.nnz if self._is_countable() else self._most()
+        density = count / (math.prod(self.matrix_shape) or 1)
+        return f"{count}" if self._is_countable() else f"<= {count}", density
 
 
 @dataclass(frozen=True)
@@ -114,19 +136,20 @@ def _text(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], caption
 def _svg(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], caption: str) -> str:
     levels = _levels(rows, columns, shape, (_CELLS, _CELLS))
     height, width = (max(1, size) for size in levels.shape)
-    cells = []
+    paths = {level: "" for level in range(1, 5)}
     for at, line in enumerate(levels):
         first = 0
         for level, run in itertools.groupby(line.tolist()):
             length = len(list(run))
             if level:
-                cells.append(
-                    f'<rect x="{first}" y="{at}" width="{length}" height="1" opacity="{level / 4}"/>'
-                )
+                paths[level] += f"M{first} {at}h{length}v1h-{length}z"
             first += length
+    cells = "".join(f'<path opacity="{level / 4}" d="{d}"/>' for level, d in paths.items() if d)
     scale = 480 / max(height, width)
+    across, down = (round(max(size * scale, _THINNEST)) for size in (width, height))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width * scale:.0f}" '
-        f'height="{height * scale:.0f}" shape-rendering="crispEdges"><title>{caption}</title><rect '
-        f'width="{width}" height="{height}" fill="#f4f4f4"/><g fill="#1f4e79">{"".join(cells)}</g></svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {across} {down}" width="{across}" '
+        f'height="{down}" shape-rendering="crispEdges" style="max-width:100%;height:auto">'
+        f'<title>{caption}</title><rect width="{across}" height="{down}" fill="#f4f4f4"/>'
+        f'<g fill="#1f4e79" transform="scale({across / width:g} {down / height:g})">{cells}</g></svg>'
     )

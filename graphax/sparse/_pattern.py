@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import jax
 import numpy as np
 
+from .._notebook import facts
 from ..files import read_bytes, write_atomically
 from ._block import Block
 from ._display import Spy, spied
@@ -195,6 +196,12 @@ class Pattern:
 
     def __repr__(self) -> str:
         return f"Pattern({self.out_shape} <- {self.in_shape}, nnz {self.nnz}, density {self.density:.2g})"
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: facts and a picture."""
+        rows = [("output", self.out_shape), ("input", self.in_shape)]
+        rows += [("nonzeros", self.nnz), ("density", f"{self.density:.2g}")]
+        return facts("Pattern", rows, self.spy().svg)
 
     @functools.cached_property
     def _by_rows(self) -> Compressed:

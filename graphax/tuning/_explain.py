@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 
+from .. import _notebook
 from .._arguments import Argnums
 from .._tuned import WAYS, NoWay, Trial, known_seconds
 from ..files import write_atomically
@@ -103,18 +104,10 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         """The same as tables of HTML."""
-
-        def rows(head: tuple[str, ...], cells: list[tuple[str, ...]]) -> str:
-            titles = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-            body = "".join(
-                "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in cells
-            )
-            return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
-
         heading = html.escape(f"{self.function} on {self.device}: {self.taken}")
-        parts = [f"<h2>{heading}</h2><p>{html.escape(self.why)}</p>", rows(*self._ways())]
+        parts = [f"<h2>{heading}</h2><p>{html.escape(self.why)}</p>", _notebook.table(*self._ways())]
         if self.lines:
-            parts += ["<h3>Where the time goes</h3>", rows(*self._lines())]
+            parts += ["<h3>Where the time goes</h3>", _notebook.table(*self._lines())]
         return "".join(parts)
 
     def save(self, path: str | PathLike[str]) -> Path:

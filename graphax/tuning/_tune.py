@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from .. import _notebook
 from .._arguments import Argnums
 from .._tuned import WAYS, Chosen, NoWay, Trial, keep_fastest
 from ._derivative import Derivative, Kind
@@ -71,14 +73,20 @@ class Tuning:
     path: Path | None = field(repr=False)
 
     def __str__(self) -> str:
+        return f"{self.function} on {self.device}\n{table(*self._table())}"
+
+    def _repr_html_(self) -> str:
+        """The same as a table of HTML."""
+        return f"<p>{html.escape(f'{self.function} on {self.device}')}</p>{_notebook.table(*self._table())}"
+
+    def _table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         rows = []
         for name, found in sorted(
             self.ways.items(), key=lambda item: (np.isnan(item[1].seconds), item[1].seconds)
         ):
             mark = "<- taken" if name == self.fastest else found.why_not
             rows.append((name, in_words(found.seconds), in_words(found.compile_seconds), mark))
-        head = f"{self.function} on {self.device}"
-        return f"{head}\n{table(('way', 'a call', 'first call', ''), rows)}"
+        return ("way", "a call", "first call", ""), rows
 
 
 def tune(
