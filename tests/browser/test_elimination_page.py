@@ -1,25 +1,17 @@
 """The page that steps through an elimination, as people see it."""
 
-import functools
 import html
 import statistics
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_drawing import HOSTILE, ODD, X, hostile_graph
+from drawn_graphs import HOSTILE, ODD, X, hostile_graph, trace
 
 import graphax
-from alphagrad import tasks
 from graphax import draw, orders
 
 LARGE = ("random_scalar:seed=1,operations=2000,inputs=8,outputs=5", "random_tensor:seed=1,operations=1100")
-
-
-@functools.cache
-def trace(name):
-    task = tasks.load(name)
-    return graphax.trace(task.fun, task.argnums)(*task.args)
 
 
 #: What the page shows: position, running cost, and what each pane's elimination holds.

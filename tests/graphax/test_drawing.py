@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawn_graphs import HOSTILE, ODD, X, hostile_graph, trace
 from small_graphs import in_convention
 
 import graphax
@@ -26,23 +27,7 @@ from graphax.drawing._layout import lay_out
 from graphax.sparse import dense, identity
 
 SVG = "{http://www.w3.org/2000/svg}"
-X = np.array([0.3, 1.2, 0.7])
 TASKS = ("RoeFlux_1d", "Encoder", "RobotArm_6DOF")
-ODD = {
-    "nothing to eliminate": lambda x: jnp.sin(x),
-    "an output that is an input": lambda x: (x, jnp.sin(x) * 2),
-    "nothing but inputs": lambda x: x,
-    "no derivative at all": lambda x: jnp.floor(x),
-    "an output that others read": lambda x: (jnp.sin(x), jnp.cos(jnp.sin(x))),
-    "an output twice": lambda x: [jnp.exp(x * 2)] * 2,
-    "sums of shifted diagonals": lambda u: jnp.sin(u) * (jnp.roll(u, -1) - jnp.roll(u, 1)),
-    "a loop": lambda x: jax.lax.fori_loop(0, 3, lambda _, c: jnp.sin(c) * 2, x),
-}
-
-
-def trace(name):
-    task = tasks.load(name)
-    return graphax.trace(task.fun, task.argnums)(*task.args)
 
 
 def parts(svg, name, attribute):
@@ -263,17 +248,6 @@ def test_wider_edges_hold_more_numbers():
 
     widths = [width(size) for size in (1, 10, 1000, 10**6)]
     assert widths == sorted(widths) and len(set(widths)) > 2 and widths[-1] <= 6 * widths[0]
-
-
-HOSTILE = "</script><script>document.documentElement.dataset.hacked=1</script><b>&\"'\u2028\x01"
-
-
-def hostile_graph():
-    name = '</title></script><img src=x onerror=alert(1)>&"'
-    source = "def fun(x):\n    return jnp.sin(x) * x\n"
-    scope = {"jnp": jnp}
-    exec(compile(source, HOSTILE.replace("/", "") + name.replace("/", "|") + ".py", "exec"), scope)
-    return graphax.trace(scope["fun"])(X)
 
 
 def test_user_text_is_escaped():

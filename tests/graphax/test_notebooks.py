@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawn_graphs import trace
 
 import graphax
-from alphagrad import tasks
 from graphax import orders
 from graphax.tuning._tune import Measured, Tuning
 
@@ -22,11 +22,6 @@ HOSTILE = "</td><script>alert(1)</script><b onclick='x'>&\""
 
 def stencil(u):
     return jnp.sin(u) * (jnp.roll(u, -1) - jnp.roll(u, 1))
-
-
-def trace(name):
-    task = tasks.load(name)
-    return graphax.trace(task.fun, task.argnums)(*task.args)
 
 
 class Shown(HTMLParser):
