@@ -18,11 +18,11 @@ from ._text import shortened
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture of a graph. Notebooks show the page.
+    """A picture of a graph, and a page of its elimination, which is what notebooks show.
 
     Attributes:
         svg: the picture, with a legend.
-        html: a page with the picture that steps through the elimination. It needs no network.
+        html: a page that steps through the elimination. It needs JavaScript, and no network.
 
     Example:
         >>> drawing = graphax.draw(graphax.trace(lambda x: jnp.sin(x) * x)(1.0), "reverse")

@@ -86,10 +86,11 @@ class Picture:
         height = top + max(self.layout.height, 60.0)
         left = (width - self.layout.width) / 2
         label = clean(self.caption)
+        attribute = f' style="{style}"' if style else ""
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="graphax-drawing" role="img" '
-            f'aria-label="{label}" width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}" '
-            f'style="{style}">'
+            f'aria-label="{label}" width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}"'
+            f"{attribute}>"
             f"<style>\n{shipped('picture.css')}</style>"
             f'<rect class="paper" width="100%" height="100%" rx="6"/>{head}'
             f'<g transform="translate({left:g} {top:g})"><g class="edges">{self._edges}</g>'
