@@ -73,6 +73,7 @@ class Pane {
     brush.setTransform(1, 0, 0, 1, 0, 0);
     brush.clearRect(0, 0, canvas.width, canvas.height);
     brush.setTransform(ratio * scale, 0, 0, ratio * scale, ratio * left, ratio * top);
+    this.hair = 1 / (ratio * scale);  // the width that is drawn fastest
     this.seen = [...this.place(0, 0), ...this.place(width, height)];
     this.shown = [...elimination.present].filter(edge => meet(this.shape(edge).box, this.seen));
     // What is marked lies above the rest, and what holds nothing below.
@@ -107,10 +108,9 @@ class Pane {
     const passing = !edge.mark && !this.sees(edge.source) && !this.sees(edge.target);
     brush.globalAlpha = passing ? 0.25 : 1;  // so that the others can be told
     brush.strokeStyle = colour[edge.mark || kind];
-    brush.lineWidth = passing ? 1.3 : width + (edge.mark ? 1.8 : 0);
+    brush.lineWidth = passing ? this.hair : width + (edge.mark ? 1.8 : 0);
     brush.setLineDash(solid || passing ? [] : DASHES[form]);
-    this.trace(shape);
-    brush.stroke();
+    if (this.trace(shape)) brush.stroke();
     brush.globalAlpha = 1;
   }
 
@@ -119,17 +119,19 @@ class Pane {
     return meet([x - width, y - ROW, x + width, y + ROW], this.seen);
   }
 
-  // Begins a path of those curves of a shape that are in sight.
+  // Begins a path of those curves of a shape that are in sight; says whether there are any.
   trace(shape) {
     const {brush, seen} = this;
-    let joined = false;
+    let joined = false, some = false;
     brush.beginPath();
     for (const curve of shape.curves) {
       const visible = meet(curve.box, seen);
       if (visible && !joined) brush.moveTo(curve[0], curve[1]);
       if (visible) brush.bezierCurveTo(...curve.slice(2));
       joined = visible;
+      some ||= visible;
     }
+    return some;
   }
 
   drawNode(node, colour) {
@@ -203,10 +205,8 @@ class Pane {
     brush.setTransform(1, 0, 0, 1, 0, 0);
     brush.setLineDash([]);
     brush.lineWidth = 10;
-    const edge = (this.shown || []).findLast(edge => {
-      this.trace(this.shape(edge));
-      return brush.isPointInStroke(x, y);
-    });
+    const edge = (this.shown || []).findLast(
+      edge => this.trace(this.shape(edge)) && brush.isPointInStroke(x, y));
     brush.restore();
     return edge ? {edge} : null;
   }
