@@ -140,7 +140,7 @@ class TensorGame:
         self._limits = np.array([limits[name] for name in tensors], np.int32)
         self._symmetries = self._stacked(symmetries or {})
         self._history = history
-        self._changed_bases = changed_bases
+        self._changed_bases = float(changed_bases)
         self._demonstration_rank = min(demonstration_rank or self.max_steps, self.max_steps)
 
     @property

@@ -68,7 +68,7 @@ def reopen(
     forbidden = (steps >= lengths[:, None]) & (steps < incumbents.lengths[:, None])
     again = Openings(start, actions, lengths, forbidden)
     anew = anew._replace(actions=actions, forbidden=jnp.zeros_like(forbidden))
-    goes_on = jnp.isfinite(incumbents.returns) & jax.random.bernoulli(key_whether, share)
+    goes_on = jnp.isfinite(incumbents.returns) & jax.random.bernoulli(key_whether, float(share))
     return select_games(goes_on, again, anew)
 
 
@@ -98,7 +98,7 @@ def accept(
     own = jax.vmap(game.target)(after.start)
     best = replay.returns[own]
     behind = after.returns < jnp.min(best, axis=1)
-    lost = (behind | jax.random.bernoulli(key_whether, restarts, own.shape)) & jnp.isfinite(after.returns)
+    lost = (behind | jax.random.bernoulli(key_whether, float(restarts), own.shape)) & jnp.isfinite(after.returns)
     which = own, jax.random.categorical(key_which, jnp.where(jnp.isfinite(best), 0.0, -1e6))
     games = replay.best
     leaders = jax.tree.map(

@@ -132,3 +132,12 @@ def test_walks_repeat_their_games_but_for_the_last_moves():
         assert short.lengths.tolist() == [0] + [4 - left] * 7
         assert whole.returns[1:].tolist() == [-4] * 7 and not last.residual[1:].any()
     assert met == {2, 3, 4}
+
+
+def test_shares_may_be_written_as_whole_numbers():
+    game = TensorGame({"m": matmul_tensor(1, 1, 2)}, {"m": 2}, changed_bases=1)
+    anew = eqx.filter_jit(begin_anew)(game, jax.random.key(0), 4)
+    assert (anew.start.basis > 0).all()
+    walks = no_incumbents(game, 4)
+    assert not reopen(game, walks, anew, jax.random.key(0), share=1, most=2).forbidden.any()
+    assert (go(game, walks, [-2, -2, -2, -2], restarts=1).returns == -2).all()
