@@ -12,7 +12,7 @@ ORDERS = {"forward": "forward", "reverse": "reverse", "cheaper": [2, 3, 4, 1]}
 
 
 def example():
-    """The graph of the function in the first block of `how/elimination.md`, so that page and pictures agree."""
+    """The graph of the function in the first block of `how/elimination.md`: page and pictures agree."""
     page = (DOCS / "how" / "elimination.md").read_text(encoding="utf-8")
     block = re.search(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     names = {}
