@@ -98,7 +98,8 @@ def accept(
     own = jax.vmap(game.target)(after.start)
     best = replay.returns[own]
     behind = after.returns < jnp.min(best, axis=1)
-    lost = (behind | jax.random.bernoulli(key_whether, float(restarts), own.shape)) & jnp.isfinite(after.returns)
+    again = behind | jax.random.bernoulli(key_whether, float(restarts), own.shape)
+    lost = again & jnp.isfinite(after.returns)
     which = own, jax.random.categorical(key_which, jnp.where(jnp.isfinite(best), 0.0, -1e6))
     games = replay.best
     leaders = jax.tree.map(

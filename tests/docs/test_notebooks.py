@@ -4,6 +4,7 @@ import importlib.util
 import pathlib
 import re
 
+import nbformat
 import pytest
 
 DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
@@ -14,8 +15,6 @@ by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 @pytest.mark.slow
 @by_name
 def test_all_cells_of_a_notebook_run(path):
-    for module in ("ipykernel", "matplotlib", "nbclient"):
-        pytest.importorskip(module)
     spec = importlib.util.spec_from_file_location("run_notebooks", DOCS / "run_notebooks.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
@@ -33,7 +32,6 @@ def test_a_notebook_is_small_and_names_no_folder_of_a_machine(path):
 
 @by_name
 def test_a_notebook_holds_what_it_gave_and_no_counts_of_runs(path):
-    nbformat = pytest.importorskip("nbformat")
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     assert any(cell.outputs for cell in cells)
     for cell in cells:
