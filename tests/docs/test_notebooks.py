@@ -37,3 +37,12 @@ def test_a_notebook_holds_what_it_gave_and_no_counts_of_runs(path):
     for cell in cells:
         assert cell.execution_count is None
         assert all(output.output_type != "error" for output in cell.outputs)
+
+
+@by_name
+def test_what_a_notebook_links_to_is_there(path):
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown"]
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", "\n".join(cell.source for cell in cells))
+    assert links
+    for link in links:
+        assert (path.parent / link).exists(), f"{path.name} links to {link}, which is not there"
