@@ -1,4 +1,4 @@
-"""Turns links of notebooks to pages' sources, which mkdocs-jupyter leaves as they are, into links to the pages."""
+"""Links of notebooks to the sources of pages, which mkdocs-jupyter leaves as they are, lead to the pages."""
 
 import re
 
