@@ -24,6 +24,7 @@ commands:
   train task=NAME   learn an elimination order, or a scheme: task=matmul_2x2x2
   show task=NAME    print the numbered graph and what the classical orders cost
   tasks             list the tasks
+  report FOLDER ... compare the runs below folders, by default runs, in one page: index.html
 
 alphagrad search --help and alphagrad train --help list all settings; with task=matmul_2x2x2 --help those of
 that kind of task alone. Both save the best order or scheme in the run's folder; Ctrl-C ends a run with it

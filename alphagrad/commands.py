@@ -22,6 +22,7 @@ from .run.compilation import keep_compiled
 from .run.console import CommandConsole
 from .run.page import as_table
 from .run.plain import plain
+from .run.report import REPORT, ReportConfig, report
 from .run.settings import ConfigError, named_task, nearest, parse, settings, written_keys
 from .schemes.search import SEARCH as SCHEME_SEARCH
 from .schemes.train import TRAIN as SCHEME_TRAIN
@@ -140,6 +141,16 @@ def _tasks(words: Sequence[str], call: Invocation) -> bool:
     return True
 
 
+def _report(words: Sequence[str], call: Invocation) -> bool:
+    if _wants_help(words):
+        _print_settings("report", REPORT, call.console)
+        return True
+    keys = {setting.key for setting in settings(REPORT.config)}
+    said = [word for word in words if word.partition("=")[0] in keys]
+    folders = [word for word in words if word not in said]
+    return report(parse(ReportConfig, said), call, folders or ["runs"])
+
+
 def _wants_help(words: Sequence[str]) -> bool:
     return any(word in ("-h", "--help") for word in words)
 
@@ -159,5 +170,6 @@ COMMANDS: dict[str, Callable[[Sequence[str], Invocation], bool]] = {
     "train": _train,
     "show": partial(_work, "show"),
     "tasks": _tasks,
+    "report": _report,
 }
 """What each command does with its words, given how it was called; False if a user asked it to stop."""

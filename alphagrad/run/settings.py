@@ -181,6 +181,15 @@ def written_keys(path: Path) -> set[str]:
     return set(_of_file(path))
 
 
+def written_settings(path: Path) -> dict[str, str]:
+    """What a YAML file says of settings, as texts, by key.
+
+    Raises:
+        ConfigError: for a file that cannot be read.
+    """
+    return {key: said.text for key, said in _of_file(path).items()}
+
+
 _SETTINGS = "a file of settings"
 
 
