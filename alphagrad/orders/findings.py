@@ -15,7 +15,7 @@ from .report import CAPTION, in_unit, unit
 from .searching import OrderSearch
 from .task import OrderConfig
 
-_DRAWN = 3_000  # vertices, up to which a page shows the elimination
+_DRAWN, _DRAWN_AT_ONCE = 3_000, 300  # vertices, up to which a page shows the elimination
 _LINES = 2_000  # of a graph's text, in a report
 
 
@@ -59,9 +59,14 @@ def order_findings(
     )
 
 
-def elimination(search: OrderSearch) -> str | None:
-    """A page that shows how the best order eliminates the vertices; None for a graph too large to look at."""
-    if len(search.graph.vertices) > _DRAWN:
+def elimination(search: OrderSearch, hurry: bool) -> str | None:
+    """A page that shows how the best order eliminates the vertices; None for a graph that is too large.
+
+    Args:
+        search: what has found the order.
+        hurry: whether there is no time to draw a graph of more than some hundred vertices.
+    """
+    if len(search.graph.vertices) > (_DRAWN_AT_ONCE if hurry else _DRAWN):
         return None
     return graphax.draw(search.graph, search.best.order).html
 

@@ -6,6 +6,7 @@ import math
 import time
 import typing
 from dataclasses import dataclass, field
+from functools import partial
 
 import graphax
 from alphagrad import tasks
@@ -90,7 +91,7 @@ def search(config: OrderSearchConfig, call: Invocation) -> bool:
     verdict = f"found: {found.quality}"
     findings = order_findings(run, task, config, found, cells, verdict, panels, on_jax=objective in SECONDS)
     words = (*_remembered(config, task, graph, best), *order_words(run, best, task))
-    return run.end("search", cost_table(task, cells), findings, words, lambda: elimination(found))
+    return run.end("search", cost_table(task, cells), findings, words, partial(elimination, found))
 
 
 def _remembered(

@@ -140,7 +140,7 @@ def train(config: OrderTrainConfig, call: Invocation) -> bool:
     )
     findings = order_findings(run, task, config, search, cells, verdict, panels, on_jax=True)
     words = order_words(run, best, task)
-    return run.end("train", cost_table(task, cells), findings, words, lambda: elimination(search))
+    return run.end("train", cost_table(task, cells), findings, words, partial(elimination, search))
 
 
 def _what_was_learned(learned: BestOrder, search: OrderSearch, objective: Objective) -> str:

@@ -238,7 +238,7 @@ class Run:
         table: Table,
         findings: Findings,
         words: Sequence[str],
-        elimination: Callable[[], str | None] = lambda: None,
+        elimination: Callable[[bool], str | None] = lambda hurry: None,
     ) -> bool:
         """Print the table, the verdict and the last words; then write the result and, in time, the report.
 
@@ -247,7 +247,7 @@ class Run:
             table: of what was found.
             findings: what was found.
             words: where it is and how it is used, in lines.
-            elimination: makes a page to be shown in the report, which takes a while.
+            elimination: makes a page to be shown in the report, given whether there is a hurry.
 
         Returns:
             whether the run came to its own end, and was not asked to stop.
@@ -261,7 +261,7 @@ class Run:
         self.folder.check()
         save_result(self.folder.path, self._result(command, findings))
         if self._interrupts.at is None or time.perf_counter() < self._interrupts.at + _PAGE_SECONDS:
-            page = elimination()
+            page = elimination(self.asked)
             self.folder.check()
             if page is not None:
                 write_atomically(self.folder.path / ELIMINATION, page)

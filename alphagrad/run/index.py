@@ -74,7 +74,7 @@ def _cells(base: Path, run: FoundRun) -> str:
     else:
         last = points(run.curve, ("seconds",), run.metrics)
         best, quantity = last["y"][-1] if last else None, ""
-        method, bound, ended, device = "", None, "did not end", ""
+        method, bound, ended, device = "", None, "" if _reported(run) else "did not end", ""
     texts = {
         "task": run.task,
         "command": run.command,
@@ -88,7 +88,7 @@ def _cells(base: Path, run: FoundRun) -> str:
     }
     cells = {name: escaped(text) for name, text in texts.items()}
     cells["run"] = escaped(os.path.relpath(run.path, base))
-    if (run.path / REPORT).is_file():
+    if _reported(run):
         cells["run"] = f'<a href="{quote(os.path.relpath(run.path / REPORT, base))}">{cells["run"]}</a>'
     numbers = {"best": best, "lower bound": bound, "seed": run.seed, "time": run.seconds}
     return "".join(
@@ -97,6 +97,10 @@ def _cells(base: Path, run: FoundRun) -> str:
         else f"<td>{cells[name]}</td>"
         for name in _HEADS
     )
+
+
+def _reported(run: FoundRun) -> bool:
+    return (run.path / REPORT).is_file()
 
 
 def _number(value: float | None) -> str:
