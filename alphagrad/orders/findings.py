@@ -68,7 +68,7 @@ def elimination(search: OrderSearch, hurry: bool) -> str | None:
     """
     if len(search.graph.vertices) > (_DRAWN_AT_ONCE if hurry else _DRAWN):
         return None
-    return graphax.draw(search.graph, search.best.order).html
+    return graphax.draw(search.graph, graphax.load_order(search.best.path)).html
 
 
 def _first_lines(text: str) -> str:

@@ -39,7 +39,8 @@ def picture_of_factors(factors: Factors) -> str:
         )
         for kind, path in _cells(factor, top).items():
             kinds.add(kind)
-            shapes.append(f'<path class="{_KINDS[kind][0]}" d="{path}"/>')
+            name, words = _KINDS[kind]
+            shapes.append(f'<path class="{name}" d="{path}"><title>{words}</title></path>')
         top += _CELL * len(factor.entries)
     legend = "".join(
         f'<li><span class="swatch {name}"></span>{words}</li>'

@@ -18,7 +18,6 @@ from .charts import Panel
 from .settings import settings
 
 _FILE, _KIND = "result.json", "the result of a run"
-_ABOUT_FOLDERS = ("run_dir", "resume")  # settings that say where, not what
 
 T = TypeVar("T")
 
@@ -166,14 +165,14 @@ def load_result(folder: Path) -> Result:
 
 
 def command_line(command: str, config: Any) -> str:
-    """Words for the command line that ask for these settings, of which those that are usual are left out."""
+    """Words for the command line that ask for these settings: those that are not usual, in a new folder."""
     words = ["alphagrad", command]
     for setting in settings(type(config)):
         value = config
         for name in setting.key.split("."):
             value = getattr(value, name)
         asked = setting.key in ("task", "seed") or value != setting.default
-        if asked and setting.key not in _ABOUT_FOLDERS:
+        if asked and setting.key != "run_dir":
             words.append(shlex.quote(f"{setting.key}={_written(value)}"))
     return " ".join(words)
 
