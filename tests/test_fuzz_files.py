@@ -257,9 +257,8 @@ class Results:
 
     def __init__(self, folder):
         self.folder, self.path = folder, folder / "result.json"
-        panel = Panel(
-            "Cost", "flops", (Series("best", "best", steps=True),), ("seconds",), (Line("auto", 9.5),)
-        )
+        best, line = Series("best", "best", steps=True), Line("auto", 9.5)
+        panel = Panel("Cost", "flops", (best,), ("seconds",), (line,))
         findings = Findings(
             best=7,
             quantity="flops",
@@ -268,7 +267,7 @@ class Results:
             verdict="found: 7",
             use="print(7)",
             on_jax=False,
-            panels=(Panel("Cost", "flops", (best,), ("seconds",), (line,)),),
+            panels=(panel,),
             tables=(Cells("Costs", (("order", "cost"), ("found", "7")), ("a remark",)),),
             factors=(Factors("Factors", (Factor("u", ("a11", "a12"), ((1, -1), (0, 2)), 2),)),),
             texts=(Text("Graph", "1 a = sin b  # x.py:1:2 (f)", places=True, folded=True),),

@@ -131,7 +131,7 @@ def _number(value: Any) -> str:
 
 def unit(objective: str, quantity: str) -> str:
     """What numbers in a report are of: those of seconds are in microseconds there."""
-    return f"µs of {quantity}" if objective in SECONDS else quantity
+    return f"µs {quantity}" if objective in SECONDS else quantity
 
 
 def in_unit(cost: float, objective: str) -> float:

@@ -17,7 +17,7 @@ from .folder import REPORT
 from .page import chart, duration, written
 from .runs import COUNTS, FoundRun
 
-_HEADS = ("task", "run", "command", "best", "lower bound", "found by", "seed", "time", "ended", "device")
+_HEADS = ("task", "run", "best", "lower bound", "found by", "command", "seed", "time", "ended", "device")
 _NUMBERS = {"best", "lower bound", "seed", "time"}
 
 

@@ -43,7 +43,7 @@ function colour(name) {
 const number = (value) => value == null ? "–"
   : Math.abs(value) >= 1e4 || Number.isInteger(value) ? Math.round(value).toLocaleString("en")
     : String(Number(value.toPrecision(4)));
-const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
+const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 6 });
 
 // The last number at or before a place: curves of others have points between those of this one.
 function latest(values, at) {
@@ -51,10 +51,16 @@ function latest(values, at) {
   return null;
 }
 
+// A curve with one point at each place, the last of those that it has there.
+function distinct(xs, ys) {
+  const points = new Map(xs.map((x, at) => [x, ys[at]]));
+  return [[...points.keys()], [...points.values()]];
+}
+
 function plot(place, picture, over) {
   const { column, name } = picture.over[over];
   const curves = picture.curves.filter((curve) => column in curve.x);
-  const joined = curves.length ? uPlot.join(curves.map((curve) => [curve.x[column], curve.y])) : [[0], [null]];
+  const joined = curves.length ? uPlot.join(curves.map((curve) => distinct(curve.x[column], curve.y))) : [[0], [null]];
   if (joined[0].length === 1 && joined[0][0] > 0) for (const column of joined) column.unshift(column === joined[0] ? 0 : null);
   const values = curves.flatMap((curve) => curve.y).filter((value) => value != null);
   const low = Math.min(...values), high = Math.max(...values);
@@ -69,7 +75,7 @@ function plot(place, picture, over) {
       label: curve.label, stroke: () => colour(`curve-${at % 8}`), width: 2, spanGaps: true,
       dash: at < 8 ? undefined : [4, 2],
       paths: curve.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
-      points: { show: curve.y.length < 2 },
+      points: { show: joined[0].length < 3 },
       value: (u, _, which, at) => number(latest(u.data[which], at)),
     })),
     ...lines,

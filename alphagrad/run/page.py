@@ -80,14 +80,14 @@ def written(value: float | None, quantity: str) -> str:
     """A number with what it is of."""
     if value is None:
         return "-"
-    return f"{int(value):,} {quantity}" if value == int(value) else f"{value:,.6g} {quantity}"
+    return f"{int(value):,} {quantity}" if value == int(value) else f"{value:,.4g} {quantity}"
 
 
 def sentence(text: str) -> str:
-    """Words as a sentence."""
-    return (
-        text[:1].upper() + text[1:].replace(" %", "\u00a0%") + ("" if text.endswith((".", "!", "?")) else ".")
-    )
+    """Words as a sentence; names stay as they are."""
+    first = text.split(" ")[0].rstrip(":,;")
+    begun = text[:1].upper() + text[1:] if first.isalpha() else text
+    return begun.replace(" %", "\u00a0%") + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def duration(seconds: float) -> str:

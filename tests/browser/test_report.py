@@ -139,6 +139,14 @@ def test_hovering_keys_and_names_move_and_switch_the_curves(browser):
     assert view.locator(".chart").nth(1).locator(".u-label").first.inner_text().startswith("games")
 
 
+def test_of_several_numbers_at_one_time_the_last_is_drawn(browser):
+    lines = [{"games": 0, "seconds": 1.0, "best": -30.0 + at, "mean": None} for at in range(3)]
+    view = browser.open(report(scheme_result(), lines))
+    assert values_of(view) == ["1", "28", "25", "9,000"]
+    view.locator("select").select_option(label="games")
+    assert values_of(view)[:2] == ["0", "28"]
+
+
 def test_copying_takes_the_program(browser):
     view = browser.open(report(scheme_result(), []))
     view.locator(".copy").first.click()

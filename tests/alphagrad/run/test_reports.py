@@ -164,7 +164,7 @@ def test_places_in_files_are_short_and_whole_in_the_title():
 
 def test_numbers_and_times_are_written_for_people():
     assert written(12345, "flips") == "12,345 flips" and written(7.0, "x") == "7 x"
-    assert written(12.34567891, "µs") == "12.3457 µs" and written(None, "x") == "-"
+    assert written(12.34567891, "µs") == "12.35 µs" and written(None, "x") == "-"
     assert [duration(seconds) for seconds in (0.25, 61.54, 180.0, 7260.0)] == [
         "0.25 s", "61.5 s", "3 min", "2 h 1 min",
     ]  # fmt: skip
