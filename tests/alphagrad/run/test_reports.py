@@ -6,10 +6,13 @@ import json
 import os
 import re
 import time
+import tomllib
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+import alphagrad.run
 from alphagrad.cli import main
 from alphagrad.run.charts import Line, Panel, Series, drawn, points
 from alphagrad.run.document import shipped
@@ -290,3 +293,12 @@ def test_scripts_and_styles_hold_nothing_that_ends_them():
     ours = ["page.js", "page.css", "report.js", "index.js"]
     texts = [shipped(name) for name in ["uplot/uPlot.iife.min.js", "uplot/uPlot.min.css", *ours]]
     assert not any(end in text for text, end in itertools.product(texts, ("</script", "</style", "<!--")))
+
+
+def test_scripts_styles_and_the_licence_of_the_plots_are_installed():
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]["*"]
+    folder = Path(alphagrad.run.__file__).parent
+    data = {path.relative_to(folder) for path in folder.rglob("*.*") if path.suffix not in (".py", ".pyc")}
+    assert {str(path) for path in data} >= {"page.js", "page.css", "uplot/LICENSE-1.6.32"}
+    assert all(any(path.match(pattern) for pattern in patterns) for path in data)
