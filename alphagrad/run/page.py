@@ -143,7 +143,7 @@ def chart(number: int, picture: Mapping[str, Any], chooses: bool = True) -> str:
     return (
         f'<figure class="chart" data-picture="{number}"><figcaption><h3>{heading}</h3>'
         f'<span class="unit">{escaped(picture["unit"])}</span>{select}</figcaption>'
-        f'<div class="plot" tabindex="0" role="img" aria-label="{heading}, {escaped(picture["unit"])}: '
+        f'<div class="plot" tabindex="0" role="group" aria-label="{heading}, {escaped(picture["unit"])}: '
         f'{escaped(ends)}. Arrow keys move along the curves."></div>'
         f'<p class="hint">{thinned}</p></figure>'
     )
