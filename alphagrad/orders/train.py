@@ -25,7 +25,7 @@ from .best import BestOrder
 from .game import CompressedVertexGame, Objective
 from .report import cost_cells, cost_table, known_lines, order_page, order_words, write_value
 from .searching import QUANTITIES, OrderSearch
-from .task import OrderConfig, describe, load_graph
+from .task import TASK, OrderConfig, describe, load_graph
 
 # The search beside the agent: at most this part of the time, so many orders, and so many vertices in them.
 _SEARCH_SHARE, _SEARCH_STEPS, _SEARCH_VERTICES = 0.25, 4_000_000, 400_000_000
@@ -43,6 +43,7 @@ class OrderTrainConfig(TrainingConfig, OrderConfig):
         "objective",
     )
 
+    task: str = field(metadata={"help": TASK})
     objective: str = field(
         default="mults",
         metadata={

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.table import Table
 
 from .._interrupts import Interrupts
 from .aside import aside
@@ -21,6 +20,7 @@ from .page import Section, Text, write_page
 from .plain import plain
 from .progress import ProgressLine
 from .settings import ConfigError, to_yaml
+from .table import Rows
 
 _LOOK_SECONDS = 0.1  # between two looks at the work, the user and the clock
 _CHECK_SECONDS = 1.0  # between two looks at the folder
@@ -229,7 +229,7 @@ class Run:
 
     def end(
         self,
-        table: Table,
+        table: Rows,
         verdict: str,
         words: Sequence[str],
         title: str,

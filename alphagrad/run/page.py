@@ -1,16 +1,13 @@
-"""The report of a run: a table for the terminal, and one HTML page that needs nothing else."""
+"""The report of a run: one HTML page that needs nothing else."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from rich.table import Table
-from rich.text import Text as Words
 
 from graphax.files import write_atomically
 
@@ -105,23 +102,3 @@ def picture(heading: str, description: str, figure: Any) -> Picture:
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=110)
     return Picture(heading, description, png.getvalue())
-
-
-def as_table(title: str, rows: Sequence[Sequence[str]], left: Collection[str], caption: str = "") -> Table:
-    """Rows as a table for the terminal.
-
-    Args:
-        title: of the table.
-        rows: the names of the columns first.
-        left: the columns of words, which begin at the left.
-        caption: below the table.
-    """
-    # Words have no markup: brackets, and colons around the name of a picture, are what they are.
-    table = Table(title=Words(plain(title), "table.title"))
-    if caption:
-        table.caption = Words(plain(caption), "table.caption")
-    for head in rows[0]:
-        table.add_column(Words(plain(head)), justify="left" if head in left else "right")
-    for row in rows[1:]:
-        table.add_row(*(Words(plain(cell)) for cell in row))
-    return table

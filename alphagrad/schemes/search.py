@@ -26,8 +26,9 @@ from ..matmul import (
 )
 from ..run.command import Invocation, Kind, Run, RunConfig
 from ..run.folder import read_metrics
-from ..run.page import Cells, Section, Text, as_table
+from ..run.page import Cells, Section, Text
 from ..run.settings import ConfigError, check_counts, nearest
+from ..run.table import Rows
 from .report import TASK, counts_of, rank_curve, scheme_words
 
 _CLOSING_SECONDS = 3.0  # for the table and the report
@@ -99,7 +100,7 @@ def search(config: SchemeSearchConfig, call: Invocation) -> bool:
             Text("Scheme", formulas(found.scheme)),
         )
 
-    table = as_table(f"{config.task}: products of schemes", cells, ("scheme", "ring"))
+    table = Rows(f"{config.task}: products of schemes", cells, ("scheme", "ring"))
     words = scheme_words([run.folder.scheme], config.ring)
     return run.end(table, found.verdict, words, "search with seed", page)
 

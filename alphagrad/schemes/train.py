@@ -27,8 +27,9 @@ from ..matmul import (
 )
 from ..run.command import Invocation, Kind
 from ..run.folder import read_metrics
-from ..run.page import Cells, Picture, Section, Text, as_table, picture
+from ..run.page import Cells, Picture, Section, Text, picture
 from ..run.settings import ConfigError, check_counts
+from ..run.table import Rows
 from ..zero import DemonstrationConfig, LearningConfig, ReplayConfig, SearchConfig, SelfPlayConfig
 from ..zero.records import Records
 from ..zero.training import Trainer, TrainingConfig, plot_games
@@ -191,7 +192,7 @@ def train(config: SchemeTrainConfig, call: Invocation) -> bool:
             *(Text(f"Scheme of {name}", formulas(scheme)) for name, scheme in best.items()),
         )
 
-    table = as_table("products of schemes", cells, ("task",), _CAPTION)
+    table = Rows("products of schemes", cells, ("task",), _CAPTION)
     words = scheme_words([path_of(run.folder.scheme, name) for name in formats], config.ring)
     return run.end(table, verdict, words, "seed", page)
 

@@ -9,7 +9,8 @@ GROUND = {"", "_interrupts", "_require_train"}
 BENEATH = {
     "__main__": {"cli"},
     "cli": {"commands"},
-    "commands": {"orders", "schemes", "zero", "layers", "run", "matmul", "tasks"},
+    "commands": {"completion", "orders", "schemes", "zero", "layers", "run", "matmul", "tasks"},
+    "completion": {"run"},
     "orders": {"zero", "layers", "run", "tasks"},
     "schemes": {"zero", "layers", "run", "matmul"},
     "zero": {"layers", "run"},
