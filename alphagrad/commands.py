@@ -29,7 +29,16 @@ from .run.words import spelt_out, wants_all_help, wants_help, without_help
 from .schemes.search import SEARCH as SCHEME_SEARCH
 from .schemes.train import TRAIN as SCHEME_TRAIN
 
-__all__ = ["COMMANDS", "ConfigError", "invocation", "known_settings", "nearest", "plain", "setting_groups_of"]
+__all__ = [
+    "COMMANDS",
+    "NAMES",
+    "ConfigError",
+    "invocation",
+    "known_settings",
+    "nearest",
+    "plain",
+    "setting_groups_of",
+]
 
 _KINDS = {"search": (SCHEME_SEARCH, ORDER_SEARCH), "train": (SCHEME_TRAIN, ORDER_TRAIN), "show": (SHOW,)}
 
@@ -165,7 +174,7 @@ def _completion(words: Sequence[str], call: Invocation) -> bool:
     if len(words) != 1 or words[0] not in SHELLS:
         given = f"got {' '.join(words)!r}" if words else "none is named"
         raise ConfigError(f"name the shell, alphagrad completion {'|'.join(SHELLS)}; {given}")
-    keys = {command: known_settings(command) for command in COMMANDS}
+    keys = {command: known_settings(command) for command in NAMES}
     print(completion_script(words[0], keys, tasks.names()), end="")
     return True
 
@@ -189,3 +198,6 @@ COMMANDS: dict[str, Callable[[Sequence[str], Invocation], bool]] = {
     "completion": _completion,
 }
 """What each command does with its words, given how it was called; False if a user asked it to stop."""
+
+NAMES: Sequence[str] = (*COMMANDS, "doctor")
+"""The commands, with the one that works without any of what these need."""

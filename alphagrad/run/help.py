@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import shutil
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
@@ -82,7 +81,7 @@ def _written(default: Any) -> str:
         return default or ""
     if isinstance(default, bool):
         return str(default).lower()
-    whole = isinstance(default, float) and math.isfinite(default) and default == int(default)
+    whole = isinstance(default, float) and default.is_integer()
     return str(int(default)) if whole else str(default)
 
 

@@ -1,7 +1,7 @@
 """How long programs run: an estimate from what they consist of, and the constants of a device."""
 
 from ._calibrate import calibrate
-from ._constants import Constants, constants_for, kind_of
+from ._constants import Constants, calibrated_file, constants_for, kind_of
 from ._device_time import busy_seconds
 from ._equations import EXPENSIVE, Work, read, register_estimate, written
 from ._estimate import Estimated, estimate_of, estimated_seconds, seconds_by_line, work_of
@@ -17,6 +17,7 @@ __all__ = [
     "Work",
     "busy_seconds",
     "calibrate",
+    "calibrated_file",
     "constants_for",
     "estimate_of",
     "estimated_seconds",

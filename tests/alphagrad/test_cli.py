@@ -203,6 +203,11 @@ def test_a_checkpoint_of_another_task_or_network_or_a_damaged_one_is_refused(fin
     ("words", "message"),
     [
         (["trian"], "unknown command 'trian'; did you mean 'train'"),
+        (["docter"], "unknown command 'docter'; did you mean 'doctor'"),
+        (["doctor", "x"], "takes no settings, got 'x'"),
+        (["train", "Simple", "--sead", "1"], "unknown setting 'sead'; did you mean 'seed'"),
+        (["train", "Simple", "--seed"], "--seed takes a value"),
+        (["train", "Simple", "--ring", "Z"], "ring= is a setting for a matrix multiplication"),
         (["train"], "say what to work on: task=NAME"),
         (["train", "task=RoeFlux_1"], "did you mean 'RoeFlux_1d'"),
         (["train", "task=Simple", "sead=1"], "unknown setting 'sead'; did you mean 'seed'"),
@@ -221,9 +226,13 @@ def test_wrong_use_is_said_in_one_line(words, message, capsys):
 
 def test_help_lists_commands_and_settings(capsys):
     assert main(["--help"]) == 0
-    assert "show task=NAME" in capsys.readouterr().out
+    assert "show TASK" in capsys.readouterr().out
     assert main(["train", "--help"]) == 0
-    assert "search.simulations" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "run_dir" in out and "search.*" in out and "search.simulations" not in out
+    assert main(["train", "Simple", "--help-all"]) == 0
+    out = capsys.readouterr().out
+    assert "search.simulations" in out and "matrix multiplication" not in out
 
 
 def test_show_prints_the_graph_and_the_published_figures(capsys):
@@ -236,6 +245,17 @@ def test_tasks_lists_them(capsys):
     assert main(["tasks"]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in ("RoeFlux_1d", "Encoder", "random_scalar"))
+
+
+def test_rows_are_for_other_programs_where_no_terminal_is(capsys):
+    assert main(["tasks"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
+    assert rows[0] == ["name", "domain", "inputs", "source"] and all(len(row) == 4 for row in rows)
+    assert [row[0] for row in rows[1:]] == list(tasks.names())
+    assert main(["show", "PropaneCombustion"]) == 0
+    out = capsys.readouterr().out
+    assert "\nreverse\t" in out and "\x1b" not in out and not any(letter in out for letter in "│┃─")
 
 
 def test_a_task_of_ones_own(tmp_path, capsys):

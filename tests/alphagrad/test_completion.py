@@ -8,7 +8,7 @@ import pytest
 
 from alphagrad import tasks
 from alphagrad.cli import main
-from alphagrad.commands import COMMANDS, known_settings
+from alphagrad.commands import NAMES, known_settings
 
 
 def needs(shell):
@@ -77,8 +77,8 @@ def test_scripts_are_of_their_shells_language(scripts, shell):
 def test_scripts_know_all_words_and_start_no_program(scripts, shell):
     text = (scripts / shell).read_text()
     words = set(re.findall(r"[\w.-]+", text.replace("-l no-", "--no-")))
-    wanted = {*COMMANDS, *tasks.names()}
-    wanted |= {key for command in COMMANDS for key in known_settings(command)}
+    wanted = {*NAMES, *tasks.names()}
+    wanted |= {key for command in NAMES for key in known_settings(command)}
     assert wanted <= words, wanted - words
     assert "python" not in text and "$(alphagrad" not in text and not re.search(r"@\w+@", text)
 

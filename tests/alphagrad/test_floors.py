@@ -8,9 +8,10 @@ from import_graph import circles, import_graph
 GROUND = {"", "_interrupts", "_require_train"}
 BENEATH = {
     "__main__": {"cli"},
-    "cli": {"commands"},
+    "cli": {"commands", "doctor"},
     "commands": {"completion", "orders", "schemes", "zero", "layers", "run", "matmul", "tasks"},
     "completion": {"run"},
+    "doctor": set(),
     "orders": {"zero", "layers", "run", "tasks"},
     "schemes": {"zero", "layers", "run", "matmul"},
     "zero": {"layers", "run"},
