@@ -15,6 +15,7 @@ from alphagrad import tasks
 
 from ._interrupts import Interrupts
 from .completion import SHELLS, completion_script
+from .demo import DEMO
 from .orders.search import SEARCH as ORDER_SEARCH
 from .orders.show import SHOW
 from .orders.train import TRAIN as ORDER_TRAIN
@@ -40,7 +41,12 @@ __all__ = [
     "setting_groups_of",
 ]
 
-_KINDS = {"search": (SCHEME_SEARCH, ORDER_SEARCH), "train": (SCHEME_TRAIN, ORDER_TRAIN), "show": (SHOW,)}
+_KINDS = {
+    "search": (SCHEME_SEARCH, ORDER_SEARCH),
+    "train": (SCHEME_TRAIN, ORDER_TRAIN),
+    "show": (SHOW,),
+    "demo": (DEMO,),
+}
 
 
 def invocation(start: float, interrupts: Interrupts, alone: bool) -> Invocation:
@@ -194,6 +200,7 @@ COMMANDS: dict[str, Callable[[Sequence[str], Invocation], bool]] = {
     "search": partial(_work, "search"),
     "train": _train,
     "show": partial(_work, "show"),
+    "demo": partial(_work, "demo"),
     "tasks": _tasks,
     "completion": _completion,
 }

@@ -93,7 +93,12 @@ def help_text(command: str, kinds: Sequence[Kind], everything: bool) -> str:
         kinds: of the tasks that are told of.
         everything: whether all settings are listed, or the common ones and what others there are.
     """
-    lines = [f"usage: alphagrad {command} TASK [SETTING ...]", "", *_wrapped(_SPELLINGS, "")]
+    required = any(setting.default == REQUIRED for kind in kinds for setting in settings(kind.config))
+    lines = [
+        f"usage: alphagrad {command} {'TASK' if required else '[TASK]'} [SETTING ...]",
+        "",
+        *_wrapped(_SPELLINGS, ""),
+    ]
     told: set[Row] = set()  # by an earlier kind
     for kind in kinds:
         common, *others = setting_groups(kind)

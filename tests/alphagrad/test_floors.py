@@ -9,8 +9,9 @@ GROUND = {"", "_interrupts", "_require_train"}
 BENEATH = {
     "__main__": {"cli"},
     "cli": {"commands", "doctor"},
-    "commands": {"completion", "orders", "schemes", "zero", "layers", "run", "matmul", "tasks"},
+    "commands": {"completion", "demo", "orders", "schemes", "zero", "layers", "run", "matmul", "tasks"},
     "completion": {"run"},
+    "demo": {"orders", "run", "tasks"},
     "doctor": set(),
     "orders": {"zero", "layers", "run", "tasks"},
     "schemes": {"zero", "layers", "run", "matmul"},
