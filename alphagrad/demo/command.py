@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,7 +83,11 @@ def demo(config: DemoConfig, call: Invocation) -> bool:
         _table(f"a Jacobian of {_GRID**2} x {_GRID**2}, {sparse.nonzeros} nonzeros", sparse.times)
     )
     path = Path(config.out).absolute()
-    write_atomically(path, demo_page(dense, sparse, str(jax.devices()[0])), make_folder=False)
+    write_atomically(
+        path,
+        demo_page(dense, sparse, f"{jax.devices()[0].device_kind}, with JAX {jax.__version__}"),
+        make_folder=False,
+    )
     say(f"written to {path} after {time.perf_counter() - call.start:.0f} s")
     if config.open and _has_display():
         webbrowser.open(path.as_uri())
@@ -147,7 +151,7 @@ def _usage(config: DemoConfig, task: tasks.Task) -> str:
     )
 
 
-def _table(title: str, times: dict[str, Timed]) -> Rows:
+def _table(title: str, times: Mapping[str, Timed]) -> Rows:
     rows = [("way", "microseconds", "compiling, s", "deviation")]
     for name, one in times.items():
         if one.seconds is None:
