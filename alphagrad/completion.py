@@ -26,20 +26,35 @@ def completion_script(shell: str, commands: Commands, tasks: Sequence[str]) -> s
     """
     if shell == "fish":
         return "\n".join(_fish(commands, tasks)) + "\n"
-    script, indent, words = (_BASH, 8, "keys='{}'") if shell == "bash" else (_ZSH, 8, "keys=({})")
+    if shell == "bash":
+        script, words, offer = _BASH, "keys='{}'", "COMPREPLY=($(compgen -W '{}' -- \"$value\"))"
+    else:
+        script, words, offer = _ZSH, "keys=({})", "compadd {}"
     cases = [f"{name}) {words.format(' '.join(keys))} ;;" for name, keys in commands.items() if keys]
+    choices = [
+        f"{command}:{key}) {offer.format(' '.join(setting.choices))} ;;"
+        for command, keys in commands.items()
+        for key, setting in keys.items()
+        if setting.choices
+    ]
     for mark, text in {
-        "@cases@": f"\n{' ' * indent}".join(cases),
+        "@cases@": f"\n{' ' * 8}".join(cases),
+        "@choices@": f"\n{' ' * 12}".join(choices),
         "@commands@": " ".join(commands),
-        "@files@": "|".join(_FILES),
+        "@files@": _any(_FILES),
         "@flags@": " ".join(_flags(commands)),
-        "@folders@": "|".join(_FOLDERS),
+        "@folders@": _any(_FOLDERS),
         "@shells@": " ".join(SHELLS),
         "@tasks@": " ".join(tasks),
-        "@truths@": "|".join(_flags(commands)),
+        "@truths@": _any(_flags(commands)),
     }.items():
         script = script.replace(mark, text)
     return script
+
+
+def _any(keys: Sequence[str]) -> str:
+    """A pattern for any of these settings, of whatever command."""
+    return "|".join(f"*:{key}" for key in keys)
 
 
 def _flags(commands: Commands) -> list[str]:
@@ -74,11 +89,12 @@ _alphagrad() {
     key=${key#--}
     key=${key//-/_}
     if [[ -n $key && ($word == *=* || $flags != *" $key "*) ]]; then
-        case $key in
-            task) COMPREPLY=($(compgen -W '@tasks@' -- "$value") $(compgen -f -- "$value")) ;;
+        case ${words[1]}:$key in
+            *:task) COMPREPLY=($(compgen -W '@tasks@' -- "$value") $(compgen -f -- "$value")) ;;
             @folders@) COMPREPLY=($(compgen -d -- "$value")) ;;
             @files@) COMPREPLY=($(compgen -f -- "$value")) ;;
             @truths@) COMPREPLY=($(compgen -W 'true false' -- "$value")) ;;
+            @choices@
         esac
         if [[ $value == *:* && $COMP_WORDBREAKS == *:* ]]; then
             COMPREPLY=("${COMPREPLY[@]#"${value%:*}:"}")
@@ -125,11 +141,12 @@ _alphagrad() {
         if (( $flags[(Ie)${${key#--}//-/_}] )); then key=''; fi
     fi
     if [[ -n $key ]]; then
-        case ${${key#--}//-/_} in
-            task) compadd -a tasks; _files ;;
+        case $words[2]:${${key#--}//-/_} in
+            *:task) compadd -a tasks; _files ;;
             @folders@) _files -/ ;;
             @files@) _files ;;
             @truths@) compadd true false ;;
+            @choices@
         esac
     elif [[ $PREFIX == -* ]]; then
         options=(--help --help-all)
@@ -161,6 +178,7 @@ def _fish(commands: Commands, tasks: Sequence[str]) -> Iterator[str]:
             continue
         yield f"{here} -l help -l help-all"
         names = [*(f"task={task}" for task in tasks), *(f"{key}=" for key in keys), *tasks]
+        names += [f"{key}={choice}" for key, setting in keys.items() for choice in setting.choices]
         yield f"{here} -a '{' '.join(names)}'"
         for key, setting in keys.items():
             option = f"-l {key.replace('_', '-')} -d '{_quoted(setting.help)}'"
@@ -169,6 +187,8 @@ def _fish(commands: Commands, tasks: Sequence[str]) -> Iterator[str]:
                 yield f"{here} -l no-{key.replace('_', '-')}"
             elif key == "task":
                 yield f"{here} {option} -rF -a '{' '.join(tasks)}'"
+            elif setting.choices:
+                yield f"{here} {option} -x -a '{' '.join(setting.choices)}'"
             elif key in _FOLDERS:
                 yield f"{here} {option} -x -a '(__fish_complete_directories)'"
             else:

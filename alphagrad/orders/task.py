@@ -42,7 +42,8 @@ class OrderConfig(RunConfig, TaskConfig):
         default=None,
         metadata={
             "help": "what costs count: 'free' what is executed, 'counted' as in published tables; by default "
-            "'counted' for tasks whose figures are published, 'free' for others"
+            "'counted' for tasks whose figures are published, 'free' for others",
+            "choices": ("counted", "free"),
         },
     )
 

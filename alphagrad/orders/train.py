@@ -48,7 +48,8 @@ class OrderTrainConfig(TrainingConfig, OrderConfig):
         default="mults",
         metadata={
             "help": "what is to be small: 'mults' multiplications, 'time' nanoseconds on this device, as "
-            "estimated, which takes unit_edges=free"
+            "estimated, which takes unit_edges=free",
+            "choices": get_args(Objective),
         },
     )
 

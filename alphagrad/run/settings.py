@@ -35,12 +35,14 @@ class Setting(NamedTuple):
         default: its value if nobody says anything, or `REQUIRED`.
         help: what it means.
         kind: the type of its values.
+        choices: the values that it may have, if they are few.
     """
 
     key: str
     default: Any
     help: str
     kind: Any
+    choices: Sequence[str] = ()
 
     @property
     def value_type(self) -> type:
@@ -75,11 +77,13 @@ def settings(kind: type) -> Iterator[Setting]:
     groups = [entry for entry in fields(kind) if is_dataclass(kinds[entry.name])]
     for entry in fields(kind):
         if entry not in groups:
-            yield Setting(entry.name, _default(entry), entry.metadata.get("help", ""), kinds[entry.name])
+            said = entry.metadata
+            help, choices = said.get("help", ""), said.get("choices", ())
+            yield Setting(entry.name, _default(entry), help, kinds[entry.name], choices)
     for group in groups:
         made = _default(group)
-        for key, _, help, inner in settings(type(made)):
-            yield Setting(f"{group.name}.{key}", getattr(made, key), help, inner)
+        for inner in settings(type(made)):
+            yield inner._replace(key=f"{group.name}.{inner.key}", default=getattr(made, inner.key))
 
 
 def default_of_group(kind: type, group: str) -> Any:

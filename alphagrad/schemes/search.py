@@ -46,7 +46,8 @@ class SchemeSearchConfig(RunConfig):
         default="Z2",
         metadata={
             "help": "of the coefficients: 'Z2' integers modulo 2; 'Z' integers and 'Q' rationals, to which "
-            "schemes modulo 2 are lifted"
+            "schemes modulo 2 are lifted",
+            "choices": tuple(_RING_NAMES),
         },
     )
     target: int | None = field(

@@ -51,7 +51,11 @@ class SchemeTrainConfig(TrainingConfig):
         metadata={"help": "matmul_NxMxP, or several that are learned together: matmul_2x2x2+matmul_2x2x3"}
     )
     ring: str = field(
-        default="Z", metadata={"help": "of the coefficients: 'Z', with -1, 0 and 1, or 'Z2', modulo 2"}
+        default="Z",
+        metadata={
+            "help": "of the coefficients: 'Z', with -1, 0 and 1, or 'Z2', modulo 2",
+            "choices": ("Z", "Z2"),
+        },
     )
     target: int | None = field(
         default=None,

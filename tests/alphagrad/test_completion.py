@@ -97,6 +97,9 @@ CASES = [
     ("alphagrad show ar", "args= argnums=", "seed="),
     ("alphagrad completion ", "bash zsh fish", "task= --help"),
     ("alphagrad train --run-dir r", "runs/", "run_dir="),
+    ("alphagrad search --objective ", "mults memory runtime", "task= Simple"),
+    ("alphagrad train --objective ", "mults time", "memory"),
+    ("alphagrad train --agent.feed-forward t", "tensor_train", "dense"),
 ]
 
 
@@ -120,6 +123,8 @@ def test_bash_completes(scripts, place, line, offered, others):
         ("alphagrad train --task=Sim", {"Simple"}),
         ("alphagrad train run_dir=r", {"runs"}),
         ("alphagrad search --remember ", None),
+        ("alphagrad search ring=", {"Z", "Z2", "Q"}),
+        ("alphagrad train --ring=", {"Z", "Z2"}),
         ("alphagrad search remember=", {"true", "false"}),
         ("alphagrad train mo", {"model.py"}),
         ("alphagrad train task=no", {"notes.txt"}),
