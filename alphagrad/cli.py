@@ -10,32 +10,36 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 
+from ._columns import columns, wrapped
 from ._interrupts import INTERRUPTED, Interrupts
 
 _FAILED, _WRONG_USE = 1, 2
 _PATIENCE = 4.5  # seconds in which a command ends that Ctrl-C has asked to
 _RUNS = ("search", "train")  # what has something to save when it is asked to stop
 
-_USAGE = """usage: alphagrad COMMAND [TASK] [SETTING ...], or alphagrad --version
-
-commands:
-  demo              from a function to a picture and a comparison of speed in the browser, in a minute
-  search TASK       search for an elimination order, and say how far it can be from the best; or for a scheme
-                    that multiplies matrices with few multiplications, matmul_4x4x4
-  train TASK        learn an elimination order, or a scheme: matmul_2x2x2
-  show TASK         print the numbered graph and what the classical orders cost
-  tasks             list the tasks
-  doctor            say what is installed and what works, for a report of a bug
-  completion SHELL  print a script by which bash, zsh or fish completes all this
-
-alphagrad search --help and alphagrad train --help list the settings that most need, --help-all those of the
-method, too; behind a task, those of its kind alone. --seconds 60, --seconds=60 and seconds=60 are the same.
-Both save the best order or scheme in the run's folder; Ctrl-C ends a run with it saved (exit status 130), a
-second one at once.
-
-TASK may be a function of your own, file.py:function, with the types of its arguments:
-  alphagrad search model.py:residual --args "f32[3],f32[3,3]" --argnums 0,1
-Without --args the function must return an alphagrad.tasks.Task."""
+_COMMANDS = (
+    ("demo", "from a function to a picture and a comparison of speed in the browser, in a minute"),
+    (
+        "search TASK",
+        "search for an elimination order, and say how far it can be from the best; or for a scheme that "
+        "multiplies matrices with few multiplications, matmul_4x4x4",
+    ),
+    ("train TASK", "learn an elimination order, or a scheme: matmul_2x2x2"),
+    ("show TASK", "print the numbered graph and what the classical orders cost"),
+    ("tasks", "list the tasks"),
+    ("doctor", "say what is installed and what works, for a report of a bug"),
+    ("completion SHELL", "print a script by which bash, zsh or fish completes all this"),
+)
+_REMARKS = (
+    "alphagrad search --help and alphagrad train --help list the settings that most need, --help-all those "
+    "of the method, too; behind a task, those of its kind alone. --seconds 60, --seconds=60 and seconds=60 "
+    "are the same.",
+    "search and train save the best order or scheme in the run's folder; Ctrl-C ends a run with it saved "
+    "(exit status 130), a second one at once.",
+    "TASK may be a function of your own, file.py:function, with the types of its arguments; without --args "
+    "it must return an alphagrad.tasks.Task:",
+)
+_EXAMPLE = '  alphagrad search model.py:residual --args "f32[3],f32[3,3]" --argnums 0,1'
 
 
 def program() -> None:
@@ -86,8 +90,10 @@ def _main(words: Sequence[str], alone: bool) -> int:
 
 
 def _run(words: Sequence[str], start: float, alone: bool) -> int:
+    if len(words) > 1 and words[0] == "help":
+        words = [words[1], "--help"]
     if not words or words[0] in ("-h", "--help", "help"):
-        print(_USAGE)
+        print(_usage())
         return 0 if words else _WRONG_USE
     if words[0] == "--version":
         from . import __version__
@@ -109,6 +115,14 @@ def _run(words: Sequence[str], start: float, alone: bool) -> int:
         except KeyboardInterrupt:
             _complain("interrupted", command)
             return INTERRUPTED
+
+
+def _usage() -> str:
+    lines = ["usage: alphagrad COMMAND [TASK] [SETTING ...]", "       alphagrad --version", "", "commands:"]
+    lines += columns(_COMMANDS)
+    for remark in _REMARKS:
+        lines += ["", *wrapped(remark)]
+    return "\n".join([*lines, _EXAMPLE])
 
 
 def _work(command: str, words: Sequence[str], start: float, interrupts: Interrupts, alone: bool) -> int:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import shutil
-import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from .._columns import columns, wrapped
 from .command import Kind
 from .settings import REQUIRED, default_of_group, settings
 
 # Of the settings without a dot; the others follow in the order of their fields.
 _FIRST = ("task", "args", "argnums", "seconds", "iterations", "seed", "run_dir", "resume")
-_WIDEST, _NARROWEST = 100, 30
 _SPELLINGS = (
     "A setting may be spelt --run-dir x, --run-dir=x or run_dir=x. What is true or false needs no value: "
     "--remember, --no-remember."
@@ -97,7 +95,7 @@ def help_text(command: str, kinds: Sequence[Kind], everything: bool) -> str:
     lines = [
         f"usage: alphagrad {command} {'TASK' if required else '[TASK]'} [SETTING ...]",
         "",
-        *_wrapped(_SPELLINGS, ""),
+        *wrapped(_SPELLINGS, ""),
     ]
     told: set[Row] = set()  # by an earlier kind
     for kind in kinds:
@@ -105,53 +103,24 @@ def help_text(command: str, kinds: Sequence[Kind], everything: bool) -> str:
         lines += ["", f"settings {common.about}", *_entries(common, told)]
         repeated = [row.key for row in common.rows if row in told]
         if repeated:
-            lines += _wrapped(f"and {', '.join(repeated)} as above", "  ")
+            lines += wrapped(f"and {', '.join(repeated)} as above", "  ")
         for group in others if everything else ():
             new = list(_entries(group, told))
             lines += ["", f"{group.name}: {group.about}", *new] if new else []
         hidden = [row for group in others for row in group.rows]
         if hidden and not everything and kind is kinds[-1]:
             lines += ["", f"alphagrad {command} TASK --help-all lists {len(hidden)} more, in groups"]
-            lines += _columns([(f"{group.name}.*", group.about) for group in others])
+            lines += columns([(f"{group.name}.*", group.about) for group in others])
         told |= {row for group in (common, *others) for row in group.rows}
     return "\n".join(lines)
 
 
 def _entries(group: Group, told: Collection[Row]) -> Iterator[str]:
     """The lines of those settings of a group that have not been told."""
-    return _columns([(row.key, _meaning(row)) for row in group.rows if row not in told])
+    return columns([(row.key, _meaning(row)) for row in group.rows if row not in told])
 
 
 def _meaning(row: Row) -> str:
     if row.default == REQUIRED:
         return f"{row.help} ({REQUIRED})"
     return f"{row.help} (default {row.default})" if row.default else row.help
-
-
-def _columns(entries: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """Names and what they mean in two columns; a narrow terminal gets one below the other. No name is cut."""
-    indent = 4 + max((len(name) for name, _ in entries), default=0)
-    below = _width() - indent < _NARROWEST
-    for name, meaning in entries:
-        if below:
-            yield f"  {name}"
-            yield from _wrapped(meaning, " " * 6)
-        else:
-            first, *others = _wrapped(meaning, " " * indent)
-            yield f"  {name:{indent - 2}}{first[indent:]}"
-            yield from others
-
-
-def _wrapped(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        max(_width(), len(indent) + 1),
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _width() -> int:
-    return min(shutil.get_terminal_size().columns, _WIDEST)

@@ -14,6 +14,7 @@ import pytest
 import graphax
 from alphagrad import tasks
 from alphagrad.cli import main
+from alphagrad.commands import NAMES
 from graphax import orders
 from graphax.files import _machine
 
@@ -82,6 +83,9 @@ def test_what_has_done_its_work_is_not_changed_in_a_run_that_goes_on(finished, t
     ):
         assert main(["train", f"resume={finished}", f"run_dir={tmp_path / 'new'}", word]) == 2
         assert f"{word} comes too late" in capsys.readouterr().err
+    words = ["--resume", str(finished), "--run-dir", str(tmp_path / "new"), "--seed", "99"]
+    assert main(["train", *words]) == 2
+    assert "seed=99 comes too late" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 
 
@@ -233,6 +237,24 @@ def test_help_lists_commands_and_settings(capsys):
     assert main(["train", "Simple", "--help-all"]) == 0
     out = capsys.readouterr().out
     assert "search.simulations" in out and "matrix multiplication" not in out
+
+
+@pytest.mark.parametrize("columns", [30, 60, 80, 200])
+def test_help_fits_the_terminal_and_cuts_no_name(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["--help"]) == 0
+    *lines, example = capsys.readouterr().out.splitlines()
+    names = [line[2:].partition("  ")[0].split()[0] for line in lines if line[:2] == "  " and line[2] != " "]
+    assert sorted(names) == sorted(NAMES)
+    assert all(len(line) <= max(columns, 45) for line in lines) and "model.py:residual" in example
+    assert "search and train save the best order" in " ".join(" ".join(lines).split())
+
+
+def test_help_of_a_command_may_be_asked_for_first(capsys):
+    assert main(["help", "show"]) == 0
+    asked = capsys.readouterr().out
+    assert main(["show", "-h"]) == 0
+    assert asked == capsys.readouterr().out and "usage: alphagrad show TASK" in asked
 
 
 def test_show_prints_the_graph_and_the_published_figures(capsys):
