@@ -14,7 +14,7 @@ import jax
 from alphagrad import tasks
 
 from ._interrupts import Interrupts
-from .completion import SHELLS, completion_script
+from .completion import SHELLS, completion_help, completion_script
 from .demo import DEMO
 from .orders.search import SEARCH as ORDER_SEARCH
 from .orders.show import SHOW
@@ -177,6 +177,9 @@ def _tasks(words: Sequence[str], call: Invocation) -> bool:
 
 
 def _completion(words: Sequence[str], call: Invocation) -> bool:
+    if wants_help(words):
+        print(completion_help())
+        return True
     if len(words) != 1 or words[0] not in SHELLS:
         given = f"got {' '.join(words)!r}" if words else "none is named"
         raise ConfigError(f"name the shell, alphagrad completion {'|'.join(SHELLS)}; {given}")

@@ -7,11 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from ._columns import wrapped
 from .run.settings import Setting
 
 # Settings whose values are folders, and those whose values may be files.
 _FOLDERS, _FILES = ("run_dir", "resume"), ("start", "out")
 _DESCRIPTION = 70  # letters of help beside an option
+
+_PLACES = {
+    "bash": "~/.local/share/bash-completion/completions/alphagrad",
+    "zsh": "~/.zfunc/_alphagrad",
+    "fish": "~/.config/fish/completions/alphagrad.fish",
+}
+SHELLS: Sequence[str] = tuple(_PLACES)
+"""The shells that there is a script for."""
 
 Commands = Mapping[str, Mapping[str, Setting]]
 
@@ -43,6 +52,7 @@ def completion_script(shell: str, commands: Commands, tasks: Sequence[str]) -> s
         "@commands@": " ".join(commands),
         "@files@": _any(_FILES),
         "@flags@": " ".join(_flags(commands)),
+        "@how@": _how(shell),
         "@folders@": _any(_FOLDERS),
         "@shells@": " ".join(SHELLS),
         "@tasks@": " ".join(tasks),
@@ -50,6 +60,29 @@ def completion_script(shell: str, commands: Commands, tasks: Sequence[str]) -> s
     }.items():
         script = script.replace(mark, text)
     return script
+
+
+def completion_help() -> str:
+    """How the scripts are installed."""
+    return "\n".join(
+        [
+            f"usage: alphagrad completion {'|'.join(SHELLS)}",
+            "",
+            *wrapped(
+                "Prints a script by which a shell completes commands, settings, tasks and files. Keep it:"
+            ),
+            *(f"  {_how(shell)}" for shell in SHELLS),
+            "",
+            *wrapped(
+                "Bash reads that folder if the package bash-completion is there; else let ~/.bashrc source the "
+                "file. Zsh finds it if ~/.zshrc says fpath+=~/.zfunc before compinit."
+            ),
+        ]
+    )
+
+
+def _how(shell: str) -> str:
+    return f"alphagrad completion {shell} > {_PLACES[shell]}"
 
 
 def _any(keys: Sequence[str]) -> str:
@@ -64,7 +97,7 @@ def _flags(commands: Commands) -> list[str]:
 
 # Bash takes = and : for the ends of words, which stand within ours: so they are read off the line, and what
 # is before the last such end is left out of the answers. Nothing here is younger than Bash 3.2.
-_BASH = r"""# for Bash: alphagrad completion bash > ~/.local/share/bash-completion/completions/alphagrad
+_BASH = r"""# @how@
 _alphagrad() {
     local line="${COMP_LINE:0:COMP_POINT}" words=() word='' before key='' value='' keys flags=' @flags@ '
     read -ra words <<< "$line"
@@ -118,7 +151,7 @@ complete -F _alphagrad alphagrad
 """
 
 _ZSH = r"""#compdef alphagrad
-# for Zsh: alphagrad completion zsh > a folder in your $fpath/_alphagrad
+# @how@
 _alphagrad() {
     local -a keys flags tasks options
     local key
@@ -166,7 +199,7 @@ if [[ $funcstack[1] == _alphagrad ]]; then _alphagrad "$@"; else compdef _alphag
 
 
 def _fish(commands: Commands, tasks: Sequence[str]) -> Iterator[str]:
-    yield "# for fish: alphagrad completion fish > ~/.config/fish/completions/alphagrad.fish"
+    yield f"# {_how('fish')}"
     one = "complete -c alphagrad"
     yield f"{one} -f"
     yield f"{one} -n __fish_use_subcommand -a '{' '.join(commands)}'"
@@ -199,7 +232,3 @@ def _quoted(help: str) -> str:
     """A few words of help, as they stand between single quotes."""
     few = help if len(help) <= _DESCRIPTION else help[:_DESCRIPTION].rpartition(" ")[0] + " ..."
     return few.replace("\\", "\\\\").replace("'", "\\'")
-
-
-SHELLS: Sequence[str] = ("bash", "zsh", "fish")
-"""The shells that there is a script for."""

@@ -160,7 +160,7 @@ def _table(title: str, times: Mapping[str, Timed]) -> Rows:
             rows.append(
                 (
                     name,
-                    f"{1e6 * one.seconds:.4g}",
+                    f"{1e6 * one.seconds:.1f}",
                     f"{one.compiling:.1f}",
                     f"{one.deviation:.0e}" if one.deviation else "0",
                 )

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -248,6 +249,12 @@ def test_help_fits_the_terminal_and_cuts_no_name(columns, monkeypatch, capsys):
     assert sorted(names) == sorted(NAMES)
     assert all(len(line) <= max(columns, 45) for line in lines) and "model.py:residual" in example
     assert "search and train save the best order" in " ".join(" ".join(lines).split())
+
+
+def test_help_waits_for_no_import():
+    program = "import sys; from alphagrad.cli import main; main(['--help']); sys.exit('jax' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(Path(graphax.__file__).parents[1])}
+    subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL, env=environment)
 
 
 def test_help_of_a_command_may_be_asked_for_first(capsys):

@@ -151,6 +151,14 @@ def test_fish_completes(scripts, place, line, offered, others):
     assert answers(offered) <= found and not answers(others) & found
 
 
+def test_help_says_where_scripts_belong(capsys, scripts):
+    assert main(["completion", "--help"]) == 0
+    out = capsys.readouterr().out
+    for shell in ("bash", "zsh", "fish"):
+        (line,) = (line.strip() for line in out.splitlines() if f"completion {shell} >" in line)
+        assert f"# {line}\n" in (scripts / shell).read_text()
+
+
 @pytest.mark.parametrize("words", [[], ["tcsh"], ["bash", "zsh"]])
 def test_other_shells_are_refused(words, capsys):
     assert main(["completion", *words]) == 2
