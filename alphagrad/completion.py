@@ -74,8 +74,8 @@ def completion_help() -> str:
             *(f"  {_how(shell)}" for shell in SHELLS),
             "",
             *wrapped(
-                "Bash reads that folder if the package bash-completion is there; else let ~/.bashrc source the "
-                "file. Zsh finds it if ~/.zshrc says fpath+=~/.zfunc before compinit."
+                "Bash reads that folder if the package bash-completion is there; else let ~/.bashrc source "
+                "the file. Zsh finds it if ~/.zshrc says fpath+=~/.zfunc before compinit."
             ),
         ]
     )
