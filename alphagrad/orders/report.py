@@ -6,15 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rich.table import Table
-
 import graphax
 from alphagrad.tasks import Task
 from graphax import ComputationalGraph
 
 from ..run.charts import Line, Panel, Series
 from ..run.command import Run
-from ..run.page import as_table
+from ..run.table import Rows
 from .best import BestOrder
 
 CAPTION = "counted: unit edges hold ones, as in published tables; free: what is executed"
@@ -98,9 +96,9 @@ def cost_cells(rows: Sequence[Row], objective: str = "mults") -> list[tuple[str,
     return cells
 
 
-def cost_table(task: Task, cells: Sequence[Sequence[str]]) -> Table:
+def cost_table(task: Task, cells: Sequence[Sequence[str]]) -> Rows:
     """The cells as a table for the terminal."""
-    return as_table(f"{task.name}: multiplications to accumulate the Jacobian", cells, ("order",), CAPTION)
+    return Rows(f"{task.name}: multiplications to accumulate the Jacobian", cells, ("order",), CAPTION)
 
 
 def order_words(run: Run, best: BestOrder, task: Task) -> tuple[str, ...]:

@@ -33,7 +33,8 @@ class OrderSearchConfig(OrderConfig):
         default="mults",
         metadata={
             "help": "what is to be small: 'mults' multiplications, 'flops' these and additions, 'memory' the "
-            "most numbers held at once, 'time' seconds on this device as estimated, 'runtime' as measured"
+            "most numbers held at once, 'time' seconds on this device as estimated, 'runtime' as measured",
+            "choices": typing.get_args(Objective),
         },
     )
     workers: int = field(default=2, metadata={"help": "how many searches go on side by side"})

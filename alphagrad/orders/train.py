@@ -23,7 +23,7 @@ from .findings import elimination, order_findings
 from .game import CompressedVertexGame, Objective
 from .report import cost_cells, cost_table, known_lines, order_words, unit, write_value
 from .searching import QUANTITIES, OrderSearch
-from .task import OrderConfig, describe, load_graph
+from .task import TASK, OrderConfig, describe, load_graph
 
 # The search beside the agent: at most this part of the time, so many orders, and so many vertices in them.
 _SEARCH_SHARE, _SEARCH_STEPS, _SEARCH_VERTICES = 0.25, 4_000_000, 400_000_000
@@ -43,11 +43,13 @@ class OrderTrainConfig(TrainingConfig, OrderConfig):
         "objective",
     )
 
+    task: str = field(metadata={"help": TASK})
     objective: str = field(
         default="mults",
         metadata={
             "help": "what is to be small: 'mults' multiplications, 'time' nanoseconds on this device, as "
-            "estimated, which takes unit_edges=free"
+            "estimated, which takes unit_edges=free",
+            "choices": get_args(Objective),
         },
     )
 

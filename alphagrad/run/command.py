@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.table import Table
 
 from graphax.files import write_atomically
 
@@ -26,6 +25,7 @@ from .plain import plain
 from .progress import ProgressLine
 from .result import Findings, Result, command_line, save_result
 from .settings import ConfigError, to_yaml
+from .table import Rows
 
 _LOOK_SECONDS = 0.1  # between two looks at the work, the user and the clock
 _CHECK_SECONDS = 1.0  # between two looks at the folder
@@ -235,7 +235,7 @@ class Run:
     def end(
         self,
         command: str,
-        table: Table,
+        table: Rows,
         findings: Findings,
         words: Sequence[str],
         elimination: Callable[[bool], str | None] = lambda hurry: None,

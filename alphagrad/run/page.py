@@ -1,16 +1,13 @@
-"""The report of a run: a table for the terminal, and one HTML page that needs nothing else."""
+"""The report of a run: one HTML page that needs nothing else."""
 
 from __future__ import annotations
 
 import base64
 import gzip
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
-
-from rich.table import Table
-from rich.text import Text as Words
 
 from graphax.files import read_text, write_atomically
 
@@ -18,7 +15,6 @@ from .charts import drawn
 from .document import code, document, embedded, escaped, pairs, section
 from .factors import picture_of_factors
 from .folder import REPORT, read_metrics
-from .plain import plain
 from .result import Cells, Result, Text, load_result
 
 ELIMINATION = "elimination.html"
@@ -203,23 +199,3 @@ def _again(result: Result) -> str:
     return (
         f"{code(result.again, 'the command', wraps=True)}<p>{note}</p><p>It ran with {escaped(versions)}.</p>"
     )
-
-
-def as_table(title: str, rows: Sequence[Sequence[str]], left: Collection[str], caption: str = "") -> Table:
-    """Rows as a table for the terminal.
-
-    Args:
-        title: of the table.
-        rows: the names of the columns first.
-        left: the columns of words, which begin at the left.
-        caption: below the table.
-    """
-    # Words have no markup: brackets, and colons around the name of a picture, are what they are.
-    table = Table(title=Words(plain(title), "table.title"))
-    if caption:
-        table.caption = Words(plain(caption), "table.caption")
-    for head in rows[0]:
-        table.add_column(Words(plain(head)), justify="left" if head in left else "right")
-    for row in rows[1:]:
-        table.add_row(*(Words(plain(cell)) for cell in row))
-    return table

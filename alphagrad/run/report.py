@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .command import Invocation, Kind
+from .._columns import columns, wrapped
+from .command import Invocation
 from .index import write_index
 from .plain import plain
 from .runs import find_runs, remake_report
-from .settings import ConfigError
+from .settings import ConfigError, settings
 
 _PAGE = ".html"
 
@@ -60,4 +61,17 @@ def report(config: ReportConfig, call: Invocation, folders: Sequence[str] = ("ru
     return True
 
 
-REPORT = Kind("an index of runs", "FOLDER ...", bool, ReportConfig, report)
+def report_help() -> str:
+    """What there is to be said to `alphagrad report`."""
+    return "\n".join(
+        [
+            "usage: alphagrad report [FOLDER ...] [SETTING ...]",
+            "",
+            *wrapped(
+                "Compares the runs in and below folders, by default runs, on one page, and makes those of "
+                "their reports again that are out of date. Folders without a run are named and passed over."
+            ),
+            "",
+            *columns([(setting.key, setting.help) for setting in settings(ReportConfig)]),
+        ]
+    )

@@ -25,9 +25,9 @@ from ..matmul import (
     standard,
 )
 from ..run.command import Invocation, Kind, Run, RunConfig
-from ..run.page import as_table
 from ..run.result import Cells, Findings, Text
 from ..run.settings import ConfigError, check_counts, nearest
+from ..run.table import Rows
 from .report import TASK, counts_of, picture, rank_panels, scheme_use, scheme_words
 
 _CLOSING_SECONDS = 3.0  # for the table and the report
@@ -45,7 +45,8 @@ class SchemeSearchConfig(RunConfig):
         default="Z2",
         metadata={
             "help": "of the coefficients: 'Z2' integers modulo 2; 'Z' integers and 'Q' rationals, to which "
-            "schemes modulo 2 are lifted"
+            "schemes modulo 2 are lifted",
+            "choices": tuple(_RING_NAMES),
         },
     )
     target: int | None = field(
@@ -106,7 +107,7 @@ def search(config: SchemeSearchConfig, call: Invocation) -> bool:
         factors=(picture(scheme),),
         texts=(Text("The scheme, line by line", formulas(scheme)),),
     )
-    table = as_table(f"{config.task}: products of schemes", cells, ("scheme", "ring"))
+    table = Rows(f"{config.task}: products of schemes", cells, ("scheme", "ring"))
     return run.end("search", table, findings, scheme_words([run.folder.scheme], config.ring))
 
 

@@ -26,9 +26,9 @@ from ..matmul import (
 )
 from ..run.charts import Line
 from ..run.command import Invocation, Kind
-from ..run.page import as_table
 from ..run.result import Cells, Findings, Text
 from ..run.settings import ConfigError, check_counts
+from ..run.table import Rows
 from ..zero import DemonstrationConfig, LearningConfig, ReplayConfig, SearchConfig, SelfPlayConfig
 from ..zero.records import Records
 from ..zero.training import Trainer, TrainingConfig, game_panels
@@ -50,7 +50,11 @@ class SchemeTrainConfig(TrainingConfig):
         metadata={"help": "matmul_NxMxP, or several that are learned together: matmul_2x2x2+matmul_2x2x3"}
     )
     ring: str = field(
-        default="Z", metadata={"help": "of the coefficients: 'Z', with -1, 0 and 1, or 'Z2', modulo 2"}
+        default="Z",
+        metadata={
+            "help": "of the coefficients: 'Z', with -1, 0 and 1, or 'Z2', modulo 2",
+            "choices": ("Z", "Z2"),
+        },
     )
     target: int | None = field(
         default=None,
@@ -204,7 +208,7 @@ def train(config: SchemeTrainConfig, call: Invocation) -> bool:
         factors=tuple(picture(scheme, name) for name, scheme in best.items()),
         texts=tuple(Text(f"Scheme of {name}", formulas(scheme)) for name, scheme in best.items()),
     )
-    table = as_table("products of schemes", cells, ("task",), _CAPTION)
+    table = Rows("products of schemes", cells, ("task",), _CAPTION)
     return run.end("train", table, findings, scheme_words(paths, config.ring))
 
 

@@ -157,7 +157,7 @@ def test_the_found_order_is_remembered_unless_told_otherwise(tmp_path, capsys, m
     assert order == graphax.load_order(tmp_path / "d" / "order.json").order and more["task"] == "Simple"
     assert more["method"] == "auto" and more["seed"] == 0 and 0 < more["seconds"] < 20
     out = capsys.readouterr().out
-    assert "\nremembered: order='auto' takes it from now on" in out and "│ auto" in out
+    assert "\nremembered: order='auto' takes it from now on" in out and "\nauto\t" in out
     assert main([*words, f"run_dir={tmp_path / 'e'}"]) == 0
     assert "not remembered: order='auto' takes one of no more multiplications" in capsys.readouterr().out
 

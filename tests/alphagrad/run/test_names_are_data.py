@@ -14,10 +14,11 @@ from rich.console import Console
 from alphagrad.cli import main
 from alphagrad.run.charts import Line, Panel, Series
 from alphagrad.run.folder import run_path
-from alphagrad.run.page import as_table, report
+from alphagrad.run.page import report
 from alphagrad.run.plain import plain
 from alphagrad.run.result import Cells, Factor, Factors, Findings, Result, Text
 from alphagrad.run.settings import ConfigError
+from alphagrad.run.table import Rows
 
 MARKUP = ["[/bold]", "[red]", "[link=file:///]x", ":smile:", "[", r"\[a]", "{a}", "<b>&amp;", "[[/]"]
 ACTING = ["\x1b[31m", "\x9b2J", "\x07", "\r", "\0", "\u202e", "\u2066", "\u2028", "\ud800", "\udcff", "\x7f"]
@@ -47,16 +48,17 @@ def test_escapes_are_those_of_python():
 
 @pytest.mark.parametrize("name", MARKUP)
 def test_tables_print_names_as_they_are(name):
-    table = as_table(f"title {name}", [("head " + name, "x"), ("cell " + name, name)], (), f"caption {name}")
+    table = Rows(f"title {name}", [("head " + name, "x"), ("cell " + name, name)], (), f"caption {name}")
     for place in ("title", "head", "cell", "caption"):
         assert f"{place} {name}" in printed(table)
 
 
 @pytest.mark.parametrize("name", ACTING)
 def test_nothing_in_a_table_or_page_acts(name, tmp_path):
-    table = as_table(name, [(name, name), (name, name)], (), name)
+    table = Rows(name, [(name, name), (name, name)], (), name)
     shown = printed(table, terminal=False)
     assert shown.count(plain(name)) == 6
+    shown = shown.replace(f"{plain(name)}\t", f"{plain(name)} ")  # tabs of ours, between cells
     assert not re.search("[\0-\x09\x0b-\x1f\x7f-\x9f\u202e\u2066\u2028\ud800-\udfff]", shown)
     page = page_of(name)
     assert page.count(plain(name)) >= 12

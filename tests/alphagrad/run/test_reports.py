@@ -244,6 +244,19 @@ def test_an_index_compares_runs_names_what_it_passes_over_and_remakes_old_report
     assert "made again" not in capsys.readouterr().out
 
 
+def test_where_the_index_goes_is_said_in_any_spelling(tmp_path, capsys):
+    written_run(tmp_path / "a=b" / "run")
+    for at, words in enumerate([["--out", "{}"], ["--out={}"], ["out={}"]]):
+        page = tmp_path / f"{at}.html"
+        said = [word.format(page) for word in words]
+        assert main(["report", *said, str(tmp_path / "a=b")]) == 0
+        assert page.read_text().count("<tr>") == 2
+    assert main(["report", "--outt=x"]) == 2
+    assert "unknown setting 'outt'" in capsys.readouterr().err
+    assert main(["report", "--help"]) == 0
+    assert "FOLDER" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("reason", ["older", "another release", "gone"])
 def test_a_report_is_made_again_if_it_is(reason, tmp_path, capsys):
     path = written_run(tmp_path / "run")
