@@ -1,4 +1,4 @@
-"""The command line: `alphagrad search`, `alphagrad train`, `alphagrad show`, `alphagrad tasks`."""
+"""The command line: `alphagrad search`, `alphagrad train` and other commands."""
 
 from __future__ import annotations
 
@@ -10,28 +10,37 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 
+from ._columns import columns, wrapped
 from ._interrupts import INTERRUPTED, Interrupts
 
 _FAILED, _WRONG_USE = 1, 2
 _PATIENCE = 4.5  # seconds in which a command ends that Ctrl-C has asked to
 _RUNS = ("search", "train")  # what has something to save when it is asked to stop
 
-_USAGE = """usage: alphagrad COMMAND [key=value ...], or alphagrad --version
-
-commands:
-  search task=NAME  search for an elimination order, and say how far it can be from the best; or for a scheme
-                    that multiplies matrices with few multiplications, task=matmul_4x4x4
-  train task=NAME   learn an elimination order, or a scheme: task=matmul_2x2x2
-  show task=NAME    print the numbered graph and what the classical orders cost
-  tasks             list the tasks
-
-alphagrad search --help and alphagrad train --help list all settings; with task=matmul_2x2x2 --help those of
-that kind of task alone. Both save the best order or scheme in the run's folder; Ctrl-C ends a run with it
-saved (exit status 130), a second one at once.
-
-task= also takes a function of your own, file.py:function, with the types of its arguments:
-  alphagrad search task=model.py:residual args="f32[3],f32[3,3]" argnums=0,1
-Without args= the function must return an alphagrad.tasks.Task."""
+_COMMANDS = (
+    ("demo", "from a function to a picture and a comparison of speed in the browser, in a minute"),
+    (
+        "search TASK",
+        "search for an elimination order, and say how far it can be from the best; or for a scheme that "
+        "multiplies matrices with few multiplications, matmul_4x4x4",
+    ),
+    ("train TASK", "learn an elimination order, or a scheme: matmul_2x2x2"),
+    ("show TASK", "print the numbered graph and what the classical orders cost"),
+    ("tasks", "list the tasks"),
+    ("report FOLDER", "compare the runs below folders, by default runs, on one page: index.html"),
+    ("doctor", "say what is installed and what works, for a report of a bug"),
+    ("completion SHELL", "print a script by which bash, zsh or fish completes all this"),
+)
+_REMARKS = (
+    "alphagrad search --help and alphagrad train --help list the settings that most need, --help-all those "
+    "of the method, too; behind a task, those of its kind alone. --seconds 60, --seconds=60 and seconds=60 "
+    "are the same.",
+    "search and train save the best order or scheme in the run's folder; Ctrl-C ends a run with it saved "
+    "(exit status 130), a second one at once.",
+    "TASK may be a function of your own, file.py:function, with the types of its arguments; without --args "
+    "it must return an alphagrad.tasks.Task:",
+)
+_EXAMPLE = '  alphagrad search model.py:residual --args "f32[3],f32[3,3]" --argnums 0,1'
 
 
 def program() -> None:
@@ -82,8 +91,10 @@ def _main(words: Sequence[str], alone: bool) -> int:
 
 
 def _run(words: Sequence[str], start: float, alone: bool) -> int:
+    if len(words) > 1 and words[0] == "help":
+        words = [words[1], "--help"]
     if not words or words[0] in ("-h", "--help", "help"):
-        print(_USAGE)
+        print(_usage())
         return 0 if words else _WRONG_USE
     if words[0] == "--version":
         from . import __version__
@@ -107,7 +118,17 @@ def _run(words: Sequence[str], start: float, alone: bool) -> int:
             return INTERRUPTED
 
 
+def _usage() -> str:
+    lines = ["usage: alphagrad COMMAND [TASK] [SETTING ...]", "       alphagrad --version", "", "commands:"]
+    lines += columns(_COMMANDS)
+    for remark in _REMARKS:
+        lines += ["", *wrapped(remark)]
+    return "\n".join([*lines, _EXAMPLE])
+
+
 def _work(command: str, words: Sequence[str], start: float, interrupts: Interrupts, alone: bool) -> int:
+    if command == "doctor":  # it is asked where something is missing
+        return _doctor(words)
     try:
         from . import _require_train as _require_train
     except ImportError as error:
@@ -117,7 +138,7 @@ def _work(command: str, words: Sequence[str], start: float, interrupts: Interrup
     from . import commands
 
     if command not in commands.COMMANDS:
-        _complain(f"unknown command {command!r}; {commands.nearest(command, list(commands.COMMANDS))}")
+        _complain(f"unknown command {command!r}; {commands.nearest(command, commands.NAMES)}")
         return _WRONG_USE
     try:
         ended = commands.COMMANDS[command](words, commands.invocation(start, interrupts, alone))
@@ -127,6 +148,21 @@ def _work(command: str, words: Sequence[str], start: float, interrupts: Interrup
     except (commands.ConfigError, OSError) as error:  # what a user can mend; others keep their traceback
         _complain(commands.plain(str(error)), command)
         return _WRONG_USE
+
+
+def _doctor(words: Sequence[str]) -> int:
+    if words:
+        if words[0] not in ("-h", "--help"):
+            _complain(f"takes no settings, got {words[0]!r}", "doctor")
+            return _WRONG_USE
+        print(
+            "usage: alphagrad doctor\n\nPrints what is installed and what works; the exit status is 1 if "
+            "something does not."
+        )
+        return 0
+    from .doctor import doctor
+
+    return doctor()
 
 
 def _complain(message: str, command: str = "") -> None:

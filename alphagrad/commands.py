@@ -5,35 +5,72 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import jax
-from rich.console import Console
 
 from alphagrad import tasks
 
 from ._interrupts import Interrupts
+from .completion import SHELLS, completion_help, completion_script
+from .demo import DEMO
 from .orders.search import SEARCH as ORDER_SEARCH
 from .orders.show import SHOW
 from .orders.train import TRAIN as ORDER_TRAIN
 from .run.command import Invocation, Kind
 from .run.compilation import keep_compiled
 from .run.console import CommandConsole
-from .run.page import as_table
+from .run.help import Group, help_text, setting_groups
 from .run.plain import plain
-from .run.settings import ConfigError, named_task, nearest, parse, settings, written_keys
+from .run.report import ReportConfig, report, report_help
+from .run.settings import ConfigError, Setting, named_task, nearest, parse, settings, written_keys
+from .run.table import Rows
+from .run.words import spelt_out, wants_all_help, wants_help, without_help
 from .schemes.search import SEARCH as SCHEME_SEARCH
 from .schemes.train import TRAIN as SCHEME_TRAIN
 
-__all__ = ["COMMANDS", "ConfigError", "invocation", "nearest", "plain"]
+__all__ = [
+    "COMMANDS",
+    "NAMES",
+    "ConfigError",
+    "invocation",
+    "known_settings",
+    "nearest",
+    "plain",
+    "setting_groups_of",
+]
 
-_KINDS = {"search": (SCHEME_SEARCH, ORDER_SEARCH), "train": (SCHEME_TRAIN, ORDER_TRAIN), "show": (SHOW,)}
+_KINDS = {
+    "search": (SCHEME_SEARCH, ORDER_SEARCH),
+    "train": (SCHEME_TRAIN, ORDER_TRAIN),
+    "show": (SHOW,),
+    "demo": (DEMO,),
+}
 
 
 def invocation(start: float, interrupts: Interrupts, alone: bool) -> Invocation:
     """How a command was called; see :class:`alphagrad.run.command.Invocation`."""
     return Invocation(start, CommandConsole(), interrupts, alone)
+
+
+def known_settings(command: str) -> dict[str, Setting]:
+    """The settings of a command, whatever the kind of task, by key."""
+    return {entry.key: entry for kind in _KINDS.get(command, ()) for entry in settings(kind.config)}
+
+
+def setting_groups_of(command: str) -> dict[str, list[Group]]:
+    """The settings of a command in words, in groups, for each kind of task.
+
+    Args:
+        command: "search", "train", "show" or "demo".
+
+    Returns:
+        for what is looked for, such as "an elimination order", its groups, of which the first is that of the
+        common settings.
+    """
+    return {kind.about: setting_groups(kind) for kind in reversed(_KINDS[command])}
 
 
 def _train(words: Sequence[str], call: Invocation) -> bool:
@@ -43,8 +80,11 @@ def _train(words: Sequence[str], call: Invocation) -> bool:
     os.environ.setdefault("XLA_FLAGS", "--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false")
     if call.alone:
         keep_compiled()
+    if wants_help(words):
+        return _help("train", words)
+    words = spelt_out(words, known_settings("train"))
     resumed = [word.partition("=")[2] for word in words if word.startswith("resume=")]
-    if not resumed or _wants_help(words):
+    if not resumed:
         return _work("train", words, call)
     # A run that goes on writes to a folder of its own.
     base = _settings_of(resumed[-1])
@@ -90,13 +130,10 @@ def _make_sure(words: Sequence[str], base: Path, call: Invocation) -> None:
 
 def _work(command: str, words: Sequence[str], call: Invocation, base: Path | None = None) -> bool:
     """Run a command on the kind of task that its words, or else a file of settings, name."""
+    if wants_help(words):
+        return _help(command, words)
     kinds = _KINDS[command]
-    if _wants_help(words):
-        task = named_task(words)
-        for kind in kinds:
-            if not task or kind is _kind_of(task, kinds):
-                _print_settings(command, kind, call.console)
-        return True
+    words = spelt_out(words, known_settings(command))
     task = named_task(words, base)
     kind = _kind_of(task, kinds)
     _refuse_settings_of_others(task, words, kind, kinds)
@@ -125,39 +162,72 @@ def _refuse_settings_of_others(task: str, words: Sequence[str], own: Kind, kinds
 
 
 def _tasks(words: Sequence[str], call: Invocation) -> bool:
-    if words and not _wants_help(words):
+    if words and not wants_help(words):
         raise ConfigError(f"takes no settings, got {words[0]!r}")
     rows = [("name", "domain", "inputs", "source")]
     for name in tasks.names():
         task = tasks.load(name)
         shapes = " ".join(str(tuple(task.args[at].shape)) for at in task.argnums)
         rows.append((name, task.domain, shapes, task.source))
-    call.console.print(as_table("tasks", rows, rows[0]))
-    call.console.print(
+    caption = (
         "and matmul_NxMxP, the product of an N x M by an M x P matrix: `alphagrad search task=matmul_4x4x4` "
         "looks for schemes of few multiplications, `alphagrad train task=matmul_2x2x2` learns one"
     )
+    call.console.print(Rows("tasks", rows, rows[0], caption))
     return True
 
 
-def _wants_help(words: Sequence[str]) -> bool:
-    return any(word in ("-h", "--help") for word in words)
+def _report(words: Sequence[str], call: Invocation) -> bool:
+    if wants_help(words):
+        print(report_help())
+        return True
+    said: list[str] = []
+    folders: list[str] = []
+    waiting = list(words)
+    while waiting:
+        word = waiting.pop(0)
+        if word == "--out":
+            said += [word, *waiting[:1]]
+            del waiting[:1]
+        else:
+            (said if word.startswith(("-", "out=")) else folders).append(word)
+    known = {setting.key: setting for setting in settings(ReportConfig)}
+    return report(parse(ReportConfig, spelt_out(said, known)), call, folders or ["runs"])
 
 
-def _print_settings(command: str, kind: Kind, console: Console) -> None:
-    rows = [("key", "default", "meaning")]
-    for setting in settings(kind.config):
-        default = "" if setting.default is None else str(setting.default)
-        if setting.key in kind.on_accelerator:
-            default += f" (on a GPU or TPU: {kind.on_accelerator[setting.key]})"
-        rows.append((setting.key, default, setting.help))
-    console.print(as_table(f"alphagrad {command} task={kind.task} key=value ...", rows, rows[0]))
+def _completion(words: Sequence[str], call: Invocation) -> bool:
+    if wants_help(words):
+        print(completion_help())
+        return True
+    if len(words) != 1 or words[0] not in SHELLS:
+        given = f"got {' '.join(words)!r}" if words else "none is named"
+        raise ConfigError(f"name the shell, alphagrad completion {'|'.join(SHELLS)}; {given}")
+    keys = {command: known_settings(command) for command in NAMES}
+    print(completion_script(words[0], keys, tasks.names()), end="")
+    return True
+
+
+def _help(command: str, words: Sequence[str]) -> bool:
+    """Print the settings of a command; of one kind of task alone, if there is one in its words."""
+    kinds = _KINDS[command]
+    task = ""
+    with suppress(ConfigError):
+        task = named_task(spelt_out(without_help(words), known_settings(command)))
+    shown = [_kind_of(task, kinds)] if task else list(reversed(kinds))
+    print(help_text(command, shown, wants_all_help(words)))
+    return True
 
 
 COMMANDS: dict[str, Callable[[Sequence[str], Invocation], bool]] = {
     "search": partial(_work, "search"),
     "train": _train,
     "show": partial(_work, "show"),
+    "demo": partial(_work, "demo"),
     "tasks": _tasks,
+    "report": _report,
+    "completion": _completion,
 }
 """What each command does with its words, given how it was called; False if a user asked it to stop."""
+
+NAMES: Sequence[str] = (*COMMANDS, "doctor")
+"""The commands, with the one that works without any of what these need."""

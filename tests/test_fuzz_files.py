@@ -30,7 +30,19 @@ from alphagrad import matmul, tasks
 from alphagrad.layers import AgentConfig
 from alphagrad.orders.game import CompressedVertexGame
 from alphagrad.orders.train import OrderTrainConfig
+from alphagrad.run.charts import Line, Panel, Series
 from alphagrad.run.folder import read_metrics
+from alphagrad.run.page import report
+from alphagrad.run.result import (
+    Cells,
+    Factor,
+    Factors,
+    Findings,
+    Result,
+    Text,
+    load_result,
+    save_result,
+)
 from alphagrad.run.settings import parse, to_yaml
 from alphagrad.schemes.train import SchemeTrainConfig
 from alphagrad.zero import (
@@ -238,6 +250,46 @@ def _check_fields(config):
         assert not isinstance(value, int) or abs(value) < 2**31, (name, value)
 
 
+class Results:
+    """`result.json`: of what is accepted a report can be made, and it reads as it is written again."""
+
+    changes = _TEXT + mutants.WORDWISE * 2
+
+    def __init__(self, folder):
+        self.folder, self.path = folder, folder / "result.json"
+        best, line = Series("best", "best", steps=True), Line("auto", 9.5)
+        panel = Panel("Cost", "flops", (best,), ("seconds",), (line,))
+        findings = Findings(
+            best=7,
+            quantity="flops",
+            method="search",
+            bound=5.5,
+            verdict="found: 7",
+            use="print(7)",
+            on_jax=False,
+            panels=(panel,),
+            tables=(Cells("Costs", (("order", "cost"), ("found", "7")), ("a remark",)),),
+            factors=(Factors("Factors", (Factor("u", ("a11", "a12"), ((1, -1), (0, 2)), 2),)),),
+            texts=(Text("Graph", "1 a = sin b  # x.py:1:2 (f)", places=True, folded=True),),
+        )
+        result = Result(
+            task="Simple", command="search", again="alphagrad search", settings="task: Simple", seed=3,
+            seconds=1.5, ended="2026-01-02T03:04:05", device="a processor", versions={"jax": "0.10.2"},
+            findings=findings,
+        )  # fmt: skip
+        save_result(folder, result)
+        self.originals = [self.path.read_bytes()]
+
+    def read(self):
+        result = _refused(lambda: load_result(self.folder), self.path)
+        if result is None:
+            return "refused"
+        assert report(result, [{"seconds": 1.0, "best": 7}]).endswith("</html>\n")
+        save_result(self.folder, result)
+        assert load_result(self.folder) == result
+        return "a report"
+
+
 class Metrics:
     """`metrics.jsonl`: what is accepted is a table of numbers."""
 
@@ -356,12 +408,13 @@ class Run:
 
 
 KINDS = {
-    "scheme.json": (lambda folder: Scheme(folder, ".json"), 1100),
-    "scheme.npz": (lambda folder: Scheme(folder, ".npz"), 1100),
+    "scheme.json": (lambda folder: Scheme(folder, ".json"), 900),
+    "scheme.npz": (lambda folder: Scheme(folder, ".npz"), 900),
     "order.json": (Order, 900),
     "order in the store": (Stored, 400),
     "config.yaml": (Settings, 600),
     "metrics.jsonl": (Metrics, 500),
+    "result.json": (Results, 400),
     "checkpoint": (Checkpoint, 300),
     "folder of a run": (Run, 100),
 }

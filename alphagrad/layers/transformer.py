@@ -44,10 +44,17 @@ class AgentConfig:
     )
     attention: str = field(
         default="softmax",
-        metadata={"help": "how tokens attend to each other: 'softmax', 'block_term' or 'dimension'"},
+        metadata={
+            "help": "how tokens attend to each other: 'softmax', 'block_term' or 'dimension'",
+            "choices": ("softmax", "block_term", "dimension"),
+        },
     )
     feed_forward: str = field(
-        default="dense", metadata={"help": "the matrices between attentions: 'dense' or 'tensor_train'"}
+        default="dense",
+        metadata={
+            "help": "the matrices between attentions: 'dense' or 'tensor_train'",
+            "choices": ("dense", "tensor_train"),
+        },
     )
     rank: int = field(default=8, metadata={"help": "of tensor trains and of block terms"})
 

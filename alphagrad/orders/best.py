@@ -24,13 +24,14 @@ class BestOrder:
         path: the file that it is kept in.
 
     Attributes:
+        path: as given.
         order: the order; empty before the first.
         cost: what it costs.
         method: what found it.
     """
 
     def __init__(self, run: Run, graph: ComputationalGraph, path: Path) -> None:
-        self._run, self._graph, self._path = run, graph, path
+        self._run, self._graph, self.path = run, graph, path
         self._lock = threading.Lock()
         self._unsaved = self._awaited = False
         self._saved, self._save_seconds = -math.inf, 0.0
@@ -77,7 +78,7 @@ class BestOrder:
     def _save(self) -> None:
         begun = time.perf_counter()
         self._run.folder.check()  # saving would make it again
-        graphax.save_order(self._path, self._graph, self.order, method=self.method, **self.origin)
+        graphax.save_order(self.path, self._graph, self.order, method=self.method, **self.origin)
         self._saved, self._unsaved = time.perf_counter(), False
         self._save_seconds = self._saved - begun
 

@@ -6,14 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rich.table import Table
-
 import graphax
 from alphagrad.tasks import Task
 from graphax import ComputationalGraph
 
+from ..run.charts import Line, Panel, Series
 from ..run.command import Run
-from ..run.page import Cells, Picture, Section, Text, as_table, figure, picture
+from ..run.table import Rows
 from .best import BestOrder
 
 CAPTION = "counted: unit edges hold ones, as in published tables; free: what is executed"
@@ -97,34 +96,9 @@ def cost_cells(rows: Sequence[Row], objective: str = "mults") -> list[tuple[str,
     return cells
 
 
-def cost_table(task: Task, cells: Sequence[Sequence[str]]) -> Table:
+def cost_table(task: Task, cells: Sequence[Sequence[str]]) -> Rows:
     """The cells as a table for the terminal."""
-    return as_table(f"{task.name}: multiplications to accumulate the Jacobian", cells, ("order",), CAPTION)
-
-
-def order_page(
-    graph: ComputationalGraph,
-    cells: Sequence[Sequence[str]],
-    remark: str,
-    picture: Picture,
-    order: Sequence[int] | None,
-) -> tuple[Section, ...]:
-    """The page of a run that looked for an order.
-
-    Args:
-        graph: whose vertices are eliminated.
-        cells: the table of costs, its headings first.
-        remark: what is to be said below the table.
-        picture: how the run went.
-        order: the order found; None if no game was played to its end.
-    """
-    written = " ".join(map(str, order)) if order is not None else "no game was played to its end"
-    return (
-        Cells("Multiplications", cells, (CAPTION, remark)),
-        picture,
-        Text("Order", written, lines=False),
-        Text("Graph", str(graph)),
-    )
+    return Rows(f"{task.name}: multiplications to accumulate the Jacobian", cells, ("order",), CAPTION)
 
 
 def order_words(run: Run, best: BestOrder, task: Task) -> tuple[str, ...]:
@@ -153,55 +127,45 @@ def _number(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def search_curve(
-    metrics: Sequence[Mapping[str, Any]],
-    costs: Mapping[str, float],
-    bound: float | None,
-    quantity: str,
-) -> Picture:
-    """The cost of the best order over time, with lines for the classical orders and the bound.
+def unit(objective: str, quantity: str) -> str:
+    """What numbers in a report are of: those of seconds are in microseconds there."""
+    return f"µs {quantity}" if objective in SECONDS else quantity
+
+
+def in_unit(cost: float, objective: str) -> float:
+    return float(f"{1e6 * cost:.6g}") if objective in SECONDS else cost
+
+
+def search_panels(
+    costs: Mapping[str, float], bound: float | None, objective: str, quantity: str
+) -> tuple[Panel, ...]:
+    """Curves of a search: the cost of the best order, and how many are looked at in a second.
 
     Args:
-        metrics: the lines of the run's metrics.
         costs: of orders by name.
         bound: that no order is below, or None.
-        quantity: what costs are of.
+        objective, quantity: what was to be small.
     """
-    drawn, axes = figure(quantity)
-    steps = [(line["seconds"], line["best"]) for line in metrics if line["best"] is not None]
-    best = [cost for _, cost in steps]
-    axes.step([at for at, _ in steps], best, where="post", color="tab:blue", label="best order")
     others = {name: cost for name, cost in costs.items() if name != "search"}
-    known_lines(axes, others, bound, max(best) * 1.5 if best else None)
-    axes.legend()
-    return picture("Search", "cost of the best order over time", drawn)
+    over = ("seconds", "evaluations")
+    best = Series("best order", "best", 1e6 if objective in SECONDS else 1.0, steps=True)
+    cost = Panel("Cost", unit(objective, quantity), (best,), over, known_lines(others, bound, objective))
+    pace = Series("all workers", "evaluations", rate=True)
+    return cost, Panel("Throughput", "orders evaluated / s", (pace,), over)
 
 
-def run_times(seconds: Mapping[str, float]) -> Picture:
-    """How long a run takes in each order.
-
-    Args:
-        seconds: for each order, by name.
-    """
-    drawn, axes = figure("", "microseconds")
-    bars = axes.barh(list(seconds), [1e6 * taken for taken in seconds.values()])
-    axes.bar_label(bars, fmt="%.3g", padding=3)
-    axes.invert_yaxis()
-    return picture("Run times", "seconds that a run takes in each order", drawn)
-
-
-def known_lines(axes: Any, costs: Mapping[str, float], bound: float | None, top: float | None) -> None:
-    """Lines for known orders and the bound, where they do not lie far above the rest."""
-    colours = {
-        "forward": "tab:red",
-        "reverse": "tab:green",
-        "markowitz": "tab:orange",
-        "auto": "tab:purple",
-        "search": "tab:brown",
-    }
-    for method, colour in colours.items():
-        cost = costs.get(method, math.inf)
-        if math.isfinite(cost) and (top is None or cost <= top):
-            axes.axhline(cost, color=colour, linestyle="--", label=method)
-    if bound is not None:
-        axes.axhline(bound, color="black", linestyle=":", label="lower bound")
+def known_lines(
+    costs: Mapping[str, float],
+    bound: float | None,
+    objective: str = "mults",
+    published: Mapping[str, int] | None = None,
+) -> tuple[Line, ...]:
+    """Lines for known orders, published figures and the bound."""
+    known = [
+        Line(name, in_unit(costs[name], objective))
+        for name in ("auto", "search", *CLASSICAL)
+        if math.isfinite(costs.get(name, math.inf))
+    ]
+    figures = {name: value for name, value in (published or {}).items() if name not in CLASSICAL}
+    known += [Line(f"{name}, published", value) for name, value in figures.items()]
+    return (*known, *([] if bound is None else [Line("lower bound", bound)]))

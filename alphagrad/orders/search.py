@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 import typing
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import graphax
 from alphagrad import tasks
@@ -14,11 +14,10 @@ from graphax import orders
 from graphax.orders import Objective
 
 from ..run.command import Invocation, Kind, Run
-from ..run.folder import read_metrics
-from ..run.page import Section
 from ..run.settings import ConfigError, check_counts, nearest
 from .best import BestOrder
-from .report import SECONDS, cost_cells, cost_table, order_page, order_words, run_times, search_curve
+from .findings import elimination, order_findings
+from .report import SECONDS, cost_cells, cost_table, order_words, search_panels
 from .searching import QUANTITIES, OrderSearch
 from .task import OrderConfig, describe, load_graph
 
@@ -34,7 +33,8 @@ class OrderSearchConfig(OrderConfig):
         default="mults",
         metadata={
             "help": "what is to be small: 'mults' multiplications, 'flops' these and additions, 'memory' the "
-            "most numbers held at once, 'time' seconds on this device as estimated, 'runtime' as measured"
+            "most numbers held at once, 'time' seconds on this device as estimated, 'runtime' as measured",
+            "choices": typing.get_args(Objective),
         },
     )
     workers: int = field(default=2, metadata={"help": "how many searches go on side by side"})
@@ -88,17 +88,11 @@ def search(config: OrderSearchConfig, call: Invocation) -> bool:
     found.settle()
     best.save()
     cells = cost_cells(found.rows(task), objective)
+    panels = search_panels(found.costs, found.bound, objective, found.quantity)
     verdict = f"found: {found.quality}"
-
-    def page() -> Sequence[Section]:
-        if objective in SECONDS:
-            picture = run_times({name: cost for name, cost in found.costs.items() if math.isfinite(cost)})
-        else:
-            picture = search_curve(read_metrics(run.folder.path), found.costs, found.bound, found.quantity)
-        return order_page(graph, cells, verdict, picture, best.order)
-
+    findings = order_findings(run, task, config, found, cells, verdict, panels, on_jax=objective in SECONDS)
     words = (*_remembered(config, task, graph, best), *order_words(run, best, task))
-    return run.end(cost_table(task, cells), verdict, words, "search with seed", page)
+    return run.end("search", cost_table(task, cells), findings, words, partial(elimination, found))
 
 
 def _remembered(

@@ -46,6 +46,7 @@ class OrderSearch:
         evaluate: what an order costs; by default what `graphax.orders.evaluate` says.
 
     Attributes:
+        graph, objective, best: as given.
         candidates: the classical orders, that of `auto`, and others, by name.
         costs: of these and of what was found, by name; infinite before they are known.
         found: the best order that the search knows.
@@ -63,8 +64,8 @@ class OrderSearch:
         listen: Callable[[], None] = lambda: None,
         evaluate: Callable[[tuple[int, ...]], float] | None = None,
     ) -> None:
-        self._graph, self._best, self._over = graph, best, over
-        self._objective: Objective = objective
+        self.graph, self.best, self._over = graph, best, over
+        self.objective: Objective = objective
         self._seed, self._workers, self._listen = seed, workers, listen
         self._evaluate = evaluate or partial(orders.evaluate, graph, objective=objective)
         self._lower: Future[int] | None = None
@@ -80,7 +81,7 @@ class OrderSearch:
 
         Whatever is measured is not measured yet.
         """
-        graph = self._graph
+        graph = self.graph
         methods: dict[str, Callable[[ComputationalGraph], tuple[int, ...]]] = {
             "forward": orders.forward,
             "reverse": orders.reverse,
@@ -89,10 +90,10 @@ class OrderSearch:
         }
         for name, method in methods.items():
             self.candidates[name] = method(graph)
-            if self._objective != "runtime":
+            if self.objective != "runtime":
                 self.costs[name] = self._evaluate(self.candidates[name])
         self.settle()
-        if self._objective in ("mults", "flops"):
+        if self.objective in ("mults", "flops"):
             # That of a large graph takes its time.
             self._lower = aside(orders.lower_bound, graph)
 
@@ -101,13 +102,13 @@ class OrderSearch:
         if self.found:
             return
         if not self.costs:
-            reverse = orders.reverse(self._graph)
-            cost = math.inf if self._objective in SECONDS else self._evaluate(reverse)
-            self._best.offer(reverse, cost, "reverse")
+            reverse = orders.reverse(self.graph)
+            cost = math.inf if self.objective in SECONDS else self._evaluate(reverse)
+            self.best.offer(reverse, cost, "reverse")
         for name, cost in reversed(list(self.costs.items())):  # of equal ones that of `auto` is named
             if name in self.candidates:
-                self._best.offer(self.candidates[name], cost, name)
-        self.found, self.costs["search"] = self._best.order, self._best.cost
+                self.best.offer(self.candidates[name], cost, name)
+        self.found, self.costs["search"] = self.best.order, self.best.cost
 
     def search(self, seconds: float, steps: int | None = None) -> None:
         """Look for better orders until the time is over or one is proved to be the best.
@@ -116,22 +117,22 @@ class OrderSearch:
             seconds: how long; infinite if `steps` alone are to count.
             steps: how many orders every worker evaluates at most.
         """
-        if self._objective in SECONDS:
+        if self.objective in SECONDS:
             self._run_times(seconds, steps)
             return
         if self._lower is not None:
             wait([self._lower], min(_BOUND_SECONDS, 0.1 * seconds))
         self.prove(seconds)
         if not self.proved and not self._over():
-            order = self._annealed(self._objective, seconds, steps)
+            order = self._annealed(self.objective, seconds, steps)
             self.offer(order, self._evaluate(order))
 
     def prove(self, seconds: float) -> None:
         """Go through all orders of a small graph, unless the best is proved already."""
-        few = len(self._graph.eliminable) <= _EXACT_VERTICES
-        if self._objective == "mults" and few and not self.proved:
+        few = len(self.graph.eliminable) <= _EXACT_VERTICES
+        if self.objective == "mults" and few and not self.proved:
             seconds = min(_EXACT_SECONDS, max(_LEAST_SECONDS, seconds / 2))
-            proof = orders.exact(self._graph, seconds=seconds, start=self._best.order)
+            proof = orders.exact(self.graph, seconds=seconds, start=self.best.order)
             self._proved_bound = proof.bound
             self.offer(proof.order, proof.cost)
 
@@ -147,8 +148,8 @@ class OrderSearch:
                 candidates[name] = self._annealed(objective, seconds * _RUNS_SHARE, steps)
         if self._over():
             return
-        if self._objective == "runtime":
-            taken = orders.measure(self._graph, list(candidates.values()))
+        if self.objective == "runtime":
+            taken = orders.measure(self.graph, list(candidates.values()))
         else:
             taken = map(self._evaluate, candidates.values())
         self.costs |= zip(candidates, taken, strict=True)
@@ -157,7 +158,7 @@ class OrderSearch:
 
     def _annealed(self, objective: Objective, seconds: float, steps: int | None) -> tuple[int, ...]:
         """The best order of a search by annealing."""
-        before, own = self.evaluations, objective == self._objective
+        before, own = self.evaluations, objective == self.objective
         # A search that has to be compiled first begins its own count of time after that.
         seconds = max(_LEAST_SECONDS, seconds)
         end = time.perf_counter() + seconds
@@ -171,12 +172,12 @@ class OrderSearch:
             return self._over() or (own and self.proved) or time.perf_counter() > end
 
         return orders.anneal(
-            self._graph,
+            self.graph,
             seconds=None if math.isinf(seconds) and steps else min(seconds, threading.TIMEOUT_MAX),
             steps=steps,
             seed=self._seed,
             objective=objective,
-            start=self._best.order if own else None,
+            start=self.best.order if own else None,
             workers=self._workers,
             progress=listen,
             # It is computed here, for whatever is offered.
@@ -185,8 +186,8 @@ class OrderSearch:
 
     def offer(self, order: tuple[int, ...], cost: float, method: str = "search") -> None:
         """Take an order that a search, this one or another, has found."""
-        self._best.offer(order, cost, method)
-        if self._best.cost <= cost < self.costs["search"]:  # what comes too late for the best is not found
+        self.best.offer(order, cost, method)
+        if self.best.cost <= cost < self.costs["search"]:  # what comes too late for the best is not found
             self.found, self.costs["search"] = order, cost
 
     @property
@@ -199,24 +200,25 @@ class OrderSearch:
     def proved(self) -> bool:
         """Whether no order is better than the best."""
         bound = self.bound
-        return bound is not None and self._best.cost <= bound
+        return bound is not None and self.best.cost <= bound
 
     @property
     def quantity(self) -> str:
         """What costs are of."""
-        if self._objective in SECONDS:
-            return QUANTITIES[self._objective]
-        return f"{QUANTITIES[self._objective]} ({'counted' if self._graph.is_counted else 'free'})"
+        if self.objective in SECONDS:
+            return QUANTITIES[self.objective]
+        return f"{QUANTITIES[self.objective]} ({'counted' if self.graph.is_counted else 'free'})"
 
     @property
     def quality(self) -> str:
         """What the best order costs, and how far it can be from the best of all."""
-        cost, bound = self._best.cost, self.bound
-        words = f"{write_value(cost, self._objective)} {self.quantity}"
+        cost, bound = self.best.cost, self.bound
+        words = f"{write_value(cost, self.objective)} {self.quantity}"
         if self.proved:
             return f"{words}, optimal (proved)"
-        gap = "-" if bound is None else f"{100 * (cost - bound) / cost:.1f} %"
-        return f"{words}, lower bound {write_value(bound)}, gap {gap}"
+        if bound is None:
+            return f"{words}, no lower bound known"
+        return f"{words}, lower bound {write_value(bound)}, gap {100 * (cost - bound) / cost:.1f} %"
 
     @property
     def line(self) -> str:
@@ -236,10 +238,10 @@ class OrderSearch:
         found["search"] = self.found
         if learned is not None:
             found["learned"] = learned
-        rows = cost_rows(self._graph, task, found, self.candidates.get("markowitz"))
-        if self._objective != "mults":
+        rows = cost_rows(self.graph, task, found, self.candidates.get("markowitz"))
+        if self.objective != "mults":
             rows = [row._replace(value=self.costs.get(row.method)) for row in rows]
         if self._lower is not None:
-            of = "value" if self._objective != "mults" else "counted" if self._graph.is_counted else "free"
+            of = "value" if self.objective != "mults" else "counted" if self.graph.is_counted else "free"
             rows.append(Row("lower bound", None, None)._replace(**{of: self.bound}))
         return rows

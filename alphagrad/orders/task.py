@@ -11,7 +11,8 @@ from alphagrad import tasks
 from ..run.command import RunConfig
 from ..run.settings import ConfigError
 
-_TASK = (
+#: What may be named, for help.
+TASK = (
     "a task's name, or file.py:function, which returns an alphagrad.tasks.Task or, with args=, is to be "
     "differentiated itself"
 )
@@ -21,7 +22,7 @@ _TASK = (
 class TaskConfig:
     """What to work on; all settings of `alphagrad show`."""
 
-    task: str = field(metadata={"help": _TASK})
+    task: str = field(metadata={"help": TASK})
     args: str | None = field(
         default=None,
         metadata={"help": 'types of the arguments of file.py:function, such as "f32[3],f32[3,3],i32[]"'},
@@ -36,12 +37,13 @@ class TaskConfig:
 class OrderConfig(RunConfig, TaskConfig):
     """What all runs are told that look for an order."""
 
-    task: str = field(metadata={"help": _TASK})
+    task: str = field(metadata={"help": TASK})
     unit_edges: str | None = field(
         default=None,
         metadata={
             "help": "what costs count: 'free' what is executed, 'counted' as in published tables; by default "
-            "'counted' for tasks whose figures are published, 'free' for others"
+            "'counted' for tasks whose figures are published, 'free' for others",
+            "choices": ("counted", "free"),
         },
     )
 

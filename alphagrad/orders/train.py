@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, cast, get_args
+from typing import ClassVar, cast, get_args
 
 import graphax
 from graphax import orders
@@ -16,19 +15,20 @@ from graphax.choose import elimination_nanoseconds
 
 from ..run.aside import aside
 from ..run.command import Invocation, Kind
-from ..run.folder import read_metrics
-from ..run.page import Picture, Section, picture
 from ..run.settings import ConfigError, nearest
 from ..zero.records import Records
-from ..zero.training import Trainer, TrainingConfig, plot_games
+from ..zero.training import Trainer, TrainingConfig, game_panels
 from .best import BestOrder
+from .findings import elimination, order_findings
 from .game import CompressedVertexGame, Objective
-from .report import cost_cells, cost_table, known_lines, order_page, order_words, write_value
+from .report import cost_cells, cost_table, known_lines, order_words, unit, write_value
 from .searching import QUANTITIES, OrderSearch
-from .task import OrderConfig, describe, load_graph
+from .task import TASK, OrderConfig, describe, load_graph
 
 # The search beside the agent: at most this part of the time, so many orders, and so many vertices in them.
 _SEARCH_SHARE, _SEARCH_STEPS, _SEARCH_VERTICES = 0.25, 4_000_000, 400_000_000
+
+_MICROSECONDS = 1e-3  # of a nanosecond, which games are played for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +43,13 @@ class OrderTrainConfig(TrainingConfig, OrderConfig):
         "objective",
     )
 
+    task: str = field(metadata={"help": TASK})
     objective: str = field(
         default="mults",
         metadata={
             "help": "what is to be small: 'mults' multiplications, 'time' nanoseconds on this device, as "
-            "estimated, which takes unit_edges=free"
+            "estimated, which takes unit_edges=free",
+            "choices": get_args(Objective),
         },
     )
 
@@ -132,12 +134,15 @@ def train(config: OrderTrainConfig, call: Invocation) -> bool:
         f"best known, by {best.method}: {search.quality}; {_what_was_learned(learned, search, objective)}"
     )
 
-    def page() -> Sequence[Section]:
-        metrics = read_metrics(run.folder.path)
-        curve = _learning_curve(metrics, search.costs, search.bound, search.quantity)
-        return order_page(graph, cells, verdict, curve, best.order)
-
-    return run.end(cost_table(task, cells), verdict, order_words(run, best, task), "seed", page)
+    published = task.published if graph.is_counted and objective == "mults" else None
+    panels = game_panels(
+        unit(objective, search.quantity),
+        known_lines(search.costs, search.bound, objective, published),
+        _MICROSECONDS if objective == "time" else 1.0,
+    )
+    findings = order_findings(run, task, config, search, cells, verdict, panels, on_jax=True)
+    words = order_words(run, best, task)
+    return run.end("train", cost_table(task, cells), findings, words, partial(elimination, search))
 
 
 def _what_was_learned(learned: BestOrder, search: OrderSearch, objective: Objective) -> str:
@@ -152,16 +157,6 @@ def _searched_order(path: Path, graph: graphax.ComputationalGraph) -> tuple[int,
     with suppress(OSError, ValueError):
         known = graphax.load_order(path)
         return known.for_graph(graph) if known.method == "search" else None
-
-
-def _learning_curve(
-    metrics: Sequence[Mapping[str, Any]], costs: Mapping[str, float], bound: float | None, quantity: str
-) -> Picture:
-    """Costs of the games over time, with lines for what other orders cost."""
-    drawn, axes, top = plot_games(metrics, quantity)
-    known_lines(axes, costs, bound, top)
-    axes.legend()
-    return picture("Learning", "cost of the games over time", drawn)
 
 
 TRAIN = Kind("an elimination order", "NAME", bool, OrderTrainConfig, train)

@@ -8,19 +8,24 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.table import Table
+
+from graphax.files import write_atomically
 
 from .._interrupts import Interrupts
 from .aside import aside
+from .environment import device, versions
 from .folder import RunFolder, run_path
-from .page import Section, Text, write_page
+from .page import ELIMINATION, write_report
 from .plain import plain
 from .progress import ProgressLine
+from .result import Findings, Result, command_line, save_result
 from .settings import ConfigError, to_yaml
+from .table import Rows
 
 _LOOK_SECONDS = 0.1  # between two looks at the work, the user and the clock
 _CHECK_SECONDS = 1.0  # between two looks at the folder
@@ -229,30 +234,51 @@ class Run:
 
     def end(
         self,
-        table: Table,
-        verdict: str,
+        command: str,
+        table: Rows,
+        findings: Findings,
         words: Sequence[str],
-        title: str,
-        page: Callable[[], Sequence[Section]],
+        elimination: Callable[[bool], str | None] = lambda hurry: None,
     ) -> bool:
-        """Print the table, the verdict and the last words; then write the page, if there is time for it.
+        """Print the table, the verdict and the last words; then write the result and, in time, the report.
 
         Args:
+            command: that this is a run of.
             table: of what was found.
-            verdict: how good it is.
+            findings: what was found.
             words: where it is and how it is used, in lines.
-            title: of the page, before the number of the seed.
-            page: makes its parts, which takes a while.
+            elimination: makes a page to be shown in the report, given whether there is a hurry.
 
         Returns:
             whether the run came to its own end, and was not asked to stop.
+
+        Raises:
+            OSError: if the folder is gone, or something cannot be written.
         """
         self._console.print(table)
-        for line in (verdict, *words):
+        for line in (findings.verdict, *words):
             self.say(line)
+        self.folder.check()
+        save_result(self.folder.path, self._result(command, findings))
         if self._interrupts.at is None or time.perf_counter() < self._interrupts.at + _PAGE_SECONDS:
-            parts = (*page(), Text("Settings", to_yaml(self.config)))
+            page = elimination(self.asked)
             self.folder.check()
-            write_page(self.folder.report, f"{self.name}, {title} {self.config.seed}", parts)
+            if page is not None:
+                write_atomically(self.folder.path / ELIMINATION, page)
+            write_report(self.folder.path)
             self.say(f"report: {self.folder.report}")
         return not self.asked
+
+    def _result(self, command: str, findings: Findings) -> Result:
+        return Result(
+            task=self.name,
+            command=command,
+            again=command_line(command, self.config),
+            settings=to_yaml(self.config).rstrip(),
+            seed=self.config.seed,
+            seconds=round(self.seconds, 3),
+            ended=datetime.now().isoformat(timespec="seconds"),
+            device=device(findings.on_jax),
+            versions=versions(),
+            findings=findings,
+        )

@@ -15,6 +15,8 @@ from graphax.files import parse_json, read_text, write_atomically
 from .plain import plain
 from .settings import ConfigError
 
+REPORT = "report.html"
+
 
 class RunFolder:
     """`config.yaml`, `metrics.jsonl`, and the places of everything else.
@@ -53,7 +55,7 @@ class RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.order, self.scheme = path / "order.json", path / "scheme.json"
-        self.learned, self.report = path / "learned.json", path / "report.html"
+        self.learned, self.report = path / "learned.json", path / REPORT
         self._file = path / "metrics.jsonl"
         # Nothing is buffered: what could not be written is known at once, and not tried again.
         self._metrics = self._file.open("xb", buffering=0)

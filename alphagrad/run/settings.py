@@ -35,12 +35,33 @@ class Setting(NamedTuple):
         default: its value if nobody says anything, or `REQUIRED`.
         help: what it means.
         kind: the type of its values.
+        choices: the values that it may have, if they are few.
     """
 
     key: str
     default: Any
     help: str
     kind: Any
+    choices: Sequence[str] = ()
+
+    @property
+    def value_type(self) -> type:
+        """The type of its values, None aside."""
+        kinds = typing.get_args(self.kind) or (self.kind,)
+        return next(kind for kind in kinds if kind is not types.NoneType)
+
+    @property
+    def is_truth(self) -> bool:
+        """Whether it is true or false."""
+        return self.value_type is bool
+
+    @property
+    def values(self) -> str:
+        """What it takes, in words."""
+        return _VALUES[self.value_type]
+
+
+_VALUES = {bool: "true or false", int: "integer", float: "number", str: "text"}
 
 
 class _Said(NamedTuple):
@@ -56,11 +77,18 @@ def settings(kind: type) -> Iterator[Setting]:
     groups = [entry for entry in fields(kind) if is_dataclass(kinds[entry.name])]
     for entry in fields(kind):
         if entry not in groups:
-            yield Setting(entry.name, _default(entry), entry.metadata.get("help", ""), kinds[entry.name])
+            said = entry.metadata
+            help, choices = said.get("help", ""), said.get("choices", ())
+            yield Setting(entry.name, _default(entry), help, kinds[entry.name], choices)
     for group in groups:
         made = _default(group)
-        for key, _, help, inner in settings(type(made)):
-            yield Setting(f"{group.name}.{key}", getattr(made, key), help, inner)
+        for inner in settings(type(made)):
+            yield inner._replace(key=f"{group.name}.{inner.key}", default=getattr(made, inner.key))
+
+
+def default_of_group(kind: type, group: str) -> Any:
+    """The settings of a group, as they are if nobody says anything."""
+    return _default(next(entry for entry in fields(kind) if entry.name == group))
 
 
 def _default(entry: Field[Any]) -> Any:
@@ -118,21 +146,21 @@ def _made(kind: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
 
 
 _NUMBERS = {int: "an integer between -2**31 and 2**31", float: "a finite number", bool: "true or false"}
-_TRUTH = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
+#: What may be written for true and false.
+TRUTH = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
 
 
 def _value(said: _Said, setting: Setting) -> Any:
     """What was said of a setting, as a value of its type."""
-    kinds = typing.get_args(setting.kind) or (setting.kind,)
-    if said.is_null and types.NoneType in kinds:
+    if said.is_null and types.NoneType in typing.get_args(setting.kind):
         return None
-    kind = next(kind for kind in kinds if kind is not types.NoneType)
+    kind = setting.value_type
     if kind is str:
         return said.text
     text = said.text.strip().lower()
     try:
         if kind is bool:
-            return _TRUTH[text]
+            return TRUTH[text]
         # YAML spells it .inf.
         value = int(text) if kind is int else float(text.replace(".inf", "inf"))
         limit = 2**31 if kind is int else math.inf
@@ -179,6 +207,15 @@ def written_keys(path: Path) -> set[str]:
         ConfigError: for a file that cannot be read.
     """
     return set(_of_file(path))
+
+
+def written_settings(path: Path) -> dict[str, str]:
+    """What a YAML file says of settings, as texts, by key.
+
+    Raises:
+        ConfigError: for a file that cannot be read.
+    """
+    return {key: said.text for key, said in _of_file(path).items()}
 
 
 _SETTINGS = "a file of settings"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from ..matmul import Scheme
-from ..run.page import Picture, figure, picture
+import numpy as np
+
+from ..matmul import Scheme, characteristic
+from ..run.charts import Line, Panel, Series
+from ..run.result import Factor, Factors
 
 TASK = "matmul_NxMxP"
 """What tasks are called that ask for schemes."""
@@ -29,26 +30,58 @@ def scheme_words(paths: Sequence[Path], ring: str) -> tuple[str, ...]:
     return f"scheme: {', '.join(map(str, paths))}", f"to use it: from alphagrad import matmul; {use}"
 
 
-def rank_curve(metrics: Sequence[Mapping[str, Any]], known: int | None) -> Picture:
-    """The lowest rank over time, with a line for the literature's.
+def scheme_use(path: Path, scheme: Scheme) -> str:
+    """Python that uses the scheme in a file."""
+    load = f"from alphagrad import matmul\n\nscheme = matmul.Scheme.load({str(path)!r})\n"
+    if scheme.ring == "Z2":
+        return f"{load}print(matmul.formulas(scheme))  # they hold modulo 2"
+    n, m, p = scheme.format
+    return (
+        f"import jax\n{load}a = jax.random.normal(jax.random.key(0), ({64 * n}, {64 * m}))\n"
+        f"b = jax.random.normal(jax.random.key(1), ({64 * m}, {64 * p}))\n"
+        "print(matmul.multiply(a, b, scheme) - a @ b)  # what rounding leaves"
+    )
+
+
+def picture(scheme: Scheme, name: str = "") -> Factors:
+    """The factors of a scheme, for a picture.
 
     Args:
-        metrics: the lines of the run's metrics.
-        known: the lowest rank modulo 2 in the literature, or None.
+        scheme: the scheme.
+        name: of the task, where there are several.
     """
-    drawn, axes = figure("rank")
-    seconds = [line["seconds"] for line in metrics]
-    for key, colour, label in (("best", "tab:blue", "modulo 2"), ("lifted", "tab:orange", "lifted")):
-        ranks = [line[key] for line in metrics]
-        if any(rank is not None for rank in ranks):
-            axes.step(
-                seconds,
-                [math.nan if rank is None else rank for rank in ranks],
-                where="post",
-                color=colour,
-                label=label,
-            )
-    if known is not None:
-        axes.axhline(known, color="black", linestyle=":", label="literature, modulo 2")
-    axes.legend()
-    return picture("Search", "rank of the best scheme over time", drawn)
+    n, m, p = scheme.format
+    shares = scheme.matrices[2].swapaxes(1, 2).reshape(scheme.rank, n * p)  # of C, as A and B row by row
+    prime = characteristic(scheme.ring)
+    factors: list[Factor] = []
+    for what, numbers, letter, rows, columns, denominator in zip(
+        ("u, in A", "v, in B", "w, in C"),
+        (scheme.u, scheme.v, shares),
+        "abc",
+        (n, m, n),
+        (m, p, p),
+        scheme.denominators,
+        strict=True,
+    ):
+        centred = np.where(numbers > prime // 2, numbers - prime, numbers) if prime > 2 else numbers
+        between = "_" if max(rows, columns) > 9 else ""
+        names = tuple(f"{letter}{i + 1}{between}{j + 1}" for i in range(rows) for j in range(columns))
+        factors.append(Factor(what, names, tuple(map(tuple, centred.tolist())), denominator))
+    return Factors(f"Factors of {name}" if name else "Factors", tuple(factors))
+
+
+def rank_panels(known: int | None, ring: str) -> tuple[Panel, ...]:
+    """Curves of a search: the lowest rank, and how fast it walks.
+
+    Args:
+        known: the lowest rank modulo 2 in the literature, or None.
+        ring: that schemes are looked for over.
+    """
+    over = ("seconds", "flips")
+    best = Series("modulo 2", "best", steps=True)
+    series = (best,) if ring == "Z2" else (Series("lifted to numbers", "lifted", steps=True), best)
+    lines = () if known is None else (Line("literature, modulo 2", known),)
+    return (
+        Panel("Rank", "products", series, over, lines),
+        Panel("Throughput", "flips / s", (Series("all workers", "flips", rate=True),), over),
+    )

@@ -25,10 +25,10 @@ from ..matmul import (
     standard,
 )
 from ..run.command import Invocation, Kind, Run, RunConfig
-from ..run.folder import read_metrics
-from ..run.page import Cells, Section, Text, as_table
+from ..run.result import Cells, Findings, Text
 from ..run.settings import ConfigError, check_counts, nearest
-from .report import TASK, counts_of, rank_curve, scheme_words
+from ..run.table import Rows
+from .report import TASK, counts_of, picture, rank_panels, scheme_use, scheme_words
 
 _CLOSING_SECONDS = 3.0  # for the table and the report
 _LIFTING_SHARE = 0.3  # of all time, to look for other schemes where those found do not lift
@@ -45,7 +45,8 @@ class SchemeSearchConfig(RunConfig):
         default="Z2",
         metadata={
             "help": "of the coefficients: 'Z2' integers modulo 2; 'Z' integers and 'Q' rationals, to which "
-            "schemes modulo 2 are lifted"
+            "schemes modulo 2 are lifted",
+            "choices": tuple(_RING_NAMES),
         },
     )
     target: int | None = field(
@@ -92,16 +93,22 @@ def search(config: SchemeSearchConfig, call: Invocation) -> bool:
     run.watch(found.search)
     cells = _cells(found)
 
-    def page() -> Sequence[Section]:
-        return (
-            Cells("Schemes", cells, (_CAPTION, found.verdict)),
-            rank_curve(read_metrics(run.folder.path), known_rank(format)),
-            Text("Scheme", formulas(found.scheme)),
-        )
-
-    table = as_table(f"{config.task}: products of schemes", cells, ("scheme", "ring"))
-    words = scheme_words([run.folder.scheme], config.ring)
-    return run.end(table, found.verdict, words, "search with seed", page)
+    scheme = found.scheme
+    findings = Findings(
+        best=scheme.rank,
+        quantity=f"products {_RING_NAMES[scheme.ring]}",
+        method="search" if scheme.rank < begin.rank else found.begun,
+        bound=None,
+        verdict=found.verdict,
+        use=scheme_use(run.folder.scheme, scheme),
+        on_jax=False,
+        panels=rank_panels(known_rank(format), config.ring),
+        tables=(Cells("Products of schemes", tuple(cells), (_CAPTION,)),),
+        factors=(picture(scheme),),
+        texts=(Text("The scheme, line by line", formulas(scheme)),),
+    )
+    table = Rows(f"{config.task}: products of schemes", cells, ("scheme", "ring"))
+    return run.end("search", table, findings, scheme_words([run.folder.scheme], config.ring))
 
 
 _CAPTION = (
@@ -157,7 +164,7 @@ class _SchemeSearch:
         self._format, self._config, self._run = format, config, run
         self._flips = 0
         self._tried = math.inf  # the lowest rank so far of schemes that were lifted, or not
-        self.begin, self.begun = begin, "start" if config.start else "known"
+        self.begin, self.begun = begin, "start" if config.start else "known before"
         self.best = standard(*format, ring="Z2")
         self.lifted = None if config.ring == "Z2" else standard(*format)
         self.rational: Scheme | None = None

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,15 +24,16 @@ from ..matmul import (
     sandwiches,
     searchable,
 )
+from ..run.charts import Line
 from ..run.command import Invocation, Kind
-from ..run.folder import read_metrics
-from ..run.page import Cells, Picture, Section, Text, as_table, picture
+from ..run.result import Cells, Findings, Text
 from ..run.settings import ConfigError, check_counts
+from ..run.table import Rows
 from ..zero import DemonstrationConfig, LearningConfig, ReplayConfig, SearchConfig, SelfPlayConfig
 from ..zero.records import Records
-from ..zero.training import Trainer, TrainingConfig, plot_games
+from ..zero.training import Trainer, TrainingConfig, game_panels
 from .game import TensorGame
-from .report import TASK, counts_of, scheme_words
+from .report import TASK, counts_of, picture, scheme_use, scheme_words
 
 _SYMMETRIES = 64  # turns of a scheme that agents see
 _DEMONSTRATION_RANK = 12  # of longer sums little is to be learned
@@ -50,7 +50,11 @@ class SchemeTrainConfig(TrainingConfig):
         metadata={"help": "matmul_NxMxP, or several that are learned together: matmul_2x2x2+matmul_2x2x3"}
     )
     ring: str = field(
-        default="Z", metadata={"help": "of the coefficients: 'Z', with -1, 0 and 1, or 'Z2', modulo 2"}
+        default="Z",
+        metadata={
+            "help": "of the coefficients: 'Z', with -1, 0 and 1, or 'Z2', modulo 2",
+            "choices": ("Z", "Z2"),
+        },
     )
     target: int | None = field(
         default=None,
@@ -184,29 +188,34 @@ def train(config: SchemeTrainConfig, call: Invocation) -> bool:
     if len(learned) < len(formats):
         verdict += "; not every task was played to its end: give it more seconds"
 
-    def page() -> Sequence[Section]:
-        return (
-            Cells("Schemes", cells, (_CAPTION, verdict)),
-            _rank_of_games(read_metrics(run.folder.path)),
-            *(Text(f"Scheme of {name}", formulas(scheme)) for name, scheme in best.items()),
-        )
-
-    table = as_table("products of schemes", cells, ("task",), _CAPTION)
-    words = scheme_words([path_of(run.folder.scheme, name) for name in formats], config.ring)
-    return run.end(table, verdict, words, "seed", page)
+    paths = [path_of(run.folder.scheme, name) for name in formats]
+    ways = ["alphazero" if best[name] is learned.get(name) else "known before" for name in formats]
+    literature = {name: known_rank(format) or math.inf for name, format in formats.items()}
+    both = {"literature, modulo 2": literature, "standard": standard}
+    findings = Findings(
+        best=sum(scheme.rank for scheme in best.values()),
+        quantity="products" if len(formats) == 1 else "products of all tasks",
+        method=", ".join(dict.fromkeys(ways)),
+        bound=None,
+        verdict=verdict,
+        use=scheme_use(paths[0], next(iter(best.values()))),
+        on_jax=True,
+        panels=game_panels(
+            "products, and the bound on what is left",
+            [Line(name, sum(ranks.values())) for name, ranks in both.items()],
+        ),
+        tables=(Cells("Products of schemes", tuple(cells), (_CAPTION,)),),
+        factors=tuple(picture(scheme, name) for name, scheme in best.items()),
+        texts=tuple(Text(f"Scheme of {name}", formulas(scheme)) for name, scheme in best.items()),
+    )
+    table = Rows("products of schemes", cells, ("task",), _CAPTION)
+    return run.end("train", table, findings, scheme_words(paths, config.ring))
 
 
 _CAPTION = (
     "known: put together from schemes that come with this package; additions: of blocks, for the best; "
     "shared: with common sums computed once"
 )
-
-
-def _rank_of_games(metrics: Sequence[Mapping[str, Any]]) -> Picture:
-    """Moves of the games over time, and what those paid besides that left something over."""
-    drawn, axes, _ = plot_games(metrics, "products, and the bound on what is left")
-    axes.legend()
-    return picture("Learning", "moves of the games over time", drawn)
 
 
 def _formats(task: str) -> dict[str, tuple[int, int, int]]:

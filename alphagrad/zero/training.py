@@ -17,10 +17,10 @@ import numpy as np
 
 from graphax.files import remove_leftovers
 
+from ..run.charts import Line, Panel, Series
 from ..run.command import Invocation, Run, RunConfig
 from ..run.events import Events
 from ..run.folder import read_metrics
-from ..run.page import figure
 from ..run.settings import ConfigError, check_counts
 from .alphazero import AlphaZeroConfig, Training, alphazero, begin
 from .books import Metrics, account, best_games
@@ -278,20 +278,24 @@ def _show_events(events: Events, line: Mapping[str, Any]) -> None:
     events.flush()
 
 
-def plot_games(metrics: Sequence[Mapping[str, Any]], quantity: str) -> tuple[Any, Any, float | None]:
-    """A figure of the mean and the best game over time, its axes, and up to where there is something to see.
+def game_panels(quantity: str, lines: Sequence[Line] = (), scale: float = 1.0) -> tuple[Panel, ...]:
+    """Curves of a training: what the games cost, what is learned of them, how fast they are played.
 
     Args:
-        metrics: the lines of the run's metrics.
         quantity: what games are to have little of: minus their returns.
+        lines: what to compare the cost with.
+        scale: of the cost, for the unit that the quantity is in.
     """
-    drawn, axes = figure(quantity)
-    played = [line for line in metrics if line["mean"] is not None]
-    seconds = [line["seconds"] for line in played]
-    best = [math.nan if line["best"] is None else -line["best"] for line in played]
-    axes.plot(seconds, [-line["mean"] for line in played], color="tab:blue", alpha=0.6, label="mean game")
-    axes.step(seconds, best, where="post", color="tab:blue", label="best game")
-    return drawn, axes, max((-line["mean"] * 1.3 for line in played), default=None)
+    over = ("seconds", "games")
+    best = Series("best game", "best", -scale, steps=True)
+    mean = Series("mean game", "mean", -scale)
+    policy, entropy = Series("policy loss", "policy_loss"), Series("entropy", "entropy")
+    return (
+        Panel("Cost", quantity, (best, mean), over, tuple(lines)),
+        Panel("Policy", "nats", (policy, entropy), over),
+        Panel("Value loss", "squared reward scales", (Series("value loss", "value_loss"),), over),
+        Panel("Throughput", "games / s", (Series("self-play", "games", rate=True),), over),
+    )
 
 
 def _line(metrics: Metrics) -> str:

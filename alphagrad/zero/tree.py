@@ -51,7 +51,8 @@ class SearchConfig:
     method: str = field(
         default="gumbel",
         metadata={
-            "help": "'gumbel': Gumbel MuZero's search and policy; 'visits': AlphaZero's, by visit counts"
+            "help": "'gumbel': Gumbel MuZero's search and policy; 'visits': AlphaZero's, by visit counts",
+            "choices": _METHODS,
         },
     )
     smooth_from: int = field(

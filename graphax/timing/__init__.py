@@ -3,7 +3,7 @@
 # pyright: reportUnusedImport=false
 # `__all__` holds what users import; the rest is for the rest of graphax.
 from ._calibrate import calibrate
-from ._constants import Constants, constants_for, kind_of
+from ._constants import Constants, calibrated_file, constants_for, kind_of
 from ._device_time import busy_seconds
 from ._equations import EXPENSIVE, Work, read, register_estimate, written
 from ._estimate import Estimated, estimate_of, estimated_seconds, seconds_by_line, work_of
@@ -12,6 +12,7 @@ from ._flat import Equation, Flat, Value, flat
 __all__ = [
     "Constants",
     "calibrate",
+    "calibrated_file",
     "constants_for",
     "estimated_seconds",
 ]

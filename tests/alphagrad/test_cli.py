@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 import graphax
 from alphagrad import tasks
 from alphagrad.cli import main
+from alphagrad.commands import NAMES
 from graphax import orders
 from graphax.files import _machine
 
@@ -36,7 +38,8 @@ def finished(tmp_path_factory):
 def test_a_run_leaves_everything_in_its_folder(finished):
     names = sorted(path.name for path in finished.iterdir())
     assert [name for name in names if not name.startswith("events.out")] == [
-        "checkpoints", "config.yaml", "learned.json", "metrics.jsonl", "order.json", "report.html",
+        "checkpoints", "config.yaml", "elimination.html", "learned.json", "metrics.jsonl", "order.json",
+        "report.html", "result.json",
     ]  # fmt: skip
     assert any(name.startswith("events.out.tfevents") for name in names)
     metrics = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
@@ -55,7 +58,7 @@ def test_the_saved_orders_cost_what_the_run_reported(finished):
     best = graphax.load_order(finished / "order.json")
     assert best.method == "auto" and best.free == graph.cost(orders.auto(graph)).mults
     page = (finished / "report.html").read_text()
-    assert " ".join(map(str, best.order)) in page and "data:image/png;base64," in page
+    assert " ".join(map(str, best.order)) in page
     assert f"<td>{best.free}</td>" in page and f"<td>{learned.free}</td>" in page
     assert f"the agent itself: {learned.free}" in page and "optimal (proved)" in page
 
@@ -82,6 +85,9 @@ def test_what_has_done_its_work_is_not_changed_in_a_run_that_goes_on(finished, t
     ):
         assert main(["train", f"resume={finished}", f"run_dir={tmp_path / 'new'}", word]) == 2
         assert f"{word} comes too late" in capsys.readouterr().err
+    words = ["--resume", str(finished), "--run-dir", str(tmp_path / "new"), "--seed", "99"]
+    assert main(["train", *words]) == 2
+    assert "seed=99 comes too late" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 
 
@@ -203,6 +209,11 @@ def test_a_checkpoint_of_another_task_or_network_or_a_damaged_one_is_refused(fin
     ("words", "message"),
     [
         (["trian"], "unknown command 'trian'; did you mean 'train'"),
+        (["docter"], "unknown command 'docter'; did you mean 'doctor'"),
+        (["doctor", "x"], "takes no settings, got 'x'"),
+        (["train", "Simple", "--sead", "1"], "unknown setting 'sead'; did you mean 'seed'"),
+        (["train", "Simple", "--seed"], "--seed takes a value"),
+        (["train", "Simple", "--ring", "Z"], "ring= is a setting for a matrix multiplication"),
         (["train"], "say what to work on: task=NAME"),
         (["train", "task=RoeFlux_1"], "did you mean 'RoeFlux_1d'"),
         (["train", "task=Simple", "sead=1"], "unknown setting 'sead'; did you mean 'seed'"),
@@ -221,9 +232,37 @@ def test_wrong_use_is_said_in_one_line(words, message, capsys):
 
 def test_help_lists_commands_and_settings(capsys):
     assert main(["--help"]) == 0
-    assert "show task=NAME" in capsys.readouterr().out
+    assert "show TASK" in capsys.readouterr().out
     assert main(["train", "--help"]) == 0
-    assert "search.simulations" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "run_dir" in out and "search.*" in out and "search.simulations" not in out
+    assert main(["train", "Simple", "--help-all"]) == 0
+    out = capsys.readouterr().out
+    assert "search.simulations" in out and "matrix multiplication" not in out
+
+
+@pytest.mark.parametrize("columns", [30, 60, 80, 200])
+def test_help_fits_the_terminal_and_cuts_no_name(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["--help"]) == 0
+    *lines, example = capsys.readouterr().out.splitlines()
+    names = [line[2:].partition("  ")[0].split()[0] for line in lines if line[:2] == "  " and line[2] != " "]
+    assert sorted(names) == sorted(NAMES)
+    assert all(len(line) <= max(columns, 45) for line in lines) and "model.py:residual" in example
+    assert "search and train save the best order" in " ".join(" ".join(lines).split())
+
+
+def test_help_waits_for_no_import():
+    program = "import sys; from alphagrad.cli import main; main(['--help']); sys.exit('jax' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(Path(graphax.__file__).parents[1])}
+    subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL, env=environment)
+
+
+def test_help_of_a_command_may_be_asked_for_first(capsys):
+    assert main(["help", "show"]) == 0
+    asked = capsys.readouterr().out
+    assert main(["show", "-h"]) == 0
+    assert asked == capsys.readouterr().out and "usage: alphagrad show TASK" in asked
 
 
 def test_show_prints_the_graph_and_the_published_figures(capsys):
@@ -236,6 +275,17 @@ def test_tasks_lists_them(capsys):
     assert main(["tasks"]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in ("RoeFlux_1d", "Encoder", "random_scalar"))
+
+
+def test_rows_are_for_other_programs_where_no_terminal_is(capsys):
+    assert main(["tasks"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
+    assert rows[0] == ["name", "domain", "inputs", "source"] and all(len(row) == 4 for row in rows)
+    assert [row[0] for row in rows[1:]] == list(tasks.names())
+    assert main(["show", "PropaneCombustion"]) == 0
+    out = capsys.readouterr().out
+    assert "\nreverse\t" in out and "\x1b" not in out and not any(letter in out for letter in "│┃─")
 
 
 def test_a_task_of_ones_own(tmp_path, capsys):

@@ -4,12 +4,15 @@ import pytest
 from import_graph import circles, import_graph
 
 # What each part may import, beside itself and what all stand on.
-# The version, what says which extra is missing, and what hears Ctrl-C.
-GROUND = {"", "_interrupts", "_require_train"}
+# The version, lines of help, what says which extra is missing, and what hears Ctrl-C.
+GROUND = {"", "_columns", "_interrupts", "_require_train"}
 BENEATH = {
     "__main__": {"cli"},
-    "cli": {"commands"},
-    "commands": {"orders", "schemes", "zero", "layers", "run", "matmul", "tasks"},
+    "cli": {"commands", "doctor"},
+    "commands": {"completion", "demo", "orders", "schemes", "zero", "layers", "run", "matmul", "tasks"},
+    "completion": {"run"},
+    "demo": {"orders", "run", "tasks"},
+    "doctor": set(),
     "orders": {"zero", "layers", "run", "tasks"},
     "schemes": {"zero", "layers", "run", "matmul"},
     "zero": {"layers", "run"},

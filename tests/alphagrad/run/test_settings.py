@@ -12,6 +12,8 @@ from alphagrad.orders.task import TaskConfig
 from alphagrad.orders.train import OrderTrainConfig
 from alphagrad.run.plain import plain
 from alphagrad.run.settings import ConfigError, named_task, parse, settings, to_yaml
+from alphagrad.schemes.search import SchemeSearchConfig
+from alphagrad.schemes.train import SchemeTrainConfig
 
 TEXTS = [
     "${oc.env:HOME}", "${", "${a", "$", "???", "null", "~", "[x]/a", "[a", "{x}", "{a: b}", "1e3", "007",
@@ -58,6 +60,18 @@ def test_yaml_is_read_back(tmp_path):
 def test_every_setting_says_what_it_means(kind):
     for setting in settings(kind):
         assert setting.help, setting.key
+
+
+@pytest.mark.parametrize("kind", [OrderTrainConfig, OrderSearchConfig, SchemeTrainConfig, SchemeSearchConfig])
+def test_all_choices_of_a_setting_are_taken_and_no_other_is(kind):
+    chosen = [setting for setting in settings(kind) if setting.choices]
+    assert chosen
+    for setting in chosen:
+        for choice in setting.choices:
+            parse(kind, ["task=x", f"{setting.key}={choice}"])
+            assert f"'{choice}'" in setting.help
+        with pytest.raises(ConfigError):
+            parse(kind, ["task=x", f"{setting.key}=neither"])
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from alphagrad.matmul import (
     standard,
     strassen,
 )
+from alphagrad.run.result import load_result
 from alphagrad.run.settings import parse, settings
 from alphagrad.schemes import search as search_schemes
 from alphagrad.schemes.search import SchemeSearchConfig
@@ -44,7 +45,7 @@ def finished(tmp_path_factory):
 
 def test_a_run_leaves_everything_in_its_folder(finished):
     assert sorted(path.name for path in finished.iterdir()) == [
-        "config.yaml", "metrics.jsonl", "report.html", "scheme.json",
+        "config.yaml", "metrics.jsonl", "report.html", "result.json", "scheme.json",
     ]  # fmt: skip
     assert parse(SchemeSearchConfig, [], finished / "config.yaml").seed == 3
     metrics = metrics_of(finished)
@@ -65,10 +66,29 @@ def test_the_saved_scheme_multiplies_matrices(finished):
 def test_the_report_shows_the_scheme_its_figures_and_the_literature(finished):
     scheme = Scheme.load(finished / "scheme.json")
     page = (finished / "report.html").read_text()
-    assert formulas(scheme) in page and "data:image/png;base64," in page
+    assert formulas(scheme) in page
     additions = f"<td>{scheme.additions()}</td><td>{scheme.additions(shared=True)}</td>"
-    assert f"<td>found</td><td>Z</td><td>15</td>{additions}<td>{3 * np.log(15) / np.log(18):.4f}</td>" in page
-    assert "<td>literature, modulo 2</td><td>Z2</td><td>15</td>" in page
+    exponent = f"<td>{3 * np.log(15) / np.log(18):.4f}</td>"
+    assert f'<th scope="row">found</th><td>Z</td><td>15</td>{additions}{exponent}' in page
+    assert '<th scope="row">literature, modulo 2</th><td>Z2</td><td>15</td>' in page
+
+
+def test_the_report_says_how_to_use_the_scheme_and_draws_its_factors(finished, capsys):
+    result, scheme = load_result(finished), Scheme.load(finished / "scheme.json")
+    found: dict[str, object] = {}
+    exec(result.findings.use, found)
+    assert found["scheme"] == scheme and abs(float(max(map(np.max, eval(_DIFFERENCE, found))))) < 1e-3
+    (drawn,) = result.findings.factors
+    u, v, w = (np.array(factor.columns) for factor in drawn.factors)
+    product = np.einsum("ri,rj,rk->ijk", u, v, w)
+    shown = {factor.name: factor.entries for factor in drawn.factors}
+    assert [shown[name][-1] for name in ("u, in A", "v, in B", "w, in C")] == ["a32", "b23", "c33"]
+    a, b = np.arange(6).reshape(3, 2), np.arange(6).reshape(2, 3) - 2
+    c = np.einsum("ijk,i,j->k", product, a.ravel(), b.ravel())
+    np.testing.assert_array_equal(c.reshape(3, 3), a @ b)
+
+
+_DIFFERENCE = "[abs(matmul.multiply(a, b, scheme) - a @ b)]"
 
 
 def test_a_search_ends_at_the_target_and_shows_its_progress(tmp_path, capsys):
@@ -111,7 +131,7 @@ def test_large_formats_begin_where_smaller_ones_lead_at_once(task, rank, tmp_pat
     words = [f"task=matmul_{task}", "seconds=2", f"run_dir={tmp_path / 'run'}"]
     assert main(["search", *words]) == 0
     assert Scheme.load(tmp_path / "run" / "scheme.json").rank <= rank
-    assert "│ known " in capsys.readouterr().out
+    assert "\nknown\t" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("ring", ["Z2", "Z", "Q"])
