@@ -131,7 +131,7 @@ def test_large_formats_begin_where_smaller_ones_lead_at_once(task, rank, tmp_pat
     words = [f"task=matmul_{task}", "seconds=2", f"run_dir={tmp_path / 'run'}"]
     assert main(["search", *words]) == 0
     assert Scheme.load(tmp_path / "run" / "scheme.json").rank <= rank
-    assert "\nknown\t" in capsys.readouterr().out
+    assert "\nknown before\t" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("ring", ["Z2", "Z", "Q"])
