@@ -6,7 +6,6 @@ from importlib.util import find_spec
 MODULES = (
     "equinox",
     "jaxtyping",
-    "matplotlib",
     "mctx",
     "numba",
     "optax",

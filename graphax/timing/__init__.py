@@ -12,7 +12,6 @@ from ._flat import Equation, Flat, Value, flat
 __all__ = [
     "Constants",
     "calibrate",
-    "calibrated_file",
     "constants_for",
     "estimated_seconds",
 ]
