@@ -162,21 +162,16 @@ class Pane {
     brush.globalAlpha = 1;
   }
 
-  // The line of code beside the vertex that goes.
+  // The line of code below the vertex that goes, where no other vertex stands.
   drawLabel(node, left, top, colour) {
     if (!node.place) return;
     const {brush, scroller, scale} = this, room = Math.min(scroller.clientWidth - 24, 520);
-    const x = left + node.x * scale, y = top + node.y * scale, half = node.width / 2 * scale + 12;
-    brush.font = `12px ${MONO}`;
+    const x = left + node.x * scale, above = top + (node.y + ROW / 2) * scale + 3;
+    brush.font = `11px ${MONO}`;
     const letter = brush.measureText("x").width, [place] = node.place.split(" (");
     const code = scale < READABLE ? "" : cut(node.code, Math.floor(room / letter) - place.length - 2);
-    const width = letter * (place.length + (code && code.length + 2)) + 16, height = 24;
-    let at = x + half, above = y - height / 2;
-    if (at + width > scroller.clientWidth - 4) at = x - half - width;
-    if (at < 4) {
-      at = Math.max(4, Math.min(x - width / 2, scroller.clientWidth - 4 - width));
-      above = y + ROW / 2 * scale + 8;
-    }
+    const width = letter * (place.length + (code && code.length + 2)) + 16, height = 19;
+    const at = Math.max(4, Math.min(x - width / 2, scroller.clientWidth - 4 - width));
     brush.fillStyle = colour.paper;
     brush.strokeStyle = colour.now;
     brush.lineWidth = 1;
@@ -186,9 +181,9 @@ class Pane {
     brush.stroke();
     brush.textAlign = "left";
     brush.fillStyle = colour.soft;
-    brush.fillText(place, at + 8, above + 16);
+    brush.fillText(place, at + 8, above + 13);
     brush.fillStyle = colour.ink;
-    brush.fillText(code, at + 8 + letter * (place.length + 2), above + 16);
+    brush.fillText(code, at + 8 + letter * (place.length + 2), above + 13);
   }
 
   // The node or the edge at a point of the window.

@@ -48,6 +48,32 @@ def test_nothing_sticks_out_of_the_page(browser, beside, width, dark):
         assert (light == "rgb(255, 255, 255)") is not dark
 
 
+@pytest.mark.parametrize("width", [1280, 1046, 390])
+def test_large_figures_of_two_orders_stay_in_the_panel(browser, width):
+    page = browser.open(draw(trace("RoeFlux_1d"), "markowitz", beside="reverse").html, width=width)
+    right = """() => { for (const cell of document.querySelectorAll('td')) cell.textContent = '+1,234,567';
+    return [document.querySelector('table'), document.querySelector('.about1')]
+      .map(element => element.getBoundingClientRect().right); }"""
+    table, card = page.evaluate(right)
+    assert table <= card + 1
+
+
+def test_the_line_of_code_covers_no_vertex(browser):
+    page = browser.open(draw(trace("RoeFlux_1d"), "markowitz").html, fragment="#step=20")
+    covered = page.evaluate("""() => {
+      const {pane, elimination: it} = elimination[0], boxes = [];
+      pane.brush.roundRect = (...box) => boxes.push(box);
+      pane.draw();
+      const [x, y, width, height] = boxes[boxes.length - 1], {scale} = pane, [left, top] = pane.origin;
+      return it.step && [...pane.graph.nodes.values()].filter(node => {
+        const across = left + node.x * scale, down = top + node.y * scale;
+        return Math.abs(across - x - width / 2) < (node.width * scale + width) / 2
+          && Math.abs(down - y - height / 2) < (32 * scale + height) / 2;
+      }).map(node => node.number);
+    }""")
+    assert covered == []
+
+
 def test_what_is_touched_is_large_enough(browser):
     page = browser.open(draw(trace("RoeFlux_1d"), "markowitz").html, width=390)
     sizes = page.evaluate(
