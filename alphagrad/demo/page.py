@@ -70,14 +70,14 @@ def demo_page(dense: Dense, sparse: Sparse, device: str) -> str:
     text = files("alphagrad.demo").joinpath("page.html").read_text(encoding="utf-8")
     return Template(text).substitute(
         name=_escaped(dense.name),
-        batch=dense.batch,
+        batch=f"{dense.batch:,}",
         headline=_escaped(_headline(dense)),
-        costs=_bars({name: (cost, f"{cost}") for name, cost in dense.costs.items()}),
+        costs=_bars({name: (cost, f"{cost:,}") for name, cost in dense.costs.items()}),
         times=_times(dense.times),
         elimination=picture,
         usage=_escaped(dense.usage),
-        size=sparse.size,
-        nonzeros=sparse.nonzeros,
+        size=f"{sparse.size:,}",
+        nonzeros=f"{sparse.nonzeros:,}",
         part=f"{100 * sparse.nonzeros / sparse.size**2:.2g}",
         sparse_times=_times(sparse.times),
         spy=sparse.picture,
@@ -99,8 +99,8 @@ def _headline(dense: Dense) -> str:
         f"{ratio:.1f} times as fast as" if ratio >= 1.05 else "as fast as" if ratio > 0.95 else "slower than"
     )
     return (
-        f"{dense.batch} Jacobians take {own} {_microseconds(ours.seconds)}: {verdict} {name}, the faster of "
-        f"JAX's modes here, with {_microseconds(seconds)}."
+        f"{dense.batch:,} Jacobians take {own} {_microseconds(ours.seconds)}: {verdict} {name}, the faster "
+        f"of JAX's modes here, with {_microseconds(seconds)}."
     )
 
 

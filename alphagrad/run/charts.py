@@ -65,20 +65,26 @@ Metrics = Sequence[Mapping[str, Any]]
 
 
 def drawn(panel: Panel, metrics: Metrics) -> dict[str, Any] | None:
-    """A panel as the script of the page draws it; None if there is nothing to draw.
+    """A panel as the script of the page draws it; None if nothing is known, or only of one moment.
 
     Args:
         panel: what to draw.
         metrics: the lines of a run's metrics.
     """
     curves = [curve for series in panel.series if (curve := points(series, panel.over, metrics))]
-    return picture(panel.heading, panel.unit, panel.over, curves, panel.lines) if curves else None
+    return picture(panel.heading, panel.unit, panel.over, curves, panel.lines)
 
 
 def picture(
     heading: str, unit: str, over: Sequence[str], curves: Sequence[Mapping[str, Any]], lines: Sequence[Line]
-) -> dict[str, Any]:
-    """Curves in one picture, as the script of the page draws it; see :class:`Panel` and :func:`points`."""
+) -> dict[str, Any] | None:
+    """Curves in one picture, as the script of the page draws it; see :class:`Panel` and :func:`points`.
+
+    Returns:
+        None where nothing is known, or only of one moment: a single point is no curve.
+    """
+    if len({moment for name in over[:1] for curve in curves for moment in curve["x"].get(name, ())}) < 2:
+        return None
     return {
         "heading": heading,
         "unit": unit,

@@ -122,6 +122,7 @@ def _pictures(base: Path, runs: Sequence[FoundRun]) -> list[dict[str, Any]]:
                 name = os.path.relpath(run.path, base)
                 curves.append({**curve, "label": f"{name}, {run.command}, seed {run.seed}"})
         over = [name for name in ("seconds", *COUNTS) if any(name in curve["x"] for curve in curves)]
-        if curves:
-            pictures.append(picture(task, unit, over, curves, ()))
+        drawn = picture(task, unit, over, curves, ())
+        if drawn:
+            pictures.append(drawn)
     return pictures

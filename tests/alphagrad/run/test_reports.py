@@ -126,7 +126,7 @@ def test_a_report_is_well_formed_small_and_needs_nothing_else(turns):
     assert not checker.addresses and len(checker.names) == len(set(checker.names))
     assert set(re.findall(r"https?://[^\s)]+", page)) == {"https://github.com/leeoniya/uPlot"}  # a comment
     assert len(page) < 300_000
-    assert page.count("<figure") == len(data_of(page)) == (0 if turns == 0 else 1 if turns < 5 else 2)
+    assert page.count("<figure") == len(data_of(page)) == (0 if turns < 2 else 1 if turns < 5 else 2)
     assert "<h1>Simple</h1>" in page and "12 multiplications" in page and "16.7\N{NO-BREAK SPACE}%" in page
 
 
@@ -153,6 +153,7 @@ def test_what_is_not_known_is_left_out_of_a_curve():
     assert points(series, ("seconds", "games"), lines) is None  # it has no such column
     assert points(series, ("seconds",), [{"seconds": 1.0, "best": "x"}]) is None
     assert drawn(COST, []) is None
+    assert drawn(COST, played(1)) is None and drawn(COST, played(1) * 2) is None  # a point is no curve
     infinite = dataclasses.replace(COST, lines=(Line("never", float("inf")),))
     assert drawn(infinite, played(3))["lines"] == []
 
