@@ -18,7 +18,7 @@ _TYPES = {
     **{f"i{bits}": f"int{bits}" for bits in (8, 16, 32, 64)},
     **{f"u{bits}": f"uint{bits}" for bits in (8, 16, 32, 64)},
 }
-_ARGUMENT = re.compile(r"\s*(?P<kind>[A-Za-z]\w*)\s*\[(?P<shape>[\d\s,]*)\]\s*(?:,|$)")
+_ARGUMENT = re.compile(r"\s*(?P<weak>~?)(?P<kind>[A-Za-z]\w*)\s*\[(?P<shape>[\d\s,]*)\]\s*(?:,|$)")
 _HALF = {"float64": "f32", "complex128": "c64", "int64": "i32", "uint64": "u32"}
 
 
@@ -27,16 +27,18 @@ def example_arguments(text: str) -> tuple[jax.Array, ...]:
 
     Args:
         text: types and shapes as JAX prints them, with commas between: `f32[3,3]` is a matrix, `f32[]` a
-            scalar. Long names, as in `float32[3]`, do too.
+            scalar, and `~f32[]` a number of Python, which gives way to the type of what it meets (is
+            weakly typed). Long names, as in `float32[3]`, do too.
 
     Returns:
         for every argument a fixed draw between 0.5 and 1.5 (complex numbers: both parts), or zeros if it is
         no floating one.
 
     Raises:
-        ValueError: when the text cannot be read, or asks for 64-bit numbers while JAX has them switched off.
+        ValueError: when the text cannot be read, has `~` before what is no number of Python, or asks for
+            64-bit numbers while JAX has them switched off.
     """
-    kinds: list[tuple[np.dtype, tuple[int, ...]]] = []
+    kinds: list[tuple[np.dtype, tuple[int, ...], bool]] = []
     at = 0
     while at < len(text):
         match = _ARGUMENT.match(text, at)
@@ -46,12 +48,19 @@ def example_arguments(text: str) -> tuple[jax.Array, ...]:
                 f"args={text!r} cannot be read at {text[at:].strip()!r}; write types and shapes as JAX "
                 f"prints them, as in {EXAMPLE}, and f32[] for a scalar"
             )
-        kinds.append((_read_type(match["kind"], match[0].strip(" ,")), shape))
+        argument = match[0].strip(" ,")
+        dtype = _read_type(match["kind"], argument)
+        if match["weak"] and (shape or jnp.result_type(dtype.type(0).item()) != dtype):
+            raise ValueError(
+                f"args= has {argument!r}, but `~` is for a number of Python, as in ~f32[]; leave it out"
+            )
+        kinds.append((dtype, shape, bool(match["weak"])))
         at = match.end()
     if not kinds:
         raise ValueError(f"args= names no argument; write their types and shapes, as in {EXAMPLE}")
     rng = np.random.default_rng(0)
-    return tuple(_draw(rng, dtype, shape) for dtype, shape in kinds)
+    drawn = ((_draw(rng, dtype, shape), weak) for dtype, shape, weak in kinds)
+    return tuple(jnp.asarray(array.item()) if weak else array for array, weak in drawn)
 
 
 def _read_shape(text: str) -> tuple[int, ...] | None:

@@ -108,6 +108,8 @@ def load(name: str, args: str | None = None, argnums: Sequence[int] | None = Non
     head, _, tail = name.rpartition(":")
     if name not in _DECLARED and head.endswith(".py"):
         return _load_from_file(Path(head), tail, args, argnums)
+    if name.endswith(".py"):
+        raise ValueError(f"name the function in the file, as in '{name}:function'")
     if args is not None or argnums is not None:
         raise ValueError(
             f"{'args' if args is not None else 'argnums'}= describes a function of your own, named as "
@@ -119,8 +121,6 @@ def load(name: str, args: str | None = None, argnums: Sequence[int] | None = Non
     if generator in _GENERATORS:
         task = _GENERATORS[generator](**{"seed": 0, **_read_options(name, options)})
         return dataclasses.replace(task, name=name)
-    if name.endswith(".py"):
-        raise ValueError(f"name the function that returns the task, as in '{name}:function'")
     raise ValueError(
         f"there is no task called {name!r}; {did_you_mean(name, names())}`alphagrad.tasks.names()` lists "
         "them all, and 'path/to/file.py:function' loads your own"

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .._graph import ComputationalGraph, check_order, order_cost
+from .._graph import ComputationalGraph, check_graph, check_order, order_cost
 from .._notebook import facts
 from ..files import read_json, write_atomically
 
@@ -93,7 +93,8 @@ class Order:
             raise ValueError(
                 f"this order{f' (task {self.task})' if self.task else ''} was made for another graph: its "
                 f"fingerprint is {self.fingerprint[:12]}..., the function's is {graph.fingerprint[:12]}...; "
-                "the function, its shapes, its argnums or the JAX version differ; search for a new order"
+                "the function, its shapes, its argnums, which of its arguments are Python numbers (weakly "
+                "typed) or the JAX version differ; search for a new order"
             )
         return check_order(graph, self.order)
 
@@ -156,6 +157,7 @@ def save_order(
         >>> saved.order, saved.free
         ((1, 2), 2)
     """
+    check_graph(graph, "save_order")
     saved = record(graph, order, method=method, seed=seed, seconds=seconds, task=task)
     write_atomically(Path(path), json.dumps(asdict(saved)) + "\n")
     return saved

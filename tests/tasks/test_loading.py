@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+import graphax
 from alphagrad import tasks
 
 USER_FILE = """
@@ -20,6 +21,9 @@ constant = 1
 
 def residual(x, w, n=0):
     return jnp.tanh(w @ x) + n
+
+def shift(x, by):
+    return jnp.sin(x / by) * by
 
 def broken(x):
     raise RuntimeError("no such thing")
@@ -121,6 +125,21 @@ def test_types_are_written_as_jax_prints_them(user_file, name, dtype):
     assert f"{name}[2,1]" in printed
 
 
+@pytest.mark.parametrize("printed", ["~f32[]", "~float32[]", " ~i32[] "])
+def test_numbers_of_python_are_weakly_typed_as_jax_prints_them(user_file, printed):
+    *_, n = tasks.load(f"{user_file}:residual", f"f32[3],f32[3,3],{printed}").args
+    assert n.weak_type and n.shape == ()
+
+
+def test_an_order_of_a_number_of_python_is_for_calls_with_one(user_file):
+    task = tasks.load(f"{user_file}:shift", "f32[3],~f32[]")
+    graph = graphax.trace(task.fun, task.argnums)(*task.args)
+    order = graphax.save_order(user_file.parent / "order.json", graph, graph.eliminable, method="forward")
+    graphax.jacve(task.fun, task.argnums, order=order)(jnp.ones(3), 1.3)
+    with pytest.raises(ValueError, match=r"another graph.*Python numbers \(weakly typed\)"):
+        graphax.jacve(task.fun, task.argnums, order=order)(jnp.ones(3), jnp.float32(1.3))
+
+
 def test_wide_types_are_taken_where_jax_has_them_switched_on(user_file):
     with jax.enable_x64(True):
         assert tasks.load(f"{user_file}:residual", "f64[3],f64[3,3]").args[0].dtype == jnp.float64
@@ -137,6 +156,8 @@ def test_wide_types_are_taken_where_jax_has_them_switched_on(user_file):
         ("f32[3] f32[3,3]", None, "cannot be read"),
         ("f32", None, r"f32\[\] for a scalar"),
         ("", None, "names no argument"),
+        ("~f32[3],f32[3,3]", None, r"'~f32\[3\]', but `~` is for a number of Python, as in ~f32\[\]"),
+        ("f32[3],f32[3,3],~f16[]", None, r"'~f16\[\]', but `~`"),
         ("f32[3],g32[3,3]", None, r"unknown type 'g32' in 'g32\[3,3\]'; types are bool, bf16"),
         ("f32[3]", None, r"'residual' in .* missing a required argument: 'w'.*\(x, w, n=0\)"),
         ("f32[3],f32[3,3],i32[],i32[]", None, "does not take the 4 arguments.*too many"),
@@ -169,6 +190,12 @@ def test_types_of_arguments_are_for_functions_in_files():
         tasks.load("RoeFlux_1d", "f32[]")
     with pytest.raises(ValueError, match="argnums= describes"):
         tasks.load("random_scalar", argnums=(0,))
+
+
+@pytest.mark.parametrize("args", [None, "f32[]"])
+def test_a_file_alone_is_answered_with_how_to_name_its_function(args):
+    with pytest.raises(ValueError, match=r"name the function in the file, as in 'mine\.py:function'"):
+        tasks.load("mine.py", args)
 
 
 def test_a_task_whose_parts_do_not_fit_is_refused():
