@@ -199,6 +199,20 @@ def order_cost(graph: ComputationalGraph, order: Sequence[int]) -> OpCount:
     return OpCount(costing.mults, costing.adds)
 
 
+def check_graph(graph: object, taker: str) -> None:
+    """Raises TypeError for what is no graph, such as the function that one is made of.
+
+    Args:
+        graph: what was given.
+        taker: the function that takes a graph, for the text of the error.
+    """
+    if not isinstance(graph, ComputationalGraph):
+        raise TypeError(
+            f"{taker} takes a graph, got {type(graph).__name__}; "
+            "make one with graphax.trace(fun, argnums)(*args)"
+        )
+
+
 def check_order(graph: ComputationalGraph, order: Iterable[int]) -> tuple[int, ...]:
     """The order as a tuple, if it is one of the graph's.
 
@@ -210,7 +224,7 @@ def check_order(graph: ComputationalGraph, order: Iterable[int]) -> tuple[int, .
         the vertex numbers.
 
     Raises:
-        TypeError: when an entry is not an integer.
+        TypeError: when an entry is not an integer, or the graph is none.
         ValueError: when a vertex is missing, repeated, unknown or not eliminable.
 
     Example:
@@ -222,6 +236,7 @@ def check_order(graph: ComputationalGraph, order: Iterable[int]) -> tuple[int, .
             ...
         ValueError: order misses 1 of 2 eliminable vertices: 1
     """
+    check_graph(graph, "check_order")
     try:
         vertices = tuple(operator.index(vertex) for vertex in order)
     except TypeError:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from .._elimination import Costing, OutOfWork
-from .._graph import ComputationalGraph, check_order
+from .._graph import ComputationalGraph, check_graph, check_order
 from ._heuristics import cheapest_first, forward, looking_ahead, relatively_cheapest_first, reverse
 from ._order_file import record
 from ._store import Found, keep, recall
@@ -78,6 +78,7 @@ def auto(graph: ComputationalGraph) -> tuple[int, ...]:
     Forward, reverse and Markowitz order: A. Griewank and A. Walther, *Evaluating Derivatives*, 2nd ed., SIAM
     2008, chapters 9 and 10.
     """
+    check_graph(graph, "auto")
     graph = graph.executed()
     if len(graph.eliminable) < 2:
         return graph.eliminable
@@ -129,6 +130,7 @@ def remember(
         >>> graph.cost(orders.auto(graph)).mults <= graph.cost(order).mults
         True
     """
+    check_graph(graph, "remember")
     graph = graph.executed()
     vertices = check_order(graph, order)
     if len(vertices) < 2:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypeVar, get_args
 
 from .._elimination import Costing
-from .._graph import ComputationalGraph
+from .._graph import ComputationalGraph, check_graph
 
 Ties = Literal["first", "last", "fill", "low", "high"]
 Key = TypeVar("Key", bound=Any)
@@ -27,6 +27,7 @@ def forward(graph: ComputationalGraph) -> tuple[int, ...]:
         >>> orders.forward(graphax.trace(lambda x: jnp.sin(jnp.exp(x) * x))(1.0))
         (1, 2)
     """
+    check_graph(graph, "forward")
     return graph.eliminable
 
 
@@ -43,6 +44,7 @@ def reverse(graph: ComputationalGraph) -> tuple[int, ...]:
         >>> orders.reverse(graphax.trace(lambda x: jnp.sin(jnp.exp(x) * x))(1.0))
         (2, 1)
     """
+    check_graph(graph, "reverse")
     return graph.eliminable[::-1]
 
 
@@ -72,6 +74,7 @@ def markowitz(graph: ComputationalGraph, *, ties: Ties = "first") -> tuple[int, 
     The heuristic is Markowitz's for sparse elimination (Management Science 3, 1957), carried over to
     computational graphs by Griewank and Reese (1991).
     """
+    check_graph(graph, "markowitz")
     if ties not in get_args(Ties):
         raise ValueError(f"ties must be one of {', '.join(map(repr, get_args(Ties)))}, got {ties!r}")
     return _unlimited(cheapest_first(graph.costing(), graph, ties))
@@ -100,6 +103,7 @@ def relative_markowitz(graph: ComputationalGraph) -> tuple[int, ...]:
     application of the chain rule to computational graphs*, 1999; Griewank and Walther, *Evaluating
     Derivatives*, 2nd ed., chapter 10.
     """
+    check_graph(graph, "relative_markowitz")
     return _unlimited(relatively_cheapest_first(graph.costing(), graph))
 
 
@@ -124,6 +128,7 @@ def lookahead(graph: ComputationalGraph, *, width: int = 8) -> tuple[int, ...]:
         >>> sorted(orders.lookahead(graph, width=4)) == list(graph.eliminable)
         True
     """
+    check_graph(graph, "lookahead")
     if width < 1:
         raise ValueError(f"width must be at least 1, got {width}")
     return _unlimited(looking_ahead(graph.costing(undoable=True), graph, width))

@@ -64,7 +64,7 @@ def check_name(order: str) -> None:
     """Raises ValueError for an unknown name of an order."""
     if order not in _NAMED:
         raise ValueError(
-            f"unknown order {order!r}; {did_you_mean(order, _NAMED)}Named orders are "
+            f"unknown order {order!r}; {did_you_mean(order, _NAMED)}named orders are "
             + ", ".join(map(repr, _NAMED))
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from .._graph import ComputationalGraph, register_picture
+from .._graph import ComputationalGraph, check_graph, register_picture
 from ..files import write_atomically
 from ..orders import Order, OrderLike, resolve_order
 from ._history import history_of
@@ -102,11 +102,7 @@ def draw(
         ...     os.path.exists(page)
         True
     """
-    if not isinstance(graph, ComputationalGraph):
-        raise TypeError(
-            f"draw takes a graph, got {type(graph).__name__}; "
-            "make one with graphax.trace(fun, argnums)(*args)"
-        )
+    check_graph(graph, "draw")
     if order is None:
         if beside is not None:
             raise ValueError(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._graph import ComputationalGraph, check_order
+from .._graph import ComputationalGraph, check_graph, check_order
 from ..choose import forward, markowitz, reverse
 from ._aside import BoundAside
 from ._objective import Objective, check_objective, estimate, fastest
@@ -88,6 +88,7 @@ def anneal(
     orders U. Naumann and P. Gottschling, *Simulated annealing for optimal pivot selection in Jacobian
     accumulation*, SAGA 2003.
     """
+    check_graph(graph, "anneal")
     check_objective(objective)
     for name, value in (("seconds", seconds), ("steps", steps), ("workers", workers)):
         if value is not None and not value > 0:

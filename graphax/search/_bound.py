@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._graph import ComputationalGraph
+from .._graph import ComputationalGraph, check_graph
 from ..sparse import Structure
 from ..sparse._cost import ONE_TERM
 
@@ -83,6 +83,7 @@ def lower_bound(graph: ComputationalGraph) -> int:
     arrays the cuts are then replaced by some paths that share no node: each has a last node not in S of its
     own, so the least prices of all pairs of paths add up.
     """
+    check_graph(graph, "lower_bound")
     return total_bound(group_bounds(graph))
 
 

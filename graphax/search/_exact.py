@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .._graph import ComputationalGraph, check_order, order_cost
+from .._graph import ComputationalGraph, check_graph, check_order, order_cost
 from ..choose import forward, markowitz, reverse
 from ._bound import Group, group_bounds, total_bound
 
@@ -90,6 +90,7 @@ def exact(
         >>> proof.cost, proof.optimal
         (3, True)
     """
+    check_graph(graph, "exact")
     began = time.perf_counter()
     if seconds is not None and not seconds > 0:
         raise ValueError(f"seconds must be positive, or None for a search without a limit, got {seconds!r}")

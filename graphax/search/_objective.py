@@ -14,7 +14,7 @@ import numpy as np
 
 from .._accumulate import jacobians_of
 from .._elimination import Elimination
-from .._graph import ComputationalGraph, check_order, order_cost
+from .._graph import ComputationalGraph, check_graph, check_order, order_cost
 from .._trace import Variable
 from ..rules import real_type
 from ..sparse import ZERO
@@ -67,6 +67,7 @@ def evaluate(graph: ComputationalGraph, order: Sequence[int], objective: Objecti
         >>> orders.evaluate(graph, order), orders.evaluate(graph, order, "flops")
         (3, 4)
     """
+    check_graph(graph, "evaluate")
     check_objective(objective)
     vertices = check_order(graph, order)
     if objective == "runtime":
@@ -88,7 +89,7 @@ def check_objective(objective: str) -> None:
     known = get_args(Objective)
     if objective not in known:
         raise ValueError(
-            f"unknown objective {objective!r}; {did_you_mean(str(objective), known)}Objectives are "
+            f"unknown objective {objective!r}; {did_you_mean(str(objective), known)}objectives are "
             + ", ".join(map(repr, known))
         )
 
@@ -146,6 +147,7 @@ def estimate(graph: ComputationalGraph, order: Sequence[int], constants: Constan
         >>> 0 < orders.estimate(graph, orders.reverse(graph)) < 1  # seconds
         True
     """
+    check_graph(graph, "estimate")
     vertices = check_order(graph, order)
     inputs = [
         jax.ShapeDtypeStruct(variable.aval.shape, variable.aval.dtype)
@@ -181,6 +183,7 @@ def fastest(
         >>> orders.fastest(graph, candidates, repeats=3, batch=8) in candidates
         True
     """
+    check_graph(graph, "fastest")
     if not candidates:
         raise ValueError("candidates is empty; give at least one order")
     seconds = measure(graph, candidates, repeats=repeats, batch=batch)
@@ -221,6 +224,7 @@ def measure(
         >>> 0 < seconds < 1
         True
     """
+    check_graph(graph, "measure")
     if repeats < 1:
         raise ValueError(f"repeats={repeats} must be at least 1")
     if batch is not None and batch < 1:

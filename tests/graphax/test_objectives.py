@@ -135,7 +135,7 @@ def test_wrong_use_is_explained():
     order = orders.reverse(graph)
     with pytest.raises(ValueError, match=r"unknown objective 'mult'; did you mean 'mults'\?"):
         evaluate(graph, order, "mult")
-    with pytest.raises(ValueError, match="Objectives are 'mults', 'flops', 'memory', 'time', 'runtime'"):
+    with pytest.raises(ValueError, match="objectives are 'mults', 'flops', 'memory', 'time', 'runtime'"):
         evaluate(graph, order, "qqq")
     with pytest.raises(ValueError, match="misses"):
         evaluate(graph, order[1:], "memory")

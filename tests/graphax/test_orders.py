@@ -210,7 +210,7 @@ def state(costing, graph):
         (7, TypeError, "sequence of vertex numbers"),
         (None, TypeError, "sequence of vertex numbers"),
         ("markovitz", ValueError, "did you mean 'markowitz'"),
-        ("", ValueError, "Named orders are 'forward', 'reverse', 'markowitz'"),
+        ("", ValueError, "named orders are 'forward', 'reverse', 'markowitz'"),
     ],
 )
 def test_wrong_orders_are_refused(order, error, message):
@@ -219,6 +219,33 @@ def test_wrong_orders_are_refused(order, error, message):
     if not isinstance(order, str):
         with pytest.raises(error, match=message):
             GRAPH.cost(order)
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        orders.forward,
+        orders.reverse,
+        orders.markowitz,
+        orders.relative_markowitz,
+        orders.lookahead,
+        orders.auto,
+        orders.anneal,
+        orders.exact,
+        orders.lower_bound,
+        lambda wrong: orders.evaluate(wrong, (1,)),
+        lambda wrong: orders.estimate(wrong, (1,)),
+        lambda wrong: orders.measure(wrong, [(1,)]),
+        lambda wrong: orders.fastest(wrong, [(1,)]),
+        lambda wrong: orders.check_order(wrong, (1,)),
+        lambda wrong: orders.resolve_order(wrong, "markowitz"),
+        lambda wrong: orders.remember(wrong, (1,), method="mine"),
+        lambda wrong: orders.save_order("order.json", wrong, (1,), method="mine"),
+    ],
+)
+def test_what_takes_a_graph_refuses_a_function(take):
+    with pytest.raises(TypeError, match=r"takes a graph, got function; make one with graphax\.trace"):
+        take(fun)
 
 
 def test_numpy_integers_and_iterators_are_orders():
