@@ -223,7 +223,8 @@ class OrderSearch:
     @property
     def line(self) -> str:
         """Progress, in some words."""
-        return f"{self._pace:,.0f} orders/s  best {self.quality}"
+        pace = f"{self._pace:,.0f} orders/s" if self._pace else "beginning"
+        return f"{pace}  best {self.quality}"
 
     def rows(self, task: Task, learned: Sequence[int] | None = None) -> list[Row]:
         """The table of costs.
