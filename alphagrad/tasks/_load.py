@@ -94,8 +94,8 @@ def load(name: str, args: str | None = None, argnums: Sequence[int] | None = Non
     Raises:
         ValueError: if there is no such name, option, file or function; if `args` or `argnums` cannot be
             read or do not belong to a function in a file; if the function raises while being traced.
-        TypeError: if what a user's file holds is not a function, not one that returns a `Task`, or not
-            one that takes the arguments given.
+        TypeError: if the name is no text; if what a user's file holds is not a function, not one that
+            returns a `Task`, or not one that takes the arguments given.
 
     Example:
         >>> task = tasks.load("RobotArm_6DOF")
@@ -105,6 +105,8 @@ def load(name: str, args: str | None = None, argnums: Sequence[int] | None = Non
         >>> tasks.load("random_scalar:seed=3,operations=10").name
         'random_scalar:seed=3,operations=10'
     """
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a text, such as 'RoeFlux_1d', got {name!r}")
     head, _, tail = name.rpartition(":")
     if name not in _DECLARED and head.endswith(".py"):
         return _load_from_file(Path(head), tail, args, argnums)

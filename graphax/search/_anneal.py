@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._graph import ComputationalGraph, check_graph, check_order
+from .._numbers import check_number
 from ..choose import forward, markowitz, reverse
 from ._aside import BoundAside
 from ._objective import Objective, check_objective, estimate, fastest
@@ -91,8 +92,11 @@ def anneal(
     check_graph(graph, "anneal")
     check_objective(objective)
     for name, value in (("seconds", seconds), ("steps", steps), ("workers", workers)):
-        if value is not None and not value > 0:
-            raise ValueError(f"{name} must be positive, got {value!r}")
+        if value is not None:
+            check_number(name, value, whole=name != "seconds")
+            if not value > 0:
+                raise ValueError(f"{name} must be positive, got {value!r}")
+    check_number("seed", seed, whole=True)
     if seed < 0:
         raise ValueError(f"seed must not be negative, got {seed!r}")
     # Bounds are on multiplications, to which additions only add.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .._graph import ComputationalGraph, check_graph, check_order, order_cost
+from .._numbers import check_number
 from ..choose import forward, markowitz, reverse
 from ._bound import Group, group_bounds, total_bound
 
@@ -92,6 +93,8 @@ def exact(
     """
     check_graph(graph, "exact")
     began = time.perf_counter()
+    if seconds is not None:
+        check_number("seconds", seconds)
     if seconds is not None and not seconds > 0:
         raise ValueError(f"seconds must be positive, or None for a search without a limit, got {seconds!r}")
     if start is not None:

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from .._numbers import check_number
 from ._constants import Constants, calibrated_file, kind_of, shipped_constants, write_constants
 from ._device_time import busy_seconds
 from ._estimate import estimated_seconds
@@ -68,6 +69,7 @@ def calibrate(device: Any = None, seconds: float = 30.0, out: Path | str | None 
         >>> constants.kernel > 0  # nanoseconds to start a kernel
         True
     """
+    check_number("seconds", seconds)
     if not seconds > 0:
         raise ValueError(f"seconds={seconds!r} must be positive")
     kind = kind_of(device)

@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import _notebook
 from .._arguments import Argnums
+from .._numbers import check_number
 from .._tuned import WAYS, Chosen, NoWay, Trial, keep_fastest
 from ._derivative import Derivative, Kind
 from ._measure import Arguments, compiled_with_seconds, interleaved
@@ -133,6 +134,7 @@ def tune(
         (64, 2, 2)
     """
     asked = Derivative(fun, argnums, derivative, in_axes)
+    check_number("seconds", seconds)
     if not seconds > 0:
         raise ValueError(f"seconds={seconds!r} must be positive")
     ways: dict[str, Chosen] = {way: way for way in WAYS}

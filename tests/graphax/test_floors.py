@@ -5,7 +5,7 @@ from import_graph import circles, import_graph
 
 # From the ground up; a file imports from its own floor and those beneath.
 FLOORS = """
-_trace sparse files compiled spelling _remembered _notebook
+_trace sparse files compiled spelling _numbers _remembered _notebook
 _known _certain _certain_forms _repetitions timing
 rules
 _numbering _tables _fingerprint _describe _graph _linearize _elimination

@@ -248,6 +248,23 @@ def test_what_takes_a_graph_refuses_a_function(take):
         take(fun)
 
 
+@pytest.mark.parametrize(
+    ("take", "message"),
+    [
+        (lambda: orders.anneal(GRAPH, seconds="1"), "seconds must be a number, got '1'"),
+        (lambda: orders.anneal(GRAPH, steps=1.5), "steps must be an integer, got 1.5"),
+        (lambda: orders.anneal(GRAPH, steps=1, workers="2"), "workers must be an integer, got '2'"),
+        (lambda: orders.anneal(GRAPH, steps=1, seed="a"), "seed must be an integer, got 'a'"),
+        (lambda: orders.exact(GRAPH, seconds="1"), "seconds must be a number"),
+        (lambda: graphax.tune(fun, seconds="1")(1.0), "seconds must be a number"),
+        (lambda: graphax.calibrate(seconds="1"), "seconds must be a number"),
+    ],
+)
+def test_numbers_are_numbers(take, message):
+    with pytest.raises(TypeError, match=message):
+        take()
+
+
 def test_numpy_integers_and_iterators_are_orders():
     expected = jax.jacrev(fun)(0.7)
     assert_same_jacobian(jacve(fun, order=np.array(GRAPH.eliminable))(0.7), expected)

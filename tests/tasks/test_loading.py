@@ -192,6 +192,11 @@ def test_types_of_arguments_are_for_functions_in_files():
         tasks.load("random_scalar", argnums=(0,))
 
 
+def test_a_name_is_a_text():
+    with pytest.raises(TypeError, match=r"name must be a text, such as 'RoeFlux_1d', got 5"):
+        tasks.best_known(5)
+
+
 @pytest.mark.parametrize("args", [None, "f32[]"])
 def test_a_file_alone_is_answered_with_how_to_name_its_function(args):
     with pytest.raises(ValueError, match=r"name the function in the file, as in 'mine\.py:function'"):
