@@ -265,4 +265,4 @@ def test_help_lists_the_settings(capsys):
     out = capsys.readouterr().out
     assert all(key in out for key in ("objective", "unit_edges", "workers", "remember", "args"))
     assert main(["--help"]) == 0
-    assert "search task=NAME" in capsys.readouterr().out
+    assert "search TASK" in capsys.readouterr().out

@@ -47,6 +47,6 @@ def test_words_and_the_settings_of_another_run_count_on_every_machine(settings_o
 
 
 def test_help_tells_of_both_kinds_of_machines(capsys):
-    assert main(["train", "task=matmul_2x2x2", "--help"]) == 0
+    assert main(["train", "task=matmul_2x2x2", "--help-all"]) == 0
     out = capsys.readouterr().out
-    assert "32 (on a GPU or TPU: 64)" in " ".join(out.split())
+    assert "default 32, on a GPU or TPU 64" in " ".join(out.split())
