@@ -104,6 +104,7 @@ def test_the_older_checkpoint_serves_when_the_latest_is_damaged(finished, tmp_pa
     assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["latest.eqx", "previous.eqx"]
 
 
+@pytest.mark.slow
 def test_lost_or_foreign_metrics_are_told_and_joined_by_time(finished, tmp_path, capsys):
     folder = tmp_path / "copy"
     shutil.copytree(finished, folder)

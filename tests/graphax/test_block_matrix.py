@@ -214,6 +214,7 @@ def test_operations_are_those_of_the_dense_array(seed):
     check_operations(seed)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(SEEDS)
 def test_formats_of_other_packages_hold_the_same_entries_in_order(seed):

@@ -224,6 +224,7 @@ def test_a_batch_of_complex_blocks_leads():
     np.testing.assert_allclose(found @ z, jnp.einsum("bij,bj->bi", wanted, z), rtol=1e-11)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_made_up_functions_of_complex_numbers_have_the_values_of_jax(data):

@@ -44,6 +44,7 @@ def test_the_diagonal_is_that_of_the_hessian(name, order):
     np.testing.assert_allclose(jax.jit(laplacian(fun, order=order))(x), wanted.sum(), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_trees_several_arguments_and_auxiliary_data():
     def fun(tree, y, scale):
         value = scale * jnp.sum(jnp.sin(tree["a"]) * tree["b"][0] ** 2) * jnp.prod(y)
@@ -62,6 +63,7 @@ def test_trees_several_arguments_and_auxiliary_data():
     np.testing.assert_allclose(total, sum(one.sum() for one in found), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_they_go_under_other_transformations():
     u, points = FUNCTIONS["network"], jnp.asarray(RNG.normal(size=(5, 12)))
     by_jax = lambda x: jnp.trace(jax.hessian(u)(x))  # noqa: E731

@@ -52,6 +52,7 @@ def test_numpy_gives_what_jax_gives(name):
         assert by_numpy(last, [np.asarray(known(atom)) for atom in last.inputs]) is not None
 
 
+@pytest.mark.slow
 def test_indices_that_a_function_makes_are_compiled_by_nobody(monkeypatch):
     """Cold, every operation that XLA is asked for takes tens of milliseconds."""
     compiled = []

@@ -71,6 +71,7 @@ def test_hessians_are_those_of_jax(fun):
             assert_same(found(P), wanted)
 
 
+@pytest.mark.slow
 def test_trees_batches_and_other_arguments_pass_through():
     with jax.enable_x64(True):
         tree = {"growth": jnp.array(1.0), "decay": [jnp.array(0.8), jnp.array(0.4)]}

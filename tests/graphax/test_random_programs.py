@@ -55,6 +55,7 @@ def test_derivatives_of_random_programs_are_those_of_jax(first, record_property)
         pytest.fail("\n".join(failures), pytrace=False)
 
 
+@pytest.mark.slow
 def test_derivatives_of_a_dozen_random_programs_are_those_of_jax():
     _, failures = check(range(12), ("reverse", "random"))
     if failures:

@@ -100,6 +100,7 @@ def test_jacobians_by_rows_have_the_values_of_jax_and_the_pattern_of_elimination
     assert Pattern.of(found) == Pattern.of(graphax.jacve(fun, sparse=True)(x))
 
 
+@pytest.mark.slow
 def test_hessians_by_rows_are_those_of_jax_and_may_be_differentiated_and_batched(taken):
     x = jnp.asarray(RNG.normal(size=(20, 2)))
     hessian = graphax.hessve(energy, sparse=True)

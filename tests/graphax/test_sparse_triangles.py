@@ -124,6 +124,7 @@ def test_solutions_of_several_systems_are_apart_and_triangles():
     assert_sparse(lambda w: jnp.linalg.solve(jnp.tril(w), b), w, entries=3 * 2 * (1 + 3 + 6 + 10))
 
 
+@pytest.mark.slow
 def test_complex_factors_and_solutions_have_the_zeros_of_real_ones():
     z = RNG.normal(size=(2, 3, 3)) + 1j * RNG.normal(size=(2, 3, 3))
     hermitian, b = z @ z.conj().transpose(0, 2, 1) + 3 * np.eye(3), RNG.normal(size=(2, 3, 1)) + 0j

@@ -69,7 +69,7 @@ def kill(program):
     program.end()
 
 
-@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("problem", ["RoeFlux_1d", pytest.param("matmul_2x2x2", marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_bit_for_bit(problem, uninterrupted, tmp_path):
     path = tmp_path / "run"
     with Program(*command(problem, path), code=EAGER) as program:

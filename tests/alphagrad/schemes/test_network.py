@@ -117,6 +117,7 @@ def test_many_visits_are_smoothed_and_few_are_not():
     np.testing.assert_allclose(smoothed[1], np.sqrt([10, 90]) / np.sqrt([10, 90]).sum(), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_agent_learns_to_play_a_small_game(game):
     config = AlphaZeroConfig(
         AgentConfig(width=16, heads=2),

@@ -123,6 +123,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_rows_stay_on_the_devices_that_hold_them():
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
     assert run(DEVICES, XLA_FLAGS=flags).endswith("done\n")
