@@ -9,7 +9,7 @@ from importlib.resources import files
 from string import Template
 from typing import NamedTuple
 
-from ..run.plain import plain
+from ..run.document import escaped
 from .phase_field import residual
 from .ways import Timed
 
@@ -69,21 +69,21 @@ def demo_page(dense: Dense, sparse: Sparse, device: str) -> str:
         )
     text = files("alphagrad.demo").joinpath("page.html").read_text(encoding="utf-8")
     return Template(text).substitute(
-        name=_escaped(dense.name),
+        name=escaped(dense.name),
         batch=f"{dense.batch:,}",
-        headline=_escaped(_headline(dense)),
+        headline=escaped(_headline(dense)),
         costs=_bars({name: (cost, f"{cost:,}") for name, cost in dense.costs.items()}),
         times=_times(dense.times),
         elimination=picture,
-        usage=_escaped(dense.usage),
+        usage=escaped(dense.usage),
         size=f"{sparse.size:,}",
         nonzeros=f"{sparse.nonzeros:,}",
         part=f"{100 * sparse.nonzeros / sparse.size**2:.2g}",
         sparse_times=_times(sparse.times),
         spy=sparse.picture,
         side=sparse.side,
-        source=_escaped(inspect.getsource(residual)),
-        device=_escaped(device),
+        source=escaped(inspect.getsource(residual)),
+        device=escaped(device),
     )
 
 
@@ -106,7 +106,7 @@ def _headline(dense: Dense) -> str:
 
 def _times(times: Mapping[str, Timed]) -> str:
     failed = "".join(
-        f"<p>{_escaped(name)} does not work here: {_escaped(one.reason)}</p>"
+        f"<p>{escaped(name)} does not work here: {escaped(one.reason)}</p>"
         for name, one in times.items()
         if one.seconds is None
     )
@@ -131,13 +131,9 @@ def _bars(values: Mapping[str, tuple[float, str]]) -> str:
     most = max((value for value, _ in values.values()), default=0) or 1
     last = len(values) - 1
     rows = "".join(
-        f"<tr{' class=ours' if at == last else ''}><th scope=row>{_escaped(name)}</th>"
+        f"<tr{' class=ours' if at == last else ''}><th scope=row>{escaped(name)}</th>"
         f'<td class=bar><span style="width:{100 * value / most:.2f}%"></span></td>'
-        f"<td>{_escaped(text)}</td></tr>"
+        f"<td>{escaped(text)}</td></tr>"
         for at, (name, (value, text)) in enumerate(values.items())
     )
     return f"<table class=bars>{rows}</table>"
-
-
-def _escaped(text: str) -> str:
-    return escape(plain(text, keep="\n\t"))

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-_ROUND_SECONDS = 0.02
-_ROUNDS = 30  # at most; a median of so many is steady
+from graphax.tuning import Arguments, interleaved
 
 
 class Timed(NamedTuple):
@@ -39,13 +38,13 @@ def timed(ways: Mapping[str, Callable[..., Any]], args: Sequence[Any], seconds: 
         seconds: how long to measure each of them, compiling aside.
     """
     found: dict[str, Timed] = {}
-    calls: dict[str, Callable[[], Any]] = {}
+    compiled: dict[str, Callable[..., Any]] = {}
     first: Any = None
     for name, way in ways.items():
         begun = time.perf_counter()
         try:
-            compiled = jax.jit(way).lower(*args).compile()
-            result = jax.block_until_ready(compiled(*args))
+            call = jax.jit(way).lower(*args).compile()
+            result = jax.block_until_ready(call(*args))
         except Exception as error:  # JAX says so of some loops in reverse mode, and of what memory lacks
             found[name] = Timed(None, reason=f"{type(error).__name__}: {str(error).splitlines()[0]}")
             continue
@@ -53,30 +52,11 @@ def timed(ways: Mapping[str, Callable[..., Any]], args: Sequence[Any], seconds: 
         entries = _entries(result)
         first = entries if first is None else first
         found[name] = Timed(None, compiling, _deviation(entries, first))
-        calls[name] = lambda compiled=compiled: jax.block_until_ready(compiled(*args))
-    for name, taken in _in_turns(calls, seconds).items():
-        found[name] = found[name]._replace(seconds=taken)
+        compiled[name] = call
+    if compiled:
+        for name, taken in interleaved(compiled, Arguments(args, {}), seconds * len(compiled)).items():
+            found[name] = found[name]._replace(seconds=statistics.median(taken))
     return found
-
-
-def _in_turns(calls: Mapping[str, Callable[[], Any]], seconds: float) -> dict[str, float]:
-    """The median over rounds of what a call takes: whatever else goes on slows all of them down."""
-    repeats = {name: max(1, int(_ROUND_SECONDS / _seconds_of(call, 1))) for name, call in calls.items()}
-    rounds: dict[str, list[float]] = {name: [] for name in calls}
-    end = time.perf_counter() + seconds * len(calls)
-    for _ in range(_ROUNDS):
-        for name, call in calls.items():
-            rounds[name].append(_seconds_of(call, repeats[name]))
-        if time.perf_counter() > end:
-            break
-    return {name: statistics.median(taken) for name, taken in rounds.items()}
-
-
-def _seconds_of(call: Callable[[], Any], repeats: int) -> float:
-    begun = time.perf_counter()
-    for _ in range(repeats):
-        call()
-    return max((time.perf_counter() - begun) / repeats, 1e-9)
 
 
 def _entries(result: Any) -> np.ndarray:

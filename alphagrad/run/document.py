@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
 from typing import Any
+
+from graphax.drawing import embedded as as_json
 
 from .plain import plain
 
@@ -60,9 +61,7 @@ def escaped(text: str) -> str:
 
 def embedded(data: Any, name: str) -> str:
     """An element of this name with data as JSON, whatever texts are in it."""
-    text = json.dumps(data, separators=(",", ":"))  # ASCII, so line separators are escaped
-    text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-    return f'<script type="application/json" id="{name}">{text}</script>'
+    return f'<script type="application/json" id="{name}">{as_json(data)}</script>'
 
 
 def section(heading: str, body: str, folded: bool = False) -> str:

@@ -4,5 +4,6 @@ The folder is not named after :func:`graphax.draw`, so that ``graphax.draw`` is 
 """
 
 from ._draw import Drawing, draw
+from ._text import embedded as embedded  # named twice: for alphagrad
 
 __all__ = ["Drawing", "draw"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from string import Template
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from ._edges import LONG_DASHES, explained, form_of, kind_of, structure_text, width_of
 from ._history import Step
 from ._picture import LIGHT_UP_TO, SCALE, Picture
-from ._text import clean, shipped
+from ._text import clean, embedded, shipped
 
 _SCRIPTS = ("elimination.js", "pane.js", "page.js")
 _ICONS = {
@@ -52,12 +51,6 @@ def page(pictures: Sequence[Picture]) -> str:
         data=embedded(_data(pictures)),
         script="\n".join(map(shipped, _SCRIPTS)),
     )
-
-
-def embedded(data: Any) -> str:
-    """Data as JSON that may stand in a script element, whatever its strings hold."""
-    text = json.dumps(data, separators=(",", ":"))  # ASCII, so line separators are escaped already
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _data(pictures: Sequence[Picture]) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 from html import escape
 from importlib.resources import files
+from typing import Any
 
 
 @functools.cache
@@ -25,3 +27,9 @@ def amount(count: int, one: str, many: str = "") -> str:
 def clean(text: str) -> str:
     """Text as it may stand in XML and HTML, between tags or in quotes."""
     return escape(re.sub(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text))
+
+
+def embedded(data: Any) -> str:
+    """Data as JSON that may stand in a script element, whatever its strings hold."""
+    text = json.dumps(data, separators=(",", ":"))  # ASCII, so line separators are escaped already
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
