@@ -1,4 +1,7 @@
-"""Makes the pictures of the documentation: `python docs/pictures.py` writes them into `docs/images`."""
+"""Makes the pictures of an elimination: `python docs/pictures.py` writes the one in `docs/images`.
+
+The pages that step through it hold a program each; MkDocs has them made with the site.
+"""
 
 import pathlib
 import re
@@ -20,16 +23,25 @@ def example():
     return graphax.trace(names["f"], argnums=(0, 1))(1.0, 2.0)
 
 
-def pictures():
-    """The texts of all pictures by their file's name."""
+def picture():
+    """The graph, as SVG."""
+    return graphax.draw(example()).svg
+
+
+def stepping_pages():
+    """The pages that step through the orders, by their file's name."""
     graph = example()
-    made = {"elimination.svg": graphax.draw(graph).svg}
-    for name, order in ORDERS.items():
-        made[f"elimination_{name}.html"] = graphax.draw(graph, order).html
-    return made
+    return {f"elimination_{name}.html": graphax.draw(graph, order).html for name, order in ORDERS.items()}
+
+
+def on_files(files, config, **_):
+    """What MkDocs calls with the files of the site; adds the pages."""
+    from mkdocs.structure.files import File
+
+    for name, text in stepping_pages().items():
+        files.append(File.generated(config, f"images/{name}", content=text))
+    return files
 
 
 if __name__ == "__main__":
-    IMAGES.mkdir(exist_ok=True)
-    for name, text in pictures().items():
-        (IMAGES / name).write_text(text, encoding="utf-8")
+    (IMAGES / "elimination.svg").write_text(picture(), encoding="utf-8")

@@ -74,6 +74,8 @@ def test_the_site_is_built_without_a_warning_and_asks_no_other_host(tmp_path):
     assert built.returncode == 0, built.stderr
     pages = list((tmp_path / "site").rglob("*.html"))
     assert len(pages) > 40
+    framed = re.findall(r'<iframe src="([^"]+)"', (tmp_path / "site/how/elimination.html").read_text())
+    assert len(framed) == 3 and all((tmp_path / "site/how" / page).is_file() for page in framed)
     asking = {page.name: LOADED.findall(page.read_text()) for page in pages}
     assert not {name: found for name, found in asking.items() if found}
     # The theme's script fetches Mermaid for pages with such diagrams: there are none.

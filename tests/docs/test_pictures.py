@@ -16,14 +16,12 @@ def script():
     return module
 
 
-def test_pictures_are_what_the_script_makes(script):
-    made = script.pictures()
+def test_the_picture_is_what_the_script_makes(script):
     there = {path.name: path.read_text(encoding="utf-8") for path in script.IMAGES.glob("elimination*")}
-    stale = sorted(name for name in made.keys() | there.keys() if made.get(name) != there.get(name))
-    assert not stale, f"run python docs/pictures.py, or remove what it does not make: {stale}"
+    assert there == {"elimination.svg": script.picture()}, "run python docs/pictures.py; remove other files"
 
 
 def test_pictures_are_small_and_name_no_folder_of_a_machine(script):
-    for name, text in script.pictures().items():
+    for name, text in {"elimination.svg": script.picture(), **script.stepping_pages()}.items():
         assert len(text) < 100_000, name
         assert str(DOCS.parent) not in text, name
