@@ -22,7 +22,7 @@ from .orders.train import TRAIN as ORDER_TRAIN
 from .run.command import Invocation, Kind
 from .run.compilation import keep_compiled
 from .run.console import CommandConsole
-from .run.help import Group, help_text, setting_groups
+from .run.help import help_text
 from .run.plain import plain
 from .run.report import ReportConfig, report, report_help
 from .run.settings import ConfigError, Setting, named_task, nearest, parse, settings, written_keys
@@ -39,7 +39,6 @@ __all__ = [
     "known_settings",
     "nearest",
     "plain",
-    "setting_groups_of",
 ]
 
 _KINDS = {
@@ -58,19 +57,6 @@ def invocation(start: float, interrupts: Interrupts, alone: bool) -> Invocation:
 def known_settings(command: str) -> dict[str, Setting]:
     """The settings of a command, whatever the kind of task, by key."""
     return {entry.key: entry for kind in _KINDS.get(command, ()) for entry in settings(kind.config)}
-
-
-def setting_groups_of(command: str) -> dict[str, list[Group]]:
-    """The settings of a command in words, in groups, for each kind of task.
-
-    Args:
-        command: "search", "train", "show" or "demo".
-
-    Returns:
-        for what is looked for, such as "an elimination order", its groups, of which the first is that of the
-        common settings.
-    """
-    return {kind.about: setting_groups(kind) for kind in reversed(_KINDS[command])}
 
 
 def _train(words: Sequence[str], call: Invocation) -> bool:

@@ -23,17 +23,6 @@ def spelt_out(words: Sequence[str], known: Mapping[str, Setting]) -> list[str]:
         ConfigError: for an option without its value, and a word that is neither an option nor a setting nor
             the task.
     """
-    said, alone = taken_apart(words, known)
-    if len(alone) > 1 or (alone and any(word.startswith("task=") for word in said)):
-        raise ConfigError(f"{alone[-1]!r} is not a setting; write {_example('', known)}: the task is named")
-    return [*(f"task={word}" for word in alone), *said]
-
-
-def taken_apart(words: Sequence[str], known: Mapping[str, Setting]) -> tuple[list[str], list[str]]:
-    """The settings among the words of a command line, each as `key=value`, and the words that stand alone.
-
-    Args and errors as for `spelt_out`, though any number of words may stand alone.
-    """
     said: list[str] = []
     alone: list[str] = []
     waiting = list(reversed(words))
@@ -47,7 +36,9 @@ def taken_apart(words: Sequence[str], known: Mapping[str, Setting]) -> tuple[lis
             raise ConfigError(f"{word!r} is not a setting; write {_example(word, known)}")
         else:  # a name, or options of a random program behind a colon, or a path
             alone.append(word)
-    return said, alone
+    if len(alone) > 1 or (alone and any(word.startswith("task=") for word in said)):
+        raise ConfigError(f"{alone[-1]!r} is not a setting; write {_example('', known)}: the task is named")
+    return [*(f"task={word}" for word in alone), *said]
 
 
 def _of_option(word: str, waiting: list[str], known: Mapping[str, Setting]) -> str:

@@ -66,9 +66,9 @@ def usage() -> str:
 
 
 def settings_of_commands() -> str:
-    """Tables of the settings of every command for each kind of task, from the classes that hold them."""
+    """Tables of the settings of every command for each kind of task, in the words of their help."""
     from alphagrad.commands import _KINDS
-    from alphagrad.run.settings import settings
+    from alphagrad.run.help import setting_groups
 
     parts: list[str] = []
     for command, kinds in _KINDS.items():
@@ -76,23 +76,12 @@ def settings_of_commands() -> str:
         for kind in reversed(kinds):
             parts += [f"### For {kind.about}: `task={kind.task}`", ""]
             parts += ["| setting | by default | meaning |", "| --- | --- | --- |"]
-            for setting in settings(kind.config):
-                default = _as_written(setting.default)
-                if setting.key in kind.on_accelerator:
-                    default += f" (on a GPU or TPU: {_as_written(kind.on_accelerator[setting.key])})"
-                meaning = html.escape(setting.help, quote=False).replace("|", "&#124;")
-                parts.append(f'| `{setting.key}`{{style="white-space:nowrap"}} | {default} | {meaning} |')
+            for row in (row for group in setting_groups(kind) for row in group.rows):
+                default = f"`{row.default}`" if row.default else ""
+                meaning = html.escape(row.help, quote=False).replace("|", "&#124;")
+                parts.append(f'| `{row.key}`{{style="white-space:nowrap"}} | {default} | {meaning} |')
             parts.append("")
     return "\n".join(parts)
-
-
-def _as_written(value: object) -> str:
-    """A value as it is written on the command line; nothing for None, and for what has to be said."""
-    from alphagrad.run.settings import REQUIRED
-
-    if value is None or value == REQUIRED:
-        return ""
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def as_markdown(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from alphagrad.commands import known_settings, setting_groups_of
+from alphagrad.commands import known_settings
 from alphagrad.orders.search import SEARCH as ORDERS
 from alphagrad.orders.train import TRAIN
 from alphagrad.run.help import help_text, setting_groups
@@ -24,12 +24,8 @@ def test_groups_hold_every_setting_once_and_the_common_ones_come_first(kind):
 
 
 def test_rows_say_what_a_setting_takes_and_what_it_is_else():
-    rows = {
-        row.key: row
-        for groups in setting_groups_of("train").values()
-        for group in groups
-        for row in group.rows
-    }
+    kinds = TRAIN, SCHEME_TRAIN
+    rows = {row.key: row for kind in kinds for group in setting_groups(kind) for row in group.rows}
     assert set(rows) == set(known_settings("train"))
     assert rows["seed"].values == "integer" and rows["seed"].default == "0"
     assert rows["replay.renewed"].values == "true or false"
